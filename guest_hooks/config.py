@@ -1,0 +1,115 @@
+"""The configuration: TOML files in layers, checked key by key against the fields of `Config`."""
+
+import tomllib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, fields, replace
+from enum import StrEnum
+from typing import Any
+
+from guest_hooks.errors import UsageError
+from guest_hooks.targets import TARGETS
+
+VENDOR_DIR = "/usr/lib/xen-guest-bootloader/conf.d"
+MAIN_FILE = "/etc/xen-guest-bootloader/config.toml"
+LOCAL_DIR = "/etc/xen-guest-bootloader/conf.d"
+
+
+class Modules(StrEnum):
+    """`embedded`: every module a boot can need inside the core image. `minimal`: grub-install's own choice."""
+
+    EMBEDDED = "embedded"
+    MINIMAL = "minimal"
+
+
+class Stage1(StrEnum):
+    """Which first stage the host starts, where the admin knows; `auto`: any that fits the guest's mode."""
+
+    AUTO = "auto"
+    DEBIAN_PV = "debian-pv"
+    DEBIAN_PVH = "debian-pvh"
+    OWN = "own"
+    GRUB_LEGACY = "grub-legacy"
+    PYGRUB = "pygrub"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """Every key there is, with its default; times are in seconds. Explained in xen-guest-bootloader.toml(5)."""
+
+    targets: tuple[str, ...] = ("auto",)
+    modules: Modules = Modules.EMBEDDED
+    extra_modules: tuple[str, ...] = ()
+    pvh_names: tuple[str, ...] = ("auto",)
+    pvh_chainload: bool = True
+    update_grub: bool = True
+    legacy_menu: bool = False
+    keep_previous: bool = True
+    settle_seconds: float = 0.3
+    audit_interval: float = 86400.0
+    stage1: Stage1 = Stage1.AUTO
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """One configuration file as read: its name for messages and its bytes."""
+
+    name: str
+    data: bytes
+
+
+def parse(sources: Iterable[Source]) -> Config:
+    """The configuration that `sources` make, each laid over the ones before it.
+
+    Raises `UsageError` that names file, key and what was expected.
+    """
+    config = Config()
+    for source in sources:
+        config = _overlay(config, source)
+    return config
+
+
+def _overlay(config: Config, source: Source) -> Config:
+    try:
+        table = tomllib.loads(source.data.decode("utf-8"))
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UsageError(f"{source.name}: not valid TOML: {error}", hint=f"mend or remove {source.name}") from error
+    known = {field.name: getattr(Config(), field.name) for field in fields(Config)}
+    values: dict[str, Any] = {}
+    for key, value in table.items():
+        if key not in known:
+            raise UsageError(f"{source.name}: unknown key {key!r}", hint=f"keys are: {', '.join(known)}")
+        values[key] = _value(source.name, key, value, known[key])
+    return replace(config, **values)
+
+
+def _value(name: str, key: str, value: object, default: object) -> object:
+    match default:
+        case bool():
+            expected, fits = "true or false", isinstance(value, bool)
+        case StrEnum():
+            choices = [str(choice) for choice in type(default)]
+            if value in choices:
+                return type(default)(value)
+            expected, fits = f"one of {', '.join(choices)}", False
+        case float():
+            expected = "a number of seconds, 0 or more"
+            fits = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < float("inf")
+            value = float(value) if fits and isinstance(value, int | float) else value
+        case _:
+            expected = f"a list of {_ITEMS[key][0]}"
+            fits = isinstance(value, list) and all(isinstance(item, str) and _ITEMS[key][1](item) for item in value)
+            value = tuple(value) if fits and isinstance(value, list) else value
+    if not fits:
+        raise UsageError(f"{name}: {key}: expected {expected}, found {value!r}", hint=f"mend {key} in {name}")
+    return value
+
+
+def _is_name(item: str) -> bool:
+    return item != "" and item.replace("_", "").isalnum() and item.isascii()
+
+
+_ITEMS: dict[str, tuple[str, Callable[[str], bool]]] = {
+    "targets": (f"targets: auto, {', '.join(TARGETS)}", lambda item: item == "auto" or item in TARGETS),
+    "extra_modules": ("names of GRUB modules", _is_name),
+    "pvh_names": ("values of ARCH: auto, i386, x86_64", lambda item: item in ("auto", "i386", "x86_64")),
+}

@@ -1,0 +1,84 @@
+"""The one table of exit codes and the one family of expected failures.
+
+A front door catches `GuestHooksError`, prints `message` and `hint`, and exits with `exit_code`. Everything else that is raised is
+a fault of the program (`ExitCode.FAULT`).
+"""
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """What a verb's exit status means; the same table stands in xen-guest-bootloader(8)."""
+
+    OK = 0
+    FAULT = 1
+    USAGE = 2
+    DIFFERS = 3
+    NOT_REPAIRED = 4
+    NOT_APPLICABLE = 5
+    LOCKED = 6
+    LACKING = 7
+
+    @property
+    def meaning(self) -> str:
+        """One line for the manual page and `--help`."""
+        return _MEANINGS[self]
+
+
+_MEANINGS = {
+    ExitCode.OK: "as it should be, or made so",
+    ExitCode.FAULT: "a fault of the program itself; its traceback is in the journal",
+    ExitCode.USAGE: "wrong usage or configuration; nothing was changed",
+    ExitCode.DIFFERS: "not as it should be: status, preflight or sync --dry-run found something to do",
+    ExitCode.NOT_REPAIRED: "could not be repaired; what was there before is still there",
+    ExitCode.NOT_APPLICABLE: "not applicable here: no Xen guest, dom0, ARM, HVM, and no target named",
+    ExitCode.LOCKED: "another run held the lock to the end of the timeout",
+    ExitCode.LACKING: "something it needs is missing: grub-xen-bin, a mounted writable /boot, space, root",
+}
+
+
+class GuestHooksError(Exception):
+    """An expected failure: `message` names the thing and the cause, `hint` the next step (may be empty)."""
+
+    exit_code = ExitCode.NOT_REPAIRED
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class UsageError(GuestHooksError):
+    """The command line or the configuration asks for something that does not exist."""
+
+    exit_code = ExitCode.USAGE
+
+
+class NotRepairedError(GuestHooksError):
+    """The work was tried and failed; what was there before is still there."""
+
+
+class NotApplicableError(GuestHooksError):
+    """There is nothing for this software to do on this machine."""
+
+    exit_code = ExitCode.NOT_APPLICABLE
+
+
+class LockedError(GuestHooksError):
+    """Another run holds the lock."""
+
+    exit_code = ExitCode.LOCKED
+
+
+class LackingError(GuestHooksError):
+    """Something outside this software is missing: a package, a mount, space, a right."""
+
+    exit_code = ExitCode.LACKING
+
+
+class FormatError(GuestHooksError):
+    """Bytes are not of the format they were read as; `code` is the problem code a report shows."""
+
+    def __init__(self, code: str, message: str, *, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.code = code

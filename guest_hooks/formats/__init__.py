@@ -1,0 +1,1 @@
+"""Bytes to facts. Pure: no file is opened here."""

@@ -1,0 +1,1 @@
+"""This machine: facts and effects, one noun a module."""

@@ -1,0 +1,178 @@
+"""Every path of the guest, under one root that no symbolic link can leave.
+
+A path is written as the guest sees it (`/boot/xen`). It is walked component by component with directory descriptors, and a link's
+target is taken relative to the root, as chroot(2) would; what is opened is what was walked to, even if the tree changes meanwhile.
+"""
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+
+from guest_hooks.errors import LackingError
+
+MAX_LINKS = 40
+MAX_READ = 64 * 1024 * 1024
+"""Bytes; larger than any second stage, kernel or configuration this software reads whole."""
+
+
+class NotRegularError(LackingError):
+    """A fifo, device, directory or over-long file stands where a plain file is expected."""
+
+
+@dataclass(frozen=True, slots=True)
+class Root:
+    """A guest's tree: `/` for the running one, else the top of an image's.
+
+    `path` is absolute, without a trailing slash beyond `/`.
+    """
+
+    path: str = "/"
+
+    @property
+    def is_live(self) -> bool:
+        """Whether this is the running system's own tree."""
+        return self.path == "/"
+
+    def outside(self, path: str) -> str:
+        """`path` as a process outside the tree names it; for messages and for mounts, never to open a file."""
+        return path if self.is_live else self.path + path
+
+    @contextmanager
+    def parent(self, path: str) -> Iterator[tuple[int, str]]:
+        """A descriptor of the directory that holds `path`, all links resolved inside the root, and the last component's name.
+
+        The last component is not followed. Raises `OSError` as the walk meets it.
+        """
+        directory, name = os.path.split(path.rstrip("/"))
+        fd = self._walk(directory)
+        try:
+            yield fd, name
+        finally:
+            os.close(fd)
+
+    def open_dir(self, path: str) -> int:
+        """A descriptor (O_PATH) of the directory `path`; the caller closes it."""
+        return self._walk(path)
+
+    def lstat(self, path: str) -> os.stat_result | None:
+        """The status of `path` itself, or None where nothing stands there."""
+        try:
+            with self.parent(path) as (fd, name):
+                return os.stat(name, dir_fd=fd, follow_symlinks=False)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def stat(self, path: str) -> os.stat_result | None:
+        """The status of what `path` leads to inside the root, or None where it leads nowhere."""
+        try:
+            resolved = self.resolve(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        return self.lstat(resolved)
+
+    def resolve(self, path: str) -> str:
+        """`path` with every symbolic link followed inside the root; raises `OSError` where it leads nowhere."""
+        done = ""
+        todo = [part for part in path.split("/") if part]
+        links = 0
+        while todo:
+            part = todo.pop(0)
+            if part in ("", "."):
+                continue
+            if part == "..":
+                done = os.path.dirname(done) if done else ""
+                done = "" if done == "/" else done
+                continue
+            with self._unlinked(done) as fd:
+                status = os.stat(part, dir_fd=fd, follow_symlinks=False)
+                if not stat.S_ISLNK(status.st_mode):
+                    done = f"{done}/{part}"
+                    continue
+                target = os.readlink(part, dir_fd=fd)
+            links += 1
+            if links > MAX_LINKS:
+                raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
+            if target.startswith("/"):
+                done = ""
+            todo = [*target.split("/"), *todo]
+        return done or "/"
+
+    def exists(self, path: str) -> bool:
+        """Whether `path` leads to something inside the root."""
+        return self.stat(path) is not None
+
+    def read(self, path: str, *, limit: int = MAX_READ) -> bytes:
+        """The bytes of the regular file `path` leads to; never blocks on a fifo or device.
+
+        Raises `FileNotFoundError`, or `NotRegularError` for anything but a plain file of at most `limit` bytes.
+        """
+        with self.parent(self.resolve(path)) as (directory, name):
+            fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory)
+        with os.fdopen(fd, "rb") as file:
+            status = os.fstat(fd)
+            if not stat.S_ISREG(status.st_mode):
+                raise NotRegularError(f"{path} is not a regular file", hint=f"look at it with: ls -l {path}")
+            if status.st_size > limit:
+                raise NotRegularError(f"{path} is {status.st_size} bytes long, more than {limit} can be right")
+            return file.read(limit + 1)
+
+    def read_text(self, path: str, *, limit: int = 65536) -> str | None:
+        """The text of a small file, or None where it is missing or refuses to be read; undecodable bytes are replaced."""
+        with suppress(OSError, NotRegularError):
+            return self.read(path, limit=limit).decode(errors="replace")
+        return None
+
+    def names(self, path: str) -> tuple[str, ...]:
+        """The sorted names in the directory `path`; empty where there is no such directory."""
+        try:
+            fd = self._walk(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return ()
+        try:
+            with self._readable(fd) as readable:
+                return tuple(sorted(os.listdir(readable)))
+        finally:
+            os.close(fd)
+
+    def make_dirs(self, path: str, *, mode: int = 0o755) -> None:
+        """Make the directory `path` and those above it where they are missing."""
+        missing: list[str] = []
+        while not self.exists(path):
+            missing.append(path)
+            path = os.path.dirname(path)
+        for directory in reversed(missing):
+            with self.parent(directory) as (fd, name):
+                os.mkdir(name, mode, dir_fd=fd)
+                with self._readable(fd) as readable:
+                    os.fsync(readable)
+
+    def _walk(self, path: str) -> int:
+        with self._unlinked(self.resolve(path).rstrip("/")) as fd:
+            return os.dup(fd)
+
+    @contextmanager
+    def _unlinked(self, path: str) -> Iterator[int]:
+        """A descriptor of `path`, of whose components none may be a link."""
+        flags = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+        fd = os.open(self.path, flags)
+        try:
+            for part in path.split("/"):
+                if part:
+                    below = os.open(part, flags | os.O_NOFOLLOW, dir_fd=fd)
+                    os.close(fd)
+                    fd = below
+            yield fd
+        finally:
+            os.close(fd)
+
+    @staticmethod
+    @contextmanager
+    def _readable(fd: int) -> Iterator[int]:
+        readable = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=fd)
+        try:
+            yield readable
+        finally:
+            os.close(readable)

@@ -1,0 +1,107 @@
+"""The only module that starts a process."""
+
+import os
+import shlex
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from guest_hooks.errors import ExitCode, GuestHooksError, LackingError
+
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+KEPT_VARIABLES = ("PATH", "TMPDIR", "DPKG_ROOT")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completed:
+    """What a process left: its exit code and what it said."""
+
+    code: int
+    stdout: bytes
+    stderr: bytes
+
+    @property
+    def text(self) -> str:
+        """Standard output, decoded, without the last newline."""
+        return self.stdout.decode(errors="replace").rstrip("\n")
+
+
+class CommandError(GuestHooksError):
+    """A command failed, could not be started, or took too long; `stderr` is what it said."""
+
+    exit_code = ExitCode.NOT_REPAIRED
+
+    def __init__(self, message: str, *, stderr: str = "", hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.stderr = stderr
+
+
+class Run(Protocol):
+    """The shape of `run`, for callers that take it as a parameter."""
+
+    def __call__(
+        self,
+        command: Sequence[str],
+        *,
+        timeout: float = ...,
+        stdin: bytes = ...,
+        env: Mapping[str, str] | None = ...,
+        success_codes: Sequence[int] = ...,
+    ) -> Completed:
+        """As `run`."""
+
+
+def run(
+    command: Sequence[str],
+    *,
+    timeout: float = 60,
+    stdin: bytes = b"",
+    env: Mapping[str, str] | None = None,
+    success_codes: Sequence[int] = (0,),
+) -> Completed:
+    """Run `command` to its end with a built environment and no terminal; `timeout` is in seconds.
+
+    Raises `LackingError` where the program is not installed and `CommandError` where it fails, with the end of its stderr.
+    """
+    name = shlex.join(command[:3])
+    try:
+        done = subprocess.run(
+            command,
+            input=stdin,
+            capture_output=True,
+            env=environment() | dict(env or {}),
+            timeout=timeout,
+            check=False,
+            start_new_session=True,
+        )
+    except FileNotFoundError as error:
+        raise LackingError(f"{command[0]} is not installed", hint=_PACKAGES.get(command[0], "")) from error
+    except subprocess.TimeoutExpired as error:
+        raise CommandError(f"{name} did not end within {timeout:g} s") from error
+    except OSError as error:
+        raise CommandError(f"{name} could not be started: {error.strerror}") from error
+    stderr = done.stderr.decode(errors="replace").strip()
+    if done.returncode not in success_codes:
+        raise CommandError(f"{name} failed with exit code {done.returncode}: {_last_line(stderr)}", stderr=stderr)
+    return Completed(code=done.returncode, stdout=done.stdout, stderr=done.stderr)
+
+
+def environment() -> dict[str, str]:
+    """The environment every process gets: a known locale and path, nothing of the caller's but `KEPT_VARIABLES`."""
+    kept = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
+    return {"PATH": PATH, "LC_ALL": "C.UTF-8"} | kept
+
+
+def _last_line(text: str) -> str:
+    return text.splitlines()[-1] if text else "it said nothing"
+
+
+_PACKAGES = {
+    "grub-install": "apt install grub2-common",
+    "grub-mkimage": "apt install grub-common",
+    "grub-probe": "apt install grub-common",
+    "grub-script-check": "apt install grub-common",
+    "update-grub": "apt install grub2-common",
+    "unshare": "apt install util-linux",
+}

@@ -1,0 +1,154 @@
+"""The facts every layer speaks of: frozen, without behaviour beyond what follows from their own fields."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Mode(StrEnum):
+    """How this machine runs, as far as its boot loader is concerned."""
+
+    PV = "pv"
+    PVH = "pvh"
+    HVM = "hvm"
+    DOM0 = "dom0"
+    ARM = "arm"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guest:
+    """Which guest this is; `evidence` holds "PATH: what it said" lines, `bits` is the width of the running kernel."""
+
+    mode: Mode
+    bits: int
+    efi: bool = False
+    evidence: tuple[str, ...] = ()
+
+    @property
+    def hypervisor(self) -> str:
+        """`xen` or `none`."""
+        return "none" if self.mode is Mode.NONE else "xen"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BootFilesystem:
+    """The file system that holds /boot.
+
+    `mountpoint` and `device` are as the guest sees them; `grub_dir` is /boot/grub as a path on that file system; `drive` is GRUB's
+    name for it (`(lvmid/…)`) where GRUB cannot find it by UUID alone, else empty; `modules` are the GRUB modules (file system,
+    partition map, RAID, LVM, LUKS) without which a second stage cannot read it.
+    """
+
+    mountpoint: str
+    device: str
+    fs_type: str
+    fs_uuid: str
+    grub_dir: str
+    drive: str = ""
+    modules: tuple[str, ...] = ()
+
+
+class Severity(StrEnum):
+    """`error`: the thing is not as it should be. `warning`: worth knowing, changes no verdict."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """One finding: a stable `code`, a sentence that names the thing and the cause, and the next step."""
+
+    code: str
+    message: str
+    hint: str = ""
+    severity: Severity = Severity.ERROR
+
+
+class State(StrEnum):
+    """What a second stage is, compared with what should be there."""
+
+    CURRENT = "current"
+    MISSING = "missing"
+    STALE = "stale"
+    INVALID = "invalid"
+    FOREIGN = "foreign"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileStatus:
+    """One installed file; `sha256` is empty and `size` 0 where it is missing or was not read."""
+
+    path: str
+    state: State
+    sha256: str = ""
+    size: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetStatus:
+    """The verdict for one target; `files` lists every file of its set, the protocol's own first."""
+
+    target: str
+    required: bool
+    state: State
+    files: tuple[FileStatus, ...]
+    prefix: str = ""
+    fs_uuid: str = ""
+    modules: int = 0
+    grub_version: str = ""
+    problems: tuple[Problem, ...] = ()
+
+    @property
+    def path(self) -> str:
+        """The protocol's file."""
+        return self.files[0].path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GrubCfgStatus:
+    """The verdict for grub.cfg."""
+
+    path: str
+    state: State
+    problems: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LastBoot:
+    """By which GRUB this boot came: `via` is `second-stage`, `stage-1` or `unknown`; the rest is GRUB's own word, or empty."""
+
+    via: str = "unknown"
+    prefix: str = ""
+    platform: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """What `status` found; `boot` is None where /boot's file system could not be told (a problem says why)."""
+
+    guest: Guest
+    boot: BootFilesystem | None
+    targets: tuple[TargetStatus, ...]
+    grub_cfg: GrubCfgStatus | None
+    last_boot: LastBoot = field(default_factory=LastBoot)
+    problems: tuple[Problem, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is left to do: required targets current, grub.cfg current, no error among the problems."""
+        return (
+            all(t.state is State.CURRENT for t in self.targets if t.required)
+            and (self.grub_cfg is None or self.grub_cfg.state is State.CURRENT)
+            and not any(p.severity is Severity.ERROR for p in self.problems)
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One file replaced, made or removed; `before` and `after` are sha256 or empty, `why` the problem codes that led to it."""
+
+    path: str
+    before: str
+    after: str
+    why: tuple[str, ...]

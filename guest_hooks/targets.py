@@ -1,0 +1,83 @@
+"""The one table of GRUB targets that a Xen guest can be chainloaded with. A new platform is a row here and a fixture."""
+
+from dataclasses import dataclass
+
+from guest_hooks.errors import UsageError
+from guest_hooks.model import Mode
+
+BOOT_XEN = "/boot/xen"
+"""Where stage 1 looks (xen docs/misc/x86-xenpv-bootloader)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """One row: GRUB's name, what its core image must be, and the names stage 1 knows it by.
+
+    `arches` are the values of ARCH in the protocol's file name, the image's own first; `bridge` is the file name of the
+    Linux-header twin that a PVH stage 1 can start, or empty.
+    """
+
+    name: str
+    mode: Mode
+    elf_class: int
+    elf_machine: int
+    file_name: str
+    arches: tuple[str, ...]
+    bridge: str = ""
+
+    @property
+    def lib_dir(self) -> str:
+        """Where grub-xen-bin keeps this target's modules."""
+        return f"/usr/lib/grub/{self.name}"
+
+    @property
+    def grub_dir(self) -> str:
+        """Where grub-install copies them, and leaves core.elf."""
+        return f"/boot/grub/{self.name}"
+
+    def path(self, arch: str) -> str:
+        """The protocol's path for one ARCH."""
+        return f"{BOOT_XEN}/{self.file_name.format(arch=arch)}"
+
+
+EM_386 = 3
+EM_X86_64 = 62
+
+TARGETS: dict[str, Target] = {
+    target.name: target
+    for target in (
+        Target(
+            name="x86_64-xen",
+            mode=Mode.PV,
+            elf_class=64,
+            elf_machine=EM_X86_64,
+            file_name="pvboot-{arch}.elf",
+            arches=("x86_64",),
+        ),
+        Target(
+            name="i386-xen",
+            mode=Mode.PV,
+            elf_class=32,
+            elf_machine=EM_386,
+            file_name="pvboot-{arch}.elf",
+            arches=("i386",),
+        ),
+        Target(
+            name="i386-xen_pvh",
+            mode=Mode.PVH,
+            elf_class=32,
+            elf_machine=EM_386,
+            file_name="pvhboot-{arch}.elf",
+            arches=("i386", "x86_64"),
+            bridge="pvhboot-i386.linux",
+        ),
+    )
+}
+
+
+def named(name: str) -> Target:
+    """The row called `name`; raises `UsageError` that lists the names there are."""
+    try:
+        return TARGETS[name]
+    except KeyError:
+        raise UsageError(f"unknown target {name!r}", hint=f"targets are: {', '.join(TARGETS)}") from None
