@@ -1,0 +1,91 @@
+"""The file system behind /boot: mountinfo, udev's database, and grub-probe where GRUB's view can differ."""
+
+import os
+
+from guest_hooks.errors import LackingError
+from guest_hooks.machine import grub_tools, mounts
+from guest_hooks.machine.root import Root
+from guest_hooks.machine.run import CommandError, Run, run
+from guest_hooks.model import BootFilesystem
+
+BOOT = "/boot"
+FSTAB = "/etc/fstab"
+
+
+def boot_filesystem(root: Root, *, run: Run = run) -> BootFilesystem:
+    """The file system that holds /boot, as GRUB will have to find it.
+
+    Raises `LackingError` where /boot is missing, is in fstab and not mounted, or lies on no block device that GRUB can read.
+    """
+    mount = boot_mount(root)
+    inside = "" if root.is_live else os.path.realpath(root.path)
+    fs_uuid = _udev_uuid(mount)
+    abstraction = drive = partmap = fs = ""
+    grub_dir = grub_tools.GRUB_DIR if mount.mountpoint in ("/", inside) else grub_tools.GRUB_DIR.removeprefix(BOOT)
+    if os.geteuid() == 0:
+        try:
+            fs_uuid = grub_tools.probe(root, "fs_uuid", BOOT, run=run) or fs_uuid
+            abstraction, drive, partmap, fs = (
+                grub_tools.probe(root, what, BOOT, run=run) for what in ("abstraction", "drive", "partmap", "fs")
+            )
+            grub_dir = grub_tools.relative_path(root, BOOT, run=run).rstrip("/") + "/grub"
+        except CommandError as error:
+            raise LackingError(
+                f"GRUB cannot read the file system of {root.outside(BOOT)} ({mount.fs_type} on {mount.source}): {error.message}",
+                hint="see what it is with: findmnt -T /boot; grub-probe -v /boot",
+            ) from error
+    return BootFilesystem(
+        mountpoint=mount.mountpoint.removeprefix(inside) or "/",
+        device=mount.source,
+        fs_type=mount.fs_type,
+        fs_uuid=fs_uuid,
+        grub_dir=grub_dir,
+        drive=drive if abstraction else "",
+        modules=tuple(dict.fromkeys([*fs.split(), *(f"part_{name}" for name in partmap.split()), *abstraction.split()])),
+    )
+
+
+def boot_mount(root: Root) -> mounts.Mount:
+    """The mount that /boot lies on; `LackingError` where there is none that belongs to this root or fstab's /boot is not mounted."""
+    if not root.exists(BOOT):
+        raise LackingError(f"there is no {root.outside(BOOT)}", hint="mount the guest's disk first")
+    table = mounts.here()
+    if not root.is_live:
+        table = mounts.below(table, root)
+    mount = mounts.covering(table, os.path.realpath(root.outside(root.resolve(BOOT))))
+    if mount is None:
+        raise LackingError(
+            f"{root.path} is not the top of a mounted file system, so the UUID its guest will see is not known",
+            hint="mount the image and name its mount point",
+        )
+    if _is_in_fstab(root) and mount.mountpoint != os.path.realpath(root.outside(BOOT)):
+        raise LackingError(f"/boot stands in {FSTAB} and is not mounted", hint=f"mount {root.outside(BOOT)}")
+    return mount
+
+
+def require_writable(root: Root) -> None:
+    """Raise `LackingError` where /boot is mounted read-only."""
+    mount = boot_mount(root)
+    if mount.is_read_only:
+        raise LackingError(f"{mount.mountpoint} is mounted read-only", hint=f"mount -o remount,rw {mount.mountpoint}")
+
+
+def _is_in_fstab(root: Root) -> bool:
+    lines = (line.split() for line in (root.read_text(FSTAB) or "").splitlines())
+    return any(len(fields) >= 3 and not fields[0].startswith("#") and fields[1].rstrip("/") == BOOT and _is_fixed(fields) for fields in lines)
+
+
+def _is_fixed(fields: list[str]) -> bool:
+    options = fields[3].split(",") if len(fields) > 3 else []
+    return "noauto" not in options and "bind" not in options and fields[2] not in ("autofs", "none")
+
+
+def _udev_uuid(mount: mounts.Mount) -> str:
+    import pyudev  # noqa: PLC0415 - loading libudev costs more than most runs
+
+    try:
+        status = os.stat(mount.source)
+        device = pyudev.Devices.from_device_number(pyudev.Context(), "block", status.st_rdev)
+    except (OSError, pyudev.DeviceNotFoundError):
+        return ""
+    return str(device.properties.get("ID_FS_UUID", ""))

@@ -1,0 +1,110 @@
+"""Debian's GRUB tools, run for one root: grub-probe, grub-install in staging, grub-mkconfig, grub-script-check."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from guest_hooks.errors import LackingError, NotRepairedError
+from guest_hooks.machine import sandbox
+from guest_hooks.machine.root import Root
+from guest_hooks.machine.run import CommandError, Completed, Run, run
+from guest_hooks.targets import BOOT_XEN, Target
+
+GRUB_DIR = "/boot/grub"
+STAGING_DIR = "/run/xen-guest-bootloader"
+STAGING_PREFIX = "staging."
+INSTALL_TIMEOUT = 300
+PROBE_TIMEOUT = 60
+SPOILED_DIRS = (f"{GRUB_DIR}/locale", f"{GRUB_DIR}/fonts")
+"""What grub-install empties and fills in place, whichever target it installs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Staged:
+    """What one grub-install left in staging: the core image, and the directory (ours) with the modules and core.elf."""
+
+    core: bytes
+    module_dir: str
+    completed: Completed
+
+
+def probe(root: Root, what: str, path: str, *, run: Run = run) -> str:
+    """grub-probe's word on `what` (`fs_uuid`, `abstraction`, `drive`, `partmap`, `fs`, `device`) for the file system of `path`."""
+    command = sandbox.command(root, ["grub-probe", f"--target={what}", path])
+    return run(command, timeout=PROBE_TIMEOUT).text.strip()
+
+
+def relative_path(root: Root, path: str, *, run: Run = run) -> str:
+    """`path` as GRUB names it on its file system (grub-mkrelpath)."""
+    return run(sandbox.command(root, ["grub-mkrelpath", path]), timeout=PROBE_TIMEOUT).text
+
+
+@contextmanager
+def staging(root: Root, target: Target, arguments: Sequence[str], *, command: str = "grub-install", run: Run = run) -> Iterator[Staged]:
+    """Run grub-install with `--target` and `arguments` so that the live files stay as they are; what it made is there until the end.
+
+    Raises `LackingError` where the target's modules are not installed or namespaces are refused, `CommandError` where it fails.
+    """
+    if not root.exists(f"{target.lib_dir}/moddep.lst"):
+        raise LackingError(f"GRUB's modules for {target.name} are not installed: no {target.lib_dir}", hint="apt install grub-xen-bin")
+    with _scratch() as top:
+        binds = [_bind(root, top, f"{GRUB_DIR}/{target.name}", "modules"), _bind(root, top, BOOT_XEN, "xen")]
+        binds += [_bind(root, top, path, os.path.basename(path)) for path in SPOILED_DIRS if root.exists(path)]
+        argv = [command, f"--target={target.name}", *arguments]
+        try:
+            completed = run(sandbox.command(root, argv, binds=binds), timeout=INSTALL_TIMEOUT)
+        except CommandError as error:
+            raise _explained(error) from error
+        yield Staged(core=_read(os.path.join(top, "modules", "core.elf"), target), module_dir=os.path.join(top, "modules"), completed=completed)
+
+
+def make_config(root: Root, *, run: Run = run) -> bytes:
+    """The grub.cfg that grub-mkconfig would write now; nothing is written."""
+    if not root.exists("/usr/sbin/grub-mkconfig"):
+        raise LackingError("grub-mkconfig is not installed", hint="apt install grub2-common")
+    return run(sandbox.command(root, ["grub-mkconfig"]), timeout=INSTALL_TIMEOUT).stdout
+
+
+def script_error(root: Root, config: bytes, *, run: Run = run) -> str:
+    """Why GRUB's script parser refuses `config`, or an empty string where it accepts it."""
+    completed = run(sandbox.command(root, ["grub-script-check"]), stdin=config, timeout=PROBE_TIMEOUT, success_codes=(0, 1))
+    return "" if completed.code == 0 else completed.stderr.decode(errors="replace").strip().splitlines()[-1]
+
+
+def sweep() -> None:
+    """Remove the staging directories that killed runs left; the caller holds the lock."""
+    if os.path.isdir(STAGING_DIR):
+        for name in os.listdir(STAGING_DIR):
+            if name.startswith(STAGING_PREFIX):
+                shutil.rmtree(os.path.join(STAGING_DIR, name))
+
+
+@contextmanager
+def _scratch() -> Iterator[str]:
+    os.makedirs(STAGING_DIR, mode=0o755, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=STAGING_PREFIX, dir=STAGING_DIR) as top:
+        yield top
+
+
+def _bind(root: Root, top: str, path: str, name: str) -> sandbox.Bind:
+    root.make_dirs(path)
+    source = os.path.join(top, name)
+    os.mkdir(source)
+    return sandbox.Bind(source=source, path=path)
+
+
+def _read(path: str, target: Target) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except FileNotFoundError as error:
+        raise NotRepairedError(f"grub-install for {target.name} ended well and made no core.elf") from error
+
+
+def _explained(error: CommandError) -> CommandError | LackingError:
+    if "unshare failed" in error.stderr or "unshare: " in error.stderr:
+        return LackingError("this process may not make a mount namespace (unshare)", hint="run as root, outside an unprivileged container")
+    return error

@@ -1,0 +1,72 @@
+"""What is mounted where, from /proc/self/mountinfo (proc(5))."""
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from guest_hooks.machine.root import Root
+
+MOUNTINFO = "/proc/self/mountinfo"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mount:
+    """One mount: `root` is the path within its file system, `source` the device or whatever the file system calls its source."""
+
+    mountpoint: str
+    root: str
+    fs_type: str
+    source: str
+    device_number: str
+    is_read_only: bool
+
+
+def parse(text: str) -> tuple[Mount, ...]:
+    """The mounts that a mountinfo file lists, in its order; lines of another shape are passed over."""
+    mounts = []
+    for line in text.splitlines():
+        left, separator, right = line.partition(" - ")
+        fields, rest = left.split(" "), right.split(" ")
+        if not separator or len(fields) < 6 or len(rest) < 3:
+            continue
+        mounts.append(
+            Mount(
+                mountpoint=_unescape(fields[4]),
+                root=_unescape(fields[3]),
+                fs_type=rest[0],
+                source=_unescape(rest[1]),
+                device_number=fields[2],
+                is_read_only="ro" in fields[5].split(",") or "ro" in rest[2].split(","),
+            )
+        )
+    return tuple(mounts)
+
+
+def here() -> tuple[Mount, ...]:
+    """The mounts this process sees."""
+    with open(MOUNTINFO, encoding="utf-8", errors="surrogateescape") as file:
+        return parse(file.read())
+
+
+def covering(mounts: Iterable[Mount], path: str) -> Mount | None:
+    """The mount that `path` (absolute, without links) lies on: the one mounted last among the longest mountpoints."""
+    best: Mount | None = None
+    for mount in mounts:
+        inside = mount.mountpoint == "/" or path == mount.mountpoint or path.startswith(mount.mountpoint + "/")
+        if inside and (best is None or len(mount.mountpoint) >= len(best.mountpoint)):
+            best = mount
+    return best
+
+
+def below(mounts: Iterable[Mount], root: Root) -> tuple[Mount, ...]:
+    """The mounts at or under the top of `root`."""
+    top = os.path.realpath(root.path)
+    return tuple(m for m in mounts if top == "/" or m.mountpoint == top or m.mountpoint.startswith(top + "/"))
+
+
+def _unescape(field: str) -> str:
+    if "\\" not in field:
+        return field
+    for escape, character in ((r"\040", " "), (r"\011", "\t"), (r"\012", "\n"), (r"\134", "\\")):
+        field = field.replace(escape, character)
+    return field
