@@ -1,0 +1,37 @@
+"""Fixtures that every kind of test shares."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+NEEDS_ROOT = ("tree", "package", "service", "xen", "reliability")
+
+
+@pytest.fixture(scope="session")
+def checkout() -> Path:
+    """The top of the source tree."""
+    return CHECKOUT
+
+
+@pytest.fixture(scope="session")
+def cache() -> Path:
+    """Where what is slow to build stays from run to run; git-ignored."""
+    path = CHECKOUT / ".cache"
+    path.mkdir(exist_ok=True)
+    return path
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A run with a skipped test has failed: what can't run here has shown nothing."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is not None and (reporter.stats.get("skipped") or reporter.stats.get("xfailed")):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Say at once, and once, that the chosen tests need root."""
+    kinds = {item.path.relative_to(CHECKOUT / "tests").parts[0] for item in items if item.path.is_relative_to(CHECKOUT / "tests")}
+    if os.geteuid() != 0 and (privileged := sorted(kinds.intersection(NEEDS_ROOT))):
+        raise pytest.UsageError(f"tests/{privileged[0]} needs root: run `make test`, or `make check` for the tests that need none")

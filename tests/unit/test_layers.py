@@ -1,0 +1,157 @@
+"""The referee of the house: who imports whom, and who alone may do what. HACKING.md has the picture."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import CHECKOUT
+from tests.support import sources
+
+VOCABULARY, FORMATS, MACHINE, REPORT, USE_CASE, FRONT_DOOR = range(6)
+
+PACKAGES = {"formats": FORMATS, "machine": MACHINE}
+TOP_MODULES = {
+    "errors": VOCABULARY,
+    "model": VOCABULARY,
+    "targets": VOCABULARY,
+    "config": VOCABULARY,
+    "report": REPORT,
+    "__main__": FRONT_DOOR,
+    "cli": FRONT_DOOR,
+    "hooks": FRONT_DOOR,
+    "daemon": FRONT_DOOR,
+}
+
+MODULES = sources.modules()
+MAX_LINES = 300
+
+PROCESS_STARTERS = {"fork", "forkpty", "popen", "posix_spawn", "posix_spawnp", "startfile", "system"}
+REPLACERS = {"rename", "renames", "replace", "link"}
+NOT_PURE = {"os", "io", "pathlib", "shutil", "socket", "tempfile", "glob", "mmap", "subprocess", "sys"}
+
+
+def layer(module: str) -> int:
+    """The layer of a module of ours; a module beside the known ones is a use case, the layer that may do least with others."""
+    parts = module.split(".")[1:]
+    if parts and parts[0] in PACKAGES:
+        return PACKAGES[parts[0]]
+    if not parts or (len(parts) == 1 and parts[0].startswith("__") and parts[0] != "__main__"):
+        return VOCABULARY
+    return TOP_MODULES.get(parts[0], USE_CASE)
+
+
+def imported(tree: ast.AST, module: str = "guest_hooks") -> Iterator[str]:
+    """Every module that `tree`, the source of `module`, imports anywhere in it, functions included."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = ".".join(module.split(".")[: -node.level]) if node.level else ""
+            source = ".".join(part for part in (base, node.module or "") if part)
+            yield source
+            if source.split(".")[0] == "guest_hooks":
+                yield from (f"{source}.{alias.name}" for alias in node.names)
+
+
+def uses(tree: ast.AST, owner: str) -> Iterator[str]:
+    """Every attribute of the module `owner` that `tree` names: `os.rename`, `from os import rename`."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == owner:
+            yield node.attr
+        elif isinstance(node, ast.ImportFrom) and node.module == owner:
+            yield from (alias.name for alias in node.names)
+
+
+def wrong_imports(module: str, tree: ast.AST) -> list[str]:
+    """What `module` imports from a layer above its own."""
+    return sorted({name for name in imported(tree, module) if name.split(".")[0] == "guest_hooks" and layer(name) > layer(module)})
+
+
+def process_starts(tree: ast.AST) -> list[str]:
+    """What in `tree` can start a process."""
+    found = [name for name in imported(tree) if name.split(".")[0] in ("subprocess", "multiprocessing", "pty")]
+    return found + [f"os.{name}" for name in uses(tree, "os") if name in PROCESS_STARTERS or name.startswith(("exec", "spawn"))]
+
+
+def replacements(tree: ast.AST) -> list[str]:
+    """What in `tree` can put a file in the place of another."""
+    moves = [f"shutil.{name}" for name in uses(tree, "shutil") if name in ("move", "copyfile", "copy", "copy2", "copytree")]
+    return [f"os.{name}" for name in uses(tree, "os") if name in REPLACERS] + moves
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_point_down(module: str) -> None:
+    assert wrong_imports(module, sources.parsed(MODULES[module])) == []
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if layer(name) == FORMATS])
+def test_formats_open_nothing(module: str) -> None:
+    tree = sources.parsed(MODULES[module])
+    calls = {node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
+    assert "open" not in calls
+    assert NOT_PURE.isdisjoint(name.split(".")[0] for name in imported(tree, module))
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if name != "guest_hooks.machine.run"])
+def test_only_run_starts_processes(module: str) -> None:
+    assert process_starts(sources.parsed(MODULES[module])) == []
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if name != "guest_hooks.machine.durable"])
+def test_only_durable_replaces_files(module: str) -> None:
+    assert replacements(sources.parsed(MODULES[module])) == []
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_modules_are_one_noun_long(module: str) -> None:
+    assert len(MODULES[module].read_text().splitlines()) <= MAX_LINES
+
+
+@pytest.mark.parametrize("path", sorted(CHECKOUT.glob("tests/**/*.py")), ids=str)
+def test_no_test_is_skipped(path: Path) -> None:
+    tree = sources.parsed(path)
+    names = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    assert names.isdisjoint({"skip", "skipif", "xfail", "importorskip"})
+
+
+@pytest.mark.parametrize(
+    ("module", "code"),
+    [
+        pytest.param("guest_hooks.machine.disks", "import guest_hooks.sync", id="machine-imports-use-case"),
+        pytest.param("guest_hooks.formats.elf", "def f():\n    from guest_hooks.machine import root", id="hidden-in-function"),
+        pytest.param("guest_hooks.formats.elf", "from ..machine.root import Root", id="relative"),
+        pytest.param("guest_hooks.sync", "from guest_hooks import cli", id="use-case-imports-front-door"),
+        pytest.param("guest_hooks.model", "from guest_hooks.formats import elf", id="vocabulary-imports-formats"),
+        pytest.param("guest_hooks.report", "from guest_hooks.sync import sync", id="report-imports-use-case"),
+    ],
+)
+def test_the_referee_sees_an_upward_import(module: str, code: str) -> None:
+    assert wrong_imports(module, ast.parse(code))
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        pytest.param("import subprocess", id="subprocess"),
+        pytest.param("def f():\n    from subprocess import run", id="from-subprocess"),
+        pytest.param("import os\nos.execvp('a', ['a'])", id="exec"),
+        pytest.param("from os import posix_spawn", id="spawn"),
+        pytest.param("import os\nos.system('a')", id="system"),
+    ],
+)
+def test_the_referee_sees_a_process(code: str) -> None:
+    assert process_starts(ast.parse(code))
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        pytest.param("import os\nos.replace('a', 'b')", id="replace"),
+        pytest.param("from os import rename", id="rename"),
+        pytest.param("import shutil\nshutil.move('a', 'b')", id="move"),
+    ],
+)
+def test_the_referee_sees_a_replacement(code: str) -> None:
+    assert replacements(ast.parse(code))
