@@ -1,0 +1,246 @@
+"""What is there against what should be: a verdict for one target, with every reason. Pure."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from guest_hooks.errors import FormatError
+from guest_hooks.formats import pvh_bridge, second_stage
+from guest_hooks.formats.second_stage import SecondStage
+from guest_hooks.model import FileStatus, Problem, Severity, State, TargetStatus
+from guest_hooks.plan import FileKind, Plan, PlannedFile
+
+SYNC = "xen-guest-bootloader sync"
+_CONFIG_PREFIX = re.compile(r"^set prefix=\(\$root\)'(.*)'$", re.MULTILINE)
+MOST_NAMES = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """One file as it stands: its bytes, or None with the reason why they were not read; None without a reason: nothing stands there."""
+
+    data: bytes | None = None
+    sha256: str = ""
+    unread: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Packaged:
+    """What grub-xen-bin offers for a target: its version and the hashes of its kernel and modules; empty where not installed."""
+
+    version: str = ""
+    kernel_sha256: str = ""
+    modules: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModuleDir:
+    """How /boot/grub/<target> differs from what it should hold: names missing or with other content, and its core.elf's hash."""
+
+    missing: tuple[str, ...] = ()
+    differing: tuple[str, ...] = ()
+    core_sha256: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remembered:
+    """What the receipt says: what grub-install was asked to embed into which image, and which image `rollback` put back."""
+
+    core_sha256: str = ""
+    request: tuple[str, ...] = ()
+    held_sha256: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """All that a verdict on one target rests on; `found` has every path of the plan."""
+
+    found: Mapping[str, Found]
+    packaged: Packaged
+    module_dir: ModuleDir
+    remembered: Remembered
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Finding:
+    state: State
+    problem: Problem
+
+
+def judge(plan: Plan, evidence: Evidence) -> TargetStatus:
+    """The verdict for one target: its files in the plan's order, all problems, the state that follows from them."""
+    first, *others = plan.files
+    main = evidence.found[first.path]
+    stage = _read(main.data)
+    findings = {first.path: list(_core_findings(plan, first.path, evidence, stage))}
+    whole = main.data if _worst(findings[first.path]) in (State.CURRENT, State.STALE) else None
+    for file in others:
+        findings[file.path] = list(_other_findings(plan, file, evidence.found[file.path], whole))
+    files = tuple(
+        FileStatus(
+            path=file.path,
+            state=_worst(findings[file.path]),
+            sha256=evidence.found[file.path].sha256,
+            size=len(evidence.found[file.path].data or b""),
+        )
+        for file in plan.files
+    )
+    core = stage.core if stage else None
+    return TargetStatus(
+        target=plan.target.name,
+        required=plan.required,
+        state=_overall(files),
+        files=files,
+        prefix=_prefix(stage),
+        fs_uuid=core.fs_uuid if core else "",
+        modules=len(core.modules) if core else 0,
+        grub_version=stage.grub_version if stage else "",
+        problems=tuple(finding.problem for file in plan.files for finding in findings[file.path]),
+    )
+
+
+def _core_findings(plan: Plan, path: str, evidence: Evidence, stage: SecondStage | None) -> Iterator[_Finding]:
+    """Everything about the file of the protocol itself, and what surrounds it."""
+    unfit = list(_unfit(plan, path, evidence.found[path]))
+    yield from unfit
+    if unfit or stage is None:
+        return
+    if not second_stage.is_from_grub_install(stage):
+        yield _finding(
+            State.FOREIGN,
+            "foreign",
+            f"{path} is a valid Xen image that grub-install did not make",
+            f"leave it, or replace it with: {SYNC} --adopt",
+        )
+        return
+    yield from _stale(plan, path, stage, evidence)
+    yield from _surroundings(plan, stage, evidence)
+    if stage.sha256 == evidence.remembered.held_sha256:
+        yield _Finding(
+            state=State.CURRENT,
+            problem=Problem(
+                code="held-by-rollback",
+                message=f"{path} was put back by rollback; automatic runs leave it alone",
+                hint=f"take the newest again with: {SYNC}",
+                severity=Severity.WARNING,
+            ),
+        )
+
+
+def _unfit(plan: Plan, path: str, found: Found) -> Iterator[_Finding]:
+    """Why the file may not be a second stage of this target at all."""
+    if found.unread:
+        yield _finding(State.INVALID, "unreadable", found.unread, f"replace it with: {SYNC}")
+    elif found.data is None:
+        yield _finding(State.MISSING, "missing", f"{path} is missing", f"make it with: {SYNC}")
+    else:
+        for problem in second_stage.problems(found.data, plan.target):
+            yield _finding(State.INVALID, problem.code, f"{path}: {problem.message}", problem.hint or f"replace it with: {SYNC}")
+
+
+def _stale(plan: Plan, path: str, stage: SecondStage, evidence: Evidence) -> Iterator[_Finding]:
+    """How the core image differs from the one that would be made now."""
+    packaged, boot, core = evidence.packaged, plan.boot, stage.core
+    if core is None:
+        return
+    if boot.fs_uuid and not boot.drive and core.fs_uuid != boot.fs_uuid:
+        yield _stale_finding("uuid-mismatch", f"{path} looks for file system {core.fs_uuid or core.prefix}; /boot is on {boot.fs_uuid}")
+    expected = boot.drive + boot.grub_dir if boot.drive else boot.grub_dir
+    if boot.fs_uuid and _path_part(stage, with_drive=bool(boot.drive)) != expected:
+        yield _stale_finding("prefix-mismatch", f"{path} looks for its modules in {_prefix(stage)}, which is not {expected}")
+    if packaged.kernel_sha256 and stage.kernel_sha256 != packaged.kernel_sha256:
+        version = f"GRUB {stage.grub_version}" if stage.grub_version else "another GRUB"
+        yield _stale_finding("grub-differs", f"{path} was made by {version}; installed is {packaged.version or 'another build'}")
+    elif packaged.modules:
+        differing = sorted(m.name for m in core.modules if packaged.modules.get(m.name) != m.sha256)
+        if differing:
+            yield _stale_finding("modules-differ", f"{path} holds other modules than {plan.target.lib_dir}: {_names(differing)}")
+    missing = sorted(plan.modules - {module.name for module in core.modules})
+    if missing:
+        yield _stale_finding("modules-missing", f"{path} lacks modules it may need to boot: {_names(missing)}")
+    elif stage.sha256 == evidence.remembered.core_sha256 and plan.request != evidence.remembered.request:
+        yield _stale_finding("configuration-changed", f"{path} was made when the configuration asked for other modules")
+
+
+def _surroundings(plan: Plan, stage: SecondStage, evidence: Evidence) -> Iterator[_Finding]:
+    """How /boot/grub/<target> differs from what this core image and a grub.cfg may load from it."""
+    where = plan.target.grub_dir
+    odd = [*evidence.module_dir.missing, *evidence.module_dir.differing]
+    if odd and evidence.packaged.modules:
+        yield _stale_finding("module-dir-differs", f"{where} differs from {plan.target.lib_dir}: {_names(odd)}")
+    if evidence.module_dir.core_sha256 != stage.sha256:
+        yield _stale_finding("core-image-differs", f"{where}/core.elf is not the image that is installed")
+
+
+def _other_findings(plan: Plan, file: PlannedFile, found: Found, core: bytes | None) -> Iterator[_Finding]:
+    """About a file that is a function of the core image; `core` is None where that must be made anew anyway."""
+    if file.kind is FileKind.CORE or found.data is None:
+        unfit = list(_unfit(plan, file.path, found))
+        yield from unfit
+        if unfit or found.data is None:
+            return
+        if not second_stage.is_from_grub_install(second_stage.read(found.data)):
+            message = f"{file.path} is a valid Xen image that grub-install did not make"
+            yield _finding(State.FOREIGN, "foreign", message, f"leave it, or replace it with: {SYNC} --adopt")
+            return
+    elif not pvh_bridge.is_bridge(found.data):
+        yield _finding(State.INVALID, "not-a-bridge", f"{file.path} is not a bridged core image", f"replace it with: {SYNC}")
+        return
+    if core is not None and found.data != content(file, core):
+        yield _stale_finding("copy-differs", f"{file.path} does not belong to {plan.files[0].path}")
+    elif core is None:
+        yield _stale_finding("copy-differs", f"{file.path} belongs to a core image that is not installed")
+
+
+def content(file: PlannedFile, core: bytes) -> bytes:
+    """What `file` holds when `core` is the core image; raises `FormatError` where the bridge can't carry it."""
+    return pvh_bridge.wrap(core) if file.kind is FileKind.BRIDGE else core
+
+
+def _read(data: bytes | None) -> SecondStage | None:
+    if data is None:
+        return None
+    try:
+        return second_stage.read(data)
+    except FormatError:
+        return None  # `_unfit` says why
+
+
+def _prefix(stage: SecondStage | None) -> str:
+    """The prefix as GRUB will have it, `($root)/boot/grub` or `(drive)/path`."""
+    if stage is None or stage.core is None:
+        return ""
+    found = _CONFIG_PREFIX.search(stage.core.config)
+    return f"($root){found[1]}" if found else stage.core.prefix
+
+
+def _path_part(stage: SecondStage, *, with_drive: bool) -> str:
+    prefix = _prefix(stage)
+    return prefix if with_drive else prefix.partition(")")[2]
+
+
+def _overall(files: tuple[FileStatus, ...]) -> State:
+    states = [file.state for file in files]
+    if State.FOREIGN in states:
+        return State.FOREIGN
+    if states[0] is not State.CURRENT:
+        return states[0]
+    return State.STALE if any(state is not State.CURRENT for state in states) else State.CURRENT
+
+
+def _worst(findings: list[_Finding]) -> State:
+    order = (State.CURRENT, State.STALE, State.MISSING, State.FOREIGN, State.INVALID)
+    return max((finding.state for finding in findings), key=order.index, default=State.CURRENT)
+
+
+def _finding(state: State, code: str, message: str, hint: str) -> _Finding:
+    return _Finding(state=state, problem=Problem(code=code, message=message, hint=hint))
+
+
+def _stale_finding(code: str, message: str) -> _Finding:
+    return _finding(State.STALE, code, message, f"bring it up to date with: {SYNC}")
+
+
+def _names(names: list[str]) -> str:
+    shown = ", ".join(names[:MOST_NAMES])
+    return f"{shown} and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else shown

@@ -1,0 +1,85 @@
+"""What a verdict rests on, gathered from a guest's tree: installed files, GRUB's package, /boot/grub/<target>, the receipt."""
+
+import hashlib
+import re
+
+from guest_hooks.compare import Evidence, Found, ModuleDir, Packaged, Remembered
+from guest_hooks.errors import FormatError
+from guest_hooks.formats import grub_core, moddep
+from guest_hooks.machine.receipts import Receipt
+from guest_hooks.machine.root import NotRegularError, Root
+from guest_hooks.plan import Plan
+from guest_hooks.targets import Target
+
+GRUB_FILES = (".mod", ".lst")
+"""What grub-install copies from /usr/lib/grub/<target> to /boot/grub/<target>, by ending."""
+_VERSION = re.compile(r'^grub_package_version="(.*)"$', re.MULTILINE)
+
+
+def gather(root: Root, plan: Plan, receipt: Receipt) -> Evidence:
+    """All the evidence on one target; nothing is changed."""
+    packaged = {name: data for name in _grub_files(root, plan.target.lib_dir) if (data := _bytes(root, f"{plan.target.lib_dir}/{name}"))}
+    remembered = receipt.target(plan.target.name)
+    return Evidence(
+        found={file.path: find(root, file.path) for file in plan.files},
+        packaged=_packaged(root, plan.target, packaged),
+        module_dir=_module_dir(root, plan.target, packaged),
+        remembered=Remembered(
+            core_sha256=remembered.core_sha256, request=remembered.request, held_sha256=remembered.held_sha256
+        ),
+    )
+
+
+def find(root: Root, path: str) -> Found:
+    """The file at `path` as a verdict sees it; never blocks, never raises."""
+    try:
+        data = root.read(path)
+    except FileNotFoundError:
+        return Found()
+    except NotRegularError as error:
+        return Found(unread=error.message)
+    except OSError as error:
+        return Found(unread=f"{path} can't be read: {error.strerror}")
+    return Found(data=data, sha256=_sha256(data))
+
+
+def dependencies(root: Root, target: Target) -> dict[str, tuple[str, ...]]:
+    """Which of the target's modules needs which; empty where GRUB's modules are not installed."""
+    data = _bytes(root, f"{target.lib_dir}/moddep.lst")
+    return moddep.parse(data) if data else {}
+
+
+def _packaged(root: Root, target: Target, files: dict[str, bytes]) -> Packaged:
+    kernel = _bytes(root, f"{target.lib_dir}/kernel.img")
+    version = _VERSION.search(root.read_text(f"{target.lib_dir}/modinfo.sh") or "")
+    try:
+        kernel_sha256 = grub_core.kernel_sha256(kernel) if kernel else ""
+    except FormatError:
+        kernel_sha256 = ""  # sync finds out: grub-install refuses it
+    return Packaged(
+        version=version[1] if version else "",
+        kernel_sha256=kernel_sha256,
+        modules={name.removesuffix(".mod"): _sha256(data) for name, data in files.items() if name.endswith(".mod")},
+    )
+
+
+def _module_dir(root: Root, target: Target, packaged: dict[str, bytes]) -> ModuleDir:
+    there = set(root.names(target.grub_dir))
+    core = find(root, f"{target.grub_dir}/core.elf")
+    return ModuleDir(
+        missing=tuple(sorted(packaged.keys() - there)),
+        differing=tuple(name for name in sorted(packaged.keys() & there) if _bytes(root, f"{target.grub_dir}/{name}") != packaged[name]),
+        core_sha256=core.sha256,
+    )
+
+
+def _grub_files(root: Root, directory: str) -> tuple[str, ...]:
+    return tuple(name for name in root.names(directory) if name.endswith(GRUB_FILES))
+
+
+def _bytes(root: Root, path: str) -> bytes | None:
+    return find(root, path).data
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

@@ -1,0 +1,105 @@
+"""grub.cfg: whether the menu is whole and names the kernels there are, and making it anew without ever leaving a broken one."""
+
+import hashlib
+import re
+
+from guest_hooks.compare import SYNC
+from guest_hooks.errors import NotRepairedError
+from guest_hooks.formats import grub_cfg
+from guest_hooks.machine import durable, grub_tools
+from guest_hooks.machine.root import NotRegularError, Root
+from guest_hooks.machine.run import Run, run
+from guest_hooks.model import Change, GrubCfgStatus, Problem, State
+
+PATH = "/boot/grub/grub.cfg"
+BOOT = "/boot"
+KERNEL = re.compile(r"vmlinu[xz]-(?P<version>.+)")
+IGNORED_SUFFIXES = (".dpkg-tmp", ".dpkg-new", ".dpkg-old", ".dpkg-dist", ".bak", ".old", ".sig", ".signed", "~")
+LINUX_SECTION = re.compile(r"^### BEGIN /etc/grub\.d/10_linux ###$.*?^### END /etc/grub\.d/10_linux ###$", re.MULTILINE | re.DOTALL)
+PASSWORD_LINE = re.compile(rb"^\s*password", re.MULTILINE)
+
+
+def kernels(root: Root) -> tuple[str, ...]:
+    """The names of the kernel images in /boot, as grub-mkconfig's 10_linux takes them."""
+    names = (name for name in root.names(BOOT) if KERNEL.fullmatch(name) and not name.endswith(IGNORED_SUFFIXES))
+    return tuple(name for name in names if (status := root.stat(f"{BOOT}/{name}")) is not None and status.st_size > 0)
+
+
+def status(root: Root, *, run: Run = run) -> GrubCfgStatus:
+    """The verdict for grub.cfg: missing, invalid (empty, cut off, refused by GRUB's parser), stale (other kernels), current."""
+    try:
+        data = root.read(PATH)
+    except FileNotFoundError:
+        return _verdict(State.MISSING, "grub-cfg-missing", f"{PATH} is missing")
+    except (OSError, NotRegularError) as error:
+        return _verdict(State.INVALID, "grub-cfg-unreadable", f"{PATH} can't be read: {error}")
+    fault = _fault(root, data, run=run)
+    if fault:
+        return _verdict(State.INVALID, "grub-cfg-invalid", f"{PATH}: {fault}")
+    problems = _kernel_problems(root, data.decode(errors="replace"))
+    return GrubCfgStatus(path=PATH, state=State.STALE if problems else State.CURRENT, problems=problems)
+
+
+def refresh(root: Root, why: tuple[str, ...], *, run: Run = run) -> Change | None:
+    """Make grub.cfg anew as update-grub does, check it, replace it; None where it comes out the same.
+
+    Raises `NotRepairedError` where what grub-mkconfig made is empty, cut off or refused by GRUB's parser; the old one stays.
+    """
+    made = grub_tools.make_config(root, run=run)
+    fault = _fault(root, made, run=run)
+    if fault:
+        raise NotRepairedError(f"grub-mkconfig made a grub.cfg that can't be right ({fault}); the old one was kept", hint="look at: grub-mkconfig")
+    before = _read(root)
+    if before == made:
+        return None
+    durable.replace(root, PATH, made, mode=0o600 if PASSWORD_LINE.search(made) else 0o444)
+    return Change(path=PATH, before=_sha256(before), after=_sha256(made), why=why)
+
+
+def _kernel_problems(root: Root, text: str) -> tuple[Problem, ...]:
+    """How the menu that 10_linux made differs from the kernels in /boot; an admin's own entries are no concern of ours."""
+    section = LINUX_SECTION.search(text)
+    if section is None:
+        return ()
+    named = {name.rpartition("/")[2] for name in grub_cfg.kernels(section[0])}
+    there = set(kernels(root))
+    gone = {name for name in named - there if not root.exists(f"{BOOT}/{name}")}
+    rows = (
+        ("kernel-not-in-menu", there - named, "does not name"),
+        ("kernel-gone", gone, f"names what is no longer in {BOOT}:"),
+    )
+    return tuple(
+        Problem(code=code, message=f"{PATH} {words} {', '.join(sorted(names))}", hint=f"make it anew with: {SYNC}")
+        for code, names, words in rows
+        if names
+    )
+
+
+def _fault(root: Root, data: bytes, *, run: Run) -> str:
+    """Why `data` can't be a whole grub.cfg, or an empty string."""
+    if not data.strip():
+        return "it is empty"
+    if _is_generated(data):
+        cut = grub_cfg.unclosed_section(data.decode(errors="replace"))
+        if cut:
+            return f"it is cut off: {cut} does not end"
+    return grub_tools.script_error(root, data, run=run)
+
+
+def _is_generated(data: bytes) -> bool:
+    return b"### BEGIN /etc/grub.d/" in data
+
+
+def _read(root: Root) -> bytes:
+    try:
+        return root.read(PATH)
+    except (OSError, NotRegularError):
+        return b""
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest() if data else ""
+
+
+def _verdict(state: State, code: str, message: str) -> GrubCfgStatus:
+    return GrubCfgStatus(path=PATH, state=state, problems=(Problem(code=code, message=message, hint=f"make it with: {SYNC}"),))
