@@ -4,7 +4,6 @@ pyelftools knows the structures. Its `ELFStructs` alone is used, not `ELFFile`: 
 import time), follows offsets wherever a hostile file sends them, and takes Xen's notes for GNU's.
 """
 
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -158,8 +157,7 @@ def _table(data: bytes, struct: Any, table: _Table) -> list[Any]:
         raise FormatError(
             "truncated", f"the {table.name} header table ends at {end:#x}, outside the file, which ends at {len(data):#x}"
         )
-    stream = io.BytesIO(data[table.offset : end])
-    return [struct.parse_stream(stream) for _ in range(table.count)]
+    return [struct.parse(data[at : at + table.size]) for at in range(table.offset, end, table.size)]
 
 
 def _number(value: int | str, names: Mapping[str, Any]) -> int:

@@ -23,7 +23,9 @@ _OBJECT = struct.Struct("<II")
 
 _SEARCH_UUID = re.compile(r"^\s*search\.fs_uuid\s+(\S+)\s+root\b", re.MULTILINE)
 _VERSION = re.compile(rb"\0([0-9]+\.[0-9]+[0-9A-Za-z.+~:-]*)\0")
-_SECOND_STAGE = re.compile(rb"^[^#\n]*\bpvh?boot-", re.MULTILINE)
+_LINE = rb"(?:\A|[\n\0])[^#\n\0]*"
+_SECOND_STAGE = re.compile(_LINE + rb"\bpvh?boot-")
+_GUEST_CFG = re.compile(_LINE + rb"\b(?:configfile|normal)\b[^\n\0]*/grub/grub\.cfg")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +33,8 @@ class Core:
     """What grub-mkimage put into a core image.
 
     `config` is the embedded configuration, `fs_uuid` the one it searches for; `grub_version` is normal.mod's word, empty where that
-    is not embedded; `is_stage1` says that the configuration or a file of the memdisk starts second stages.
+    is not embedded; `is_stage1` says that the configuration or a file of the memdisk starts second stages,
+    `reads_guest_cfg` that it reads the guest's grub.cfg.
     """
 
     prefix: str
@@ -40,6 +43,7 @@ class Core:
     modules: tuple[Module, ...]
     has_memdisk: bool
     is_stage1: bool
+    reads_guest_cfg: bool
     grub_version: str
 
 
@@ -61,7 +65,8 @@ def read(elf: Elf, data: bytes) -> Core:
         fs_uuid=found[1] if found else "",
         modules=tuple(modules),
         has_memdisk=memdisk is not None,
-        is_stage1=any(part is not None and _SECOND_STAGE.search(part) is not None for part in (memdisk, config)),
+        is_stage1=any(_SECOND_STAGE.search(part or b"") for part in (memdisk, config)),
+        reads_guest_cfg=any(_GUEST_CFG.search(part or b"") for part in (memdisk, config)),
         grub_version=next((_version(body) for name, body in zip(names, normal, strict=True) if name == "normal"), ""),
     )
 

@@ -14,7 +14,7 @@ from guest_hooks.targets import TARGETS, Target
 
 # What grub-install writes into its load.cfg, and nothing else (util/grub-install.c).
 _LOAD_CFG_LINE = re.compile(
-    r"search\.fs_uuid \S+ root( --?hint\S*( \S+)?| \S+)* ?"
+    r"search\.fs_uuid [\w-]+ root(?: [^\s;&|{}]+)* ?"
     r"|set prefix=\(\$root\)'[^\n]*'"
     r"|cryptomount -u \S+"
     r"|set debug='[^\n]*'"

@@ -37,7 +37,7 @@ def broken(data: bytes, target: Target) -> Iterator[Problem]:
         yield _problem(error)
     else:
         yield from _notes(elf, notes, target)
-    yield from _core(elf, data)
+    yield from _core(elf, data, target)
 
 
 def _container(elf: Elf, target: Target) -> Iterator[Problem]:
@@ -137,14 +137,20 @@ def _pv_addresses(elf: Elf, notes: dict[str, Note]) -> Iterator[Problem]:
             yield _of("entry-outside", f"Xen note ENTRY {entry:#x} is not inside an executable LOAD segment")
 
 
-def _core(elf: Elf, data: bytes) -> Iterator[Problem]:
+def _core(elf: Elf, data: bytes, target: Target) -> Iterator[Problem]:
     try:
         core = grub_core.read(elf, data)
     except FormatError as error:
         yield _problem(error)
     else:
         if core.is_stage1:
-            yield _of("stage-1-image", "the image looks for second stages itself: it would start itself again and again", _REBUILD)
+            yield _of("stage-1-image", "the image looks for second stages itself: it would start itself again and again")
+        # the guest's grub.cfg takes a prefix in a memdisk for a host's image, and starts the second stage from there
+        elif target.mode is Mode.PVH and core.prefix.startswith("(memdisk)") and core.reads_guest_cfg:
+            yield _of(
+                "stage-1-image",
+                "the image reads the guest's grub.cfg as a PVH stage 1 does, and would start itself again and again",
+            )
     for segment in elf.loads[:1]:
         # blocks that never reached the disk read as zeros after a power cut
         kernel = data[segment.offset : segment.offset + segment.filesz]
