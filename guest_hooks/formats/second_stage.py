@@ -1,0 +1,92 @@
+"""A second stage: the core image that stage 1 chainloads, what it is and whether it may be installed for a target."""
+
+import hashlib
+import re
+from dataclasses import dataclass
+
+from guest_hooks.errors import FormatError
+from guest_hooks.formats import elf as elf_format
+from guest_hooks.formats import grub_core, second_stage_rules, xen_notes
+from guest_hooks.formats.grub_core import Core
+from guest_hooks.formats.xen_notes import Note
+from guest_hooks.model import Problem
+from guest_hooks.targets import TARGETS, Target
+
+# What grub-install writes into its load.cfg, and nothing else (util/grub-install.c).
+_LOAD_CFG_LINE = re.compile(
+    r"search\.fs_uuid [\w-]+ root(?: [^\s;&|{}]+)* ?"
+    r"|set prefix=\(\$root\)'[^\n]*'"
+    r"|cryptomount -u \S+"
+    r"|set debug='[^\n]*'"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecondStage:
+    """What a file is: `core` is None where it holds no GRUB core image (GRUB Legacy's pvgrub, a Linux kernel).
+
+    `kernel_sha256` is the hash of the first LOAD segment, which tells one build of GRUB from another; see `grub_core`.
+    """
+
+    elf_class: int
+    machine: int
+    entry: int
+    notes: tuple[Note, ...]
+    core: Core | None
+    kernel_sha256: str
+    sha256: str
+    size: int
+
+    @property
+    def grub_version(self) -> str:
+        """The version of GRUB, or empty where the image does not tell."""
+        return self.core.grub_version if self.core else ""
+
+
+def read(data: bytes) -> SecondStage:
+    """The second stage that `data` holds.
+
+    Raises `FormatError` where it is no ELF file, its notes can't be read, it is cut off, or its module block is damaged.
+    """
+    elf = elf_format.read(data)
+    loads = elf.loads
+    if not loads:
+        raise FormatError("no-load-segment", "there is no LOAD segment")
+    try:
+        core = grub_core.read(elf, data)
+    except FormatError as error:
+        if error.code != "no-module-block":
+            raise
+        core = None
+    return SecondStage(
+        elf_class=elf.elf_class,
+        machine=elf.machine,
+        entry=elf.entry,
+        notes=xen_notes.read(elf, data),
+        core=core,
+        kernel_sha256=hashlib.sha256(elf_format.content(data, loads[0])).hexdigest(),
+        sha256=hashlib.sha256(data).hexdigest(),
+        size=len(data),
+    )
+
+
+def problems(data: bytes, target: Target) -> tuple[Problem, ...]:
+    """Everything that forbids to install `data` for `target`; empty where nothing does. Never raises."""
+    return tuple(second_stage_rules.broken(data, target))
+
+
+def fits(data: bytes) -> tuple[str, ...]:
+    """The names of the targets that `data` may be installed for."""
+    return tuple(name for name, target in TARGETS.items() if not problems(data, target))
+
+
+def is_from_grub_install(stage: SecondStage) -> bool:
+    """Whether the core image finds its prefix as grub-install makes it: by a file system's UUID, or on a drive named outright."""
+    core = stage.core
+    if core is None or core.has_memdisk:
+        return False
+    lines = core.config.splitlines()
+    if not all(_LOAD_CFG_LINE.fullmatch(line) for line in lines):
+        return False
+    searches = core.fs_uuid != "" and any(line.startswith("set prefix=") for line in lines)
+    return searches or (core.fs_uuid == "" and re.fullmatch(r"\([^(),]+.*\)/.*", core.prefix) is not None)

@@ -1,0 +1,178 @@
+"""The rules a second stage must keep: those of Xen's domain builder, those of stage 1's GRUB, and those both leave out.
+
+A file that breaks one either is refused by stage 1, which is harmless, or starts and hangs or crashes the domain, which is not:
+no second stage is safer than a bad one.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
+
+from guest_hooks.errors import FormatError
+from guest_hooks.formats import elf as elf_format
+from guest_hooks.formats import grub_core, xen_notes
+from guest_hooks.formats.elf import ET_EXEC, PF_W, PF_X, Elf, Encoding, Segment
+from guest_hooks.formats.xen_notes import Note
+from guest_hooks.model import Mode, Problem
+from guest_hooks.targets import EM_386, Target
+
+PAGE = 4096
+_PAE_MODES = ("yes", "yes,bimodal", "bimodal")
+_ARCHES = {3: "386", 62: "x86-64"}
+_REBUILD = "make it again with grub-install"
+
+
+def broken(data: bytes, target: Target) -> Iterator[Problem]:
+    """Every rule that `data` breaks as a second stage for `target`."""
+    try:
+        elf = elf_format.read(data)
+    except FormatError as error:
+        yield _problem(error)
+        return
+    yield from _container(elf, target)
+    yield from _segments(elf, data, target)
+    try:
+        notes = xen_notes.read(elf, data)
+    except FormatError as error:
+        yield _problem(error)
+    else:
+        yield from _notes(elf, notes, target)
+    yield from _core(elf, data, target)
+
+
+def _container(elf: Elf, target: Target) -> Iterator[Problem]:
+    if elf.elf_class != target.elf_class:
+        yield _of("class-mismatch", f"the file is ELF{elf.elf_class}; {target.name} needs ELF{target.elf_class}", _other(target))
+    if elf.encoding is not Encoding.LSB:
+        yield _of("encoding-mismatch", "the file is big-endian; x86 is little-endian")
+    if elf.machine != target.elf_machine:
+        found, needed = (_ARCHES.get(machine, str(machine)) for machine in (elf.machine, target.elf_machine))
+        yield _of("machine-mismatch", f"the file is for machine {found}; {target.name} needs {needed}", _other(target))
+    if elf.type != ET_EXEC:
+        yield _of("not-executable", f"the file is of ELF type {elf.type}, not 2 (ET_EXEC)")
+
+
+def _segments(elf: Elf, data: bytes, target: Target) -> Iterator[Problem]:
+    if not elf.loads:
+        yield _of("no-load-segment", "there is no LOAD segment")
+    top = 1 << (32 if target.mode is Mode.PVH else elf.elf_class)
+    for segment in elf.loads:
+        at = f"the LOAD segment at offset {segment.offset:#x}"
+        if segment.offset + segment.filesz > len(data):
+            yield _of("truncated", f"{at} is {segment.filesz} bytes long, and the file ends at {len(data):#x}", _REBUILD)
+        if segment.filesz > segment.memsz:
+            yield _of("load-size", f"{at} has {segment.filesz} bytes in the file and {segment.memsz} in memory")
+        if segment.paddr + segment.memsz > top:
+            yield _of("load-out-of-range", f"{at} ends at {segment.paddr + segment.memsz:#x}, above {top:#x}")
+        # elf_phdr_is_loadable in xen/common/libelf
+        if not segment.flags & (PF_W | PF_X):
+            yield _of("load-not-loadable", f"{at} is neither writable nor executable; Xen would not load it")
+    ordered = sorted((item for item in elf.loads if item.memsz), key=lambda item: item.paddr)
+    for lower, upper in pairwise(ordered):
+        if lower.paddr + lower.memsz > upper.paddr:
+            yield _of("load-overlap", f"the LOAD segments at offsets {lower.offset:#x} and {upper.offset:#x} overlap in memory")
+
+
+def _notes(elf: Elf, notes: tuple[Note, ...], target: Target) -> Iterator[Problem]:
+    if not notes:
+        yield _of("no-xen-notes", "the file has no Xen notes: no domain builder and no stage 1 would start it")
+        return
+    for number, count in Counter(note.number for note in notes).items():
+        if count > 1:
+            yield _of("note-duplicate", f"Xen note {number} is there {count} times")
+    by_name = {note.name: note for note in notes}
+    if target.mode is Mode.PVH:
+        yield from _pvh_notes(elf, by_name)
+    else:
+        yield from _pv_notes(elf, by_name, target)
+
+
+def _pvh_notes(elf: Elf, notes: dict[str, Note]) -> Iterator[Problem]:
+    note = notes.get("PHYS32_ENTRY")
+    if note is None:
+        yield _of(
+            "note-missing", "the file lacks Xen note 18 (PHYS32_ENTRY)", "a PVH second stage is made with --target=i386-xen_pvh"
+        )
+        return
+    entry = _number(note)
+    if note.size != 4:
+        yield _of("note-size", f"Xen note 18 (PHYS32_ENTRY) has {note.size} bytes, not 4")
+    if entry != elf.entry:
+        yield _of("entry-mismatch", f"PHYS32_ENTRY is {entry:#x} and the ELF entry {elf.entry:#x}")
+    if not _in_code(entry, [(segment.paddr, segment) for segment in elf.loads]):
+        yield _of("entry-outside", f"PHYS32_ENTRY {entry:#x} is not inside an executable LOAD segment")
+
+
+def _pv_notes(elf: Elf, notes: dict[str, Note], target: Target) -> Iterator[Problem]:
+    if "PHYS32_ENTRY" in notes:
+        yield _of("pvh-image", "the file has Xen note 18 (PHYS32_ENTRY): it is a PVH image", _other(target))
+    needed = ["LOADER", "XEN_VERSION", "VIRT_BASE", "ENTRY"] + ["PAE_MODE"] * (target.elf_machine == EM_386)
+    for name in needed:
+        if name not in notes:
+            yield _of("note-missing", f"the file lacks Xen note {xen_notes.number(name)} ({name})")
+    if "LOADER" in notes and notes["LOADER"].value != "generic":
+        yield _of("note-loader", f"Xen note LOADER is {notes['LOADER'].value!r}, not 'generic'")
+    if "XEN_VERSION" in notes and not str(notes["XEN_VERSION"].value).startswith("xen-3.0"):
+        yield _of("note-xen-version", f"Xen note XEN_VERSION is {notes['XEN_VERSION'].value!r}, not 'xen-3.0'")
+    if "PAE_MODE" in needed and "PAE_MODE" in notes and notes["PAE_MODE"].value not in _PAE_MODES:
+        yield _of("note-pae-mode", f"Xen note PAE_MODE is {notes['PAE_MODE'].value!r}, not one of {', '.join(_PAE_MODES)}")
+    yield from _pv_addresses(elf, notes)
+
+
+def _pv_addresses(elf: Elf, notes: dict[str, Note]) -> Iterator[Problem]:
+    if "VIRT_BASE" in notes:
+        base = _number(notes["VIRT_BASE"])
+        offset = base - (_number(notes["PADDR_OFFSET"]) if "PADDR_OFFSET" in notes else 0)
+        if base % PAGE:
+            yield _of("note-virt-base", f"Xen note VIRT_BASE {base:#x} is not page-aligned")
+        lowest = min((segment.vaddr for segment in elf.loads), default=0)
+        if base > lowest:
+            yield _of("note-virt-base", f"Xen note VIRT_BASE {base:#x} is above the lowest load address {lowest:#x}")
+        # Xen maps a segment at its physical address plus this; GRUB runs only where it was linked to
+        if any(segment.paddr + offset != segment.vaddr for segment in elf.loads):
+            yield _of("load-address", f"with Xen note VIRT_BASE {base:#x} the file would not be loaded where it was linked to run")
+    if "ENTRY" in notes:
+        entry = _number(notes["ENTRY"])
+        if not _in_code(entry, [(segment.vaddr, segment) for segment in elf.loads]):
+            yield _of("entry-outside", f"Xen note ENTRY {entry:#x} is not inside an executable LOAD segment")
+
+
+def _core(elf: Elf, data: bytes, target: Target) -> Iterator[Problem]:
+    try:
+        core = grub_core.read(elf, data)
+    except FormatError as error:
+        yield _problem(error)
+    else:
+        if core.is_stage1:
+            yield _of("stage-1-image", "the image looks for second stages itself: it would start itself again and again")
+        # the guest's grub.cfg takes a prefix in a memdisk for a host's image, and starts the second stage from there
+        elif target.mode is Mode.PVH and core.prefix.startswith("(memdisk)") and core.reads_guest_cfg:
+            yield _of(
+                "stage-1-image",
+                "the image reads the guest's grub.cfg as a PVH stage 1 does, and would start itself again and again",
+            )
+    for segment in elf.loads[:1]:
+        # blocks that never reached the disk read as zeros after a power cut
+        kernel = data[segment.offset : segment.offset + segment.filesz]
+        if any(not any(kernel[at : at + PAGE]) for at in range(0, len(kernel), PAGE)):
+            yield _of("kernel-zeroed", "a page of the GRUB kernel in the first LOAD segment holds nothing but zeros", _REBUILD)
+
+
+def _in_code(address: int, segments: Iterable[tuple[int, Segment]]) -> bool:
+    return any(start <= address < start + segment.filesz and segment.flags & PF_X for start, segment in segments)
+
+
+def _number(note: Note) -> int:
+    return note.value if isinstance(note.value, int) else 0
+
+
+def _other(target: Target) -> str:
+    return f"this file is for another target; make {target.name}'s with grub-install --target={target.name}"
+
+
+def _problem(error: FormatError) -> Problem:
+    return _of(error.code, error.message, error.hint)
+
+
+def _of(code: str, message: str, hint: str = _REBUILD) -> Problem:
+    return Problem(code=code, message=message, hint=hint or _REBUILD)
