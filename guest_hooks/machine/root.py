@@ -61,7 +61,7 @@ class Root:
         """The status of `path` itself, or None where nothing stands there."""
         try:
             with self.parent(path) as (fd, name):
-                return os.stat(name, dir_fd=fd, follow_symlinks=False)
+                return os.stat(name, dir_fd=fd, follow_symlinks=False) if name else os.fstat(fd)
         except (FileNotFoundError, NotADirectoryError):
             return None
 
@@ -145,7 +145,11 @@ class Root:
             path = os.path.dirname(path)
         for directory in reversed(missing):
             with self.parent(directory) as (fd, name):
-                os.mkdir(name, mode, dir_fd=fd)
+                try:
+                    os.mkdir(name, mode, dir_fd=fd)
+                except FileExistsError:  # another run was first, or it is a link that leads nowhere
+                    if not self.exists(directory):
+                        raise
                 with self._readable(fd) as readable:
                     os.fsync(readable)
 

@@ -1,0 +1,224 @@
+"""The only module that replaces files others boot from.
+
+Each path is, at every moment, what it was before or what it is meant to be. The last component of a path is never followed; a
+symbolic link there is replaced. That GRUB sees the change is `barrier`'s work, once for all the files of a commit.
+"""
+
+import errno
+import os
+import re
+import secrets
+import stat
+from contextlib import suppress
+
+from guest_hooks.errors import LackingError, NotRepairedError
+from guest_hooks.machine import libc
+from guest_hooks.machine.barrier import EXT, barrier, open_directory
+from guest_hooks.machine.failures import told, uninterrupted
+from guest_hooks.machine.freeze import Failpoint, no_failpoint
+from guest_hooks.machine.root import Root
+
+__all__ = [
+    "barrier",
+    "exchange_dir",
+    "free_space",
+    "make_dirs",
+    "move_aside",
+    "remove",
+    "remove_tree",
+    "replace",
+    "require_space",
+    "sweep",
+]
+
+TEMPORARY = ".xen-guest-bootloader-{}.tmp"
+_OURS = re.compile(r"\.xen-guest-bootloader-[0-9a-f]{16}\.tmp")
+MOST_ASIDE = 100
+
+
+def replace(root: Root, path: str, data: bytes, *, mode: int = 0o644, failpoint: Failpoint = no_failpoint) -> None:
+    """Make `path` a regular file of exactly `data`, on the disk; its directory must exist.
+
+    Whatever stands there is replaced, an empty directory included; one with files in it is an error (see `move_aside`). Nothing of
+    the old inode is kept. Where it fails, the old file is untouched and the temporary one gone. `failpoint` is called with
+    `written`, `synced`, `renamed` and `done`.
+    """
+    with told(root, path, "replaced", need=len(data)):
+        uninterrupted(lambda: _replace(root, path, data, mode, failpoint))
+
+
+def remove(root: Root, path: str) -> None:
+    """Remove the file or link `path`, on the disk; that nothing stands there is no error."""
+    with told(root, path, "removed"):
+        uninterrupted(lambda: _remove(root, path))
+
+
+def remove_tree(root: Root, path: str) -> None:
+    """Remove the directory `path` and all below it, or the file; follows no link and enters no other file system.
+
+    For directories this software made itself (staging, an exchanged module directory), never for an admin's.
+    """
+    with told(root, path, "removed"):
+        uninterrupted(lambda: _remove_tree(root, path))
+
+
+def move_aside(root: Root, path: str) -> str:
+    """Give whatever stands at `path` a name beside it that is free, and return it: nobody's files are lost."""
+    with told(root, path, "moved aside"), root.parent(path) as (directory, name):
+        for number in range(MOST_ASIDE):
+            aside = f"{name}.moved-aside" + (f"-{number}" if number else "")
+            with suppress(FileExistsError):
+                libc.rename2(directory, name, directory, aside, libc.RENAME_NOREPLACE)
+                _sync_directory(directory)
+                return os.path.join(os.path.dirname(path), aside)
+    raise NotRepairedError(f"{root.outside(path)} could not be moved aside: {MOST_ASIDE} names beside it are taken")
+
+
+def exchange_dir(root: Root, new: str, current: str) -> None:
+    """Swap the directories `new` and `current` in one step, on the disk; afterwards `new` is what was `current`.
+
+    Where nothing stands at `current`, `new` is renamed to it. What is in `new` is written out first.
+    """
+    with told(root, current, "exchanged"):
+        fd = uninterrupted(lambda: open_directory(root, new))
+        try:
+            libc.syncfs(fd)
+        finally:
+            os.close(fd)
+        with root.parent(new) as (new_parent, new_name), root.parent(current) as (parent, name):
+            try:
+                libc.rename2(new_parent, new_name, parent, name, libc.RENAME_EXCHANGE)
+            except FileNotFoundError:
+                libc.rename2(new_parent, new_name, parent, name, libc.RENAME_NOREPLACE)
+            except OSError as error:
+                if error.errno not in (errno.EINVAL, errno.ENOSYS):
+                    raise
+                raise NotRepairedError(
+                    f"{root.outside(current)} could not be exchanged: its file system cannot swap two directories in one step",
+                    hint='set modules = "all": then nothing but one file has to change',
+                ) from error
+            _sync_directory(parent)
+            _sync_directory(new_parent)
+
+
+def sweep(root: Root, directory: str) -> tuple[str, ...]:
+    """Remove what a killed `replace` left in `directory` and return those names; call it under the lock."""
+    left = tuple(name for name in root.names(directory) if _OURS.fullmatch(name))
+    for name in left:
+        path = f"{directory.rstrip('/')}/{name}"
+        status = root.lstat(path)
+        if status is not None and stat.S_ISREG(status.st_mode):
+            remove(root, path)
+    return left
+
+
+def free_space(root: Root, path: str) -> int:
+    """Bytes that root can still write to the file system that holds `path`; 0 where its inodes are used up."""
+    with told(root, path, "measured"):
+        fd = uninterrupted(lambda: open_directory(root, path))
+        try:
+            status = os.fstatvfs(fd)
+            is_ext = libc.fs_magic(fd) == EXT
+        finally:
+            os.close(fd)
+    if status.f_files and not status.f_ffree:
+        return 0
+    blocks = status.f_bavail
+    if is_ext:
+        # Root may use what is reserved for it, but not what ext4 keeps for itself: 2 %, at most 4096 clusters (fs/ext4/super.c,
+        # ext4_calculate_overhead and ext4_set_resv_clusters). f_blocks leaves the overhead out, so round up.
+        blocks = max(0, status.f_bfree - min(status.f_blocks // 45 + 1, 4096))
+    return blocks * status.f_frsize
+
+
+def require_space(root: Root, path: str, need: int) -> None:
+    """Raise `LackingError` unless `need` bytes fit on the file system that holds `path`."""
+    have = free_space(root, path)
+    if have < need:
+        where = root.outside(path)
+        raise LackingError(f"{where} has no room: it needs {need} bytes, {have} are free", hint=f"make room: df {where}")
+
+
+def make_dirs(root: Root, path: str) -> None:
+    """Make the directory `path` and those above it, on the disk, where they are missing."""
+    with told(root, path, "made"):
+        uninterrupted(lambda: root.make_dirs(path))
+
+
+def _replace(root: Root, path: str, data: bytes, mode: int, failpoint: Failpoint) -> None:
+    with root.parent(path) as (directory, name):
+        temporary = TEMPORARY.format(secrets.token_hex(8))
+        try:
+            _write(directory, temporary, data, mode, failpoint)
+            try:
+                os.rename(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
+            except IsADirectoryError:
+                _remove_empty(directory, name, root.outside(path))
+                os.rename(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
+        except BaseException:
+            with suppress(OSError):
+                os.unlink(temporary, dir_fd=directory)
+            raise
+        failpoint("renamed")
+        _sync_directory(directory)
+        failpoint("done")
+
+
+def _write(directory: int, name: str, data: bytes, mode: int, failpoint: Failpoint) -> None:
+    # A named file, not O_TMPFILE: linkat(2) cannot replace, so a name would be needed anyway.
+    fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=directory)
+    try:
+        os.fchmod(fd, mode)
+        left = memoryview(data)
+        while left:
+            left = left[os.write(fd, left) :]
+        failpoint("written")
+        os.fsync(fd)
+        failpoint("synced")
+    finally:
+        os.close(fd)
+
+
+def _remove_empty(directory: int, name: str, where: str) -> None:
+    try:
+        os.rmdir(name, dir_fd=directory)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+        raise NotRepairedError(f"{where} is a directory with files in it", hint=f"move it away: mv {where} {where}.away") from error
+
+
+def _remove(root: Root, path: str) -> None:
+    with suppress(FileNotFoundError), root.parent(path) as (directory, name):
+        os.unlink(name, dir_fd=directory)
+        _sync_directory(directory)
+
+
+def _remove_tree(root: Root, path: str) -> None:
+    with suppress(FileNotFoundError), root.parent(path) as (directory, name):
+        _remove_below(directory, name, os.fstat(directory).st_dev)
+        _sync_directory(directory)
+
+
+def _remove_below(directory: int, name: str, device: int) -> None:
+    status = os.stat(name, dir_fd=directory, follow_symlinks=False)
+    if not stat.S_ISDIR(status.st_mode):
+        os.unlink(name, dir_fd=directory)
+        return
+    if status.st_dev != device:
+        raise OSError(errno.EXDEV, "another file system is mounted there", name)
+    fd = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
+    try:
+        for below in os.listdir(fd):
+            _remove_below(fd, below, device)
+    finally:
+        os.close(fd)
+    os.rmdir(name, dir_fd=directory)
+
+
+def _sync_directory(directory: int) -> None:
+    fd = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=directory)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

@@ -1,0 +1,58 @@
+"""The few calls of the C library that Python does not have; each raises `OSError` and is repeated where a signal interrupts it.
+
+`ctypes` is loaded at the first call: a run that changes nothing never pays for it.
+"""
+
+import errno
+import os
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import ctypes
+
+RENAME_NOREPLACE = 1  # linux/fs.h
+RENAME_EXCHANGE = 2
+MCL_CURRENT = 1  # asm-generic/mman.h
+MCL_FUTURE = 2
+
+
+def syncfs(fd: int) -> None:
+    """Write out all that the file system of `fd` holds back."""
+    _call("syncfs", fd)
+
+
+def fs_magic(fd: int) -> int:
+    """The file system's type as `statfs` tells it (linux/magic.h)."""
+    import ctypes  # noqa: PLC0415
+
+    # f_type comes first in struct statfs64 and is a word long; the rest is of no interest.
+    words = (ctypes.c_ulong * 64)()
+    _call("fstatfs64", fd, ctypes.byref(words))
+    return int(words[0]) & 0xFFFFFFFF
+
+
+def rename2(old_fd: int, old: str, new_fd: int, new: str, flags: int) -> None:
+    """Rename with `RENAME_NOREPLACE` or `RENAME_EXCHANGE`, both names relative to their directories."""
+    _call("renameat2", old_fd, os.fsencode(old), new_fd, os.fsencode(new), flags)
+
+
+def lock_memory() -> None:
+    """Bring this process's memory in and keep it there."""
+    _call("mlockall", MCL_CURRENT | MCL_FUTURE)
+
+
+@cache
+def _library() -> "ctypes.CDLL":
+    import ctypes  # noqa: PLC0415
+
+    return ctypes.CDLL(None, use_errno=True)
+
+
+def _call(name: str, *arguments: Any) -> None:
+    import ctypes  # noqa: PLC0415
+
+    while getattr(_library(), name)(*arguments) != 0:
+        code = ctypes.get_errno()
+        if code != errno.EINTR:
+            raise OSError(code, os.strerror(code))

@@ -1,0 +1,92 @@
+"""The one lock that every run which changes something holds; the kernel drops it when its holder ends, however it ends."""
+
+import fcntl
+import os
+import stat
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+from guest_hooks.errors import LockedError
+from guest_hooks.machine.failures import told, uninterrupted
+from guest_hooks.machine.root import NotRegularError, Root
+
+PATH = "/var/lib/xen-guest-bootloader/lock"
+POLL_SECONDS = 0.05
+MOST_COMMAND = 120
+
+
+@contextmanager
+def held(
+    root: Root, *, timeout: float, clock: Callable[[], float] = time.monotonic, sleep: Callable[[float], None] = time.sleep
+) -> Iterator[None]:
+    """Hold the root's lock for the block; waits at most `timeout` seconds for it, then raises `LockedError` with the holder's name.
+
+    Started programs do not inherit it, and a second `held` in the same process waits like any other. Nothing is written to the
+    file, and it is never deleted: a lock on a deleted file would exclude nobody.
+    """
+    deadline = clock() + timeout
+    while (fd := _acquired(root)) is None:
+        if clock() >= deadline:
+            raise LockedError(
+                f"{root.outside(PATH)} is held by {_holder(root)}; waited {timeout:g} s for it",
+                hint="let it finish, or wait longer",
+            )
+        sleep(POLL_SECONDS)
+    try:
+        yield
+    finally:
+        os.close(fd)
+
+
+def _acquired(root: Root) -> int | None:
+    """The locked descriptor, or None where someone else holds the lock."""
+    with told(root, PATH, "opened"):
+        uninterrupted(lambda: root.make_dirs(os.path.dirname(PATH), mode=0o755))
+        fd = uninterrupted(lambda: _opened(root))
+    try:
+        if _is_locked(root, fd):
+            return fd
+    except BaseException:
+        os.close(fd)
+        raise
+    os.close(fd)
+    return None
+
+
+def _is_locked(root: Root, fd: int) -> bool:
+    """Whether `fd` could be locked at once and still is the file that others would lock."""
+    where = root.outside(PATH)
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        raise NotRegularError(f"{where} is not a regular file", hint=f"look at it with: ls -l {where}")
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    status = root.lstat(PATH)
+    return status is not None and os.path.samestat(status, os.fstat(fd))
+
+
+def _opened(root: Root) -> int:
+    # flock(2) asks for no right to write, so an existing lock serves on a read-only file system, too.
+    with root.parent(PATH) as (directory, name):
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        with suppress(FileNotFoundError):
+            return os.open(name, flags, dir_fd=directory)
+        return os.open(name, flags | os.O_CREAT, 0o600, dir_fd=directory)
+
+
+def _holder(root: Root) -> str:
+    """The pid and command of the process that locked the file, as /proc/locks of the running kernel tells."""
+    status = root.lstat(PATH)
+    locks = Root().read_text("/proc/locks", limit=1 << 20)
+    if status is None or locks is None:
+        return "another process"
+    # "1: FLOCK  ADVISORY  WRITE 1234 fd:00:5678 0 EOF"; the device may be btrfs' inner one, so the inode alone is asked.
+    for line in locks.splitlines():
+        fields = line.split()
+        if len(fields) >= 6 and fields[1] == "FLOCK" and fields[5].rpartition(":")[2] == str(status.st_ino) and int(fields[4]) > 0:
+            command = (Root().read_text(f"/proc/{fields[4]}/cmdline", limit=4096) or "").replace("\0", " ").strip()
+            shown = "".join(c if c.isprintable() else "?" for c in command)[:MOST_COMMAND]
+            return f"process {fields[4]}" + (f" ({shown})" if shown else "")
+    return "another process"
