@@ -1,0 +1,98 @@
+"""Debian trees made by mmdebstrap, built once and kept as tarballs under .cache/trees."""
+
+import fcntl
+import hashlib
+import os
+import subprocess
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from tests.conftest import CHECKOUT
+
+CACHE = CHECKOUT / ".cache"
+BUILD_TIMEOUT = 1800
+
+
+class Suite(StrEnum):
+    """The releases the package is for."""
+
+    BOOKWORM = "bookworm"
+    TRIXIE = "trixie"
+
+
+class Kind(StrEnum):
+    """What is in a tree."""
+
+    MINIMAL = "minimal"
+    FULL = "full"
+
+
+GRUB = ("grub-xen-bin", "grub2-common")
+RUNTIME = ("python3", "python3-pyudev", "python3-watchdog", "python3-pyelftools", "python3-systemd")
+PACKAGES = {
+    Kind.MINIMAL: GRUB,
+    # A kernel, its initrd and what boots a cloud guest, besides all that the package depends on.
+    Kind.FULL: (*GRUB, *RUNTIME, "linux-image-cloud-amd64", "initramfs-tools", "systemd-sysv", "udev", "cloud-init", "zstd"),
+}
+# No documentation and no translations: a third of the size, and nothing here reads them.
+EXCLUDED = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr/share/info/*")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """What makes one tarball what it is."""
+
+    suite: Suite
+    packages: tuple[str, ...]
+
+    @property
+    def digest(self) -> str:
+        """Changes with whatever changes the tarball."""
+        return hashlib.sha256(repr((self.suite, self.packages, EXCLUDED, "1")).encode()).hexdigest()[:12]
+
+
+def tarball(suite: Suite, kind: Kind, *, extra: tuple[str, ...] = ()) -> Path:
+    """The tarball of one tree, with `extra` packages; built where it is not cached, which takes a minute or two.
+
+    Safe against another process that wants the same one.
+    """
+    recipe = Recipe(suite=suite, packages=(*PACKAGES[kind], *extra))
+    directory = CACHE / "trees"
+    directory.mkdir(parents=True, exist_ok=True)
+    path = directory / f"{suite}-{kind}-{recipe.digest}.tar"
+    with (directory / f".{path.stem}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not path.exists():
+            _build(recipe, path)
+    return path
+
+
+def unpack(tree_tarball: Path, directory: Path) -> None:
+    """Lay a tree into `directory`, owners, modes and capabilities as they were; root's work."""
+    subprocess.run(
+        ["tar", "--extract", "--numeric-owner", "--xattrs", "--xattrs-include=*", "--directory", directory, "--file", tree_tarball],
+        check=True,
+        timeout=300,
+    )
+
+
+def _build(recipe: Recipe, path: Path) -> None:
+    partial = path.with_suffix(".partial")
+    command = ["mmdebstrap", "--quiet", "--variant=minbase", "--format=tar", f"--include={','.join(recipe.packages)}"]
+    command += ["--aptopt=Acquire::Languages none", "--aptopt=APT::Install-Recommends false"]
+    command += [f"--dpkgopt=path-exclude={pattern}" for pattern in EXCLUDED]
+    # Nothing of the machine that built it: a guest makes its own identity.
+    command += ["--customize-hook=rm -f $1/etc/hostname $1/etc/resolv.conf", "--customize-hook=: >$1/etc/machine-id"]
+    done = subprocess.run(
+        [*command, str(recipe.suite), str(partial)],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=BUILD_TIMEOUT,
+        env=os.environ | {"DEBIAN_FRONTEND": "noninteractive"},
+    )
+    if done.returncode != 0:
+        partial.unlink(missing_ok=True)
+        raise RuntimeError(f"mmdebstrap failed for {recipe.suite}: {done.stderr[-3000:]}")
+    partial.rename(path)
