@@ -18,16 +18,21 @@ _VERSION = re.compile(r'^grub_package_version="(.*)"$', re.MULTILINE)
 
 def gather(root: Root, plan: Plan, receipt: Receipt) -> Evidence:
     """All the evidence on one target; nothing is changed."""
-    packaged = {name: data for name in _grub_files(root, plan.target.lib_dir) if (data := _bytes(root, f"{plan.target.lib_dir}/{name}"))}
+    files = _grub_files(root, plan.target)
     remembered = receipt.target(plan.target.name)
     return Evidence(
         found={file.path: find(root, file.path) for file in plan.files},
-        packaged=_packaged(root, plan.target, packaged),
-        module_dir=_module_dir(root, plan.target, packaged),
+        packaged=_packaged(root, plan.target, files),
+        module_dir=_module_dir(root, plan.target, files),
         remembered=Remembered(
             core_sha256=remembered.core_sha256, request=remembered.request, held_sha256=remembered.held_sha256
         ),
     )
+
+
+def packaged(root: Root, target: Target) -> Packaged:
+    """What grub-xen-bin offers for `target`; empty where it is not installed."""
+    return _packaged(root, target, _grub_files(root, target))
 
 
 def find(root: Root, path: str) -> Found:
@@ -40,7 +45,7 @@ def find(root: Root, path: str) -> Found:
         return Found(unread=error.message)
     except OSError as error:
         return Found(unread=f"{path} can't be read: {error.strerror}")
-    return Found(data=data, sha256=_sha256(data))
+    return Found(data=data, sha256=sha256(data))
 
 
 def dependencies(root: Root, target: Target) -> dict[str, tuple[str, ...]]:
@@ -53,33 +58,35 @@ def _packaged(root: Root, target: Target, files: dict[str, bytes]) -> Packaged:
     kernel = _bytes(root, f"{target.lib_dir}/kernel.img")
     version = _VERSION.search(root.read_text(f"{target.lib_dir}/modinfo.sh") or "")
     try:
-        kernel_sha256 = grub_core.kernel_sha256(kernel) if kernel else ""
+        kernel_sha256 = grub_core.kernelsha256(kernel) if kernel else ""
     except FormatError:
         kernel_sha256 = ""  # sync finds out: grub-install refuses it
     return Packaged(
         version=version[1] if version else "",
         kernel_sha256=kernel_sha256,
-        modules={name.removesuffix(".mod"): _sha256(data) for name, data in files.items() if name.endswith(".mod")},
+        modules={name.removesuffix(".mod"): sha256(data) for name, data in files.items() if name.endswith(".mod")},
     )
 
 
-def _module_dir(root: Root, target: Target, packaged: dict[str, bytes]) -> ModuleDir:
+def _module_dir(root: Root, target: Target, files: dict[str, bytes]) -> ModuleDir:
     there = set(root.names(target.grub_dir))
     core = find(root, f"{target.grub_dir}/core.elf")
     return ModuleDir(
-        missing=tuple(sorted(packaged.keys() - there)),
-        differing=tuple(name for name in sorted(packaged.keys() & there) if _bytes(root, f"{target.grub_dir}/{name}") != packaged[name]),
+        missing=tuple(sorted(files.keys() - there)),
+        differing=tuple(name for name in sorted(files.keys() & there) if _bytes(root, f"{target.grub_dir}/{name}") != files[name]),
         core_sha256=core.sha256,
     )
 
 
-def _grub_files(root: Root, directory: str) -> tuple[str, ...]:
-    return tuple(name for name in root.names(directory) if name.endswith(GRUB_FILES))
+def _grub_files(root: Root, target: Target) -> dict[str, bytes]:
+    names = (name for name in root.names(target.lib_dir) if name.endswith(GRUB_FILES))
+    return {name: data for name in names if (data := _bytes(root, f"{target.lib_dir}/{name}")) is not None}
 
 
 def _bytes(root: Root, path: str) -> bytes | None:
     return find(root, path).data
 
 
-def _sha256(data: bytes) -> str:
+def sha256(data: bytes) -> str:
+    """The hash of `data` as every verdict and receipt writes it."""
     return hashlib.sha256(data).hexdigest()

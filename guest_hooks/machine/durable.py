@@ -9,6 +9,7 @@ import os
 import re
 import secrets
 import stat
+from collections.abc import Mapping
 from contextlib import suppress
 
 from guest_hooks.errors import LackingError, NotRepairedError
@@ -17,6 +18,7 @@ from guest_hooks.machine.barrier import EXT, barrier, open_directory
 from guest_hooks.machine.failures import told, uninterrupted
 from guest_hooks.machine.freeze import Failpoint, no_failpoint
 from guest_hooks.machine.root import Root
+from guest_hooks.model import Problem
 
 __all__ = [
     "barrier",
@@ -45,6 +47,52 @@ def replace(root: Root, path: str, data: bytes, *, mode: int = 0o644, failpoint:
     """
     with told(root, path, "replaced", need=len(data)):
         uninterrupted(lambda: _replace(root, path, data, mode, failpoint))
+
+
+def replace_all(
+    root: Root, files: Mapping[str, bytes], *, mode: int = 0o644, failpoint: Failpoint = no_failpoint
+) -> tuple[Problem, ...]:
+    """Make every path of `files`, all in one directory, a file of exactly those bytes; GRUB never reads less than a whole one.
+
+    GRUB sees metadata as it happens to be written back. So the new files are settled on the disk before a name points to them, and
+    the old ones keep a second name until the new names are settled, too. `failpoint` is called with `prepared`, `settled`,
+    `renamed`, `seen` and `done`. What a kill leaves is for `sweep`. Returns what `barrier` could not make sure of.
+    """
+    prepared: dict[str, str] = {}
+    kept: list[str] = []
+    where = os.path.dirname(next(iter(files)))
+    try:
+        for path, data in files.items():
+            with told(root, path, "written", need=len(data)):
+                prepared[path] = _prepare(root, path, data, mode)
+                kept += _keep(root, path)
+        failpoint("prepared")
+        first = barrier(root, where)
+        failpoint("settled")
+        for path in files:
+            with told(root, path, "replaced"):
+                _take_name(root, prepared[path], path)
+            del prepared[path]
+        failpoint("renamed")
+        second = barrier(root, where)
+        failpoint("seen")
+    finally:
+        for path in (*prepared.values(), *kept):
+            remove(root, path)
+    failpoint("done")
+    return tuple(problem for problem in {first, second} if problem is not None)
+
+
+def fill_dir(root: Root, path: str, files: Mapping[str, bytes], *, mode: int = 0o644) -> None:
+    """Make the directory `path`, which must not exist, with `files` in it; `exchange_dir` brings it to the disk."""
+    with told(root, path, "filled", need=sum(map(len, files.values()))), root.parent(path) as (parent, name):
+        os.mkdir(name, 0o755, dir_fd=parent)
+        directory = root.open_dir(path)
+        try:
+            for file, data in files.items():
+                _write(directory, file, data, mode, sync=False)
+        finally:
+            os.close(directory)
 
 
 def remove(root: Root, path: str) -> None:
@@ -104,6 +152,8 @@ def exchange_dir(root: Root, new: str, current: str) -> None:
 def sweep(root: Root, directory: str) -> tuple[str, ...]:
     """Remove what a killed `replace` left in `directory` and return those names; call it under the lock."""
     left = tuple(name for name in root.names(directory) if _OURS.fullmatch(name))
+    if left:
+        barrier(root, directory)  # one of them may be the file that GRUB still finds by the proper name
     for name in left:
         path = f"{directory.rstrip('/')}/{name}"
         status = root.lstat(path)
@@ -149,12 +199,8 @@ def _replace(root: Root, path: str, data: bytes, mode: int, failpoint: Failpoint
     with root.parent(path) as (directory, name):
         temporary = TEMPORARY.format(secrets.token_hex(8))
         try:
-            _write(directory, temporary, data, mode, failpoint)
-            try:
-                os.rename(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
-            except IsADirectoryError:
-                _remove_empty(directory, name, root.outside(path))
-                os.rename(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
+            _write(directory, temporary, data, mode, failpoint=failpoint)
+            _rename(directory, temporary, name, root.outside(path))
         except BaseException:
             with suppress(OSError):
                 os.unlink(temporary, dir_fd=directory)
@@ -164,7 +210,49 @@ def _replace(root: Root, path: str, data: bytes, mode: int, failpoint: Failpoint
         failpoint("done")
 
 
-def _write(directory: int, name: str, data: bytes, mode: int, failpoint: Failpoint) -> None:
+def _prepare(root: Root, path: str, data: bytes, mode: int) -> str:
+    """Write `data` beside `path` and return under which name."""
+    with root.parent(path) as (directory, _):
+        temporary = TEMPORARY.format(secrets.token_hex(8))
+        try:
+            _write(directory, temporary, data, mode)
+        except BaseException:
+            with suppress(OSError):
+                os.unlink(temporary, dir_fd=directory)
+            raise
+    return os.path.join(os.path.dirname(path), temporary)
+
+
+def _keep(root: Root, path: str) -> list[str]:
+    """Give the regular file at `path` a second name, so that its inode outlives the first; nothing where there is no such file."""
+    with root.parent(path) as (directory, name):
+        second = TEMPORARY.format(secrets.token_hex(8))
+        try:
+            if not stat.S_ISREG(os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode):
+                return []
+            os.link(name, second, src_dir_fd=directory, dst_dir_fd=directory, follow_symlinks=False)
+        except FileNotFoundError:
+            return []
+    return [os.path.join(os.path.dirname(path), second)]
+
+
+def _take_name(root: Root, temporary: str, path: str) -> None:
+    with root.parent(path) as (directory, name):
+        _rename(directory, os.path.basename(temporary), name, root.outside(path))
+        _sync_directory(directory)
+
+
+def _rename(directory: int, temporary: str, name: str, where: str) -> None:
+    try:
+        os.rename(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
+    except IsADirectoryError:
+        _remove_empty(directory, name, where)
+        os.rename(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
+
+
+def _write(  # noqa: PLR0913 - all of them are the file
+    directory: int, name: str, data: bytes, mode: int, *, sync: bool = True, failpoint: Failpoint = no_failpoint
+) -> None:
     # A named file, not O_TMPFILE: linkat(2) cannot replace, so a name would be needed anyway.
     fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=directory)
     try:
@@ -173,7 +261,8 @@ def _write(directory: int, name: str, data: bytes, mode: int, failpoint: Failpoi
         while left:
             left = left[os.write(fd, left) :]
         failpoint("written")
-        os.fsync(fd)
+        if sync:
+            os.fsync(fd)
         failpoint("synced")
     finally:
         os.close(fd)

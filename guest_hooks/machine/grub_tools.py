@@ -14,12 +14,18 @@ from guest_hooks.machine.run import CommandError, Completed, Run, run
 from guest_hooks.targets import BOOT_XEN, Target
 
 GRUB_DIR = "/boot/grub"
+DIVERTED = "/usr/sbin/grub-install.real"
+"""Where this package's diversion puts Debian's grub-install."""
 STAGING_DIR = "/run/xen-guest-bootloader"
 STAGING_PREFIX = "staging."
 INSTALL_TIMEOUT = 300
 PROBE_TIMEOUT = 60
 SPOILED_DIRS = (f"{GRUB_DIR}/locale", f"{GRUB_DIR}/fonts")
 """What grub-install empties and fills in place, whichever target it installs."""
+
+
+NOTHING_ELSE = ("--locales=", "--fonts=", "--themes=")
+"""Only modules and core image: a second stage on a Xen console shows no fonts, and translations are the admin's grub-install's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +35,15 @@ class Staged:
     core: bytes
     module_dir: str
     completed: Completed
+
+    def module_files(self) -> dict[str, bytes]:
+        """The files of the module directory by name."""
+        files = {}
+        for entry in os.scandir(self.module_dir):
+            if entry.is_file(follow_symlinks=False):
+                with open(entry.path, "rb") as file:
+                    files[entry.name] = file.read()
+        return files
 
 
 def probe(root: Root, what: str, path: str, *, run: Run = run) -> str:
@@ -43,22 +58,25 @@ def relative_path(root: Root, path: str, *, run: Run = run) -> str:
 
 
 @contextmanager
-def staging(root: Root, target: Target, arguments: Sequence[str], *, command: str = "grub-install", run: Run = run) -> Iterator[Staged]:
-    """Run grub-install with `--target` and `arguments` so that the live files stay as they are; what it made is there until the end.
+def staging(root: Root, target: Target, arguments: Sequence[str], *, run: Run = run) -> Iterator[Staged]:
+    """Run grub-install with `--target` and `arguments` beside the live files; what it made is there until the end.
 
     Raises `LackingError` where the target's modules are not installed or namespaces are refused, `CommandError` where it fails.
     """
     if not root.exists(f"{target.lib_dir}/moddep.lst"):
-        raise LackingError(f"GRUB's modules for {target.name} are not installed: no {target.lib_dir}", hint="apt install grub-xen-bin")
+        raise LackingError(
+            f"GRUB's modules for {target.name} are not installed: no {target.lib_dir}", hint="apt install grub-xen-bin"
+        )
     with _scratch() as top:
         binds = [_bind(root, top, f"{GRUB_DIR}/{target.name}", "modules"), _bind(root, top, BOOT_XEN, "xen")]
         binds += [_bind(root, top, path, os.path.basename(path)) for path in SPOILED_DIRS if root.exists(path)]
-        argv = [command, f"--target={target.name}", *arguments]
+        argv = [_grub_install(root), f"--target={target.name}", *arguments]
         try:
             completed = run(sandbox.command(root, argv, binds=binds), timeout=INSTALL_TIMEOUT)
         except CommandError as error:
             raise _explained(error) from error
-        yield Staged(core=_read(os.path.join(top, "modules", "core.elf"), target), module_dir=os.path.join(top, "modules"), completed=completed)
+        modules = os.path.join(top, "modules")
+        yield Staged(core=_read(os.path.join(modules, "core.elf"), target), module_dir=modules, completed=completed)
 
 
 def make_config(root: Root, *, run: Run = run) -> bytes:
@@ -80,6 +98,11 @@ def sweep() -> None:
         for name in os.listdir(STAGING_DIR):
             if name.startswith(STAGING_PREFIX):
                 shutil.rmtree(os.path.join(STAGING_DIR, name))
+
+
+def _grub_install(root: Root) -> str:
+    """Debian's own grub-install, not the wrapper that would come back here."""
+    return DIVERTED if root.exists(DIVERTED) else "grub-install"
 
 
 @contextmanager
@@ -106,5 +129,7 @@ def _read(path: str, target: Target) -> bytes:
 
 def _explained(error: CommandError) -> CommandError | LackingError:
     if "unshare failed" in error.stderr or "unshare: " in error.stderr:
-        return LackingError("this process may not make a mount namespace (unshare)", hint="run as root, outside an unprivileged container")
+        return LackingError(
+            "this process may not make a mount namespace (unshare)", hint="run as root, outside an unprivileged container"
+        )
     return error

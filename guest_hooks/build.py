@@ -1,0 +1,56 @@
+"""Making one target's second stage: real grub-install in staging, and everything checked that will be installed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from guest_hooks import compare
+from guest_hooks.compare import Evidence, Found, ModuleDir, Packaged, Remembered
+from guest_hooks.errors import FormatError, NotRepairedError
+from guest_hooks.evidence import sha256
+from guest_hooks.machine import grub_tools
+from guest_hooks.machine.root import Root
+from guest_hooks.machine.run import Run, run
+from guest_hooks.model import State
+from guest_hooks.plan import Plan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Built:
+    """What is to be installed: every file of the plan by path, and the files of /boot/grub/<target> by name, core.elf among them."""
+
+    plan: Plan
+    core: bytes
+    files: Mapping[str, bytes]
+    module_files: Mapping[str, bytes]
+
+
+def build(root: Root, plan: Plan, packaged: Packaged, *, run: Run = run) -> Built:
+    """Make and verify; the live files stay as they are. Raises `NotRepairedError` where what grub-install made may not be installed."""
+    arguments = [f"--modules={' '.join(plan.request)}"] if plan.request else []
+    with grub_tools.staging(root, plan.target, [*arguments, *grub_tools.NOTHING_ELSE], run=run) as staged:
+        core, module_files = staged.core, staged.module_files()
+    try:
+        files = {file.path: compare.content(file, core) for file in plan.files}
+    except FormatError as error:
+        raise NotRepairedError(f"{plan.target.name}: {error.message}", hint="please report this") from error
+    _verify(plan, files, packaged, core)
+    return Built(plan=plan, core=core, files=files, module_files=module_files)
+
+
+def _verify(plan: Plan, files: Mapping[str, bytes], packaged: Packaged, core: bytes) -> None:
+    """The same verdict that `status` would give, on the bytes that are to be written."""
+    verdict = compare.judge(
+        plan,
+        Evidence(
+            found={path: Found(data=data, sha256=sha256(data)) for path, data in files.items()},
+            packaged=packaged,
+            module_dir=ModuleDir(core_sha256=sha256(core)),
+            remembered=Remembered(),
+        ),
+    )
+    if verdict.state is not State.CURRENT:
+        faults = "; ".join(problem.message for problem in verdict.problems)
+        raise NotRepairedError(
+            f"grub-install for {plan.target.name} made what may not be installed: {faults}",
+            hint=f"see what it is: grub-install --target={plan.target.name} --verbose",
+        )

@@ -1,0 +1,122 @@
+"""Putting what was built where GRUB reads it, in an order that leaves the guest bootable after every single step.
+
+A self-contained second stage needs nothing of /boot/grub/<target>, so it goes first and the module directory follows. One that reads
+modules from there must change together with them: a self-contained one stands in until the directory has been exchanged.
+"""
+
+import stat
+from collections.abc import Mapping, Sequence
+
+from guest_hooks.build import Built
+from guest_hooks.evidence import GRUB_FILES, find, sha256
+from guest_hooks.machine import durable, grub_tools
+from guest_hooks.machine.barrier import barrier
+from guest_hooks.machine.root import Root
+from guest_hooks.model import Change, Problem, TargetStatus
+from guest_hooks.targets import BOOT_XEN, TARGETS
+
+NEW_SUFFIX = ".xen-guest-bootloader-new"
+MADE_FILES = (".img", "core.elf", "load.cfg")
+"""What it makes there."""
+BLOCK = 4096
+MARGIN = 256 * 1024
+"""Bytes beyond the files themselves: directory blocks, extents, a grub.cfg. BLOCK is the usual one of /boot."""
+
+
+def sweep(root: Root) -> None:
+    """Remove what killed runs left; the caller holds the lock."""
+    grub_tools.sweep()
+    durable.sweep(root, BOOT_XEN)
+    durable.sweep(root, grub_tools.GRUB_DIR)
+    for target in TARGETS.values():
+        durable.remove_tree(root, target.grub_dir + NEW_SUFFIX)
+
+
+def install(
+    root: Root, built: Sequence[Built], before: Sequence[TargetStatus], *, stand_ins: Sequence[Built] = ()
+) -> tuple[list[Change], tuple[Problem, ...]]:
+    """Install all of `built`, whose verdicts so far are `before`; what changed, and what could not be made sure of.
+
+    `stand_ins` are self-contained second stages to boot from while a module directory changes. Raises `LackingError` where there is
+    not room for all of it at once; then nothing was touched.
+    """
+    files = {path: data for each in built for path, data in each.files.items() if find(root, path).data != data}
+    odd = [each for each in built if directory_differs(root, each)]
+    spare = {path: data for each in stand_ins for path, data in each.files.items()}
+    durable.require_space(root, BOOT_XEN, _peak(files, spare, odd))
+    changes = _changes(root, files, built, before)
+    warnings: list[Problem] = []
+    if stand_ins:
+        warnings += _put(root, spare)
+        warnings += _exchange(root, odd, settle=True)
+        warnings += _put(root, files)
+    else:
+        warnings += _put(root, files)
+        warnings += _exchange(root, odd, settle=False)
+    return changes, tuple(dict.fromkeys(warnings))
+
+
+def directory_differs(root: Root, built: Built) -> bool:
+    """Whether /boot/grub/<target> holds anything else than what was built for it."""
+    where = built.plan.target.grub_dir
+    names = {name for name in root.names(where) if name.endswith(GRUB_FILES)}
+    return names != {name for name in built.module_files if name.endswith(GRUB_FILES)} or any(
+        find(root, f"{where}/{name}").data != data for name, data in built.module_files.items()
+    )
+
+
+def _put(root: Root, files: Mapping[str, bytes]) -> tuple[Problem, ...]:
+    """Replace files that all lie in /boot/xen; a directory with somebody's files in the way is given another name."""
+    if not files:
+        return ()
+    for path in files:
+        status = root.lstat(path)
+        if status is not None and stat.S_ISDIR(status.st_mode) and root.names(path):
+            durable.move_aside(root, path)
+    return durable.replace_all(root, files)
+
+
+def _exchange(root: Root, built: Sequence[Built], *, settle: bool) -> tuple[Problem, ...]:
+    """Exchange module directories; with `settle` GRUB must find either the whole old or the whole new one at any instant."""
+    warnings: list[Problem | None] = []
+    for each in built:
+        where = each.plan.target.grub_dir
+        new = where + NEW_SUFFIX
+        durable.fill_dir(root, new, _kept(root, where) | dict(each.module_files))
+        if settle:
+            warnings.append(barrier(root, where))
+        durable.exchange_dir(root, new, where)
+        warnings.append(barrier(root, where))
+        durable.remove_tree(root, new)
+    return tuple(problem for problem in warnings if problem is not None)
+
+
+def _kept(root: Root, where: str) -> dict[str, bytes]:
+    """What grub-install would leave alone in a module directory: all but what it copies and makes there itself."""
+    names = (name for name in root.names(where) if not name.endswith((*GRUB_FILES, *MADE_FILES)))
+    return {name: data for name in names if (data := find(root, f"{where}/{name}").data) is not None}
+
+
+def _peak(files: Mapping[str, bytes], spare: Mapping[str, bytes], odd: Sequence[Built]) -> int:
+    """Bytes that must be free for the largest step: new files stand beside the old ones until these are let go."""
+    modules = sum(_sizes(each.module_files) for each in odd)
+    return max(_sizes(files), _sizes(spare)) + modules + MARGIN if files or odd else 0
+
+
+def _sizes(files: Mapping[str, bytes]) -> int:
+    return sum(-(-len(data) // BLOCK) * BLOCK for data in files.values())
+
+
+def _changes(root: Root, files: Mapping[str, bytes], built: Sequence[Built], before: Sequence[TargetStatus]) -> list[Change]:
+    """What replacing `files` changes, with the problems that led to it."""
+    return [
+        Change(
+            path=path,
+            before=find(root, path).sha256,
+            after=sha256(files[path]),
+            why=tuple(dict.fromkeys(problem.code for problem in status.problems)) or ("forced",),
+        )
+        for each, status in zip(built, before, strict=True)
+        for path in each.files
+        if path in files
+    ]

@@ -1,0 +1,200 @@
+"""Make it so: build what is not as it should be, verify, commit, renew grub.cfg, and remember it."""
+
+import os
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+
+from guest_hooks import commit, evidence, grub_config, plan, unchanged
+from guest_hooks.build import Built, build
+from guest_hooks.compare import SYNC
+from guest_hooks.config import Config, Modules
+from guest_hooks.errors import GuestHooksError, LackingError, NotRepairedError
+from guest_hooks.machine import disks, lock, receipts
+from guest_hooks.machine.barrier import barrier
+from guest_hooks.machine.receipts import Receipt, TargetReceipt
+from guest_hooks.machine.root import Root
+from guest_hooks.machine.run import Run, run
+from guest_hooks.model import Change, Problem, Severity, State, Status, TargetStatus
+from guest_hooks.plan import Plan
+from guest_hooks.status import Survey, survey
+
+Step = Callable[[str], AbstractContextManager[object]]
+"""Told what is being done, for as long as it is."""
+STOPPED = (State.FOREIGN,)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What is asked of a sync; `automatic` runs (hooks, triggers, the service) leave what `rollback` put back alone."""
+
+    targets: tuple[str, ...] = ()
+    dry_run: bool = False
+    force: bool = False
+    adopt: bool = False
+    update_grub: bool = True
+    automatic: bool = False
+    lock_timeout: float = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """How it is afterwards, what was changed (on a dry run: what would be), and what failed for required targets."""
+
+    status: Status
+    changes: tuple[Change, ...] = ()
+    failures: tuple[GuestHooksError, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Work:
+    """What a sync has to do; `held` and `foreign` second stages are left alone."""
+
+    targets: tuple[tuple[Plan, TargetStatus], ...]
+    menu: tuple[str, ...]
+    failures: tuple[tuple[Plan, GuestHooksError], ...]
+
+
+def sync(root: Root, config: Config, request: Request, *, step: Step = nullcontext, run: Run = run) -> Result:
+    """Bring every target and grub.cfg to what they should be.
+
+    Raises `NotApplicableError` where there is no target, `LackingError` where something outside is missing, `LockedError`. What
+    fails for one target does not keep the others from being done; it is in the result's `failures`.
+    """
+    if request.dry_run:
+        found = survey(root, config, targets=request.targets, run=run)
+        return Result(status=found.status, changes=_foretold(_work(found, request)))
+    if os.geteuid() != 0:
+        raise LackingError("sync must be run as root", hint=f"sudo {SYNC}")
+    with lock.held(root, timeout=request.lock_timeout):
+        with step("Looking at what is there"):
+            found = survey(root, config, targets=request.targets, run=run)
+        work = _work(found, request)
+        if not work.targets and not work.menu:
+            unchanged.remember(root, found, request.targets)
+            return _result(found.status, (), work.failures, ())
+        disks.require_writable(root)
+        commit.sweep(root)
+        built, failures = _build_all(root, work.targets, step, run)
+        with step("Writing to the disk"):
+            changes, warnings = _install(root, config, found, built, run)
+        if work.menu:
+            with step("Making grub.cfg"):
+                changes += _renew_menu(root, work.menu, run)
+        receipts.save(root, _receipt(receipts.load(root), built))
+        after = survey(root, config, targets=request.targets, run=run)
+        unchanged.remember(root, after, request.targets)
+        return _result(after.status, tuple(changes), (*work.failures, *failures), warnings)
+
+
+def _work(found: Survey, request: Request) -> _Work:
+    """Which targets to build, and whether grub.cfg is to be made anew and why."""
+    targets, failures = [], []
+    for each, status in zip(found.plans, found.status.targets, strict=True):
+        is_held = any(problem.code == "held-by-rollback" for problem in status.problems)
+        if status.state is State.FOREIGN and not request.adopt:
+            problem = next(problem for problem in status.problems if problem.code == "foreign")
+            failures.append((each, NotRepairedError(problem.message, hint=problem.hint)))
+        elif (status.state is not State.CURRENT or request.force) and not (is_held and request.automatic):
+            targets.append((each, status))
+    menu: tuple[str, ...] = ()
+    if found.status.grub_cfg and request.update_grub and found.config.update_grub:
+        menu = tuple(problem.code for problem in found.status.grub_cfg.problems)
+    return _Work(targets=tuple(targets), menu=menu, failures=tuple(failures))
+
+
+def _build_all(
+    root: Root, targets: Sequence[tuple[Plan, TargetStatus]], step: Step, run: Run
+) -> tuple[list[tuple[Built, TargetStatus]], list[tuple[Plan, GuestHooksError]]]:
+    built, failures = [], []
+    for each, status in targets:
+        try:
+            with step(f"Building the second stage for {each.target.name}"):
+                built.append((build(root, each, evidence.packaged(root, each.target), run=run), status))
+        except GuestHooksError as error:
+            failures.append((each, error))
+    return built, failures
+
+
+def _install(
+    root: Root, config: Config, found: Survey, built: Sequence[tuple[Built, TargetStatus]], run: Run
+) -> tuple[list[Change], tuple[Problem, ...]]:
+    if not built:
+        return [], ()
+    stand_ins = []
+    if config.modules is Modules.MINIMAL:
+        stand_ins = [_stand_in(root, each, found, run) for each, status in built if _boots_from_directory(root, each, status)]
+    warnings: tuple[Problem, ...] = ()
+    if config.keep_previous:
+        warnings = tuple(problem for each, status in built for problem in _keep_previous(root, each, status))
+    changes, unsure = commit.install(root, [each for each, _ in built], [status for _, status in built], stand_ins=stand_ins)
+    return changes, (*warnings, *unsure)
+
+
+def _boots_from_directory(root: Root, built: Built, status: TargetStatus) -> bool:
+    return status.state in (State.STALE, State.CURRENT) and commit.directory_differs(root, built)
+
+
+def _stand_in(root: Root, built: Built, found: Survey, run: Run) -> Built:
+    """A self-contained second stage of the same GRUB for the moment in which the module directory changes."""
+    want = plan.Wanted(target=built.plan.target, required=built.plan.required)
+    embedded = replace(found.config, modules=Modules.EMBEDDED)
+    dependencies = evidence.dependencies(root, want.target)
+    each = plan.make(want, found.status.guest, embedded, built.plan.boot, dependencies)
+    return build(root, each, evidence.packaged(root, want.target), run=run)
+
+
+def _keep_previous(root: Root, built: Built, status: TargetStatus) -> tuple[Problem, ...]:
+    """Keep the second stage that is about to be replaced, where it is one that can boot; that it can't be kept stops no repair."""
+    before = evidence.find(root, status.path).data
+    if before is None or before == built.core or status.state not in (State.STALE, State.CURRENT):
+        return ()
+    try:
+        receipts.keep_previous(root, built.plan.target.name, before)
+    except GuestHooksError as error:
+        message = f"the second stage before this one was not kept for rollback: {error.message}"
+        return (Problem(code="previous-not-kept", message=message, hint=error.hint, severity=Severity.WARNING),)
+    return ()
+
+
+def _renew_menu(root: Root, why: tuple[str, ...], run: Run) -> list[Change]:
+    change = grub_config.refresh(root, why, run=run)
+    if change is None:
+        return []
+    barrier(root, grub_config.PATH)
+    return [change]
+
+
+def _receipt(receipt: Receipt, built: Sequence[tuple[Built, TargetStatus]]) -> Receipt:
+    made = {
+        each.plan.target.name: TargetReceipt(core_sha256=evidence.sha256(each.core), request=each.plan.request) for each, _ in built
+    }
+    return Receipt(targets={**receipt.targets, **made})
+
+
+def _foretold(work: _Work) -> tuple[Change, ...]:
+    """What a sync would change; what it would write is known only when it is built, so `after` is empty."""
+    changes = [
+        Change(path=file.path, before=file.sha256, after="", why=tuple(dict.fromkeys(p.code for p in status.problems)) or ("forced",))
+        for _, status in work.targets
+        for file in status.files
+    ]
+    if work.menu:
+        changes.append(Change(path=grub_config.PATH, before="", after="", why=work.menu))
+    return tuple(changes)
+
+
+def _result(
+    status: Status, changes: tuple[Change, ...], failures: Sequence[tuple[Plan, GuestHooksError]], warnings: tuple[Problem, ...]
+) -> Result:
+    """What failed for a target that is not required is a warning."""
+    optional = tuple(
+        Problem(code="target-failed", message=f"{each.target.name}: {error.message}", hint=error.hint, severity=Severity.WARNING)
+        for each, error in failures
+        if not each.required
+    )
+    return Result(
+        status=replace(status, problems=(*status.problems, *warnings, *optional)),
+        changes=changes,
+        failures=tuple(error for each, error in failures if each.required),
+    )

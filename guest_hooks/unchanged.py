@@ -1,0 +1,44 @@
+"""The cheap path: what has to stay as it is for "nothing to do" to stay true, remembered after a sync that found all well."""
+
+from collections.abc import Sequence
+
+from guest_hooks import grub_config
+from guest_hooks.config import LOCAL_DIR, MAIN_FILE, VENDOR_DIR
+from guest_hooks.machine import durable, fingerprint, receipts
+from guest_hooks.machine.root import Root
+from guest_hooks.status import Survey
+
+GUEST = ("/sys/hypervisor/type", "/sys/hypervisor/guest_type", "/sys/hypervisor/properties/features")
+TOOLS = ("/usr/sbin/grub-install", "/usr/sbin/grub-install.real", "/usr/sbin/grub-mkconfig", "/usr/bin/grub-mkimage", "/etc/fstab")
+
+
+def remember(root: Root, found: Survey, named: Sequence[str]) -> None:
+    """Write the fingerprint of a guest that is as it should be; remove it from any other.
+
+    Only for the running system, and only for the targets its configuration names: for those alone a plain `sync` can take the cheap
+    path.
+    """
+    if not root.is_live or named:
+        return
+    boot = found.status.boot
+    if not found.status.ok or boot is None or any(problem for target in found.status.targets for problem in target.problems):
+        durable.remove(root, fingerprint.FINGERPRINT)
+        return
+    text = fingerprint.take(_subjects(found, boot.device))
+    if root.read_text(fingerprint.FINGERPRINT, limit=1024 * 1024) != text:
+        root.make_dirs(receipts.STATE_DIR)
+        durable.replace(root, fingerprint.FINGERPRINT, text.encode())
+
+
+def _subjects(found: Survey, device: str) -> list[tuple[str, str]]:
+    files = [file.path for plan in found.plans for file in plan.files]
+    directories = [path for plan in found.plans for path in (plan.target.lib_dir, plan.target.grub_dir)]
+    return [
+        ("uname", "-"),
+        *(("text", path) for path in GUEST),
+        ("fs", "/boot"),
+        ("uuid", device),
+        *(("stat", path) for path in (MAIN_FILE, *TOOLS, grub_config.PATH, receipts.RECEIPT, *files)),
+        *(("dir", path) for path in (VENDOR_DIR, LOCAL_DIR, *directories)),
+        ("kernels", "/boot"),
+    ]
