@@ -1,0 +1,183 @@
+"""The ELF container: header, segments and sections of a file held in memory.
+
+pyelftools knows the structures. Its `ELFStructs` alone is used, not `ELFFile`: that one pulls in the DWARF reader (three times the
+import time), follows offsets wherever a hostile file sends them, and takes Xen's notes for GNU's.
+"""
+
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cache
+from typing import Any
+
+from guest_hooks.errors import FormatError
+
+MAGIC = b"\x7fELF"
+ET_REL, ET_EXEC = 1, 2
+PT_LOAD, PT_NOTE = 1, 4
+PF_X, PF_W = 1, 2
+SHT_NOTE, SHT_NOBITS = 7, 8
+
+MAX_SEGMENTS = 64
+MAX_SECTIONS = 256
+"""More headers than any boot image has; a bound on the time a hostile file can cost."""
+
+_HEADER_SIZES = {32: (52, 32, 40), 64: (64, 56, 64)}
+"""Bytes of the ELF header, a program header and a section header, for each class."""
+
+
+class Encoding(StrEnum):
+    """The byte order of a file."""
+
+    LSB = "LSB"
+    MSB = "MSB"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Segment:
+    """One program header, its fields as in the file."""
+
+    type: int
+    offset: int
+    vaddr: int
+    paddr: int
+    filesz: int
+    memsz: int
+    flags: int
+    align: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Section:
+    """One section header, as far as the search for notes needs it."""
+
+    type: int
+    offset: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Elf:
+    """The container: `elf_class` is 32 or 64, `type` and `machine` are the numbers of elf.h."""
+
+    elf_class: int
+    encoding: Encoding
+    machine: int
+    type: int
+    entry: int
+    segments: tuple[Segment, ...]
+    sections: tuple[Section, ...]
+
+    @property
+    def loads(self) -> tuple[Segment, ...]:
+        """The segments of type PT_LOAD, in the file's order."""
+        return tuple(segment for segment in self.segments if segment.type == PT_LOAD)
+
+
+def read(data: bytes) -> Elf:
+    """The container of `data`, whose header tables lie inside it; what the headers point to is not looked at.
+
+    Raises `FormatError`.
+    """
+    if not data.startswith(MAGIC):
+        raise FormatError("not-elf", "the file is not an ELF file" if data else "the file is empty")
+    elf_class = {1: 32, 2: 64}.get(data[4] if len(data) > 4 else 0)
+    encoding = {1: Encoding.LSB, 2: Encoding.MSB}.get(data[5] if len(data) > 5 else 0)
+    if elf_class is None or encoding is None:
+        raise FormatError("elf-header", "the ELF header names no known class and byte order")
+    ehdr_size, phdr_size, shdr_size = _HEADER_SIZES[elf_class]
+    if len(data) < ehdr_size:
+        raise FormatError("truncated", f"the file ends inside its ELF header, after {len(data)} of {ehdr_size} bytes")
+    structs = _structs(elf_class, encoding)
+    header = structs.Elf_Ehdr.parse(data[:ehdr_size])
+    if data[6] != 1 or _number(header["e_version"], _enums().ENUM_E_VERSION) != 1:
+        raise FormatError("elf-header", "the ELF header is of an unknown version")
+    return Elf(
+        elf_class=elf_class,
+        encoding=encoding,
+        machine=_number(header["e_machine"], _enums().ENUM_E_MACHINE),
+        type=_number(header["e_type"], _enums().ENUM_E_TYPE),
+        entry=header["e_entry"],
+        segments=tuple(
+            Segment(
+                type=_number(item["p_type"], _enums().ENUM_P_TYPE_BASE),
+                **{name: item[f"p_{name}"] for name in ("offset", "vaddr", "paddr", "filesz", "memsz", "flags", "align")},
+            )
+            for item in _table(data, structs.Elf_Phdr, _Table.of(header, "program", phdr_size, MAX_SEGMENTS))
+        ),
+        sections=tuple(
+            Section(type=_number(item["sh_type"], _enums().ENUM_SH_TYPE_BASE), offset=item["sh_offset"], size=item["sh_size"])
+            for item in _table(data, structs.Elf_Shdr, _Table.of(header, "section", shdr_size, MAX_SECTIONS))
+        ),
+    )
+
+
+def content(data: bytes, segment: Segment) -> bytes:
+    """The file's bytes of `segment`; raises `FormatError` where the file ends before them."""
+    if segment.offset + segment.filesz > len(data):
+        raise FormatError(
+            "truncated",
+            f"the segment at offset {segment.offset:#x} is {segment.filesz} bytes long, and the file ends at {len(data):#x}",
+            hint="the file was cut off while it was written: make it again",
+        )
+    return data[segment.offset : segment.offset + segment.filesz]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Table:
+    """Where a header table is, as the ELF header says, and how long an entry must be."""
+
+    name: str
+    offset: int
+    count: int
+    stride: int
+    size: int
+    limit: int
+
+    @classmethod
+    def of(cls, header: Any, name: str, size: int, limit: int) -> "_Table":
+        key = f"e_{name[0]}h"
+        return cls(
+            name=name, offset=header[f"{key}off"], count=header[f"{key}num"], stride=header[f"{key}entsize"], size=size, limit=limit
+        )
+
+
+def _table(data: bytes, struct: Any, table: _Table) -> list[Any]:
+    """The entries of a header table; it must lie inside the file."""
+    if table.count == 0:
+        return []
+    if table.count > table.limit:
+        raise FormatError(
+            "elf-header", f"the ELF header counts {table.count} {table.name} headers; no boot image has over {table.limit}"
+        )
+    if table.stride != table.size:
+        raise FormatError("elf-header", f"a {table.name} header is {table.stride} bytes long; {table.size} is right for its class")
+    end = table.offset + table.count * table.size
+    if end > len(data):
+        raise FormatError(
+            "truncated", f"the {table.name} header table ends at {end:#x}, outside the file, which ends at {len(data):#x}"
+        )
+    stream = io.BytesIO(data[table.offset : end])
+    return [struct.parse_stream(stream) for _ in range(table.count)]
+
+
+def _number(value: int | str, names: Mapping[str, Any]) -> int:
+    """The number behind a name that pyelftools put in its place."""
+    return value if isinstance(value, int) else int(names[value])
+
+
+def _enums() -> Any:
+    from elftools.elf import enums  # noqa: PLC0415 (12 ms)
+
+    return enums
+
+
+@cache
+def _structs(elf_class: int, encoding: Encoding) -> Any:
+    from elftools.elf.structs import ELFStructs  # noqa: PLC0415 (12 ms)
+
+    structs = ELFStructs(little_endian=encoding is Encoding.LSB, elfclass=elf_class)
+    structs.create_basic_structs()
+    structs.create_advanced_structs()
+    return structs
