@@ -1,0 +1,128 @@
+"""Xen's ELF notes: what an image tells the domain builder and stage 1 about itself."""
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from guest_hooks.errors import FormatError
+from guest_hooks.formats.elf import PT_NOTE, SHT_NOTE, Elf, Encoding
+
+OWNER = b"Xen\0"
+
+
+class Kind(StrEnum):
+    """How a note's description is read."""
+
+    STRING = "string"
+    NUMBER = "number"
+    BYTES = "bytes"
+
+
+# xen/include/public/elfnote.h
+_TABLE = {
+    0: ("INFO", Kind.STRING),
+    1: ("ENTRY", Kind.NUMBER),
+    2: ("HYPERCALL_PAGE", Kind.NUMBER),
+    3: ("VIRT_BASE", Kind.NUMBER),
+    4: ("PADDR_OFFSET", Kind.NUMBER),
+    5: ("XEN_VERSION", Kind.STRING),
+    6: ("GUEST_OS", Kind.STRING),
+    7: ("GUEST_VERSION", Kind.STRING),
+    8: ("LOADER", Kind.STRING),
+    9: ("PAE_MODE", Kind.STRING),
+    10: ("FEATURES", Kind.STRING),
+    11: ("BSD_SYMTAB", Kind.STRING),
+    12: ("HV_START_LOW", Kind.NUMBER),
+    13: ("L1_MFN_VALID", Kind.BYTES),
+    14: ("SUSPEND_CANCEL", Kind.NUMBER),
+    15: ("INIT_P2M", Kind.NUMBER),
+    16: ("MOD_START_PFN", Kind.NUMBER),
+    17: ("SUPPORTED_FEATURES", Kind.NUMBER),
+    18: ("PHYS32_ENTRY", Kind.NUMBER),
+    19: ("PHYS32_RELOC", Kind.BYTES),
+}
+_NUMBERS = {name: number for number, (name, _) in _TABLE.items()}
+_RUNS_PAST_THE_END = 9
+"""PAE_MODE: grub-mkimage writes a length of 12 and four bytes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Note:
+    """One note of Xen's; `name` is that of elfnote.h or the number, `size` the length it claims in bytes."""
+
+    number: int
+    name: str
+    value: str | int | bytes
+    size: int
+
+
+def number(name: str) -> int:
+    """The number of the note that elfnote.h calls `name`."""
+    return _NUMBERS[name]
+
+
+def read(elf: Elf, data: bytes) -> tuple[Note, ...]:
+    """Xen's notes in the file's order, from PT_NOTE segments or, where these hold none, from SHT_NOTE sections.
+
+    Notes of other owners are left out. Raises `FormatError` where a note does not fit its segment or its value can't be read.
+    """
+    segments = [(item.offset, item.filesz) for item in elf.segments if item.type == PT_NOTE]
+    sections = [(item.offset, item.size) for item in elf.sections if item.type == SHT_NOTE]
+    for areas in (segments, sections):
+        notes = tuple(note for offset, size in areas for note in _notes(elf, data, offset, size))
+        if notes:
+            return notes
+    return ()
+
+
+def _notes(elf: Elf, data: bytes, offset: int, size: int) -> Iterator[Note]:
+    end = offset + size
+    if end > len(data):
+        raise FormatError(
+            "note-malformed", f"the notes at {offset:#x} end at {end:#x}, outside the file, which ends at {len(data):#x}"
+        )
+    order = "<" if elf.encoding is Encoding.LSB else ">"
+    header = struct.Struct(f"{order}III")
+    at = offset
+    while at < end:
+        if at + header.size > end:
+            if any(data[at:end]):
+                raise FormatError("note-malformed", f"the notes at {offset:#x} end inside a note's header")
+            return
+        name_size, size, number = header.unpack_from(data, at)
+        name_at = at + header.size
+        value_at = name_at + _padded(name_size)
+        if value_at > end:
+            raise FormatError("note-malformed", f"the note at {at:#x} has a name of {name_size} bytes, longer than its segment")
+        name, value = data[name_at : name_at + name_size], data[value_at : min(value_at + size, end)]
+        # libxenguest compares the name up to its NUL, GRUB its length too: what only one of them reads is refused
+        if name != OWNER and name.split(b"\0")[0] == OWNER[:-1]:
+            raise FormatError("note-malformed", f"the note at {at:#x} is Xen's, with a name {name_size} bytes long in place of 4")
+        if len(value) < size and not (name == OWNER and number == _RUNS_PAST_THE_END and b"\0" in value):
+            raise FormatError("note-malformed", f"the note at {at:#x} claims {size} bytes and ends outside its segment")
+        if name == OWNER:
+            yield _note(order, number, value, size)
+        at = value_at + _padded(size)
+
+
+def _note(order: str, number: int, value: bytes, size: int) -> Note:
+    name, kind = _TABLE.get(number, (str(number), Kind.BYTES))
+    decoded: str | int | bytes
+    match kind:
+        case Kind.STRING:
+            text, nul, _ = value.partition(b"\0")
+            if not nul:
+                raise FormatError("note-malformed", f"Xen note {number} ({name}) is a string without an end")
+            decoded = text.decode("ascii", errors="backslashreplace")
+        case Kind.NUMBER:
+            if len(value) not in (1, 2, 4, 8):
+                raise FormatError("note-malformed", f"Xen note {number} ({name}) is a number of {len(value)} bytes")
+            decoded = int.from_bytes(value, "little" if order == "<" else "big")
+        case Kind.BYTES:
+            decoded = value
+    return Note(number=number, name=name, value=decoded, size=size)
+
+
+def _padded(size: int) -> int:
+    return (size + 3) & ~3
