@@ -1,0 +1,134 @@
+"""GRUB's core image: the kernel in the first LOAD segment, and in the second the block of objects that grub-mkimage put behind it.
+
+The first segment is the same, byte for byte, in every core image of one build of GRUB for one target, whatever its modules,
+configuration and prefix; only GNU_STACK, the block and the notes follow it. It can be told from `kernel.img` alone.
+"""
+
+import hashlib
+import re
+import struct
+from dataclasses import dataclass
+
+from guest_hooks.errors import FormatError
+from guest_hooks.formats import elf as elf_format
+from guest_hooks.formats import grub_module
+from guest_hooks.formats.elf import Elf
+from guest_hooks.formats.grub_module import Module
+
+# grub: include/grub/kernel.h. From 4 on the types were renumbered in 2.14; they are keys, fonts and the like.
+MAGIC = 0x676D696D
+OBJ_ELF, OBJ_MEMDISK, OBJ_CONFIG, OBJ_PREFIX = range(4)
+_BLOCK = {32: struct.Struct("<III"), 64: struct.Struct("<I4xQQ")}
+_OBJECT = struct.Struct("<II")
+
+_SEARCH_UUID = re.compile(r"^\s*search\.fs_uuid\s+(\S+)\s+root\b", re.MULTILINE)
+_VERSION = re.compile(rb"\0([0-9]+\.[0-9]+[0-9A-Za-z.+~:-]*)\0")
+_SECOND_STAGE = re.compile(rb"^[^#\n]*\bpvh?boot-", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Core:
+    """What grub-mkimage put into a core image.
+
+    `config` is the embedded configuration, `fs_uuid` the one it searches for; `grub_version` is normal.mod's word, empty where that
+    is not embedded; `is_stage1` says that the configuration or a file of the memdisk starts second stages.
+    """
+
+    prefix: str
+    config: str
+    fs_uuid: str
+    modules: tuple[Module, ...]
+    has_memdisk: bool
+    is_stage1: bool
+    grub_version: str
+
+
+def read(elf: Elf, data: bytes) -> Core:
+    """The core image in `data`, whose container is `elf`; raises `FormatError` where its block of objects is not well formed."""
+    block = _block(elf, data)
+    objects = _objects(block, elf.elf_class)
+    modules = [grub_module.read(body, elf_class=elf.elf_class, machine=elf.machine) for kind, body in objects if kind == OBJ_ELF]
+    names = [module.name for module in modules]
+    if len(set(names)) < len(names):
+        raise FormatError("module-block", "a module is in the core image twice")
+    memdisk, config, prefix = (_only(objects, kind) for kind in (OBJ_MEMDISK, OBJ_CONFIG, OBJ_PREFIX))
+    text = _text(config)
+    found = _SEARCH_UUID.search(text)
+    normal = [body for kind, body in objects if kind == OBJ_ELF]
+    return Core(
+        prefix=_text(prefix),
+        config=text,
+        fs_uuid=found[1] if found else "",
+        modules=tuple(modules),
+        has_memdisk=memdisk is not None,
+        is_stage1=any(part is not None and _SECOND_STAGE.search(part) is not None for part in (memdisk, config)),
+        grub_version=next((_version(body) for name, body in zip(names, normal, strict=True) if name == "normal"), ""),
+    )
+
+
+def kernel_sha256(kernel_img: bytes) -> str:
+    """The hash that `SecondStage.kernel_sha256` has in every core image made with this kernel.img; raises `FormatError`.
+
+    grub-mkimage lays the kernel's allocated sections out as its own LOAD segment already has them.
+    """
+    loads = elf_format.read(kernel_img).loads
+    if len(loads) != 1:
+        raise FormatError("not-a-kernel", f"kernel.img has {len(loads)} LOAD segments; GRUB's has one")
+    return hashlib.sha256(elf_format.content(kernel_img, loads[0])).hexdigest()
+
+
+def _block(elf: Elf, data: bytes) -> bytes:
+    """The objects, without the block's header, of which everything is checked."""
+    if len(elf.loads) < 2:
+        raise FormatError("no-module-block", "there is no second LOAD segment, where a GRUB core image has its modules")
+    kernel, mods = elf.loads[:2]
+    block = elf_format.content(data, mods)
+    header = _BLOCK[elf.elf_class]
+    if len(block) < header.size or _BLOCK[32].unpack_from(block)[0] != MAGIC:
+        raise FormatError("no-module-block", "the second LOAD segment does not hold GRUB's modules")
+    _, offset, size = header.unpack_from(block)
+    if size != len(block) or not header.size <= offset <= size:
+        raise FormatError(
+            "module-block", f"the module block claims {size} bytes from {offset} on, and its segment has {len(block)}"
+        )
+    align = elf.elf_class // 8
+    # the kernel looks for the block right behind its .bss
+    if mods.paddr != -(-(kernel.paddr + kernel.memsz) // align) * align:
+        raise FormatError("module-block", f"the module block is loaded to {mods.paddr:#x}, not behind the kernel's last byte")
+    return block[offset:]
+
+
+def _objects(block: bytes, elf_class: int) -> list[tuple[int, bytes]]:
+    """Type and body of every object; they must tile the block."""
+    objects = []
+    at = 0
+    while at < len(block):
+        if at + _OBJECT.size > len(block):
+            raise FormatError("module-block", "the module block ends inside an object's header")
+        kind, size = _OBJECT.unpack_from(block, at)
+        if size < _OBJECT.size or size % (elf_class // 8) or at + size > len(block):
+            raise FormatError("module-block", f"an object of {size} bytes does not fit the module block")
+        objects.append((kind, block[at + _OBJECT.size : at + size]))
+        at += size
+    return objects
+
+
+def _only(objects: list[tuple[int, bytes]], kind: int) -> bytes | None:
+    found = [body for its_kind, body in objects if its_kind == kind]
+    if len(found) > 1:
+        raise FormatError("module-block", f"the core image holds {len(found)} objects of type {kind}, of which GRUB reads one")
+    return found[0] if found else None
+
+
+def _text(body: bytes | None) -> str:
+    if body is None:
+        return ""
+    text, nul, _ = body.partition(b"\0")
+    if not nul:
+        raise FormatError("module-block", "the core image's configuration or prefix is a string without an end")
+    return text.decode("utf-8", errors="backslashreplace")
+
+
+def _version(normal: bytes) -> str:
+    found = _VERSION.search(normal)
+    return found[1].decode("ascii") if found else ""
