@@ -1,6 +1,6 @@
 """What the Xen lab boots, built once from Debian's packages: the hypervisor, dom0's kernel and initramfs, the stage-1 images.
 
-dom0 is an initramfs: `xl` and its daemons, bash, busybox, and the few modules they need, picked out of an extracted mmdebstrap tree.
+dom0 is an initramfs: `xl` and its daemons, busybox, and the few modules they need, picked out of an extracted mmdebstrap tree.
 """
 
 import glob
@@ -92,7 +92,19 @@ def _build(suite: str, work: Path) -> None:
 
 def _fill(tree: Path, initramfs: Path) -> None:
     """Lay out dom0: the programs with their libraries, the modules with theirs, one init."""
-    for directory in ("bin", "dev", "etc", "proc", "run", "sys", "tmp", "var/log/xen/console", "var/run/xen", "var/lib/xen", "scenario"):
+    for directory in (
+        "bin",
+        "dev",
+        "etc",
+        "proc",
+        "run",
+        "sys",
+        "tmp",
+        "var/log/xen/console",
+        "var/run/xen",
+        "var/lib/xen",
+        "scenario",
+    ):
         (initramfs / directory).mkdir(parents=True)
     shutil.copy(_only(tree, "bin/busybox", "usr/bin/busybox"), initramfs / "bin/busybox")
     programs = {name: _program(tree, name) for name in PROGRAMS}

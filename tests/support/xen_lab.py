@@ -23,8 +23,8 @@ START_SECONDS = 120
 """For QEMU, Xen and dom0 to reach the scenario: 10 s on an idle machine of two cores."""
 
 XEN_OPTIONS = (
-    f"com1=115200,8n1 console=com1 dom0_mem={DOM0_MIB}M,max:{DOM0_MIB}M dom0_max_vcpus=1 noreboot loglvl=warning guest_loglvl=warning "
-    "spec-ctrl=no cpufreq=none"
+    f"com1=115200,8n1 console=com1 dom0_mem={DOM0_MIB}M,max:{DOM0_MIB}M dom0_max_vcpus=1 noreboot "
+    "loglvl=warning guest_loglvl=warning spec-ctrl=no cpufreq=none"
 )
 DOM0_OPTIONS = "console=hvc0 loglevel=4 quiet panic=1"
 # Under this emulation PVH guests die with SMAP ("SVM Insn len emulation failed") and RDTSCP.
