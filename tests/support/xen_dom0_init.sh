@@ -1,0 +1,89 @@
+#!/bin/busybox sh
+# dom0's only program: start Xen's daemons, then run each guest of the scenario on /dev/vda, one after another.
+#
+# A scenario is a tar: order (one name a line) and per guest NAME/cfg (an xl configuration), NAME/settings (shell variables:
+# timeout, linger: seconds; ends: how the run may end) and NAME/until (extended regular expressions, one a line; the first to
+# appear on the guest's console ends the run). Guests' consoles go to the second serial port between marker lines.
+
+/bin/busybox mkdir -p /usr/bin /usr/sbin /sbin
+/bin/busybox --install -s /bin
+export PATH=/bin:/sbin:/usr/bin:/usr/sbin
+mount -t proc proc /proc
+mount -t sysfs sysfs /sys
+mount -t devtmpfs dev /dev
+mkdir -p /dev/pts /dev/shm && mount -t devpts devpts /dev/pts
+mount -t tmpfs run /run && mkdir -p /run/xen /run/xenstored /run/lock
+rm -rf /var/run && ln -s /run /var/run
+exec </dev/hvc0 >/dev/hvc0 2>&1
+
+say() { echo "LAB: $*"; }
+stop() { sync; say "end"; sleep 0.3; poweroff -f; }
+must() { "$@" || { say "broken: $* failed"; dmesg | tail -n 20; stop; }; }
+now() { cut -d. -f1 /proc/uptime; }
+
+for module in virtio_pci virtio_blk xen-evtchn xen-gntdev xen-gntalloc xen-privcmd xenfs xen-blkback; do
+    modprobe "$module" || say "no module $module"
+done
+mount -t xenfs xenfs /proc/xen
+stty -F /dev/ttyS1 raw 115200
+# What libxl runs to attach a disk; Debian's own script needs bash and a lock, this does the one case there is.
+mkdir -p /etc/xen/scripts && : >/etc/xen/xl.conf
+cat >/etc/xen/scripts/block <<'END'
+#!/bin/sh
+[ "$1" = add ] || exit 0
+device=$(xenstore-read "$XENBUS_PATH/params")
+xenstore-write "$XENBUS_PATH/physical-device" "$(stat -L -c %t:%T "$device")" "$XENBUS_PATH/hotplug-status" connected
+END
+chmod +x /etc/xen/scripts/block
+must xenstored --pid-file /run/xenstored.pid
+must xen-init-dom0
+must xenconsoled --log=guest --pid-file=/run/xenconsoled.pid
+must tar -xf /dev/vda -C /scenario
+say "ready after $(now) s"
+
+state() { xl list "$1" 2>/dev/null | awk -v name="$1" '$1 == name { print $5 }'; }
+
+# Follow one guest to its end; prints how it ended.
+follow() {
+    name=$1 log=/var/log/xen/console/guest-$1.log end=$(($(now) + timeout))
+    while :; do
+        if [ -s "/scenario/$name/until" ] && grep -aqE -f "/scenario/$name/until" "$log" 2>/dev/null; then
+            echo reached && return
+        fi
+        case "$(state "$name")" in
+            '') echo gone && return ;;
+            *c*) echo crashed && return ;;
+            *s*) echo stopped && return ;;
+        esac
+        [ "$(now)" -lt "$end" ] || { echo timeout && return; }
+        sleep 0.4
+    done
+}
+
+guest() {
+    name=$1 timeout=60 linger=0
+    . "/scenario/$name/settings"
+    log=/var/log/xen/console/guest-$name.log
+    : >"$log"
+    echo "LAB-BEGIN $name" >/dev/ttyS1
+    say "guest $name begins"
+    if xl create -p "/scenario/$name/cfg" >/scenario/xl.log 2>&1 && xl unpause "$name"; then
+        tail -n +1 -f "$log" >/dev/ttyS1 &
+        tail=$!
+        how=$(follow "$name")
+        [ "$how" != reached ] || sleep "$linger"
+        xl destroy "$name" 2>/dev/null
+        sleep 0.5
+        kill "$tail" && wait "$tail" 2>/dev/null
+    else
+        how="refused" && cat /scenario/xl.log
+        xl destroy "$name" 2>/dev/null
+    fi
+    printf '\nLAB-END %s %s\n' "$name" "$how" >/dev/ttyS1
+    say "guest $name ends: $how"
+}
+
+while read -r name; do
+    guest "$name"
+done </scenario/order
+stop
