@@ -16,7 +16,7 @@ from guest_hooks.plan import Plan
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Built:
-    """What is to be installed: every file of the plan by path, and the files of /boot/grub/<target> by name, core.elf among them."""
+    """What is to be installed: every file of the plan by path; every file of /boot/grub/<target>, core.elf too, by name."""
 
     plan: Plan
     core: bytes
@@ -25,7 +25,7 @@ class Built:
 
 
 def build(root: Root, plan: Plan, packaged: Packaged, *, run: Run = run) -> Built:
-    """Make and verify; the live files stay as they are. Raises `NotRepairedError` where what grub-install made may not be installed."""
+    """Make and verify; the live files stay as they are. Raises `NotRepairedError` where what was made may not be installed."""
     arguments = [f"--modules={' '.join(plan.request)}"] if plan.request else []
     with grub_tools.staging(root, plan.target, [*arguments, *grub_tools.NOTHING_ELSE], run=run) as staged:
         core, module_files = staged.core, staged.module_files()

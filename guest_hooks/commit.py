@@ -1,14 +1,14 @@
 """Putting what was built where GRUB reads it, in an order that leaves the guest bootable after every single step.
 
-A self-contained second stage needs nothing of /boot/grub/<target>, so it goes first and the module directory follows. One that reads
-modules from there must change together with them: a self-contained one stands in until the directory has been exchanged.
+A self-contained second stage needs nothing of /boot/grub/<target>, so it goes first and the module directory follows. One that
+reads modules from there must change together with them: a self-contained one stands in until the directory has been exchanged.
 """
 
 import stat
 from collections.abc import Mapping, Sequence
 
 from guest_hooks.build import Built
-from guest_hooks.evidence import GRUB_FILES, find, sha256
+from guest_hooks.evidence import find, is_from_package, sha256
 from guest_hooks.machine import durable, grub_tools
 from guest_hooks.machine.barrier import barrier
 from guest_hooks.machine.root import Root
@@ -40,7 +40,7 @@ def install(
     `stand_ins` are self-contained second stages to boot from while a module directory changes. Raises `LackingError` where there is
     not room for all of it at once; then nothing was touched.
     """
-    files = {path: data for each in built for path, data in each.files.items() if find(root, path).data != data}
+    files = _differing(root, built)
     odd = [each for each in built if directory_differs(root, each)]
     spare = {path: data for each in stand_ins for path, data in each.files.items()}
     durable.require_space(root, BOOT_XEN, _peak(files, spare, odd))
@@ -56,13 +56,25 @@ def install(
     return changes, tuple(dict.fromkeys(warnings))
 
 
+def install_files(root: Root, built: Sequence[Built], before: Sequence[TargetStatus]) -> tuple[list[Change], tuple[Problem, ...]]:
+    """As `install`, for second stages that bring no module directory with them."""
+    files = _differing(root, built)
+    durable.require_space(root, BOOT_XEN, _peak(files, {}, ()))
+    changes = _changes(root, files, built, before)
+    return changes, _put(root, files)
+
+
 def directory_differs(root: Root, built: Built) -> bool:
     """Whether /boot/grub/<target> holds anything else than what was built for it."""
     where = built.plan.target.grub_dir
-    names = {name for name in root.names(where) if name.endswith(GRUB_FILES)}
-    return names != {name for name in built.module_files if name.endswith(GRUB_FILES)} or any(
+    names = {name for name in root.names(where) if is_from_package(name)}
+    return names != {name for name in built.module_files if is_from_package(name)} or any(
         find(root, f"{where}/{name}").data != data for name, data in built.module_files.items()
     )
+
+
+def _differing(root: Root, built: Sequence[Built]) -> dict[str, bytes]:
+    return {path: data for each in built for path, data in each.files.items() if find(root, path).data != data}
 
 
 def _put(root: Root, files: Mapping[str, bytes]) -> tuple[Problem, ...]:
@@ -93,7 +105,7 @@ def _exchange(root: Root, built: Sequence[Built], *, settle: bool) -> tuple[Prob
 
 def _kept(root: Root, where: str) -> dict[str, bytes]:
     """What grub-install would leave alone in a module directory: all but what it copies and makes there itself."""
-    names = (name for name in root.names(where) if not name.endswith((*GRUB_FILES, *MADE_FILES)))
+    names = (name for name in root.names(where) if not is_from_package(name) and not name.endswith(MADE_FILES))
     return {name: data for name in names if (data := find(root, f"{where}/{name}").data) is not None}
 
 

@@ -17,7 +17,7 @@ MOST_NAMES = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """One file as it stands: its bytes, or None with the reason why they were not read; None without a reason: nothing stands there."""
+    """One file as it stands: its bytes, or None and why they were not read; None without a reason: nothing stands there."""
 
     data: bytes | None = None
     sha256: str = ""
@@ -144,7 +144,9 @@ def _stale(plan: Plan, path: str, stage: SecondStage, evidence: Evidence) -> Ite
     if core is None:
         return
     if boot.fs_uuid and not boot.drive and core.fs_uuid != boot.fs_uuid:
-        yield _stale_finding("uuid-mismatch", f"{path} looks for file system {core.fs_uuid or core.prefix}; /boot is on {boot.fs_uuid}")
+        yield _stale_finding(
+            "uuid-mismatch", f"{path} looks for file system {core.fs_uuid or core.prefix}; /boot is on {boot.fs_uuid}"
+        )
     expected = boot.drive + boot.grub_dir if boot.drive else boot.grub_dir
     if boot.fs_uuid and _path_part(stage, with_drive=bool(boot.drive)) != expected:
         yield _stale_finding("prefix-mismatch", f"{path} looks for its modules in {_prefix(stage)}, which is not {expected}")

@@ -11,8 +11,8 @@ from guest_hooks.machine.root import NotRegularError, Root
 from guest_hooks.plan import Plan
 from guest_hooks.targets import Target
 
-GRUB_FILES = (".mod", ".lst")
-"""What grub-install copies from /usr/lib/grub/<target> to /boot/grub/<target>, by ending."""
+LISTS = frozenset("moddep.lst command.lst fs.lst partmap.lst parttool.lst video.lst crypto.lst terminal.lst".split())
+"""The lists that grub-install copies beside all modules (grub: util/grub-install-common.c, pkglib_DATA)."""
 _VERSION = re.compile(r'^grub_package_version="(.*)"$', re.MULTILINE)
 
 
@@ -24,9 +24,7 @@ def gather(root: Root, plan: Plan, receipt: Receipt) -> Evidence:
         found={file.path: find(root, file.path) for file in plan.files},
         packaged=_packaged(root, plan.target, files),
         module_dir=_module_dir(root, plan.target, files),
-        remembered=Remembered(
-            core_sha256=remembered.core_sha256, request=remembered.request, held_sha256=remembered.held_sha256
-        ),
+        remembered=Remembered(core_sha256=remembered.core_sha256, request=remembered.request, held_sha256=remembered.held_sha256),
     )
 
 
@@ -48,6 +46,11 @@ def find(root: Root, path: str) -> Found:
     return Found(data=data, sha256=sha256(data))
 
 
+def is_from_package(name: str) -> bool:
+    """Whether grub-install copies the file `name` of /usr/lib/grub/<target> to /boot/grub/<target>."""
+    return name.endswith(".mod") or name in LISTS
+
+
 def dependencies(root: Root, target: Target) -> dict[str, tuple[str, ...]]:
     """Which of the target's modules needs which; empty where GRUB's modules are not installed."""
     data = _bytes(root, f"{target.lib_dir}/moddep.lst")
@@ -58,7 +61,7 @@ def _packaged(root: Root, target: Target, files: dict[str, bytes]) -> Packaged:
     kernel = _bytes(root, f"{target.lib_dir}/kernel.img")
     version = _VERSION.search(root.read_text(f"{target.lib_dir}/modinfo.sh") or "")
     try:
-        kernel_sha256 = grub_core.kernelsha256(kernel) if kernel else ""
+        kernel_sha256 = grub_core.kernel_sha256(kernel) if kernel else ""
     except FormatError:
         kernel_sha256 = ""  # sync finds out: grub-install refuses it
     return Packaged(
@@ -79,7 +82,7 @@ def _module_dir(root: Root, target: Target, files: dict[str, bytes]) -> ModuleDi
 
 
 def _grub_files(root: Root, target: Target) -> dict[str, bytes]:
-    names = (name for name in root.names(target.lib_dir) if name.endswith(GRUB_FILES))
+    names = (name for name in root.names(target.lib_dir) if is_from_package(name))
     return {name: data for name in names if (data := _bytes(root, f"{target.lib_dir}/{name}")) is not None}
 
 

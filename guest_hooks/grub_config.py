@@ -48,7 +48,9 @@ def refresh(root: Root, why: tuple[str, ...], *, run: Run = run) -> Change | Non
     made = grub_tools.make_config(root, run=run)
     fault = _fault(root, made, run=run)
     if fault:
-        raise NotRepairedError(f"grub-mkconfig made a grub.cfg that can't be right ({fault}); the old one was kept", hint="look at: grub-mkconfig")
+        raise NotRepairedError(
+            f"grub-mkconfig made a grub.cfg that can't be right ({fault}); the old one was kept", hint="look at: grub-mkconfig"
+        )
     before = _read(root)
     if before == made:
         return None

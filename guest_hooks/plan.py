@@ -64,7 +64,11 @@ def wanted(guest: Guest, config: Config, named_targets: Sequence[str], kernels: 
     """
     if named_targets:
         return tuple(Wanted(target=named(name), required=True) for name in dict.fromkeys(named_targets))
-    found = {target.name: Wanted(target=target, required=True) for target in _automatic(guest, kernels)} if AUTO in config.targets else {}
+    found = (
+        {target.name: Wanted(target=target, required=True) for target in _automatic(guest, kernels)}
+        if AUTO in config.targets
+        else {}
+    )
     only_named = AUTO not in config.targets
     for name in config.targets:
         if name != AUTO and name not in found:

@@ -175,7 +175,9 @@ def _receipt(receipt: Receipt, built: Sequence[tuple[Built, TargetStatus]]) -> R
 def _foretold(work: _Work) -> tuple[Change, ...]:
     """What a sync would change; what it would write is known only when it is built, so `after` is empty."""
     changes = [
-        Change(path=file.path, before=file.sha256, after="", why=tuple(dict.fromkeys(p.code for p in status.problems)) or ("forced",))
+        Change(
+            path=file.path, before=file.sha256, after="", why=tuple(dict.fromkeys(p.code for p in status.problems)) or ("forced",)
+        )
         for _, status in work.targets
         for file in status.files
     ]

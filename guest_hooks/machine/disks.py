@@ -46,7 +46,7 @@ def boot_filesystem(root: Root, *, run: Run = run) -> BootFilesystem:
 
 
 def boot_mount(root: Root) -> mounts.Mount:
-    """The mount that /boot lies on; `LackingError` where there is none that belongs to this root or fstab's /boot is not mounted."""
+    """The mount that /boot lies on; `LackingError` where none belongs to this root, or fstab's /boot is not mounted."""
     if not root.exists(BOOT):
         raise LackingError(f"there is no {root.outside(BOOT)}", hint="mount the guest's disk first")
     table = mounts.here()
@@ -72,7 +72,10 @@ def require_writable(root: Root) -> None:
 
 def _is_in_fstab(root: Root) -> bool:
     lines = (line.split() for line in (root.read_text(FSTAB) or "").splitlines())
-    return any(len(fields) >= 3 and not fields[0].startswith("#") and fields[1].rstrip("/") == BOOT and _is_fixed(fields) for fields in lines)
+    return any(
+        len(fields) >= 3 and not fields[0].startswith("#") and fields[1].rstrip("/") == BOOT and _is_fixed(fields)
+        for fields in lines
+    )
 
 
 def _is_fixed(fields: list[str]) -> bool:

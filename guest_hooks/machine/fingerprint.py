@@ -1,8 +1,8 @@
 """A cheap answer to "has anything changed since the last sync?", for the running system.
 
-The fingerprint is a text of lines, one a subject: a file or directory that a verdict rests on and what the kernel says of it (inode,
-size, times to the nanosecond), or a word by which the guest and /boot's file system are known. As long as every line still holds,
-so does the verdict. Nothing is imported here that Python has not loaded anyway: this is all a sync with nothing to do should cost.
+The fingerprint is a text of lines, one a subject: a file or directory that a verdict rests on and what the kernel says of it
+(inode, size, times to the nanosecond), or a word by which the guest and /boot's file system are known. As long as every line still
+holds, so does the verdict. Nothing is imported here that is not cheap: this is all a sync with nothing to do should cost.
 """
 
 import os
@@ -93,6 +93,10 @@ def _uuid(device: str) -> str:
         return superblock.read_uuid(file.read(superblock.SIZE))
 
 
+def _machine(_path: str) -> str:
+    return os.uname().machine
+
+
 def _newest(path: str) -> int:
     try:
         newest = os.lstat(path).st_ctime_ns
@@ -111,5 +115,5 @@ _KINDS = {
     "text": _text,
     "fs": _file_system,
     "uuid": _uuid,
-    "uname": lambda _: os.uname().machine,
+    "uname": _machine,
 }

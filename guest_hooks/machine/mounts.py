@@ -52,7 +52,7 @@ def covering(mounts: Iterable[Mount], path: str) -> Mount | None:
     """The mount that `path` (absolute, without links) lies on: the one mounted last among the longest mountpoints."""
     best: Mount | None = None
     for mount in mounts:
-        inside = mount.mountpoint == "/" or path == mount.mountpoint or path.startswith(mount.mountpoint + "/")
+        inside = mount.mountpoint in ("/", path) or path.startswith(mount.mountpoint + "/")
         if inside and (best is None or len(mount.mountpoint) >= len(best.mountpoint)):
             best = mount
     return best
@@ -61,7 +61,7 @@ def covering(mounts: Iterable[Mount], path: str) -> Mount | None:
 def below(mounts: Iterable[Mount], root: Root) -> tuple[Mount, ...]:
     """The mounts at or under the top of `root`."""
     top = os.path.realpath(root.path)
-    return tuple(m for m in mounts if top == "/" or m.mountpoint == top or m.mountpoint.startswith(top + "/"))
+    return tuple(m for m in mounts if top in ("/", m.mountpoint) or m.mountpoint.startswith(top + "/"))
 
 
 def _unescape(field: str) -> str:

@@ -46,7 +46,9 @@ def _tree_steps(root: Root) -> list[list[str]]:
     places = []
     for path in NEEDED_DIRS:
         if not root.exists(path):
-            raise LackingError(f"{root.path} has no directory {path}", hint=f"is it the top of a Debian tree? mkdir {root.path}{path}")
+            raise LackingError(
+                f"{root.path} has no directory {path}", hint=f"is it the top of a Debian tree? mkdir {root.path}{path}"
+            )
         places.append(root.outside(root.resolve(path)))
     dev, proc, sys = places
     steps = [["mount", "-t", "proc", "proc", proc], ["mount", "--rbind", "/sys", sys]]
@@ -55,8 +57,7 @@ def _tree_steps(root: Root) -> list[list[str]]:
         return [*steps, ["mount", "--rbind", "/dev", dev]]
     steps.append(["mount", "-t", "tmpfs", "-o", "mode=755", "dev", dev])
     steps.append(["mkdir", "-p", f"{dev}/disk/by-uuid", f"{dev}/mapper", f"{dev}/shm"])
-    for name in DEVICES:
-        steps.append(_node(f"{dev}/{name}", "c", os.stat(f"/dev/{name}").st_rdev))
+    steps += [_node(f"{dev}/{name}", "c", os.stat(f"/dev/{name}").st_rdev) for name in DEVICES]
     letters = iter("abcdefghijklmnop")
     for disk in disks:
         steps += disk.steps(dev, f"xvd{next(letters)}" if disk.is_loop else os.path.basename(disk.source))
@@ -68,7 +69,7 @@ class _Disk:
     """A block device that a tree is mounted from.
 
     A loop device is shown to the tree as the disk it will be in the guest: grub-mkconfig would follow /dev/loop* to a backing file
-    that the tree cannot see (prepare_grub_to_access_device in grub-mkconfig_lib), and GRUB follows the link from the mount's source.
+    that the tree cannot see (prepare_grub_to_access_device in grub-mkconfig_lib); GRUB follows the link from the mount's source.
     """
 
     source: str

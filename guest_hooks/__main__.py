@@ -1,0 +1,7 @@
+"""`python3 -m guest_hooks`: the command line."""
+
+import sys
+
+from guest_hooks.cli import main
+
+sys.exit(main())

@@ -1,0 +1,53 @@
+"""What a file is: second stage, core image, bridge or neither, and for which targets it may serve."""
+
+from dataclasses import dataclass
+
+from guest_hooks.errors import FormatError
+from guest_hooks.formats import pvh_bridge, second_stage
+from guest_hooks.formats.second_stage import SecondStage
+from guest_hooks.model import Problem
+from guest_hooks.targets import TARGETS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inspection:
+    """One file; `problems` are by target, for every target the file's class and machine belong to (for all where none fits)."""
+
+    path: str
+    size: int
+    is_bridge: bool
+    stage: SecondStage | None
+    fits: tuple[str, ...]
+    problems: dict[str, tuple[Problem, ...]]
+    unreadable: Problem | None = None
+
+    @property
+    def format(self) -> str:
+        """`second-stage` for what a target may be served by, else `unknown`."""
+        return "second-stage" if self.stage is not None and (self.fits or self.stage.core is not None) else "unknown"
+
+
+def inspect(path: str, data: bytes) -> Inspection:
+    """Inspect `data`, the content of the file called `path`; never raises."""
+    is_bridge = pvh_bridge.is_bridge(data)
+    core = pvh_bridge.unwrap(data) if is_bridge else data
+    stage, unreadable = None, None
+    try:
+        stage = second_stage.read(core)
+    except FormatError as error:
+        unreadable = Problem(code=error.code, message=error.message, hint=error.hint)
+    problems = {name: second_stage.problems(core, target) for name, target in TARGETS.items()}
+    near = [
+        name
+        for name, target in TARGETS.items()
+        if stage is not None and (stage.elf_class, stage.machine) == (target.elf_class, target.elf_machine)
+    ]
+    return Inspection(
+        path=path,
+        size=len(data),
+        is_bridge=is_bridge,
+        stage=stage,
+        fits=tuple(name for name, found in problems.items() if not found),
+        problems={name: problems[name] for name in (near or problems)},
+        unreadable=unreadable,
+    )

@@ -1,0 +1,28 @@
+"""Inspecting files of this machine."""
+
+import os
+import stat
+
+from guest_hooks.errors import UsageError
+from guest_hooks.formats import inspection
+from guest_hooks.formats.inspection import Inspection
+from guest_hooks.machine.root import MAX_READ
+
+
+def inspect(path: str) -> Inspection:
+    """What the file `path` of this process is; raises `UsageError` where it is not a plain file that can be read."""
+    return inspection.inspect(path, _read(path))
+
+
+def _read(path: str) -> bytes:
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(fd, "rb") as file:
+            status = os.fstat(fd)
+            if not stat.S_ISREG(status.st_mode):
+                raise UsageError(f"{path} is not a regular file")
+            if status.st_size > MAX_READ:
+                raise UsageError(f"{path} is {status.st_size} bytes long, more than {MAX_READ}: no second stage or kernel is")
+            return file.read()
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}") from error

@@ -1,0 +1,74 @@
+"""Put back the second stage before the present one, and keep automatic runs from replacing it."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+
+from guest_hooks import commit, compare, evidence
+from guest_hooks.build import Built
+from guest_hooks.compare import Evidence, Found
+from guest_hooks.config import Config
+from guest_hooks.errors import LackingError, NotRepairedError
+from guest_hooks.machine import disks, lock, receipts
+from guest_hooks.machine.receipts import Receipt, TargetReceipt
+from guest_hooks.machine.root import Root
+from guest_hooks.machine.run import Run, run
+from guest_hooks.model import Change, State
+from guest_hooks.plan import Plan
+from guest_hooks.status import Survey, survey
+from guest_hooks.sync import Result
+
+HARMLESS = frozenset(("grub-differs", "modules-differ", "module-dir-differs", "core-image-differs", "configuration-changed"))
+"""How an older second stage may differ from the newest and still boot, as long as all it needs is inside."""
+
+
+def rollback(root: Root, config: Config, targets: Sequence[str] = (), *, lock_timeout: float = 60.0, run: Run = run) -> Result:
+    """Exchange the installed second stage of each target with the one before it; a second rollback exchanges them again.
+
+    Raises `NotRepairedError` where none was kept or the kept one could not boot; then nothing was changed.
+    """
+    if os.geteuid() != 0:
+        raise LackingError("rollback must be run as root", hint="sudo xen-guest-bootloader rollback")
+    with lock.held(root, timeout=lock_timeout):
+        found = survey(root, config, targets=targets, run=run)
+        disks.require_writable(root)
+        commit.sweep(root)
+        receipt = receipts.load(root)
+        kept = {plan.target.name: receipts.load_previous(root, plan.target.name) for plan in found.plans}
+        chosen = [plan for plan in found.plans if kept[plan.target.name] is not None or targets]
+        if not chosen:
+            raise NotRepairedError("no second stage before the present one was kept", hint="one is kept whenever sync replaces one")
+        previous = [_checked(root, plan, kept[plan.target.name], receipt) for plan in chosen]
+        changes = [change for each in previous for change in _put_back(root, each, found)]
+        held = {each.plan.target.name: TargetReceipt(held_sha256=evidence.sha256(each.core)) for each in previous}
+        receipts.save(root, Receipt(targets={**receipt.targets, **held}))
+        return Result(status=survey(root, config, targets=targets, run=run).status, changes=tuple(changes))
+
+
+def _checked(root: Root, plan: Plan, core: bytes | None, receipt: Receipt) -> Built:
+    """The files of `core`, a second stage that was kept, if it can still boot this guest."""
+    if core is None:
+        raise NotRepairedError(f"no second stage for {plan.target.name} before the present one was kept")
+    files = {file.path: compare.content(file, core) for file in plan.files}
+    there = evidence.gather(root, plan, receipt)
+    found = {path: Found(data=data, sha256=evidence.sha256(data)) for path, data in files.items()}
+    verdict = compare.judge(
+        plan, Evidence(found=found, packaged=there.packaged, module_dir=there.module_dir, remembered=there.remembered)
+    )
+    faults = [problem.message for problem in verdict.problems if problem.code not in HARMLESS | {"held-by-rollback"}]
+    if verdict.state not in (State.CURRENT, State.STALE) or faults:
+        raise NotRepairedError(
+            f"the second stage for {plan.target.name} that was kept could not boot this guest: {'; '.join(faults)}",
+            hint="make a new one with: xen-guest-bootloader sync --force",
+        )
+    return Built(plan=plan, core=core, files=files, module_files={})
+
+
+def _put_back(root: Root, previous: Built, found: Survey) -> list[Change]:
+    """Install what was kept, and keep what it replaces."""
+    status = next(status for status in found.status.targets if status.target == previous.plan.target.name)
+    present = evidence.find(root, status.path).data
+    changes, _ = commit.install_files(root, [previous], [status])
+    if present is not None and status.state in (State.CURRENT, State.STALE):
+        receipts.keep_previous(root, status.target, present)
+    return [replace(change, why=("rollback",)) for change in changes]
