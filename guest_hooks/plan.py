@@ -14,8 +14,8 @@ from guest_hooks.targets import BOOT_XEN, TARGETS, Target, named
 
 AUTO = "auto"
 NATIVE_KERNELS = re.compile(r"vmlinuz-.*-(cloud-|rt-)?amd64(-unsigned)?$")
-MINIMAL = ("normal", "search_fs_uuid")
-"""What grub-install embeds for any guest, beside what /boot's file system needs."""
+MINIMAL = ("search_fs_uuid",)
+"""What grub-install embeds for any guest whose /boot it finds by UUID, beside what that file system needs."""
 
 
 class FileKind(StrEnum):
