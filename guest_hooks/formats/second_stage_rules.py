@@ -17,6 +17,10 @@ from guest_hooks.model import Mode, Problem
 from guest_hooks.targets import EM_386, Target
 
 PAGE = 4096
+BLOCK = 1024
+"""Bytes: the smallest block of a file system. No GRUB kernel from 2.06 to 2.14 has over 200 zero bytes in a row."""
+_LAYOUT_NOTES = ("PADDR_OFFSET", "BSD_SYMTAB", "HV_START_LOW", "INIT_P2M", "MOD_START_PFN")
+"""What GRUB never asks for, and could not run with."""
 _PAE_MODES = ("yes", "yes,bimodal", "bimodal")
 _ARCHES = {3: "386", 62: "x86-64"}
 _REBUILD = "make it again with grub-install"
@@ -81,6 +85,13 @@ def _notes(elf: Elf, notes: tuple[Note, ...], target: Target) -> Iterator[Proble
         if count > 1:
             yield _of("note-duplicate", f"Xen note {number} is there {count} times")
     by_name = {note.name: note for note in notes}
+    for name in _LAYOUT_NOTES:
+        if name in by_name and (name, by_name[name].value) != ("PADDR_OFFSET", 0):
+            yield _of(
+                "note-layout", f"Xen note {xen_notes.number(name)} ({name}) asks for a memory layout that GRUB is not built for"
+            )
+    if "FEATURES" in by_name and "!" in str(by_name["FEATURES"].value):
+        yield _of("note-features", f"Xen note 10 (FEATURES) requires {by_name['FEATURES'].value!r}, and GRUB requires none")
     if target.mode is Mode.PVH:
         yield from _pvh_notes(elf, by_name)
     else:
@@ -122,14 +133,13 @@ def _pv_notes(elf: Elf, notes: dict[str, Note], target: Target) -> Iterator[Prob
 def _pv_addresses(elf: Elf, notes: dict[str, Note]) -> Iterator[Problem]:
     if "VIRT_BASE" in notes:
         base = _number(notes["VIRT_BASE"])
-        offset = base - (_number(notes["PADDR_OFFSET"]) if "PADDR_OFFSET" in notes else 0)
         if base % PAGE:
             yield _of("note-virt-base", f"Xen note VIRT_BASE {base:#x} is not page-aligned")
         lowest = min((segment.vaddr for segment in elf.loads), default=0)
         if base > lowest:
             yield _of("note-virt-base", f"Xen note VIRT_BASE {base:#x} is above the lowest load address {lowest:#x}")
         # Xen maps a segment at its physical address plus this; GRUB runs only where it was linked to
-        if any(segment.paddr + offset != segment.vaddr for segment in elf.loads):
+        if any(segment.paddr + base != segment.vaddr for segment in elf.loads):
             yield _of("load-address", f"with Xen note VIRT_BASE {base:#x} the file would not be loaded where it was linked to run")
     if "ENTRY" in notes:
         entry = _number(notes["ENTRY"])
@@ -153,9 +163,10 @@ def _core(elf: Elf, data: bytes, target: Target) -> Iterator[Problem]:
             )
     for segment in elf.loads[:1]:
         # blocks that never reached the disk read as zeros after a power cut
-        kernel = data[segment.offset : segment.offset + segment.filesz]
-        if any(not any(kernel[at : at + PAGE]) for at in range(0, len(kernel), PAGE)):
-            yield _of("kernel-zeroed", "a page of the GRUB kernel in the first LOAD segment holds nothing but zeros", _REBUILD)
+        if any(
+            not any(data[at : at + BLOCK]) for at in range(segment.offset, min(segment.offset + segment.filesz, len(data)), BLOCK)
+        ):
+            yield _of("kernel-zeroed", "a part of the GRUB kernel in the first LOAD segment holds nothing but zeros")
 
 
 def _in_code(address: int, segments: Iterable[tuple[int, Segment]]) -> bool:
