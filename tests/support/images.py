@@ -1,0 +1,227 @@
+"""Disk images as a guest has them: made, mounted by loop devices, copied as a power cut leaves them, read by GRUB's drivers."""
+
+import errno
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from guest_hooks.machine.freeze import FIFREEZE, FITHAW
+
+MIB = 1 << 20
+SIZE = 320 * MIB  # the least that mkfs.xfs makes is 300 MiB
+MKFS = {
+    "ext4": ["mkfs.ext4", "-q", "-F"],
+    "xfs": ["mkfs.xfs", "-q", "-f"],
+    "btrfs": ["mkfs.btrfs", "-q", "-f"],
+    "vfat": ["mkfs.vfat"],
+}
+TABLES = {"mbr": ("dos", "msdos"), "gpt": ("gpt", "gpt")}
+LOOP_ATTEMPTS = 20
+
+
+def tool(*command: str, stdin: str = "") -> str:
+    """What `command` said; fails with its words."""
+    done = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, f"{command}: {done.stderr}"
+    return done.stdout.strip()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filesystem:
+    """One file system of an image; `device` is its loop device, `partition` its number or 0 on a whole disk."""
+
+    image: Path
+    fs_type: str
+    device: str
+    uuid: str
+    drive: str
+    partition: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Copy:
+    """Images as they were at one moment, each with the file system GRUB would read."""
+
+    boot: Filesystem
+    has_own_boot: bool
+
+    def cat(self, path: str) -> bytes | None:
+        """What GRUB reads at `path` (as the guest names it), or None where it finds nothing there."""
+        if self.has_own_boot:
+            path = path.removeprefix("/boot")
+        command = ["grub-fstest", str(self.boot.image), "cat", f"({self.boot.drive}){path}"]
+        done = subprocess.run(command, capture_output=True, timeout=60, check=False)
+        return done.stdout if done.returncode == 0 else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Disk:
+    """A mounted guest disk: `top` is the guest's `/`; `boot` is the file system that holds /boot, which may be `root` itself."""
+
+    top: Path
+    root: Filesystem
+    boot: Filesystem
+    scratch: Path
+
+    def copy(self) -> Copy:
+        """The still mounted disk as the power cut of this moment would leave it: what was given to the device, and no more."""
+        # The backing file, not the loop device: that one's page cache shows what was never sent to the disk.
+        target = self.scratch / "raw-copy.img"
+        tool("cp", "--sparse=always", str(self.boot.image), str(target))
+        boot = Filesystem(
+            image=target,
+            fs_type=self.boot.fs_type,
+            device="",
+            uuid=self.boot.uuid,
+            drive=self.boot.drive,
+            partition=self.boot.partition,
+        )
+        return Copy(boot=boot, has_own_boot=self.boot is not self.root)
+
+    def grub_cat(self, path: str) -> bytes | None:
+        """What GRUB would read at `path` after a power cut now, or None where it finds nothing."""
+        return self.copy().cat(path)
+
+
+@contextmanager
+def disk(
+    directory: Path, fs_type: str, *, size: int = SIZE, table: str = "", boot: str = "", boot_size: int = SIZE
+) -> Iterator[Disk]:
+    """A new disk under `directory`, mounted; unmounted and detached at the end, the image files stay.
+
+    `table` is empty for a file system on the whole disk, `mbr` or `gpt` for partitions. `boot` is the file system type of an own
+    /boot: partition 1, before the root's, or without a table a second image.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    top = directory / "guest"
+    top.mkdir(exist_ok=True)
+    with ExitStack() as stack:
+        if table:
+            sizes = [boot_size, size] if boot else [size]
+            types = [boot, fs_type] if boot else [fs_type]
+            image = directory / "disk.img"
+            made = [
+                stack.enter_context(_filesystem(image, kind, extent=extent, partition=number, table=TABLES[table][1]))
+                for number, (kind, extent) in enumerate(zip(types, _partitioned(image, table, sizes), strict=True), 1)
+            ]
+            root, boot_fs = made[-1], made[0]
+        else:
+            root = stack.enter_context(_filesystem(_blank(directory / "disk.img", size), fs_type))
+            boot_fs = stack.enter_context(_filesystem(_blank(directory / "boot.img", boot_size), boot)) if boot else root
+        stack.enter_context(mounted(root, top))
+        if boot:
+            (top / "boot").mkdir()
+            stack.enter_context(mounted(boot_fs, top / "boot"))
+        yield Disk(top=top, root=root, boot=boot_fs, scratch=directory)
+
+
+@contextmanager
+def mounted(filesystem: Filesystem, at: Path, *, options: str = "defaults") -> Iterator[Path]:
+    """Mount `filesystem` at `at` for the block; a file system that a failed test left frozen is thawed."""
+    tool("mount", "-t", filesystem.fs_type, "-o", options, filesystem.device, str(at))
+    try:
+        yield at
+    finally:
+        thaw(at)
+        subprocess.run(["umount", "-R", str(at)], capture_output=True, timeout=60, check=False)
+        if os.path.ismount(at):
+            subprocess.run(["umount", "-R", "--lazy", str(at)], capture_output=True, timeout=60, check=False)
+
+
+@contextmanager
+def attached(image: Path, *, start: int = 0, length: int = 0) -> Iterator[str]:
+    """A loop device of the image, or of `length` bytes of it from `start`, for the block."""
+    extent = ["--offset", str(start), "--sizelimit", str(length)] if length else []
+    device = _free_loop([*extent, str(image)])
+    try:
+        yield device
+    finally:
+        subprocess.run(["losetup", "--detach", device], capture_output=True, timeout=60, check=False)
+
+
+def freeze(top: Path) -> None:
+    """Freeze the file system at `top`, as a snapshot tool would."""
+    _ioctl(top, FIFREEZE)
+
+
+def thaw(top: Path) -> bool:
+    """Thaw the file system at `top`; whether it was frozen."""
+    try:
+        _ioctl(top, FITHAW)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):
+            raise
+        return False
+    return True
+
+
+def is_writable(top: Path, *, seconds: float = 1.0) -> bool:
+    """Whether a file can be written at `top` within `seconds`; a writer that hangs is left to the thaw."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            with (top / "is-writable").open("wb", buffering=0) as file:
+                file.write(b"x")
+            os._exit(0)
+        finally:
+            os._exit(1)
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        done, status = os.waitpid(pid, os.WNOHANG)
+        if done:
+            return os.waitstatus_to_exitcode(status) == 0
+        time.sleep(0.01)
+    os.kill(pid, signal.SIGKILL)
+    return False
+
+
+def _blank(image: Path, size: int) -> Path:
+    image.unlink(missing_ok=True)
+    with image.open("wb") as file:
+        file.truncate(size)
+    return image
+
+
+def _partitioned(image: Path, table: str, sizes: Sequence[int]) -> list[tuple[int, int]]:
+    """Give `image` a partition table; start and length of each partition in bytes."""
+    _blank(image, sum(sizes) + 4 * MIB)
+    lines = [f"label: {TABLES[table][0]}", *(f"size={size // 512}" for size in sizes)]
+    tool("sfdisk", "--quiet", str(image), stdin="\n".join(lines) + "\n")
+    partitions = json.loads(tool("sfdisk", "--json", str(image)))["partitiontable"]["partitions"]
+    return [(part["start"] * 512, part["size"] * 512) for part in partitions]
+
+
+@contextmanager
+def _filesystem(
+    image: Path, fs_type: str, *, extent: tuple[int, int] = (0, 0), partition: int = 0, table: str = ""
+) -> Iterator[Filesystem]:
+    with attached(image, start=extent[0], length=extent[1]) as device:
+        tool(*MKFS[fs_type], device)
+        uuid = tool("blkid", "-p", "-s", "UUID", "-o", "value", device)
+        drive = f"loop0,{table}{partition}" if partition else "loop0"
+        yield Filesystem(image=image, fs_type=fs_type, device=device, uuid=uuid, drive=drive, partition=partition)
+
+
+def _free_loop(arguments: Sequence[str]) -> str:
+    """Attach to a free loop device; another process may take the same one first."""
+    for _ in range(LOOP_ATTEMPTS):
+        done = subprocess.run(["losetup", "--find", "--show", *arguments], capture_output=True, text=True, timeout=60, check=False)
+        if done.returncode == 0:
+            return done.stdout.strip()
+        time.sleep(0.1)
+    raise AssertionError(f"no loop device: {done.stderr}")
+
+
+def _ioctl(top: Path, request: int) -> None:
+    fd = os.open(top, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.ioctl(fd, request, 0)
+    finally:
+        os.close(fd)

@@ -1,0 +1,156 @@
+"""What GRUB reads after a power cut, on real file systems."""
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from guest_hooks.errors import LackingError, NotRepairedError
+from guest_hooks.machine import durable
+from guest_hooks.machine.root import Root
+from tests.support import images
+
+OLD = b"old second stage " * 40_000
+NEW = b"new second stage " * 50_000
+PATH = "/boot/xen/pvboot-x86_64.elf"
+
+
+@pytest.fixture(params=["ext4", "xfs", "btrfs"])
+def disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[images.Disk]:
+    with images.disk(tmp_path, request.param) as made:
+        yield made
+
+
+def install(root: Root, path: str, data: bytes) -> None:
+    durable.make_dirs(root, path.rpartition("/")[0])
+    durable.replace(root, path, data)
+    assert durable.barrier(root, path) is None
+
+
+def test_grub_reads_the_new_bytes_after_the_barrier_and_not_before(disk: images.Disk) -> None:
+    root = Root(str(disk.top))
+    durable.make_dirs(root, "/boot/xen")
+    durable.replace(root, PATH, OLD)
+    assert disk.grub_cat(PATH) is None
+    assert durable.barrier(root, PATH) is None
+    assert disk.grub_cat(PATH) == OLD
+
+    durable.replace(root, PATH, NEW)
+    assert disk.grub_cat(PATH) == OLD
+    assert durable.barrier(root, PATH) is None
+    assert disk.grub_cat(PATH) == NEW
+
+
+@pytest.mark.parametrize(
+    ("fs_type", "table", "boot"),
+    [
+        pytest.param("ext4", "mbr", "", id="mbr"),
+        pytest.param("xfs", "gpt", "", id="gpt"),
+        pytest.param("ext4", "gpt", "xfs", id="gpt-own-boot"),
+        pytest.param("btrfs", "", "ext4", id="own-boot-disk"),
+    ],
+)
+def test_the_barrier_is_that_of_the_file_system_that_holds_boot(tmp_path: Path, fs_type: str, table: str, boot: str) -> None:
+    with images.disk(tmp_path, fs_type, table=table, boot=boot) as disk:
+        install(Root(str(disk.top)), PATH, OLD)
+        assert disk.grub_cat(PATH) == OLD
+
+
+def test_ext4_without_a_journal_needs_no_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(images.MKFS, "ext4", [*images.MKFS["ext4"], "-O", "^has_journal"])
+    with images.disk(tmp_path, "ext4", size=64 * images.MIB) as disk:
+        install(Root(str(disk.top)), PATH, OLD)
+        assert disk.grub_cat(PATH) == OLD
+
+
+def test_ext4_is_frozen_where_the_kernel_cannot_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("guest_hooks.machine.barrier.EXT4_IOC_CHECKPOINT", 0x4004667F)  # a number ext4 does not know: ENOTTY
+    with images.disk(tmp_path, "ext4", size=64 * images.MIB) as disk:
+        install(Root(str(disk.top)), PATH, OLD)
+        assert disk.grub_cat(PATH) == OLD
+
+
+def test_an_exchanged_directory_is_whole_for_grub(disk: images.Disk) -> None:
+    root = Root(str(disk.top))
+    install(root, "/boot/grub/x86_64-xen/normal.mod", OLD)
+    (disk.top / "boot/grub/.staged").mkdir()
+    (disk.top / "boot/grub/.staged/normal.mod").write_bytes(NEW)
+    durable.exchange_dir(root, "/boot/grub/.staged", "/boot/grub/x86_64-xen")
+    assert durable.barrier(root, "/boot/grub") is None
+    copy = disk.copy()
+    assert (copy.cat("/boot/grub/x86_64-xen/normal.mod"), copy.cat("/boot/grub/.staged/normal.mod")) == (NEW, OLD)
+
+
+def test_a_full_disk_keeps_the_old_file_and_says_need_and_have(disk: images.Disk) -> None:
+    root = Root(str(disk.top))
+    install(root, PATH, OLD)
+    too_much = durable.free_space(root, PATH) + images.MIB
+    with pytest.raises(LackingError, match=rf"{PATH}.*No space left on device; it needs {too_much} bytes, \d+ bytes"):
+        durable.replace(root, PATH, bytes(too_much))
+    assert (disk.top / PATH[1:]).read_bytes() == OLD
+    assert root.names("/boot/xen") == ("pvboot-x86_64.elf",)
+
+
+def test_what_free_space_promises_can_be_written(disk: images.Disk) -> None:
+    root = Root(str(disk.top))
+    durable.replace(root, "/large", bytes(durable.free_space(root, "/") - 4 * images.MIB))
+    with pytest.raises(LackingError, match=r"/new has no room: it needs \d+ bytes, \d+ are free"):
+        durable.require_space(root, "/new", 64 * images.MIB)
+
+
+def test_no_inode_is_no_space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(images.MKFS, "ext4", [*images.MKFS["ext4"], "-N", "16"])
+    with images.disk(tmp_path, "ext4", size=64 * images.MIB) as disk:
+        for number in range(4096):
+            if durable.free_space(Root(str(disk.top)), "/"):
+                (disk.top / str(number)).touch()
+        assert durable.free_space(Root(str(disk.top)), "/") == 0
+        with pytest.raises(LackingError, match="0 inodes are free"):
+            durable.replace(Root(str(disk.top)), "/new", b"x")
+
+
+def test_a_read_only_file_system_is_named_as_such(disk: images.Disk) -> None:
+    root = Root(str(disk.top))
+    install(root, PATH, OLD)
+    images.tool("mount", "-o", "remount,ro", str(disk.top))
+    with pytest.raises(LackingError, match=f"{PATH} could not be replaced: Read-only file system"):
+        durable.replace(root, PATH, NEW)
+
+
+def test_a_tree_is_not_removed_across_a_mount(disk: images.Disk) -> None:
+    root = Root(str(disk.top))
+    inner = disk.top / "staging/inner"
+    inner.mkdir(parents=True)
+    images.tool("mount", "-t", "tmpfs", "tmpfs", str(inner))
+    (inner / "kept").touch()
+    with pytest.raises(NotRepairedError, match="another file system is mounted there"):
+        durable.remove_tree(root, "/staging")
+    assert (inner / "kept").exists()
+
+
+def test_a_mount_point_in_the_way_is_told(disk: images.Disk) -> None:
+    (disk.top / "file").touch()
+    (disk.top / "other").write_bytes(OLD)
+    images.tool("mount", "--bind", str(disk.top / "other"), str(disk.top / "file"))
+    with pytest.raises(NotRepairedError, match="Device or resource busy"):
+        durable.replace(Root(str(disk.top)), "/file", NEW)
+    assert (disk.top / "other").read_bytes() == OLD
+
+
+def test_the_barrier_leaves_another_ones_freeze_alone(tmp_path: Path) -> None:
+    with images.disk(tmp_path, "xfs") as disk:
+        images.freeze(disk.top)
+        with pytest.raises(NotRepairedError, match="something else holds it frozen"):
+            durable.barrier(Root(str(disk.top)), "/", timeout=0.3)
+        assert images.thaw(disk.top)
+
+
+def test_without_the_right_to_freeze_there_is_a_warning(tmp_path: Path) -> None:
+    with images.disk(tmp_path, "xfs") as disk:
+        code = (
+            "from guest_hooks.machine import durable; from guest_hooks.machine.root import Root; "
+            f"print(durable.barrier(Root({str(disk.top)!r}), '/').code)"
+        )
+        command = ["setpriv", "--bounding-set", "-sys_admin", "/usr/bin/python3", "-c", code]
+        assert subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout == "barrier-refused\n"
