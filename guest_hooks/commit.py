@@ -44,7 +44,7 @@ def install(
     odd = [each for each in built if directory_differs(root, each)]
     spare = {path: data for each in stand_ins for path, data in each.files.items()}
     durable.require_space(root, BOOT_XEN, _peak(files, spare, odd))
-    changes = _changes(root, files, built, before)
+    changes = _changes(root, files, built, before) + _directory_changes(root, odd, built, before)
     warnings: list[Problem] = []
     if stand_ins:
         warnings += _put(root, spare)
@@ -122,13 +122,22 @@ def _sizes(files: Mapping[str, bytes]) -> int:
 def _changes(root: Root, files: Mapping[str, bytes], built: Sequence[Built], before: Sequence[TargetStatus]) -> list[Change]:
     """What replacing `files` changes, with the problems that led to it."""
     return [
-        Change(
-            path=path,
-            before=find(root, path).sha256,
-            after=sha256(files[path]),
-            why=tuple(dict.fromkeys(problem.code for problem in status.problems)) or ("forced",),
-        )
+        Change(path=path, before=find(root, path).sha256, after=sha256(files[path]), why=_reasons(status))
         for each, status in zip(built, before, strict=True)
         for path in each.files
         if path in files
     ]
+
+
+def _directory_changes(root: Root, odd: Sequence[Built], built: Sequence[Built], before: Sequence[TargetStatus]) -> list[Change]:
+    """The same for module directories, told by their core image."""
+    changes = []
+    for each, status in zip(built, before, strict=True):
+        if each in odd:
+            path = f"{each.plan.target.grub_dir}/core.elf"
+            changes.append(Change(path=path, before=find(root, path).sha256, after=sha256(each.core), why=_reasons(status)))
+    return changes
+
+
+def _reasons(status: TargetStatus) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(problem.code for problem in status.problems)) or ("forced",)

@@ -94,7 +94,7 @@ def judge(plan: Plan, evidence: Evidence) -> TargetStatus:
         prefix=_prefix(stage),
         fs_uuid=core.fs_uuid if core else "",
         modules=len(core.modules) if core else 0,
-        grub_version=stage.grub_version if stage else "",
+        grub_version=_version(stage, evidence.packaged) if stage else "",
         problems=tuple(finding.problem for file in plan.files for finding in findings[file.path]),
     )
 
@@ -206,6 +206,12 @@ def _read(data: bytes | None) -> SecondStage | None:
         return second_stage.read(data)
     except FormatError:
         return None  # `_unfit` says why
+
+
+def _version(stage: SecondStage, packaged: Packaged) -> str:
+    """The version it was made with; an image without normal.mod does not tell, but its kernel can be the package's."""
+    is_packaged = stage.kernel_sha256 == packaged.kernel_sha256
+    return stage.grub_version or (packaged.version if is_packaged else "")
 
 
 def _prefix(stage: SecondStage | None) -> str:

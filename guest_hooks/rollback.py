@@ -18,8 +18,10 @@ from guest_hooks.plan import Plan
 from guest_hooks.status import Survey, survey
 from guest_hooks.sync import Result
 
-HARMLESS = frozenset(("grub-differs", "modules-differ", "module-dir-differs", "core-image-differs", "configuration-changed"))
-"""How an older second stage may differ from the newest and still boot, as long as all it needs is inside."""
+OTHER_MODULES = frozenset(("grub-differs", "modules-differ", "module-dir-differs"))
+"""What tells that an older second stage must not load a module from /boot/grub/<target>."""
+HARMLESS = OTHER_MODULES | {"core-image-differs", "configuration-changed", "held-by-rollback"}
+"""How it may differ from the newest and still boot, as long as all it needs is inside."""
 
 
 def rollback(root: Root, config: Config, targets: Sequence[str] = (), *, lock_timeout: float = 60.0, run: Run = run) -> Result:
@@ -55,7 +57,9 @@ def _checked(root: Root, plan: Plan, core: bytes | None, receipt: Receipt) -> Bu
     verdict = compare.judge(
         plan, Evidence(found=found, packaged=there.packaged, module_dir=there.module_dir, remembered=there.remembered)
     )
-    faults = [problem.message for problem in verdict.problems if problem.code not in HARMLESS | {"held-by-rollback"}]
+    codes = {problem.code for problem in verdict.problems}
+    harmless = HARMLESS if codes & OTHER_MODULES else HARMLESS | {"modules-missing"}
+    faults = [problem.message for problem in verdict.problems if problem.code not in harmless]
     if verdict.state not in (State.CURRENT, State.STALE) or faults:
         raise NotRepairedError(
             f"the second stage for {plan.target.name} that was kept could not boot this guest: {'; '.join(faults)}",
