@@ -44,7 +44,7 @@ def install(
     odd = [each for each in built if directory_differs(root, each)]
     spare = {path: data for each in stand_ins for path, data in each.files.items()}
     durable.require_space(root, BOOT_XEN, _peak(files, spare, odd))
-    changes = _changes(root, files, built, before) + _directory_changes(root, odd, built, before)
+    changed = changes(root, built, before)
     warnings: list[Problem] = []
     if stand_ins:
         warnings += _put(root, spare)
@@ -53,15 +53,30 @@ def install(
     else:
         warnings += _put(root, files)
         warnings += _exchange(root, odd, settle=False)
-    return changes, tuple(dict.fromkeys(warnings))
+    return changed, tuple(dict.fromkeys(warnings))
 
 
 def install_files(root: Root, built: Sequence[Built], before: Sequence[TargetStatus]) -> tuple[list[Change], tuple[Problem, ...]]:
     """As `install`, for second stages that bring no module directory with them."""
     files = _differing(root, built)
     durable.require_space(root, BOOT_XEN, _peak(files, {}, ()))
-    changes = _changes(root, files, built, before)
-    return changes, _put(root, files)
+    changed = _file_changes(root, files, built, before)
+    return changed, _put(root, files)
+
+
+def changes(root: Root, built: Sequence[Built], before: Sequence[TargetStatus]) -> list[Change]:
+    """What `install` changes; a module directory is told by its core image."""
+    rows = _file_changes(root, _differing(root, built), built, before)
+    for each, status in zip(built, before, strict=True):
+        if directory_differs(root, each):
+            path = f"{each.plan.target.grub_dir}/core.elf"
+            rows.append(Change(path=path, before=find(root, path).sha256, after=sha256(each.core), why=reasons(status)))
+    return rows
+
+
+def reasons(status: TargetStatus) -> tuple[str, ...]:
+    """Why a target is written: the codes of its problems, each once."""
+    return tuple(dict.fromkeys(problem.code for problem in status.problems)) or ("forced",)
 
 
 def directory_differs(root: Root, built: Built) -> bool:
@@ -119,25 +134,11 @@ def _sizes(files: Mapping[str, bytes]) -> int:
     return sum(-(-len(data) // BLOCK) * BLOCK for data in files.values())
 
 
-def _changes(root: Root, files: Mapping[str, bytes], built: Sequence[Built], before: Sequence[TargetStatus]) -> list[Change]:
+def _file_changes(root: Root, files: Mapping[str, bytes], built: Sequence[Built], before: Sequence[TargetStatus]) -> list[Change]:
     """What replacing `files` changes, with the problems that led to it."""
     return [
-        Change(path=path, before=find(root, path).sha256, after=sha256(files[path]), why=_reasons(status))
+        Change(path=path, before=find(root, path).sha256, after=sha256(files[path]), why=reasons(status))
         for each, status in zip(built, before, strict=True)
         for path in each.files
         if path in files
     ]
-
-
-def _directory_changes(root: Root, odd: Sequence[Built], built: Sequence[Built], before: Sequence[TargetStatus]) -> list[Change]:
-    """The same for module directories, told by their core image."""
-    changes = []
-    for each, status in zip(built, before, strict=True):
-        if each in odd:
-            path = f"{each.plan.target.grub_dir}/core.elf"
-            changes.append(Change(path=path, before=find(root, path).sha256, after=sha256(each.core), why=_reasons(status)))
-    return changes
-
-
-def _reasons(status: TargetStatus) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(problem.code for problem in status.problems)) or ("forced",)

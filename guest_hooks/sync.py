@@ -18,6 +18,7 @@ from guest_hooks.machine.run import Run, run
 from guest_hooks.model import Change, Problem, Severity, State, Status, TargetStatus
 from guest_hooks.plan import Plan
 from guest_hooks.status import Survey, survey
+from guest_hooks.targets import BOOT_XEN
 
 Step = Callable[[str], AbstractContextManager[object]]
 """Told what is being done, for as long as it is."""
@@ -63,7 +64,9 @@ def sync(root: Root, config: Config, request: Request, *, step: Step = nullconte
     """
     if request.dry_run:
         found = survey(root, config, targets=request.targets, run=run)
-        return Result(status=found.status, changes=_foretold(_work(found, request)))
+        work = _work(found, request)
+        changes, failures = _foretold(root, work, step, run)
+        return _result(found.status, changes, (*work.failures, *failures), ())
     if os.geteuid() != 0:
         raise LackingError("sync must be run as root", hint=f"sudo {SYNC}")
     with lock.held(root, timeout=request.lock_timeout):
@@ -172,18 +175,17 @@ def _receipt(receipt: Receipt, built: Sequence[tuple[Built, TargetStatus]]) -> R
     return Receipt(targets={**receipt.targets, **made})
 
 
-def _foretold(work: _Work) -> tuple[Change, ...]:
-    """What a sync would change; what it would write is known only when it is built, so `after` is empty."""
-    changes = [
-        Change(
-            path=file.path, before=file.sha256, after="", why=tuple(dict.fromkeys(p.code for p in status.problems)) or ("forced",)
-        )
-        for _, status in work.targets
-        for file in status.files
-    ]
+def _foretold(root: Root, work: _Work, step: Step, run: Run) -> tuple[tuple[Change, ...], list[tuple[Plan, GuestHooksError]]]:
+    """What a sync would change. Building tells to the byte, but makes the directories it needs: without them all is to be written."""
+    can_build = os.geteuid() == 0
+    exact = [row for row in work.targets if can_build and all(root.exists(path) for path in (BOOT_XEN, row[0].target.grub_dir))]
+    built, failures = _build_all(root, exact, step, run)
+    changes = commit.changes(root, [each for each, _ in built], [status for _, status in built])
+    for _, status in (row for row in work.targets if row not in exact):
+        changes += [Change(path=file.path, before=file.sha256, after="", why=commit.reasons(status)) for file in status.files]
     if work.menu:
         changes.append(Change(path=grub_config.PATH, before="", after="", why=work.menu))
-    return tuple(changes)
+    return tuple(changes), failures
 
 
 def _result(
