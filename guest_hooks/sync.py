@@ -83,7 +83,7 @@ def sync(root: Root, config: Config, request: Request, *, step: Step = nullconte
             changes, warnings = _install(root, config, found, built, run)
         if work.menu:
             with step("Making grub.cfg"):
-                changes += _renew_menu(root, work.menu, run)
+                changes = [*changes, *_renew_menu(root, work.menu, run)]
         receipts.save(root, _receipt(receipts.load(root), built))
         after = survey(root, config, targets=request.targets, run=run)
         unchanged.remember(root, after, request.targets)
@@ -176,13 +176,14 @@ def _receipt(receipt: Receipt, built: Sequence[tuple[Built, TargetStatus]]) -> R
 
 
 def _foretold(root: Root, work: _Work, step: Step, run: Run) -> tuple[tuple[Change, ...], list[tuple[Plan, GuestHooksError]]]:
-    """What a sync would change. Building tells to the byte, but makes the directories it needs: without them all is to be written."""
+    """What a sync would change. To tell to the byte it must be built, which makes directories; without them all would be written."""
     can_build = os.geteuid() == 0
     exact = [row for row in work.targets if can_build and all(root.exists(path) for path in (BOOT_XEN, row[0].target.grub_dir))]
     built, failures = _build_all(root, exact, step, run)
     changes = commit.changes(root, [each for each, _ in built], [status for _, status in built])
-    for _, status in (row for row in work.targets if row not in exact):
-        changes += [Change(path=file.path, before=file.sha256, after="", why=commit.reasons(status)) for file in status.files]
+    for each, status in (row for row in work.targets if row not in exact):
+        files = [*((file.path, file.sha256) for file in status.files), (f"{each.target.grub_dir}/core.elf", "")]
+        changes += [Change(path=path, before=before, after="", why=commit.reasons(status)) for path, before in files]
     if work.menu:
         changes.append(Change(path=grub_config.PATH, before="", after="", why=work.menu))
     return tuple(changes), failures
