@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from guest_hooks import __version__, inspection, plan, progress, report
+from guest_hooks import __version__, hooks, inspection, plan, progress, report
 from guest_hooks.errors import ExitCode, GuestHooksError, NotApplicableError, UsageError
 from guest_hooks.grub_config import kernels
 from guest_hooks.machine import guest
@@ -58,6 +58,8 @@ def run(words: Sequence[str]) -> int:
     style = Style(colour=sys.stderr.isatty() and "NO_COLOR" not in os.environ)
     as_json = "--json" in words
     try:
+        if words[:1] == ["hook"]:
+            return int(hooks.run(words[1:]))
         options = parser().parse_args(words)
         session = Session(options=options, root=_root(options.root), style=_style(options))
         return int(options.verb(session))

@@ -3,13 +3,16 @@
 import os
 import shlex
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 from guest_hooks.errors import ExitCode, GuestHooksError, LackingError
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+OUR_MARK = "XEN_GUEST_BOOTLOADER"
+"""Tells the wrapper around grub-install that it is this software that calls, so that the two can't call each other for ever."""
 KEPT_VARIABLES = ("PATH", "TMPDIR", "DPKG_ROOT")
 
 
@@ -28,12 +31,14 @@ class Completed:
 
 
 class CommandError(GuestHooksError):
-    """A command failed, could not be started, or took too long; `stderr` is what it said."""
+    """A command failed, could not be started, or took too long; `code` is its exit code (0 without one), the rest what it said."""
 
     exit_code = ExitCode.NOT_REPAIRED
 
-    def __init__(self, message: str, *, stderr: str = "", hint: str = "") -> None:
+    def __init__(self, message: str, *, code: int = 0, stdout: bytes = b"", stderr: str = "", hint: str = "") -> None:
         super().__init__(message, hint=hint)
+        self.code = code
+        self.stdout = stdout
         self.stderr = stderr
 
 
@@ -83,14 +88,25 @@ def run(
         raise CommandError(f"{name} could not be started: {error.strerror}") from error
     stderr = done.stderr.decode(errors="replace").strip()
     if done.returncode not in success_codes:
-        raise CommandError(f"{name} failed with exit code {done.returncode}: {_last_line(stderr)}", stderr=stderr)
+        message = f"{name} failed with exit code {done.returncode}: {_last_line(stderr)}"
+        raise CommandError(message, code=done.returncode, stdout=done.stdout, stderr=stderr)
     return Completed(code=done.returncode, stdout=done.stdout, stderr=done.stderr)
 
 
+def become(path: str, argv: Sequence[str]) -> NoReturn:
+    """Let the program at `path` take this process's place, with its environment and files; raises `LackingError` where it can't."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    try:
+        os.execv(path, list(argv))  # noqa: S606 - the point is to have no shell and no parent between
+    except OSError as error:
+        raise LackingError(f"{path} can't be run: {error.strerror}") from error
+
+
 def environment() -> dict[str, str]:
-    """The environment every process gets: a known locale and path, nothing of the caller's but `KEPT_VARIABLES`."""
+    """The environment every process gets: a known locale and path, our mark, nothing of the caller's but `KEPT_VARIABLES`."""
     kept = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
-    return {"PATH": PATH, "LC_ALL": "C.UTF-8"} | kept
+    return {"PATH": PATH, "LC_ALL": "C.UTF-8", OUR_MARK: "1"} | kept
 
 
 def _last_line(text: str) -> str:

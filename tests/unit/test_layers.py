@@ -20,6 +20,7 @@ TOP_MODULES = {
     "report": REPORT,
     "__main__": FRONT_DOOR,
     "cli": FRONT_DOOR,
+    "verbs": FRONT_DOOR,
     "hooks": FRONT_DOOR,
     "daemon": FRONT_DOOR,
 }

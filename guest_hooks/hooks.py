@@ -1,0 +1,204 @@
+"""What Debian's packages call: a kernel's hooks, the grub-install wrapper, dpkg's trigger, cloud-init's first boot.
+
+Each says nothing and succeeds where there is nothing for it to do, and none reads standard input.
+"""
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from enum import StrEnum
+from typing import assert_never
+
+from guest_hooks import plan, report
+from guest_hooks.config import Config
+from guest_hooks.errors import ExitCode, GuestHooksError, NotApplicableError, UsageError
+from guest_hooks.grub_config import kernels
+from guest_hooks.machine import fingerprint, grub_tools, guest, lock
+from guest_hooks.machine.root import Root
+from guest_hooks.machine.run import CommandError, become
+from guest_hooks.model import State, Status
+from guest_hooks.report import Style
+from guest_hooks.status import configuration, survey
+from guest_hooks.sync import Request, Result, sync
+from guest_hooks.targets import TARGETS, Target
+
+REAL_GRUB_INSTALL = "/usr/sbin/grub-install.distrib"
+"""Where the package's diversion keeps it (debian/xen-guest-bootloader.preinst)."""
+LOCK_TIMEOUT = 120.0
+"""Seconds; a hook may meet the service's own repair, and nobody is there to try again."""
+FATAL_PROBLEMS = ("uuid-mismatch", "prefix-mismatch")
+"""What a second stage that is well in itself can't boot with."""
+
+
+class Hook(StrEnum):
+    """The names a package knows."""
+
+    KERNEL_POSTINST = "kernel-postinst"
+    KERNEL_POSTRM = "kernel-postrm"
+    GRUB_INSTALL = "grub-install"
+    TRIGGER = "trigger"
+    FIRST_BOOT = "first-boot"
+
+
+def run(words: Sequence[str]) -> ExitCode | int:
+    """Run the hook that `words` begin with, on the running system; raises `GuestHooksError` where its caller should see it fail."""
+    name, arguments = (words[0], words[1:]) if words else ("", ())
+    if name not in list(Hook):
+        raise UsageError(f"unknown hook {name!r}", hint=f"hooks are: {', '.join(Hook)}")
+    match Hook(name):
+        case Hook.KERNEL_POSTINST:
+            return _kernel_installed(Root())
+        case Hook.KERNEL_POSTRM:
+            _kernel_removed(Root())
+            return ExitCode.OK
+        case Hook.GRUB_INSTALL:
+            return _grub_install(Root(), arguments)
+        case Hook.TRIGGER | Hook.FIRST_BOOT:
+            return _repaired(Root())
+        case other:
+            assert_never(other)
+
+
+def _repaired(root: Root) -> ExitCode:
+    """Make it so; raises what kept a required target from it."""
+    try:
+        result = _repair(root)
+    except NotApplicableError:
+        return ExitCode.OK
+    for failure in result.failures:
+        raise failure
+    return ExitCode.OK
+
+
+def _kernel_installed(root: Root) -> ExitCode:
+    """A new kernel is no use to a guest that can't boot, and its installation the moment to say so; anything less is told only."""
+    try:
+        return _repaired(root)
+    except GuestHooksError as error:
+        reasons = why_not_bootable(survey(root, configuration(root)).status)
+        if reasons:
+            raise
+        comfort = "xen-guest-bootloader: the guest can boot all the same, by what was there before"
+        _say([*report.error_text(error, Style()), comfort])
+        return ExitCode.OK
+
+
+def _kernel_removed(root: Root) -> None:
+    """A removal that fails helps nobody."""
+    try:
+        _repaired(root)
+    except GuestHooksError as error:
+        _say(report.error_text(error, Style()))
+
+
+def why_not_bootable(status: Status) -> tuple[str, ...]:
+    """What of `status` would keep the guest from booting.
+
+    A missing second stage would not (stage 1 then reads grub.cfg), nor would one that is merely old; a damaged one, or one that
+    looks for another file system, is what stage 1 starts and can't come back from.
+    """
+    reasons = []
+    for target in status.targets:
+        fatal = [problem for problem in target.problems if target.state is State.INVALID or problem.code in FATAL_PROBLEMS]
+        reasons += [problem.message for problem in fatal if target.required]
+    menu = status.grub_cfg
+    if menu is not None and menu.state in (State.MISSING, State.INVALID):
+        reasons += [problem.message for problem in menu.problems]
+    return tuple(reasons)
+
+
+def _repair(root: Root) -> Result:
+    config = configuration(root)
+    _require_booted(root, config)
+    if fingerprint.holds():
+        raise NotApplicableError("nothing has changed since the last sync")
+    result = sync(root, config, Request(automatic=True, lock_timeout=LOCK_TIMEOUT))
+    _say(f"xen-guest-bootloader: {line}" for line in report.changes_text(result.changes, dry_run=False))
+    return result
+
+
+def _require_booted(root: Root, config: Config) -> None:
+    """A container or chroot shows the /sys/hypervisor of a host that boots otherwise; a target that is named is wanted anyway."""
+    if plan.AUTO in config.targets and len(config.targets) == 1:
+        for claim in (guest.is_container(root), guest.is_chroot(root)):
+            if claim:
+                raise NotApplicableError(f"not a booted system: {claim.evidence[-1]}")
+
+
+def _grub_install(root: Root, arguments: Sequence[str]) -> ExitCode | int:
+    """grub-install as it was called, but in staging, and then a sync; the exit code is grub-install's own."""
+    config = configuration(root)
+    named = _values(arguments, "--target", shortest="--ta")[-1:]
+    targets = [TARGETS[name] for name in named if name in TARGETS] if named else _own_targets(root, config)
+    if not targets or _is_elsewhere(arguments) or not all(_has_modules(root, target) for target in targets):
+        added = [] if named or not targets else [f"--target={targets[0].name}"]
+        become(REAL_GRUB_INSTALL, ["grub-install", *added, *arguments])
+    for target in targets:
+        code = _staged(root, target, arguments)
+        if code != 0:
+            return code
+    request = Request(targets=tuple(named), adopt=True, update_grub=False, lock_timeout=LOCK_TIMEOUT)
+    result = sync(root, config, request)
+    _say(f"xen-guest-bootloader: {line}" for line in report.changes_text(result.changes, dry_run=False))
+    for failure in result.failures:
+        raise failure
+    return ExitCode.OK
+
+
+def _staged(root: Root, target: Target, arguments: Sequence[str]) -> int:
+    """Run the real grub-install for one target, with its words passed on."""
+    with lock.held(root, timeout=LOCK_TIMEOUT):
+        try:
+            with grub_tools.staging(root, target, arguments) as staged:
+                sys.stdout.buffer.write(staged.completed.stdout)
+                sys.stderr.buffer.write(staged.completed.stderr)
+                return staged.completed.code
+        except CommandError as error:
+            sys.stdout.buffer.write(error.stdout)
+            if not error.code:
+                raise
+            sys.stderr.write(f"{error.stderr}\n")
+            return error.code
+
+
+def _own_targets(root: Root, config: Config) -> list[Target]:
+    try:
+        wanted = plan.wanted(guest.detect(root), config, (), kernels(root))
+    except NotApplicableError:
+        return []
+    return [want.target for want in wanted if want.required]
+
+
+def _is_elsewhere(arguments: Sequence[str]) -> bool:
+    """Whether grub-install is asked for another directory than the guest's own /boot, or other modules than its own."""
+    boot = _values(arguments, "--boot-directory", shortest="--boot-")
+    top = _values(arguments, "--root-directory", shortest="--ro")
+    modules = _values(arguments, "--directory", shortest="--di") + [word for word in arguments if word.startswith("-d")]
+    places = [*boot, *(f"{path}/boot" for path in top)]
+    return bool(modules) or any(os.path.normpath(f"/{path}") not in ("/boot", "//boot") for path in places)
+
+
+def _has_modules(root: Root, target: Target) -> bool:
+    """Where there are none, grub-install's own message is the one to see."""
+    return root.exists(f"{target.lib_dir}/moddep.lst")
+
+
+def _values(arguments: Sequence[str], option: str, *, shortest: str) -> list[str]:
+    """Every value of a long option, as getopt_long(3) finds them: shortened as far as `shortest`, after `=` or as the next word."""
+    return list(_each_value(arguments, option, shortest))
+
+
+def _each_value(arguments: Sequence[str], option: str, shortest: str) -> Iterator[str]:
+    words = iter(arguments)
+    for word in words:
+        if word == "--":
+            return
+        name, equals, value = word.partition("=")
+        if option.startswith(name) and name.startswith(shortest):
+            yield value if equals else next(words, "")
+
+
+def _say(lines: Iterator[str] | Sequence[str]) -> None:
+    """Words for whoever watches the package's installation."""
+    for line in lines:
+        sys.stderr.write(f"{line}\n")
