@@ -127,7 +127,7 @@ class Follower:
             return True
         return self._builtin(name, arguments, command)
 
-    def _builtin(self, name: str, arguments: list[str], command: Command) -> bool | None:  # noqa: C901, PLR0912 - one arm a command
+    def _builtin(self, name: str, arguments: list[str], command: Command) -> bool | None:  # noqa: C901, PLR0911, PLR0912 - one arm a command
         match name:
             case "menuentry" | "submenu":
                 self._entry(name == "submenu", arguments, command)
@@ -180,6 +180,7 @@ class Follower:
                 title = argument
         inside = Follower(self.variables, self.grubenv, self.look)
         inside.functions, inside.calls, inside.steps = self.functions, self.calls + 1, self.steps
+        inside.load.modules += self.load.modules
         if inside.calls > MAX_CALLS:
             raise FormatError("grub-cfg-too-long", f"line {command.line}: submenus nested too deeply to follow")
         inside.run(command.block or ())
@@ -191,7 +192,7 @@ class Follower:
             kernel=load.kernel,
             arguments=load.arguments,
             initrds=tuple(load.initrds),
-            modules=tuple(load.modules),
+            modules=tuple(dict.fromkeys(load.modules)),
         )
         why = load.not_understood or ("inside a condition that can't be decided" if self.doubt else "")
         self.unclear += inside.unclear

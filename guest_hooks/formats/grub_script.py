@@ -87,6 +87,7 @@ class _Token:
 _TEXT = re.compile(r"[^\s;{}'\"$\\|&<>]+")
 _VARIABLE = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*|[0-9@*#?])\}|([A-Za-z_][A-Za-z0-9_]*|[0-9@*#?])")
 _BRACE_IN_WORD = re.compile(r"\{[^\s;{}'\"$\\|&<>]*\}")
+_RESERVED = frozenset({"then", "elif", "else", "fi", "do", "done", "in"})
 _END = _Token("", (), 0)
 
 
@@ -257,6 +258,8 @@ class _Parser:
 
     def _command(self, depth: int) -> Command:
         words = []
+        if self.next.mark in _RESERVED:
+            raise _error(self.next.line, f"unexpected {self.next.mark!r}")
         first = self._take_word()
         words.append(first.word)
         while self.next.word:
