@@ -1,0 +1,246 @@
+"""Linux kernel images: the setup header, how the payload is packed, and the notes of the vmlinux inside.
+
+Sources: Linux Documentation/arch/x86/boot.rst; GRUB grub-core/loader/i386/{linux,xen_file,xen_fileXX}.c.
+"""
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from guest_hooks.errors import FormatError
+from guest_hooks.formats import unpack
+from guest_hooks.formats.unpack import Compression
+
+MAX_UNPACKED = 1 << 30
+"""Bytes; a payload that unpacks to more is refused."""
+PAYLOAD_PROTOCOL = 0x0208
+"""The first boot protocol that tells where the payload is."""
+GRUB_XEN_UNPACKS = frozenset({Compression.NONE, Compression.GZIP, Compression.XZ})
+"""What GRUB's loader for PV kernels can unpack: grub_xen_file() opens the payload through the file filters, and those there are
+gzio, xzio and lzopio (include/grub/file.h: GRUB_FILE_FILTER_COMPRESSION_FIRST to _LAST). It takes the length word
+that Linux's build appends away for xz alone, and lzopio refuses a payload with that word: LZO is no good. Same in 2.06 and 2.12."""
+
+ENTRY, XEN_VERSION, LOADER, PHYS32_ENTRY = 1, 5, 8, 18  # xen/include/public/elfnote.h
+LINUX_VERSION_NOTE = 256  # linux/include/linux/build-salt.h and init/version.c: the release, since 5.18
+
+_HEADER_END = 0x268
+_PT_NOTE = 4
+_MAX_NOTES = 1 << 20
+_MAX_PHNUM = 128
+
+
+class ImageFormat(StrEnum):
+    """How the file is wrapped."""
+
+    BZIMAGE = "bzimage"
+    ELF = "elf"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Image:
+    """What the head of a kernel file says; nothing is unpacked for it.
+
+    `protocol` is 0 for a bare ELF. `needed_size` is the least number of bytes the file must have. `payload` is the packed vmlinux
+    as (offset, length), without the length word that the kernel's build appends. `release` is empty where the head does not say.
+    """
+
+    format: ImageFormat
+    protocol: int
+    bits: int
+    loads_high: bool
+    compression: Compression
+    payload: tuple[int, int]
+    needed_size: int
+    size: int
+    release: str = ""
+
+    @property
+    def is_truncated(self) -> bool:
+        """Whether bytes are missing at the end."""
+        return self.size < self.needed_size
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notes:
+    """What the notes of a vmlinux say: `bits` is its ELF class, `xen` holds (type, value) of each note of owner Xen, in order."""
+
+    bits: int
+    xen: tuple[tuple[int, bytes], ...] = ()
+    release: str = ""
+
+    def value(self, note: int) -> bytes | None:
+        """The value of the first Xen note of this type."""
+        return next((value for kind, value in self.xen if kind == note), None)
+
+
+def parse(data: bytes) -> Image:
+    """The facts of a kernel file's head; raises `FormatError` (`not-a-kernel`, `truncated`)."""
+    if data.startswith(b"\x7fELF"):
+        bits = {1: 32, 2: 64}.get(data[4] if len(data) > 4 else 0, 0)
+        return Image(
+            format=ImageFormat.ELF,
+            protocol=0,
+            bits=bits,
+            loads_high=True,
+            compression=Compression.NONE,
+            payload=(0, len(data)),
+            needed_size=_elf_end(data),
+            size=len(data),
+        )
+    if not data.strip(b"\0"):
+        raise FormatError("not-a-kernel", "the file is empty" if not data else "the file holds nothing but zeros")
+    if len(data) < _HEADER_END:
+        raise FormatError("truncated", f"the file ends after {len(data)} bytes")
+    if data[0x1FE:0x200] != b"\x55\xaa" or data[0x202:0x206] != b"HdrS":
+        raise FormatError("not-a-kernel", "the file has neither a Linux setup header nor an ELF header")
+    return _bzimage(data)
+
+
+def _bzimage(data: bytes) -> Image:
+    protocol, version_at = _u16(data, 0x206), _u16(data, 0x20E)
+    setup_size = ((data[0x1F1] or 4) + 1) * 512
+    offset = length = 0
+    compression = Compression.UNKNOWN
+    if protocol >= PAYLOAD_PROTOCOL:
+        offset, length = setup_size + _u32(data, 0x248), _u32(data, 0x24C)
+        head = data[offset : offset + 16]
+        compression = Compression.NONE if head.startswith(b"\x7fELF") else unpack.detect(head)
+        if compression not in (Compression.NONE, Compression.GZIP):  # linux/scripts/Makefile.lib: size_append
+            length = max(length - 4, 0)
+    xloadflags = _u16(data, 0x236) if protocol >= 0x020C else 0
+    release = ""
+    if version_at:
+        release = (
+            data[0x200 + version_at : 0x200 + version_at + 256].partition(b"\0")[0].decode("ascii", "replace").partition(" ")[0]
+        )
+    return Image(
+        format=ImageFormat.BZIMAGE,
+        protocol=protocol,
+        bits=64 if xloadflags & 1 else 32,
+        loads_high=bool(data[0x211] & 1),
+        compression=compression,
+        payload=(offset, length),
+        needed_size=max(setup_size + _u32(data, 0x1F4) * 16, offset + length),
+        size=len(data),
+        release=release,
+    )
+
+
+def notes(data: bytes, image: Image, *, to_the_end: bool = False) -> Notes:
+    """The notes of the vmlinux in `data`, unpacked no further than they reach, or `to_the_end` so that all of it was checked.
+
+    Raises `FormatError`: `cannot-look-inside` where a library is missing, `corrupt`, `not-elf`, `too-large`.
+    """
+    offset, length = image.payload
+    if not length:
+        raise FormatError(
+            "no-payload", f"boot protocol {image.protocol >> 8}.{image.protocol & 255:02} has no payload to look into"
+        )
+    if offset + length > len(data):
+        raise FormatError("corrupt", "the payload ends after the file does")
+    source = _Forward(unpack.stream(memoryview(data)[offset : offset + length], image.compression))
+    ident = source.take(0, 64)
+    if not ident.startswith(b"\x7fELF") or ident[4] not in (1, 2) or ident[5] != 1:
+        raise FormatError("not-elf", "the payload is not a little-endian ELF file")
+    bits = 64 if ident[4] == 2 else 32
+    found: list[tuple[int, bytes]] = []
+    release = ""
+    for start, size in _note_segments(source, ident, bits):
+        for owner, kind, value in _split_notes(source.take(start, size)):
+            if owner == b"Xen":
+                found.append((kind, value))
+            elif owner == b"Linux" and kind == LINUX_VERSION_NOTE:
+                release = value.rstrip(b"\0").decode("ascii", "replace")
+    if to_the_end:
+        source.drain()
+    return Notes(bits=bits, xen=tuple(found), release=release)
+
+
+def _note_segments(source: "_Forward", ident: bytes, bits: int) -> list[tuple[int, int]]:
+    if bits == 64:
+        at, entry_size, count = _u64(ident, 32), _u16(ident, 54), _u16(ident, 56)
+    else:
+        at, entry_size, count = _u32(ident, 28), _u16(ident, 42), _u16(ident, 44)
+    if not count or count > _MAX_PHNUM or entry_size != (56 if bits == 64 else 32) or at > MAX_UNPACKED:
+        raise FormatError("not-elf", "the program headers of the vmlinux make no sense")
+    table = source.take(at, entry_size * count)
+    segments = []
+    for start in range(0, len(table), entry_size):
+        kind, file_offset, file_size = (
+            (_u32(table, start), _u64(table, start + 8), _u64(table, start + 32))
+            if bits == 64
+            else (_u32(table, start), _u32(table, start + 4), _u32(table, start + 16))
+        )
+        if kind == _PT_NOTE:
+            if file_size > _MAX_NOTES or file_offset > MAX_UNPACKED:
+                raise FormatError("not-elf", "a note segment of the vmlinux is out of bounds")
+            segments.append((file_offset, file_size))
+    return sorted(segments)
+
+
+def _split_notes(data: bytes) -> Iterator[tuple[bytes, int, bytes]]:
+    at = 0
+    while at + 12 <= len(data):
+        name_size, value_size, kind = struct.unpack_from("<III", data, at)
+        value_at = at + 12 + (name_size + 3) // 4 * 4
+        if value_at + value_size > len(data):
+            raise FormatError("not-elf", "a note of the vmlinux runs past its segment")
+        yield data[at + 12 : at + 12 + name_size].rstrip(b"\0"), kind, data[value_at : value_at + value_size]
+        at = value_at + (value_size + 3) // 4 * 4
+
+
+class _Forward:
+    """A stream that can only be read onward, of which no more than one chunk is kept."""
+
+    def __init__(self, stream: unpack.Stream) -> None:
+        self._chunks = iter(stream)
+        self._kept = bytearray()
+        self._start = 0
+
+    def take(self, at: int, size: int) -> bytes:
+        if at < self._start:
+            raise FormatError("not-elf", "the headers and notes of the vmlinux are not in ascending order")
+        while self._start + len(self._kept) < at + size:
+            chunk = next(self._chunks, None)
+            if chunk is None:
+                raise FormatError("corrupt", "the vmlinux ends before its notes")
+            self._kept += chunk
+            drop = min(max(at - self._start, 0), len(self._kept))
+            del self._kept[:drop]
+            self._start += drop
+            self._check()
+        return bytes(self._kept[at - self._start : at - self._start + size])
+
+    def drain(self) -> None:
+        for chunk in self._chunks:
+            self._start += len(chunk)
+            self._check()
+
+    def _check(self) -> None:
+        if self._start > MAX_UNPACKED:
+            raise FormatError("too-large", f"the payload unpacks to more than {MAX_UNPACKED} bytes")
+
+
+def _elf_end(data: bytes) -> int:
+    """The least length of the ELF file `data`: the end of its last segment, as far as the headers can be read."""
+    try:
+        if data[4] == 2:
+            at, count = _u64(data, 32), _u16(data, 56)
+            return max((_u64(data, at + 56 * n + 8) + _u64(data, at + 56 * n + 32) for n in range(count)), default=64)
+        at, count = _u32(data, 28), _u16(data, 44)
+        return max((_u32(data, at + 32 * n + 4) + _u32(data, at + 32 * n + 16) for n in range(count)), default=52)
+    except (struct.error, IndexError) as error:
+        raise FormatError("truncated", f"the ELF file ends after {len(data)} bytes, inside its headers") from error
+
+
+def _u16(data: bytes, at: int) -> int:
+    return int(struct.unpack_from("<H", data, at)[0])
+
+
+def _u32(data: bytes, at: int) -> int:
+    return int(struct.unpack_from("<I", data, at)[0])
+
+
+def _u64(data: bytes, at: int) -> int:
+    return int(struct.unpack_from("<Q", data, at)[0])

@@ -1,0 +1,66 @@
+"""What a grub.cfg offers: the menu it makes, the kernels it names, and whether all of it is there."""
+
+import re
+from collections.abc import Mapping
+
+from guest_hooks.errors import FormatError
+from guest_hooks.formats import grub_script
+from guest_hooks.formats.grub_follow import FEATURES, Follower, Look, UnknownFileError
+from guest_hooks.formats.grub_menu import Menu
+from guest_hooks.model import Problem
+
+
+def read(
+    text: str,
+    *,
+    variables: Mapping[str, str] | None = None,
+    grubenv: Mapping[str, str] | None = None,
+    look: Look | None = None,
+) -> Menu:
+    """The menu that `text` makes with GRUB's `variables` ($prefix, $grub_platform …), the environment block and other files.
+
+    Raises `FormatError` (`grub-cfg-syntax`, `grub-cfg-too-long`).
+    """
+    statements = grub_script.parse(text)
+    follower = Follower(FEATURES | dict(variables or {}), grubenv, look or _unknown_file)
+    follower.run(statements)
+    unclear = tuple(dict.fromkeys(follower.unclear))
+    return Menu(entries=tuple(follower.entries), variables=follower.variables, not_understood=unclear)
+
+
+def kernels(text: str) -> tuple[str, ...]:
+    """The path of every kernel that `text`, a grub.cfg or a part of one, names; in order, each once.
+
+    Where the script can't be followed the lines that begin with `linux` are taken for what they say.
+    """
+    try:
+        boots = [entry.boot for entry in read(text).all()]
+    except FormatError:
+        return tuple(dict.fromkeys(re.findall(r"^[ \t]*linux(?:16|efi)?[ \t]+(\S+)", text, re.MULTILINE)))
+    return tuple(dict.fromkeys(boot.kernel for boot in boots if boot and boot.command.startswith("linux")))
+
+
+def unclosed_section(text: str) -> str:
+    """The script of /etc/grub.d in whose section `text` ends, or an empty string; grub-mkconfig marks where each begins."""
+    name = ""
+    for word, script in re.findall(r"^### (BEGIN|END) (\S+) ###$", text, re.MULTILINE):
+        name = script if word == "BEGIN" else ""
+    return str(name)
+
+
+def completeness(text: str) -> tuple[Problem, ...]:
+    """What shows that the file is not all that grub-mkconfig wrote: nothing in it, zeros, a section without an end."""
+    if not text.strip("\0 \t\r\n"):
+        what = "holds nothing but zeros" if "\0" in text else "is empty"
+        return (Problem(code="grub-cfg-empty", message=f"grub.cfg {what}", hint="update-grub"),)
+    problems = []
+    if "\0" in text:
+        problems.append(Problem(code="grub-cfg-damaged", message="grub.cfg holds zero bytes", hint="update-grub"))
+    if section := unclosed_section(text):
+        message = f"grub.cfg ends inside the section of {section}"
+        problems.append(Problem(code="grub-cfg-truncated", message=message, hint="update-grub"))
+    return tuple(problems)
+
+
+def _unknown_file(path: str) -> str | None:
+    raise UnknownFileError(path)

@@ -1,0 +1,104 @@
+"""GRUB's menu as a value: the entries, what each would load, and which of them starts unattended.
+
+Source: GRUB grub-core/normal/menu.c.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Boot:
+    """What an entry loads: paths as GRUB names them on `device`.
+
+    `device` is `fs-uuid/…`, `label/…` or `file/…` as `search` looks for it, a GRUB device name, or empty for $root as it was.
+    """
+
+    device: str
+    command: str
+    kernel: str
+    arguments: tuple[str, ...]
+    initrds: tuple[str, ...]
+    modules: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One line of the menu: a submenu has `entries`, one that loads a kernel `boot`; `not_understood` says why not, or is empty."""
+
+    title: str
+    id: str
+    line: int
+    is_submenu: bool = False
+    entries: "tuple[Entry, ...]" = ()
+    boot: Boot | None = None
+    not_understood: str = ""
+
+    def all(self) -> "Iterator[Entry]":
+        """This entry, or every entry below it."""
+        if self.is_submenu:
+            for entry in self.entries:
+                yield from entry.all()
+        else:
+            yield self
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Menu:
+    """What the file leaves behind: the entries, the variables (None: set, to what is not known), and what could not be followed."""
+
+    entries: tuple[Entry, ...]
+    variables: Mapping[str, str | None]
+    not_understood: tuple[str, ...] = ()
+
+    def all(self) -> Iterator[Entry]:
+        """Every entry that is no submenu, in order."""
+        for entry in self.entries:
+            yield from entry.all()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """The entry that boots unattended.
+
+    `wanted` is the default as it is set, `is_named` says that it names an entry, `is_sure` that it is known.
+    """
+
+    entry: Entry | None
+    wanted: str
+    is_named: bool = True
+    is_sure: bool = True
+
+
+def default(menu: Menu) -> Choice:
+    """The entry that GRUB starts when nobody touches a key (menu.c: get_entry_number, grub_menu_execute_entry)."""
+    value = menu.variables.get("default", "")
+    is_sure = value is not None
+    wanted = rest = value or ""
+    entries, named, entry = menu.entries, True, None
+    while entries:
+        index, found, is_certain = _number(entries, rest)
+        named, is_sure = named and (found or rest == ""), is_sure and is_certain
+        entry = entries[index]
+        if not entry.is_submenu:
+            break
+        rest = re.sub(r"^(?:>>|[^>])*(?:>|$)", "", rest, count=1)
+        entries = entry.entries
+    return Choice(entry=entry, wanted=wanted, is_named=named, is_sure=is_sure and entry is not None)
+
+
+def _number(entries: tuple[Entry, ...], wanted: str) -> tuple[int, bool, bool]:
+    """The index that `wanted` means, 0 where it means none; whether it names an entry; whether every GRUB agrees."""
+    name = re.match(r"(?:>>|[^>])*", wanted)
+    key = (name.group() if name else "").replace(">>", ">")
+    by_name = next((index for index, entry in enumerate(entries) if key in (entry.title, entry.id) and key), None)
+    if number := re.match(r"\s*(0[xX][0-9a-fA-F]+|[0-9]+)", wanted):
+        digits = number.group(1)
+        base = 16 if digits[:2].lower() == "0x" else 8 if digits.startswith("0") and set(digits) <= set("01234567") else 10
+        index = int(digits, base)
+        fits = index < len(entries)
+        # an entry's name that begins with a digit: GRUB up to 2.12 takes the number, some distributions' the name
+        is_certain = by_name is None and key.strip() == digits
+        return index if fits else 0, fits, is_certain
+    return (by_name, True, True) if by_name is not None else (0, False, True)

@@ -1,0 +1,207 @@
+"""What is in an initrd: every name in its archives, plain and compressed, one after another.
+
+Source: Linux Documentation/driver-api/early-userspace/buffer-format.rst and init/initramfs.c.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from guest_hooks.errors import FormatError
+from guest_hooks.formats import unpack
+from guest_hooks.formats.unpack import Compression
+
+MAX_UNPACKED = 4 << 30
+"""Bytes of content an initrd may have in all."""
+MAX_NAMES = 200_000
+_MAX_NAME = 4096
+_HEADER = 110
+_MAGICS = (b"070701", b"070702")
+_TRAILER = "TRAILER!!!"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Initrd:
+    """The names in an initrd (no leading slash), how its parts are packed, and whether its last archive ends as it should."""
+
+    names: tuple[str, ...]
+    compressions: tuple[Compression, ...]
+    is_complete: bool
+
+    @property
+    def kernels(self) -> tuple[str, ...]:
+        """The kernel versions it holds modules of, sorted."""
+        return tuple(sorted({parts[1] for name in self.names if len(parts := _below_modules(name)) > 1}))
+
+    @property
+    def modules(self) -> frozenset[str]:
+        """The names of the kernel modules in it, as modprobe calls them."""
+        return frozenset(module_name(name) for name in self.names if ".ko" in name.rpartition("/")[2])
+
+    @property
+    def programs(self) -> frozenset[str]:
+        """The names of the files in its directories of programs."""
+        return frozenset(name.rpartition("/")[2] for name in self.names if "bin" in name.rpartition("/")[0].split("/"))
+
+
+def module_name(path: str) -> str:
+    """The name of the module in the file `path`: `kernel/drivers/block/xen-blkfront.ko.xz` is `xen_blkfront`."""
+    return path.rpartition("/")[2].partition(".ko")[0].replace("-", "_")
+
+
+def read(data: bytes) -> Initrd:
+    """The contents of an initrd.
+
+    Raises `FormatError`: `initrd-empty`, `initrd-unknown` where it begins with neither an archive nor a compression, `corrupt`,
+    `cannot-look-inside` where a library is missing, `too-large`.
+    """
+    view = memoryview(data)
+    names: list[str] = []
+    compressions: list[Compression] = []
+    at = _skip_zeros(view, 0)
+    if at == len(view):
+        raise FormatError("initrd-empty", "the initrd is empty" if not data else "the initrd holds nothing but zeros")
+    is_complete = False
+    while at < len(view):
+        head = bytes(view[at : at + 16])
+        if head[:6] in _MAGICS:
+            source, compression = _Plain(view, at), Compression.NONE
+        else:
+            compression = unpack.detect(head)
+            if compression is Compression.UNKNOWN:
+                if compressions:  # the kernel warns of junk behind the last archive, and goes on
+                    break
+                raise FormatError("initrd-unknown", f"the initrd begins with {head[:6].hex()}, no archive and no compression")
+            source = _Packed(unpack.stream(view[at:], compression))
+        compressions.append(compression)
+        is_complete = _archives(source, names)
+        at = _skip_zeros(view, source.end if compression is Compression.NONE else at + source.end)
+    return Initrd(names=tuple(names), compressions=tuple(compressions), is_complete=is_complete)
+
+
+class _Plain:
+    """An archive as it lies in the file."""
+
+    def __init__(self, view: memoryview, at: int) -> None:
+        self._view = view
+        self.end = self._base = at
+
+    def take(self, size: int) -> bytes:
+        data = bytes(self._view[self.end : self.end + size])
+        self.end += len(data)
+        return data
+
+    def skip(self, size: int) -> None:
+        self.end += size
+
+    @property
+    def offset(self) -> int:
+        """How far it was read from the archive's begin, which alignment counts from."""
+        return self.end - self._base
+
+    def is_at_archive(self) -> bool:
+        at = _skip_zeros(self._view, self.end)
+        if bytes(self._view[at : at + 6]) in _MAGICS:
+            self.end = self._base = at
+            return True
+        return False
+
+
+class _Packed:
+    """The archives in a compressed member."""
+
+    def __init__(self, stream: unpack.Stream) -> None:
+        self._stream = stream
+        self._kept = b""
+        self._read = 0
+        self.offset = 0
+
+    @property
+    def end(self) -> int:
+        for _ in self._stream:  # what follows the archive still belongs to the member
+            pass
+        return self._stream.end
+
+    def take(self, size: int) -> bytes:
+        while len(self._kept) < size and self._more():
+            pass
+        data, self._kept = self._kept[:size], self._kept[size:]
+        self.offset += len(data)
+        return data
+
+    def skip(self, size: int) -> None:
+        self.offset += size
+        while len(self._kept) < size:
+            size -= len(self._kept)
+            self._kept = b""
+            if not self._more():
+                return
+        self._kept = self._kept[size:]
+
+    def is_at_archive(self) -> bool:
+        while True:
+            self._kept = self._kept.lstrip(b"\0")
+            if len(self._kept) >= 6 or not self._more():
+                break
+        self.offset = 0
+        return self._kept[:6] in _MAGICS
+
+    def _more(self) -> bool:
+        chunk = next(self._stream.chunks, b"")
+        self._kept += chunk
+        self._read += len(chunk)
+        if self._read > MAX_UNPACKED:
+            raise FormatError("too-large", f"the initrd unpacks to more than {MAX_UNPACKED} bytes")
+        return chunk != b""
+
+
+def _archives(source: _Plain | _Packed, names: list[str]) -> bool:
+    """Put the names of every archive from here on into `names`; whether the last one ended with its trailer."""
+    is_complete = False
+    while source.is_at_archive():
+        is_complete = _archive(source, names)
+        if not is_complete:
+            break
+    return is_complete
+
+
+def _archive(source: _Plain | _Packed, names: list[str]) -> bool:
+    for name in _members(source):
+        if name == _TRAILER:
+            return True
+        names.append(name.removeprefix("./").lstrip("/"))
+        if len(names) > MAX_NAMES:
+            raise FormatError("too-large", f"the initrd holds more than {MAX_NAMES} files")
+    return False
+
+
+def _members(source: _Plain | _Packed) -> Iterator[str]:
+    while len(header := source.take(_HEADER)) == _HEADER and header[:6] in _MAGICS:
+        try:
+            size, name_size = int(header[54:62], 16), int(header[94:102], 16)
+        except ValueError as error:
+            raise FormatError("corrupt", "an archive of the initrd is damaged: a header holds no numbers") from error
+        if not 0 < name_size <= _MAX_NAME:
+            raise FormatError("corrupt", f"an archive of the initrd is damaged: a name of {name_size} bytes")
+        name = source.take(name_size).rstrip(b"\0").decode(errors="replace")
+        source.skip(-source.offset % 4)
+        source.skip(size)
+        source.skip(-source.offset % 4)
+        yield name
+
+
+def _below_modules(name: str) -> list[str]:
+    """The components of `name` from `modules` on, where that is below /lib or /usr/lib; else nothing."""
+    for top in ("usr/lib/modules/", "lib/modules/"):
+        if name.startswith(top):
+            return ["modules", *name.removeprefix(top).split("/")]
+    return []
+
+
+def _skip_zeros(view: memoryview, at: int) -> int:
+    while at < len(view):
+        block = bytes(view[at : at + 4096])
+        rest = block.lstrip(b"\0")
+        if rest:
+            return at + len(block) - len(rest)
+        at += len(block)
+    return at

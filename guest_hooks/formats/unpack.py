@@ -1,0 +1,247 @@
+"""The compressions of kernels and initrds: which one by its magic, and its content as a bounded stream.
+
+gzip, bzip2, LZMA and xz are Python's own; zstd, LZ4 and LZO need a library that may be missing, which is no fault of the bytes.
+"""
+
+import bz2
+import lzma
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from guest_hooks.errors import FormatError
+
+CHUNK = 1 << 20
+"""Bytes: the most that one step of a stream gives."""
+LZ4_LEGACY_BLOCK = 8 << 20  # lz4: doc/lz4_Frame_format.md, "Legacy frame"
+LZ4_LARGEST = LZ4_LEGACY_BLOCK + LZ4_LEGACY_BLOCK // 255 + 16  # lz4.h: LZ4_COMPRESSBOUND
+LZO_MAX_BLOCK = 64 << 20  # lzop's own limit of a block
+_LZO_CONTENT_SUMS, _LZO_PACKED_SUMS = 0x101, 0x202  # lzop: conf.h, F_ADLER32_D | F_CRC32_D and F_ADLER32_C | F_CRC32_C
+ZSTD_MAX_WINDOW = 128 << 20  # what the kernel's build and zstd without --ultra can ask for
+
+
+class Compression(StrEnum):
+    """How a kernel's payload or an initrd is packed."""
+
+    NONE = "none"
+    GZIP = "gzip"
+    BZIP2 = "bzip2"
+    LZMA = "lzma"
+    XZ = "xz"
+    LZO = "lzo"
+    LZ4 = "lz4"
+    ZSTD = "zstd"
+    UNKNOWN = "unknown"
+
+
+# linux/lib/decompress.c; LZO there is lzop's container, LZ4 the legacy frame
+_MAGICS = (
+    (Compression.GZIP, b"\x1f\x8b"),
+    (Compression.BZIP2, b"BZh"),
+    (Compression.LZMA, b"\x5d\0\0"),
+    (Compression.XZ, b"\xfd7zXZ\0"),
+    (Compression.LZO, b"\x89LZO\0\r\n\x1a\n"),
+    (Compression.LZ4, b"\x02\x21\x4c\x18"),
+    (Compression.ZSTD, b"\x28\xb5\x2f\xfd"),
+)
+
+PACKAGES = {Compression.ZSTD: "python3-zstandard", Compression.LZ4: "python3-lz4", Compression.LZO: "python3-lzo"}
+"""The Debian package of the library that each compression outside Python's own needs."""
+
+
+class LibraryMissingError(FormatError):
+    """The bytes may be fine: the library that reads this compression is not installed."""
+
+    def __init__(self, compression: Compression) -> None:
+        package = PACKAGES[compression]
+        super().__init__("cannot-look-inside", f"cannot look inside {compression}", hint=f"apt install {package}")
+
+
+@dataclass(slots=True)
+class Stream:
+    """The content of one compressed member, chunk by chunk; `end` is where the member ends, known once all of it was read."""
+
+    chunks: Iterator[bytes]
+    end: int = -1
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self.chunks
+
+
+def detect(head: bytes) -> Compression:
+    """Which compression begins with `head` (16 bytes are enough)."""
+    for compression, magic in _MAGICS:
+        if head.startswith(magic):
+            return compression
+    return Compression.UNKNOWN
+
+
+def stream(data: memoryview, compression: Compression) -> Stream:
+    """The content of the member that `data` begins with; what follows the member is left alone.
+
+    Chunks are at most `CHUNK` bytes (one block of LZ4 or LZO where those are larger). While it is read it raises `FormatError`:
+    `LibraryMissingError`, or the code `corrupt` where the member is damaged or ends early.
+    """
+    result = Stream(iter(()))
+    match compression:
+        case Compression.GZIP:
+            result.chunks = _zlib(data, result)
+        case Compression.BZIP2:
+            result.chunks = _standard(data, result, bz2.BZ2Decompressor(), compression)
+        case Compression.LZMA:
+            result.chunks = _standard(data, result, lzma.LZMADecompressor(lzma.FORMAT_ALONE), compression)
+        case Compression.XZ:
+            result.chunks = _standard(data, result, lzma.LZMADecompressor(lzma.FORMAT_XZ), compression)
+        case Compression.LZO:
+            result.chunks = _lzop(data, result)
+        case Compression.LZ4:
+            result.chunks = _lz4(data, result)
+        case Compression.ZSTD:
+            result.chunks = _zstd(data, result)
+        case Compression.NONE:
+            result.chunks, result.end = (bytes(data[at : at + CHUNK]) for at in range(0, len(data), CHUNK)), len(data)
+        case Compression.UNKNOWN:
+            raise FormatError("unknown-compression", f"unknown compression {bytes(data[:6]).hex()}")
+    return result
+
+
+class _Decompressor(Protocol):
+    @property
+    def eof(self) -> bool: ...
+    @property
+    def needs_input(self) -> bool: ...
+    @property
+    def unused_data(self) -> bytes: ...
+    def decompress(self, data: bytes, max_length: int = ...) -> bytes: ...
+
+
+def _corrupt(compression: Compression, why: str) -> FormatError:
+    return FormatError("corrupt", f"{compression} data is damaged: {why}")
+
+
+def _standard(data: memoryview, result: Stream, unpacker: _Decompressor, compression: Compression) -> Iterator[bytes]:
+    at = 0
+    try:
+        while not unpacker.eof:
+            piece = bytes(data[at : at + CHUNK]) if unpacker.needs_input else b""
+            if unpacker.needs_input and not piece:
+                raise _corrupt(compression, "it ends early")
+            at += len(piece)
+            if chunk := unpacker.decompress(piece, CHUNK):
+                yield chunk
+    except (lzma.LZMAError, OSError, EOFError, ValueError) as error:
+        raise _corrupt(compression, str(error)) from error
+    result.end = at - len(unpacker.unused_data)
+
+
+def _zlib(data: memoryview, result: Stream) -> Iterator[bytes]:
+    unpacker = zlib.decompressobj(31)
+    at, rest = 0, b""
+    try:
+        while not unpacker.eof:
+            if not rest:
+                rest = bytes(data[at : at + CHUNK])
+                at += len(rest)
+                if not rest:
+                    raise _corrupt(Compression.GZIP, "it ends early")
+            chunk = unpacker.decompress(rest, CHUNK)
+            rest = unpacker.unconsumed_tail
+            if chunk:
+                yield chunk
+    except zlib.error as error:
+        raise _corrupt(Compression.GZIP, str(error)) from error
+    result.end = at - len(unpacker.unused_data)
+
+
+def _zstd(data: memoryview, result: Stream) -> Iterator[bytes]:
+    try:
+        import zstandard  # noqa: PLC0415 - optional
+    except ImportError as error:
+        raise LibraryMissingError(Compression.ZSTD) from error
+    end = zstd_frame_end(data)
+    unpacker = zstandard.ZstdDecompressor(max_window_size=ZSTD_MAX_WINDOW)
+    try:
+        with unpacker.stream_reader(data[:end]) as reader:
+            while chunk := reader.read(CHUNK):
+                yield bytes(chunk)
+    except zstandard.ZstdError as error:
+        raise _corrupt(Compression.ZSTD, str(error)) from error
+    result.end = end
+
+
+def zstd_frame_end(data: memoryview) -> int:
+    """Where the zstd frame that `data` begins with ends (RFC 8878, 3.1.1); raises `FormatError` where it ends early."""
+    try:
+        descriptor = data[4]
+        single_segment, has_checksum = descriptor & 0x20, descriptor & 0x04
+        content_size = (1 if single_segment else 0, 2, 4, 8)[descriptor >> 6]
+        at = 5 + (not single_segment) + (0, 1, 2, 4)[descriptor & 3] + content_size
+        last = False
+        while not last:
+            header = int.from_bytes((data[at], data[at + 1], data[at + 2]), "little")
+            last, kind, size = bool(header & 1), header >> 1 & 3, header >> 3
+            at += 3 + (1 if kind == 1 else size)
+    except IndexError as error:
+        raise _corrupt(Compression.ZSTD, "it ends early") from error
+    at += 4 if has_checksum else 0
+    if at > len(data):
+        raise _corrupt(Compression.ZSTD, "it ends early")
+    return at
+
+
+def _lz4(data: memoryview, result: Stream) -> Iterator[bytes]:
+    try:
+        import lz4.block as lz4_block  # noqa: PLC0415 - optional
+    except ImportError as error:
+        raise LibraryMissingError(Compression.LZ4) from error
+    at = 4
+    while at + 4 <= len(data):
+        size = int.from_bytes(data[at : at + 4], "little")
+        if bytes(data[at : at + 4]) == b"\x02\x21\x4c\x18":  # another legacy frame, as lz4 -l appends them
+            at += 4
+            continue
+        if not 0 < size <= LZ4_LARGEST:  # what follows the last block is no block: padding, or another member
+            break
+        if size > len(data) - at - 4:
+            raise _corrupt(Compression.LZ4, "it ends early")
+        try:
+            yield lz4_block.decompress(bytes(data[at + 4 : at + 4 + size]), uncompressed_size=LZ4_LEGACY_BLOCK)
+        except lz4_block.LZ4BlockError as error:
+            raise _corrupt(Compression.LZ4, str(error)) from error
+        at += 4 + size
+    result.end = at
+
+
+def _lzop(data: memoryview, result: Stream) -> Iterator[bytes]:
+    try:
+        import lzo  # noqa: PLC0415 - optional
+    except ImportError as error:
+        raise LibraryMissingError(Compression.LZO) from error
+    unpack: Callable[[bytes, bool, int], bytes] = lzo.decompress
+    try:
+        flags = _u32(data, 17)
+        at = 33 + data[33] + 1 + 4
+        while size := _u32(data, at):
+            packed, wanted = _u32(data, at + 4), _u32(data, at + 8)
+            at += 8 + 4 * bool(flags & _LZO_CONTENT_SUMS) + 4 * bool(flags & _LZO_PACKED_SUMS and packed < size)
+            if size > LZO_MAX_BLOCK or at + packed > len(data):
+                raise _corrupt(Compression.LZO, "it ends early")
+            block = bytes(data[at : at + packed])
+            content = block if packed == size else unpack(block, False, size)
+            if flags & 1 and zlib.adler32(content) != wanted:
+                raise _corrupt(Compression.LZO, "a checksum differs")
+            yield content
+            at += packed
+    except IndexError as error:
+        raise _corrupt(Compression.LZO, "it ends early") from error
+    except lzo.error as error:
+        raise _corrupt(Compression.LZO, str(error)) from error
+    result.end = at + 4
+
+
+def _u32(data: memoryview, at: int) -> int:
+    if at + 4 > len(data):
+        raise IndexError(at)
+    return int.from_bytes(data[at : at + 4], "big")

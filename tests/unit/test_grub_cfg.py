@@ -1,0 +1,260 @@
+"""grub.cfg as grub-mkconfig and people write it: the menu, the default entry, the kernels, what is missing."""
+
+import subprocess
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from guest_hooks.errors import FormatError
+from guest_hooks.formats import grub_cfg, grub_menu, grub_script, grubenv
+from guest_hooks.formats.grub_follow import UnknownFileError
+from tests.conftest import CHECKOUT
+
+DATA = CHECKOUT / "tests/data/grub_cfg"
+"""Made by grub-mkconfig of bookworm (2.06) and trixie (2.12) for three kernels, with GRUB_DEFAULT=0 and =saved."""
+UUID = "0f3c1a52-6e0d-4c8b-9a41-3f2f5d1c7e10"
+NEWEST = {"bookworm": "6.1.0-56-amd64", "trixie": "6.12.117+deb13-amd64"}
+HERE = {"prefix": "(xen/xvda1)/boot/grub", "config_directory": "(xen/xvda1)/boot/grub", "grub_platform": "xen"}
+
+
+def no_file(path: str) -> str | None:
+    assert path.startswith("(xen/xvda1)/boot/grub/")
+    return None
+
+
+def generated(suite: str, kind: str) -> str:
+    return (DATA / f"{suite}-{kind}.cfg").read_text()
+
+
+def menu(text: str, saved: str | None = None) -> grub_menu.Menu:
+    return grub_cfg.read(text, variables=HERE, grubenv={"saved_entry": saved} if saved else {}, look=no_file)
+
+
+@pytest.mark.parametrize("suite", ["bookworm", "trixie"])
+@pytest.mark.parametrize("kind", ["simple", "saved"])
+def test_what_grub_mkconfig_makes_is_understood_wholly(suite: str, kind: str) -> None:
+    text = generated(suite, kind)
+    found = menu(text)
+    assert found.not_understood == ()
+    assert [entry.not_understood for entry in found.all()] == [""] * 7
+    assert grub_cfg.kernels(text) == (
+        f"/boot/vmlinuz-{NEWEST[suite]}",
+        "/boot/vmlinuz-6.1.0-44-amd64",
+        "/boot/vmlinuz-6.1.0-40-amd64",
+    )
+    assert grub_cfg.completeness(text) == ()
+    choice = grub_menu.default(found)
+    assert choice.is_named
+    assert choice.is_sure
+    assert choice.entry is not None
+    assert choice.entry.boot == grub_menu.Boot(
+        device=f"fs-uuid/{UUID}",
+        command="linux",
+        kernel=f"/boot/vmlinuz-{NEWEST[suite]}",
+        arguments=("root=/dev/xvda1", "ro", "console=hvc0", "quiet"),
+        initrds=(f"/boot/initrd.img-{NEWEST[suite]}",),
+        modules=choice.entry.boot.modules if choice.entry.boot else (),
+    )
+    assert {"gzio", "xzio", "part_msdos", "ext2"} < set(choice.entry.boot.modules)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "title", "is_named"),
+    [
+        pytest.param("0", "Debian GNU/Linux", True, id="number"),
+        pytest.param("1>2", "Debian GNU/Linux, with Linux 6.1.0-44-amd64", True, id="number-in-submenu"),
+        pytest.param("1", "Debian GNU/Linux, with Linux 6.1.0-56-amd64", True, id="submenu-alone-starts-its-first"),
+        pytest.param("7", "Debian GNU/Linux", False, id="number-too-large"),
+        pytest.param(f"gnulinux-simple-{UUID}", "Debian GNU/Linux", True, id="id"),
+        pytest.param(
+            f"gnulinux-advanced-{UUID}>gnulinux-6.1.0-40-amd64-advanced-{UUID}",
+            "Debian GNU/Linux, with Linux 6.1.0-40-amd64",
+            True,
+            id="ids-in-submenu",
+        ),
+        pytest.param(
+            "Advanced options for Debian GNU/Linux>Debian GNU/Linux, with Linux 6.1.0-40-amd64 (recovery mode)",
+            "Debian GNU/Linux, with Linux 6.1.0-40-amd64 (recovery mode)",
+            True,
+            id="titles-in-submenu",
+        ),
+        pytest.param("Debian GNU/Linux, with Linux 6.1.0-22-amd64", "Debian GNU/Linux", False, id="entry-that-is-gone"),
+        pytest.param(
+            f"gnulinux-advanced-{UUID}>gone", "Debian GNU/Linux, with Linux 6.1.0-56-amd64", False, id="gone-from-the-submenu"
+        ),
+    ],
+)
+def test_default_entry(wanted: str, title: str, is_named: bool) -> None:
+    choice = grub_menu.default(menu(generated("bookworm", "saved"), wanted))
+    assert choice.entry is not None
+    assert (choice.entry.title, choice.is_named, choice.is_sure) == (title, is_named, True)
+
+
+def test_next_entry_goes_before_the_default() -> None:
+    found = grub_cfg.read(generated("bookworm", "simple"), variables=HERE, grubenv={"next_entry": "1>4"}, look=no_file)
+    entry = grub_menu.default(found).entry
+    assert entry is not None
+    assert entry.title == "Debian GNU/Linux, with Linux 6.1.0-40-amd64"
+
+
+def test_without_grubenv_the_saved_entry_is_not_known_to_grub() -> None:
+    found = grub_cfg.read(generated("bookworm", "saved"), variables=HERE, grubenv=None, look=no_file)
+    choice = grub_menu.default(found)
+    assert choice.wanted == ""
+    assert choice.entry == found.entries[0]
+
+
+@pytest.mark.parametrize(
+    ("title", "wanted", "is_sure"),
+    [
+        pytest.param("6.1 kernel", "6.1 kernel", False, id="name-begins-with-a-digit"),
+        pytest.param("A>B", "A>>B", True, id="escaped-arrow"),
+        pytest.param("A", "  0", True, id="blanks-before-the-number"),
+    ],
+)
+def test_names_that_look_like_something_else(title: str, wanted: str, is_sure: bool) -> None:
+    text = f"set default='{wanted}'\nmenuentry '{title}' {{ linux /one\n}}\nmenuentry B {{ linux /two\n}}\n"
+    choice = grub_menu.default(menu(text))
+    assert choice.entry is not None
+    assert (choice.entry.title, choice.is_sure) == (title, is_sure)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        pytest.param("menuentry A { chainloader +1\n}", "chainloader", id="chainloader"),
+        pytest.param("menuentry A { if keystatus; then linux /a; fi\n}", "condition", id="condition-in-entry"),
+        pytest.param("if hwmatch x; then menuentry A { linux /a\n}\nfi", "condition", id="entry-in-condition"),
+        pytest.param("for x in 1 2; do menuentry A { linux /a\n}\ndone", "condition", id="entry-in-loop"),
+    ],
+)
+def test_what_is_not_understood_is_said(text: str, why: str) -> None:
+    (entry,) = menu(text).all()
+    assert why in entry.not_understood
+
+
+def test_a_default_set_in_doubt_is_not_sure() -> None:
+    found = menu("if keystatus --shift; then set default=1; fi\nmenuentry A { linux /a\n}\nmenuentry B { linux /b\n}")
+    assert not grub_menu.default(found).is_sure
+
+
+def test_a_sourced_file_is_followed() -> None:
+    def look(path: str) -> str | None:
+        if path == "(xen/xvda1)/boot/grub/custom.cfg":
+            return "menuentry mine { search -l disk2 --set=root\nlinux /k\ninitrd /i /j\n}\nset default=mine\n"
+        raise UnknownFileError(path)
+
+    found = grub_cfg.read(generated("trixie", "simple"), variables=HERE, grubenv={}, look=look)
+    entry = grub_menu.default(found).entry
+    assert entry is not None
+    assert entry.boot is not None
+    assert (entry.boot.device, entry.boot.kernel, entry.boot.initrds) == ("label/disk2", "/k", ("/i", "/j"))
+
+
+def test_words_as_grub_takes_them() -> None:
+    text = """
+set a="x y"; b='$a'
+menuentry "Boot \\"$a\\" \\$b" --id=one --class 'c d' --users "" --unrestricted {
+  linux /vm\\ linuz root=$a "k=$a" ${b} # comment
+  initrd newc:/i
+}
+"""
+    (entry,) = menu(text).entries
+    assert (entry.title, entry.id) == ('Boot "x y" $b', "one")
+    assert entry.boot is not None
+    assert (entry.boot.kernel, entry.boot.arguments) == ("/vm linuz", ("root=x", "y", "k=x y", "$a"))
+    assert entry.boot.initrds == ("/i",)
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        pytest.param("", "grub-cfg-empty", id="empty"),
+        pytest.param("\n\n", "grub-cfg-empty", id="blank"),
+        pytest.param("\0" * 4096, "grub-cfg-empty", id="zeros"),
+        pytest.param("menuentry A {}\n" + "\0" * 100, "grub-cfg-damaged", id="zeros-at-the-end"),
+        pytest.param("### BEGIN /etc/grub.d/10_linux ###\nmenuentry A {\n}\n", "grub-cfg-truncated", id="section-without-end"),
+    ],
+)
+def test_what_is_not_whole(text: str, code: str) -> None:
+    assert [problem.code for problem in grub_cfg.completeness(text)] == [code]
+
+
+def test_a_file_cut_after_any_line_is_read_as_grub_reads_it() -> None:
+    """GRUB's own parser is the referee of where a cut leaves a script that still parses."""
+    lines = generated("trixie", "saved").splitlines(keepends=True)
+    for count in range(10, len(lines), 7):
+        text = "".join(lines[:count])
+        accepted = (
+            subprocess.run(["/usr/bin/grub-script-check"], input=text.encode(), capture_output=True, check=False).returncode == 0
+        )
+        try:
+            grub_script.parse(text)
+            parsed = True
+        except FormatError:
+            parsed = False
+        assert parsed == accepted, f"after {count} lines"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["menuentry 'A {", 'set a="b', "if true; then", "menuentry A {", "}", "fi", "echo a | b", "a\\", "{" * 500, "if " * 500],
+    ids=str,
+)
+def test_what_makes_no_sense_is_a_syntax_error(text: str) -> None:
+    with pytest.raises(FormatError) as caught:
+        grub_script.parse(text)
+    assert caught.value.code == "grub-cfg-syntax"
+
+
+def test_recursion_ends() -> None:
+    assert menu("function f { f; f; }\nf\nsubmenu a { f\n}").entries[0].title == "a"
+
+
+def test_kernels_of_a_file_that_cannot_be_followed() -> None:
+    assert grub_cfg.kernels("menuentry 'A {\n\tlinux /boot/vmlinuz-1 ro\n\tlinux\t/boot/vmlinuz-2\n") == (
+        "/boot/vmlinuz-1",
+        "/boot/vmlinuz-2",
+    )
+
+
+PIECES = st.sampled_from(
+    [
+        *("menuentry ", "submenu ", "if ", "then ", "else ", "fi", "function f ", "f ", "while ", "do ", "done"),
+        *("{", "}", "\n", ";", "'", '"', "$", "${a}", "\\", "# x", "[ ", " ]", "-o ", "! "),
+        *("set a=", "default=1>0", "linux /a", "search -s -f ", "source a"),
+    ]
+)
+
+
+@given(st.lists(PIECES, max_size=60).map("".join) | st.text(max_size=200))
+@settings(max_examples=200, deadline=None)
+def test_any_text_is_a_menu_or_a_format_error(text: str) -> None:
+    with suppress(FormatError):
+        grub_menu.default(grub_cfg.read(text))
+    grub_cfg.kernels(text)
+    grub_cfg.completeness(text)
+
+
+def test_grubenv_of_the_real_tool(tmp_path: Path) -> None:
+    path = str(tmp_path / "grubenv")
+    subprocess.run(["/usr/bin/grub-editenv", path, "create"], check=True)
+    subprocess.run(["/usr/bin/grub-editenv", path, "set", "saved_entry=a>b \\ c", "empty="], check=True)
+    data = (tmp_path / "grubenv").read_bytes()
+    assert len(data) == grubenv.SIZE
+    assert grubenv.parse(data) == {"saved_entry": "a>b \\ c", "empty": ""}
+
+
+@pytest.mark.parametrize("data", [b"", bytes(1024), b"saved_entry=0\n"], ids=["empty", "zeros", "no-header"])
+def test_a_grubenv_that_grub_refuses(data: bytes) -> None:
+    with pytest.raises(FormatError) as caught:
+        grubenv.parse(data)
+    assert caught.value.code == "grubenv-invalid"
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_behind_the_header_are_variables(data: bytes) -> None:
+    assert all("=" not in name for name in grubenv.parse(grubenv.HEADER + data))
