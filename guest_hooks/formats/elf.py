@@ -144,13 +144,11 @@ class _Table:
 
 def _table(data: bytes, struct: Any, table: _Table) -> list[Any]:
     """The entries of a header table; it must lie inside the file."""
-    if table.count == 0:
-        return []
     if table.count > table.limit:
         raise FormatError(
             "elf-header", f"the ELF header counts {table.count} {table.name} headers; no boot image has over {table.limit}"
         )
-    if table.stride != table.size:
+    if table.count and table.stride != table.size:
         raise FormatError("elf-header", f"a {table.name} header is {table.stride} bytes long; {table.size} is right for its class")
     end = table.offset + table.count * table.size
     if end > len(data):

@@ -7,6 +7,7 @@ configuration and prefix; only GNU_STACK, the block and the notes follow it. It 
 import hashlib
 import re
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from guest_hooks.errors import FormatError
@@ -23,9 +24,9 @@ _OBJECT = struct.Struct("<II")
 
 _SEARCH_UUID = re.compile(r"^\s*search\.fs_uuid\s+(\S+)\s+root\b", re.MULTILINE)
 _VERSION = re.compile(rb"\0([0-9]+\.[0-9]+[0-9A-Za-z.+~:-]*)\0")
-_LINE = rb"(?:\A|[\n\0])[^#\n\0]*"
-_SECOND_STAGE = re.compile(_LINE + rb"\bpvh?boot-")
-_GUEST_CFG = re.compile(_LINE + rb"\b(?:configfile|normal)\b[^\n\0]*/grub/grub\.cfg")
+MAX_COMMENTS = 1000
+"""Lines that mention what is looked for and comment it out; with more than that they count as they stand."""
+_LINE_END = re.compile(rb"[\n\0]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +58,7 @@ def read(elf: Elf, data: bytes) -> Core:
         raise FormatError("module-block", "a module is in the core image twice")
     memdisk, config, prefix = (_only(objects, kind) for kind in (OBJ_MEMDISK, OBJ_CONFIG, OBJ_PREFIX))
     text = _text(config)
+    scripts = (memdisk or b"") + b"\0" + (config or b"")
     found = _SEARCH_UUID.search(text)
     normal = [body for kind, body in objects if kind == OBJ_ELF]
     return Core(
@@ -65,8 +67,8 @@ def read(elf: Elf, data: bytes) -> Core:
         fs_uuid=found[1] if found else "",
         modules=tuple(modules),
         has_memdisk=memdisk is not None,
-        is_stage1=any(_SECOND_STAGE.search(part or b"") for part in (memdisk, config)),
-        reads_guest_cfg=any(_GUEST_CFG.search(part or b"") for part in (memdisk, config)),
+        is_stage1=any(True for word in (b"pvboot-", b"pvhboot-") for _ in _lines(scripts, word)),
+        reads_guest_cfg=any(b"configfile" in line or b"normal" in line for line in _lines(scripts, b"/grub/grub.cfg")),
         grub_version=next((_version(body) for name, body in zip(names, normal, strict=True) if name == "normal"), ""),
     )
 
@@ -98,8 +100,10 @@ def _block(elf: Elf, data: bytes) -> bytes:
         )
     align = elf.elf_class // 8
     # the kernel looks for the block right behind its .bss
-    if mods.paddr != -(-(kernel.paddr + kernel.memsz) // align) * align:
-        raise FormatError("module-block", f"the module block is loaded to {mods.paddr:#x}, not behind the kernel's last byte")
+    if mods.memsz != len(block) or mods.paddr != -(-(kernel.paddr + kernel.memsz) // align) * align:
+        raise FormatError(
+            "module-block", f"the module block is not loaded, whole, right behind the kernel: {mods.memsz} bytes to {mods.paddr:#x}"
+        )
     return block[offset:]
 
 
@@ -132,6 +136,18 @@ def _text(body: bytes | None) -> str:
     if not nul:
         raise FormatError("module-block", "the core image's configuration or prefix is a string without an end")
     return text.decode("utf-8", errors="backslashreplace")
+
+
+def _lines(scripts: bytes, word: bytes) -> Iterator[bytes]:
+    """Every line that holds `word` and does not comment it out; a memdisk is searched as it is, in time linear to its size."""
+    end = seen = 0
+    while (at := scripts.find(word, end)) >= 0:
+        start = max(scripts.rfind(b"\n", end, at), scripts.rfind(b"\0", end, at), end - 1) + 1
+        found = _LINE_END.search(scripts, at)
+        end = found.start() if found else len(scripts)
+        seen += 1
+        if b"#" not in scripts[start:at] or seen > MAX_COMMENTS:
+            yield scripts[start:end]
 
 
 def _version(normal: bytes) -> str:

@@ -17,6 +17,8 @@ from guest_hooks.model import Mode, Problem
 from guest_hooks.targets import EM_386, Target
 
 PAGE = 4096
+TOP = 1 << 32
+"""Where a PVH image must end; a PV one that needs as much memory is damaged."""
 BLOCK = 1024
 """Bytes: the smallest block of a file system. No GRUB kernel from 2.06 to 2.14 has over 200 zero bytes in a row."""
 _LAYOUT_NOTES = ("PADDR_OFFSET", "BSD_SYMTAB", "HV_START_LOW", "INIT_P2M", "MOD_START_PFN")
@@ -34,7 +36,7 @@ def broken(data: bytes, target: Target) -> Iterator[Problem]:
         yield _problem(error)
         return
     yield from _container(elf, target)
-    yield from _segments(elf, data, target)
+    yield from _segments(elf, data)
     try:
         notes = xen_notes.read(elf, data)
     except FormatError as error:
@@ -56,18 +58,17 @@ def _container(elf: Elf, target: Target) -> Iterator[Problem]:
         yield _of("not-executable", f"the file is of ELF type {elf.type}, not 2 (ET_EXEC)")
 
 
-def _segments(elf: Elf, data: bytes, target: Target) -> Iterator[Problem]:
+def _segments(elf: Elf, data: bytes) -> Iterator[Problem]:
     if not elf.loads:
         yield _of("no-load-segment", "there is no LOAD segment")
-    top = 1 << (32 if target.mode is Mode.PVH else elf.elf_class)
     for segment in elf.loads:
         at = f"the LOAD segment at offset {segment.offset:#x}"
         if segment.offset + segment.filesz > len(data):
             yield _of("truncated", f"{at} is {segment.filesz} bytes long, and the file ends at {len(data):#x}", _REBUILD)
         if segment.filesz > segment.memsz:
             yield _of("load-size", f"{at} has {segment.filesz} bytes in the file and {segment.memsz} in memory")
-        if segment.paddr + segment.memsz > top:
-            yield _of("load-out-of-range", f"{at} ends at {segment.paddr + segment.memsz:#x}, above {top:#x}")
+        if segment.paddr + segment.memsz > TOP:
+            yield _of("load-out-of-range", f"{at} ends at {segment.paddr + segment.memsz:#x} in memory, above 4 GiB")
         # elf_phdr_is_loadable in xen/common/libelf
         if not segment.flags & (PF_W | PF_X):
             yield _of("load-not-loadable", f"{at} is neither writable nor executable; Xen would not load it")
