@@ -65,8 +65,8 @@ def sync(root: Root, config: Config, request: Request, *, step: Step = nullconte
     if request.dry_run:
         found = survey(root, config, targets=request.targets, run=run)
         work = _work(found, request)
-        changes, failures = _foretold(root, work, step, run)
-        return _result(found.status, changes, (*work.failures, *failures), ())
+        foretold, failures = _foretold(root, work, step, run)
+        return _result(found.status, foretold, (*work.failures, *failures), ())
     if os.geteuid() != 0:
         raise LackingError("sync must be run as root", hint=f"sudo {SYNC}")
     with lock.held(root, timeout=request.lock_timeout):
@@ -176,7 +176,7 @@ def _receipt(receipt: Receipt, built: Sequence[tuple[Built, TargetStatus]]) -> R
 
 
 def _foretold(root: Root, work: _Work, step: Step, run: Run) -> tuple[tuple[Change, ...], list[tuple[Plan, GuestHooksError]]]:
-    """What a sync would change. To tell to the byte it must be built, which makes directories; without them all would be written."""
+    """What a sync would change, to the byte where the directories that building needs are there; else all would be written."""
     can_build = os.geteuid() == 0
     exact = [row for row in work.targets if can_build and all(root.exists(path) for path in (BOOT_XEN, row[0].target.grub_dir))]
     built, failures = _build_all(root, exact, step, run)
