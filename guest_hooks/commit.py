@@ -82,10 +82,8 @@ def reasons(status: TargetStatus) -> tuple[str, ...]:
 def directory_differs(root: Root, built: Built) -> bool:
     """Whether /boot/grub/<target> holds anything else than what was built for it."""
     where = built.plan.target.grub_dir
-    names = {name for name in root.names(where) if is_from_package(name)}
-    return names != {name for name in built.module_files if is_from_package(name)} or any(
-        find(root, f"{where}/{name}").data != data for name, data in built.module_files.items()
-    )
+    made = built.module_files
+    return root.files(where, lambda name: is_from_package(name) or name in made) != dict(made)
 
 
 def _differing(root: Root, built: Sequence[Built]) -> dict[str, bytes]:

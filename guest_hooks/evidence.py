@@ -72,18 +72,17 @@ def _packaged(root: Root, target: Target, files: dict[str, bytes]) -> Packaged:
 
 
 def _module_dir(root: Root, target: Target, files: dict[str, bytes]) -> ModuleDir:
-    there = set(root.names(target.grub_dir))
+    there = root.files(target.grub_dir, lambda name: name in files)
     core = find(root, f"{target.grub_dir}/core.elf")
     return ModuleDir(
-        missing=tuple(sorted(files.keys() - there)),
-        differing=tuple(name for name in sorted(files.keys() & there) if _bytes(root, f"{target.grub_dir}/{name}") != files[name]),
+        missing=tuple(sorted(files.keys() - there.keys())),
+        differing=tuple(name for name, data in there.items() if data != files[name]),
         core_sha256=core.sha256,
     )
 
 
 def _grub_files(root: Root, target: Target) -> dict[str, bytes]:
-    names = (name for name in root.names(target.lib_dir) if is_from_package(name))
-    return {name: data for name in names if (data := _bytes(root, f"{target.lib_dir}/{name}")) is not None}
+    return root.files(target.lib_dir, is_from_package)
 
 
 def _bytes(root: Root, path: str) -> bytes | None:

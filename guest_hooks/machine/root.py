@@ -7,7 +7,7 @@ target is taken relative to the root, as chroot(2) would; what is opened is what
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
@@ -110,14 +110,7 @@ class Root:
         Raises `FileNotFoundError`, or `NotRegularError` for anything but a plain file of at most `limit` bytes.
         """
         with self.parent(self.resolve(path)) as (directory, name):
-            fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory)
-        with os.fdopen(fd, "rb") as file:
-            status = os.fstat(fd)
-            if not stat.S_ISREG(status.st_mode):
-                raise NotRegularError(f"{path} is not a regular file", hint=f"look at it with: ls -l {path}")
-            if status.st_size > limit:
-                raise NotRegularError(f"{path} is {status.st_size} bytes long, more than {limit} can be right")
-            return file.read(limit + 1)
+            return _read_at(directory, name, path, limit)
 
     def read_text(self, path: str, *, limit: int = 65536) -> str | None:
         """The text of a small file, or None where it is missing or refuses to be read; undecodable bytes are replaced."""
@@ -136,6 +129,22 @@ class Root:
                 return tuple(sorted(os.listdir(readable)))
         finally:
             os.close(fd)
+
+    def files(self, path: str, wanted: Callable[[str], bool]) -> dict[str, bytes]:
+        """The bytes of those plain files in the directory `path` whose names are `wanted`; what else stands there is left out."""
+        try:
+            fd = self._walk(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return {}
+        found: dict[str, bytes] = {}
+        try:
+            with self._readable(fd) as readable:
+                for name in sorted(filter(wanted, os.listdir(readable))):
+                    with suppress(OSError, NotRegularError):
+                        found[name] = _read_at(fd, name, f"{path}/{name}", MAX_READ)
+        finally:
+            os.close(fd)
+        return found
 
     def make_dirs(self, path: str, *, mode: int = 0o755) -> None:
         """Make the directory `path` and those above it where they are missing."""
@@ -180,3 +189,15 @@ class Root:
             yield readable
         finally:
             os.close(readable)
+
+
+def _read_at(directory: int, name: str, path: str, limit: int) -> bytes:
+    """The bytes of the plain file `name` in an open directory; `path` is what messages call it."""
+    fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory)
+    with os.fdopen(fd, "rb", buffering=0) as file:
+        status = os.fstat(fd)
+        if not stat.S_ISREG(status.st_mode):
+            raise NotRegularError(f"{path} is not a regular file", hint=f"look at it with: ls -l {path}")
+        if status.st_size > limit:
+            raise NotRegularError(f"{path} is {status.st_size} bytes long, more than {limit} can be right")
+        return file.read()
