@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from guest_hooks.build import Built
 from guest_hooks.evidence import find, is_from_package, sha256
-from guest_hooks.machine import durable, grub_tools
+from guest_hooks.machine import durable, grub_tools, space
 from guest_hooks.machine.barrier import barrier
 from guest_hooks.machine.root import Root
 from guest_hooks.model import Change, Problem, TargetStatus
@@ -43,7 +43,7 @@ def install(
     files = _differing(root, built)
     odd = [each for each in built if directory_differs(root, each)]
     spare = {path: data for each in stand_ins for path, data in each.files.items()}
-    durable.require_space(root, BOOT_XEN, _peak(files, spare, odd))
+    space.require(root, BOOT_XEN, _peak(files, spare, odd))
     changed = changes(root, built, before)
     warnings: list[Problem] = []
     if stand_ins:
@@ -59,7 +59,7 @@ def install(
 def install_files(root: Root, built: Sequence[Built], before: Sequence[TargetStatus]) -> tuple[list[Change], tuple[Problem, ...]]:
     """As `install`, for second stages that bring no module directory with them."""
     files = _differing(root, built)
-    durable.require_space(root, BOOT_XEN, _peak(files, {}, ()))
+    space.require(root, BOOT_XEN, _peak(files, {}, ()))
     changed = _file_changes(root, files, built, before)
     return changed, _put(root, files)
 

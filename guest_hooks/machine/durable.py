@@ -12,9 +12,9 @@ import stat
 from collections.abc import Mapping
 from contextlib import suppress
 
-from guest_hooks.errors import LackingError, NotRepairedError
+from guest_hooks.errors import NotRepairedError
 from guest_hooks.machine import libc
-from guest_hooks.machine.barrier import EXT, barrier, open_directory
+from guest_hooks.machine.barrier import barrier, open_directory
 from guest_hooks.machine.failures import told, uninterrupted
 from guest_hooks.machine.freeze import Failpoint, no_failpoint
 from guest_hooks.machine.root import Root
@@ -23,13 +23,11 @@ from guest_hooks.model import Problem
 __all__ = [
     "barrier",
     "exchange_dir",
-    "free_space",
     "make_dirs",
     "move_aside",
     "remove",
     "remove_tree",
     "replace",
-    "require_space",
     "sweep",
 ]
 
@@ -160,33 +158,6 @@ def sweep(root: Root, directory: str) -> tuple[str, ...]:
         if status is not None and stat.S_ISREG(status.st_mode):
             remove(root, path)
     return left
-
-
-def free_space(root: Root, path: str) -> int:
-    """Bytes that root can still write to the file system that holds `path`; 0 where its inodes are used up."""
-    with told(root, path, "measured"):
-        fd = uninterrupted(lambda: open_directory(root, path))
-        try:
-            status = os.fstatvfs(fd)
-            is_ext = libc.fs_magic(fd) == EXT
-        finally:
-            os.close(fd)
-    if status.f_files and not status.f_ffree:
-        return 0
-    blocks = status.f_bavail
-    if is_ext:
-        # Root may use what is reserved for it, but not what ext4 keeps for itself: 2 %, at most 4096 clusters (fs/ext4/super.c,
-        # ext4_calculate_overhead and ext4_set_resv_clusters). f_blocks leaves the overhead out, so round up.
-        blocks = max(0, status.f_bfree - min(status.f_blocks // 45 + 1, 4096))
-    return blocks * status.f_frsize
-
-
-def require_space(root: Root, path: str, need: int) -> None:
-    """Raise `LackingError` unless `need` bytes fit on the file system that holds `path`."""
-    have = free_space(root, path)
-    if have < need:
-        where = root.outside(path)
-        raise LackingError(f"{where} has no room: it needs {need} bytes, {have} are free", hint=f"make room: df {where}")
 
 
 def make_dirs(root: Root, path: str) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from guest_hooks.errors import LackingError, NotRepairedError
-from guest_hooks.machine import durable
+from guest_hooks.machine import durable, space
 from guest_hooks.machine.root import Root
 from tests.support import images
 
@@ -85,7 +85,7 @@ def test_an_exchanged_directory_is_whole_for_grub(disk: images.Disk) -> None:
 def test_a_full_disk_keeps_the_old_file_and_says_need_and_have(disk: images.Disk) -> None:
     root = Root(str(disk.top))
     install(root, PATH, OLD)
-    too_much = durable.free_space(root, PATH) + images.MIB
+    too_much = space.free(root, PATH) + images.MIB
     with pytest.raises(LackingError, match=rf"{PATH}.*No space left on device; it needs {too_much} bytes, \d+ bytes"):
         durable.replace(root, PATH, bytes(too_much))
     assert (disk.top / PATH[1:]).read_bytes() == OLD
@@ -94,18 +94,18 @@ def test_a_full_disk_keeps_the_old_file_and_says_need_and_have(disk: images.Disk
 
 def test_what_free_space_promises_can_be_written(disk: images.Disk) -> None:
     root = Root(str(disk.top))
-    durable.replace(root, "/large", bytes(durable.free_space(root, "/") - 4 * images.MIB))
+    durable.replace(root, "/large", bytes(space.free(root, "/") - 4 * images.MIB))
     with pytest.raises(LackingError, match=r"/new has no room: it needs \d+ bytes, \d+ are free"):
-        durable.require_space(root, "/new", 64 * images.MIB)
+        space.require(root, "/new", 64 * images.MIB)
 
 
 def test_no_inode_is_no_space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(images.MKFS, "ext4", [*images.MKFS["ext4"], "-N", "16"])
     with images.disk(tmp_path, "ext4", size=64 * images.MIB) as disk:
         for number in range(4096):
-            if durable.free_space(Root(str(disk.top)), "/"):
+            if space.free(Root(str(disk.top)), "/"):
                 (disk.top / str(number)).touch()
-        assert durable.free_space(Root(str(disk.top)), "/") == 0
+        assert space.free(Root(str(disk.top)), "/") == 0
         with pytest.raises(LackingError, match="0 inodes are free"):
             durable.replace(Root(str(disk.top)), "/new", b"x")
 

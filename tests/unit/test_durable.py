@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from guest_hooks.errors import GuestHooksError, LackingError, NotRepairedError
-from guest_hooks.machine import durable, failures, libc
+from guest_hooks.machine import durable, failures, libc, space
 from guest_hooks.machine.root import Root
 
 OLD = b"old"
@@ -248,10 +248,10 @@ def test_sweeping_no_directory_is_no_error(root: Root) -> None:
 
 
 def test_space_is_asked_of_the_nearest_directory(root: Root) -> None:
-    assert durable.free_space(root, "/boot/xen/not/there") > 0
-    durable.require_space(root, "/boot/xen/not/there", 1)
+    assert space.free(root, "/boot/xen/not/there") > 0
+    space.require(root, "/boot/xen/not/there", 1)
     with pytest.raises(LackingError, match=rf"it needs {1 << 60} bytes, \d+ are free"):
-        durable.require_space(root, "/boot/xen", 1 << 60)
+        space.require(root, "/boot/xen", 1 << 60)
 
 
 def test_an_error_without_a_number_is_still_told(root: Root) -> None:

@@ -1,0 +1,36 @@
+"""Room on a file system, as root has it."""
+
+import os
+
+from guest_hooks.errors import LackingError
+from guest_hooks.machine import libc
+from guest_hooks.machine.barrier import EXT, open_directory
+from guest_hooks.machine.failures import told, uninterrupted
+from guest_hooks.machine.root import Root
+
+
+def free(root: Root, path: str) -> int:
+    """Bytes that root can still write to the file system that holds `path`; 0 where its inodes are used up."""
+    with told(root, path, "measured"):
+        fd = uninterrupted(lambda: open_directory(root, path))
+        try:
+            status = os.fstatvfs(fd)
+            is_ext = libc.fs_magic(fd) == EXT
+        finally:
+            os.close(fd)
+    if status.f_files and not status.f_ffree:
+        return 0
+    blocks = status.f_bavail
+    if is_ext:
+        # Root may use what is reserved for it, but not what ext4 keeps for itself: 2 %, at most 4096 clusters (fs/ext4/super.c,
+        # ext4_calculate_overhead and ext4_set_resv_clusters). f_blocks leaves the overhead out, so round up.
+        blocks = max(0, status.f_bfree - min(status.f_blocks // 45 + 1, 4096))
+    return blocks * status.f_frsize
+
+
+def require(root: Root, path: str, need: int) -> None:
+    """Raise `LackingError` unless `need` bytes fit on the file system that holds `path`."""
+    have = free(root, path)
+    if have < need:
+        where = root.outside(path)
+        raise LackingError(f"{where} has no room: it needs {need} bytes, {have} are free", hint=f"make room: df {where}")
