@@ -20,17 +20,6 @@ from guest_hooks.machine.freeze import Failpoint, no_failpoint
 from guest_hooks.machine.root import Root
 from guest_hooks.model import Problem
 
-__all__ = [
-    "barrier",
-    "exchange_dir",
-    "make_dirs",
-    "move_aside",
-    "remove",
-    "remove_tree",
-    "replace",
-    "sweep",
-]
-
 TEMPORARY = ".xen-guest-bootloader-{}.tmp"
 _OURS = re.compile(r"\.xen-guest-bootloader-[0-9a-f]{16}\.tmp")
 MOST_ASIDE = 100
