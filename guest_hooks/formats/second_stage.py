@@ -77,7 +77,7 @@ def problems(data: bytes, target: Target) -> tuple[Problem, ...]:
 
 def fits(data: bytes) -> tuple[str, ...]:
     """The names of the targets that `data` may be installed for."""
-    return tuple(name for name, target in TARGETS.items() if not problems(data, target))
+    return tuple(name for name, target in TARGETS.items() if next(second_stage_rules.broken(data, target), None) is None)
 
 
 def is_from_grub_install(stage: SecondStage) -> bool:
