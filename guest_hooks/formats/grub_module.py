@@ -12,6 +12,7 @@ from guest_hooks.errors import FormatError
 from guest_hooks.formats.elf import ET_REL, MAGIC, SHT_NOBITS
 
 MAX_SECTIONS = 64
+MODNAME, MODDEPS = b".modname\0", b".moddeps\0"
 
 # elf.h: e_type, e_machine at 16; e_shoff; e_shentsize, e_shnum, e_shstrndx; then sh_name, sh_type, sh_offset, sh_size
 _EHDR = {32: struct.Struct("<16xHH12xI10xHHH"), 64: struct.Struct("<16xHH20xQ10xHHH")}
@@ -32,15 +33,15 @@ def read(data: bytes, *, elf_class: int, machine: int) -> Module:
     """The module that `data` holds, with or without padding after it; raises `FormatError`."""
     sections, size = _sections(data, elf_class, machine)
     try:
-        name = sections[".modname"].rstrip(b"\0").decode("ascii")
-        needs = tuple(need.decode("ascii") for need in sections.get(".moddeps", b"").split(b"\0") if need)
+        name = sections[MODNAME].rstrip(b"\0").decode("ascii")
+        needs = tuple(need.decode("ascii") for need in sections.get(MODDEPS, b"").split(b"\0") if need)
     except (KeyError, UnicodeDecodeError):
         raise FormatError("module-block", "a module in the core image has no readable name") from None
     return Module(name=name, sha256=hashlib.sha256(data[:size]).hexdigest(), size=size, needs=needs)
 
 
-def _sections(data: bytes, elf_class: int, machine: int) -> tuple[dict[str, bytes], int]:
-    """The sections' bytes by name, and the size of the object."""
+def _sections(data: bytes, elf_class: int, machine: int) -> tuple[dict[bytes, bytes], int]:
+    """The bytes of the two sections, and the size of the object."""
     header, entry = _EHDR[elf_class], _SHDR[elf_class]
     if len(data) < header.size or not data.startswith(MAGIC) or data[4:6] != bytes((elf_class // 32, 1)):
         raise FormatError("module-block", f"a module in the core image is no ELF{elf_class} object")
@@ -55,5 +56,9 @@ def _sections(data: bytes, elf_class: int, machine: int) -> tuple[dict[str, byte
         raise FormatError("module-block", "a module in the core image has a section outside its bytes")
     _, _, at, size = headers[names_index]
     names = data[at : at + size]
-    stored = [(name, at, size) for name, kind, at, size in headers if kind != SHT_NOBITS]
-    return {names[name:].partition(b"\0")[0].decode("latin-1"): data[at : at + size] for name, at, size in stored}, end
+    found = {}
+    for name, kind, at, size in headers:
+        for wanted in (MODNAME, MODDEPS):
+            if kind != SHT_NOBITS and names.startswith(wanted, name):
+                found[wanted] = data[at : at + size]
+    return found, end

@@ -14,7 +14,7 @@ from guest_hooks.targets import TARGETS, Target
 
 # What grub-install writes into its load.cfg, and nothing else (util/grub-install.c).
 _LOAD_CFG_LINE = re.compile(
-    r"search\.fs_uuid [\w-]+ root(?: [^\s;&|{}]+)* ?"
+    r"search\.(?:fs_uuid|file) [^\s;&|{}]+ root(?: [^\s;&|{}]+)* ?"
     r"|set prefix=\(\$root\)'[^\n]*'"
     r"|cryptomount -u \S+"
     r"|set debug='[^\n]*'"
@@ -77,16 +77,16 @@ def problems(data: bytes, target: Target) -> tuple[Problem, ...]:
 
 def fits(data: bytes) -> tuple[str, ...]:
     """The names of the targets that `data` may be installed for."""
-    return tuple(name for name, target in TARGETS.items() if not problems(data, target))
+    return tuple(name for name, target in TARGETS.items() if next(second_stage_rules.broken(data, target), None) is None)
 
 
 def is_from_grub_install(stage: SecondStage) -> bool:
-    """Whether the core image finds its prefix as grub-install makes it: by a file system's UUID, or on a drive named outright."""
+    """Whether the core image finds its prefix as grub-install makes it: by a search for it, or on a drive named outright."""
     core = stage.core
     if core is None or core.has_memdisk:
         return False
     lines = core.config.splitlines()
     if not all(_LOAD_CFG_LINE.fullmatch(line) for line in lines):
         return False
-    searches = core.fs_uuid != "" and any(line.startswith("set prefix=") for line in lines)
-    return searches or (core.fs_uuid == "" and re.fullmatch(r"\([^(),]+.*\)/.*", core.prefix) is not None)
+    searches, sets = (any(line.startswith(word) for line in lines) for word in ("search.", "set prefix="))
+    return (searches and sets) or (not searches and not sets and re.fullmatch(r"\([^(),]+.*\)/.*", core.prefix) is not None)

@@ -301,6 +301,9 @@ def test_a_kernel_with_xen_s_notes_is_refused(target: str) -> None:
     ("options", "expected"),
     [
         pytest.param({}, True, id="by-uuid"),
+        pytest.param(
+            {"config": build.CONFIG.replace(f"fs_uuid {build.UUID}", "file /boot/grub/uuid/1a2b.uuid")}, True, id="by-file"
+        ),
         pytest.param({"config": build.CONFIG.replace("root ", "root hint0 --hint='hd0,msdos1' ")}, True, id="with-hints"),
         pytest.param({"config": "", "prefix": "(lvmid/abc/def)/boot/grub"}, True, id="on-lvm"),
         pytest.param({"config": "cryptomount -u 0123456789\n", "prefix": "(lvmid/abc/def)/grub"}, True, id="lvm-on-luks"),
