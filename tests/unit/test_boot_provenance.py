@@ -55,6 +55,7 @@ def test_any_text_is_read(text: str) -> None:
 
 
 def test_the_shipped_file_writes_the_parameter_unexpanded() -> None:
-    script = f'GRUB_CMDLINE_LINUX="a=b"; prefix=wrong; . {CHECKOUT}/config/default-grub.d/xen-guest-bootloader.cfg; printf %s "$GRUB_CMDLINE_LINUX"'
+    file = CHECKOUT / "config/default-grub.d/xen-guest-bootloader.cfg"
+    script = f'GRUB_CMDLINE_LINUX="a=b"; prefix=wrong; . {file}; printf %s "$GRUB_CMDLINE_LINUX"'
     made = subprocess.run(["sh", "-eu", "-c", script], check=True, capture_output=True, text=True).stdout
     assert made == f"a=b {boot_provenance.PARAMETER}=$grub_platform:$prefix"
