@@ -15,6 +15,8 @@ PATH = "/boot/grub/grub.cfg"
 BOOT = "/boot"
 KERNEL = re.compile(r"vmlinu[xz]-(?P<version>.+)")
 IGNORED_SUFFIXES = (".dpkg-tmp", ".dpkg-new", ".dpkg-old", ".dpkg-dist", ".bak", ".old", ".sig", ".signed", "~")
+HANDOVER = "/etc/grub.d/00_chainload_xen_pvh"
+"""The script that lets a host's PVH GRUB hand over to our second stage."""
 LINUX_SECTION = re.compile(r"^### BEGIN /etc/grub\.d/10_linux ###$.*?^### END /etc/grub\.d/10_linux ###$", re.MULTILINE | re.DOTALL)
 PASSWORD_LINE = re.compile(rb"^\s*password", re.MULTILINE)
 
@@ -36,7 +38,8 @@ def status(root: Root, *, run: Run = run) -> GrubCfgStatus:
     fault = _fault(root, data, run=run)
     if fault:
         return _verdict(State.INVALID, "grub-cfg-invalid", f"{PATH}: {fault}")
-    problems = _kernel_problems(root, data.decode(errors="replace"))
+    text = data.decode(errors="replace")
+    problems = (*_kernel_problems(root, text), *_handover_problems(root, text))
     return GrubCfgStatus(path=PATH, state=State.STALE if problems else State.CURRENT, problems=problems)
 
 
@@ -75,6 +78,15 @@ def _kernel_problems(root: Root, text: str) -> tuple[Problem, ...]:
         for code, names, words in rows
         if names
     )
+
+
+def _handover_problems(root: Root, text: str) -> tuple[Problem, ...]:
+    """Whether a generated menu is older than the handover's script; an admin may have taken the script's x bits away."""
+    script = root.stat(HANDOVER)
+    if script is None or not script.st_mode & 0o111 or not _is_generated(text.encode()) or f"### BEGIN {HANDOVER} ###" in text:
+        return ()
+    message = f"{PATH} does not let a host's PVH GRUB hand over to this guest's second stage"
+    return (Problem(code="no-handover", message=message, hint=f"make it anew with: {SYNC}"),)
 
 
 def _fault(root: Root, data: bytes, *, run: Run) -> str:

@@ -117,7 +117,7 @@ def _files(target: Target, guest: Guest, config: Config) -> tuple[PlannedFile, .
         automatic = arches if guest.bits == 64 else arches[:1]
         arches = tuple(dict.fromkeys(arch for name in config.pvh_names for arch in (automatic if name == AUTO else (name,))))
     files = [PlannedFile(path=target.path(arch), kind=FileKind.CORE) for arch in arches]
-    if target.bridge:
+    if target.bridge and config.pvh_chainload:
         files.append(PlannedFile(path=f"{BOOT_XEN}/{target.bridge}", kind=FileKind.BRIDGE))
     return tuple(files)
 

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from guest_hooks import __version__, hooks, inspection, plan, progress, report
+from guest_hooks import __version__, hooks, inspection, plan, progress, report, stage1
 from guest_hooks.errors import ExitCode, GuestHooksError, NotApplicableError, UsageError
 from guest_hooks.grub_config import kernels
 from guest_hooks.machine import guest
@@ -20,9 +20,10 @@ from guest_hooks.report import Style
 from guest_hooks.rollback import rollback
 from guest_hooks.status import configuration, survey
 from guest_hooks.sync import Request, Result, sync
-from guest_hooks.targets import TARGETS
+from guest_hooks.targets import TARGETS, named
 
 PROGRAM = "xen-guest-bootloader"
+DEFAULT_STAGE1 = "x86_64-xen"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,6 +154,27 @@ def _rollback(session: Session) -> ExitCode:
     return ExitCode.OK
 
 
+def _stage1(session: Session) -> ExitCode:
+    options = session.options
+    if len(options.target) > 1:
+        raise UsageError("stage1 takes one --target", hint="run it once for each")
+    target = named(options.target[0] if options.target else DEFAULT_STAGE1)
+    if options.action == "config":
+        if options.output is not None:
+            raise UsageError("stage1 config prints and takes no --output", hint="redirect it to a file")
+        text = stage1.config(target)
+        session.answer({"schema": report.SCHEMA, "target": target.name, "config": text})
+        if not options.json:
+            print(text, end="")
+        return ExitCode.OK
+    if options.output is None:
+        raise UsageError("stage1 build needs --output FILE", hint=f"{PROGRAM} stage1 build -o FILE --target {target.name}")
+    made = stage1.build(target, options.output)
+    session.answer({"schema": report.SCHEMA, "target": target.name, "path": made.path, "size": made.size, "modules": made.modules})
+    session.say([f"{made.path}: a stage 1 for {target.name}, {made.modules} modules, {made.size} bytes"])
+    return ExitCode.OK
+
+
 def _to_journal(text: str) -> None:
     from systemd import journal  # noqa: PLC0415 - only a fault needs it
 
@@ -200,6 +222,12 @@ _VERBS = (
     _Verb(
         name="rollback", does="put back the second stage before the present one", run=_rollback, options=("target", "lock-timeout")
     ),
+    _Verb(
+        name="stage1",
+        does="for a host's admin: print a stage 1's grub.cfg (config), or build a whole image (build)",
+        run=_stage1,
+        options=("action", "target", "output"),
+    ),
 )
 
 _OPTIONS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
@@ -219,6 +247,8 @@ _OPTIONS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
         ("--lock-timeout",),
         {"type": _seconds, "default": 60.0, "metavar": "S", "help": "wait so many seconds for another run to end (default: 60)"},
     ),
+    "action": (("action",), {"choices": ("config", "build"), "help": "print the configuration, or build an image with it"}),
+    "output": (("--output", "-o"), {"metavar": "FILE", "default": None, "help": "where `stage1 build` puts the image"}),
     "files": (("files",), {"nargs": "+", "metavar": "FILE", "help": "a file of this machine"}),
 }
 

@@ -28,6 +28,9 @@ start:
         subl    $(1b - start), %ebp     /* ebp = where this file's protected-mode part was put */
         movl    BP_RSDP(%esi), %eax
         movl    BP_RSDP + 4(%esi), %edx
+        movl    %eax, %ecx
+        orl     %edx, %ecx
+        jz      refuse
         movl    %esi, %ebx              /* ebx = the page to work in */
         cmpl    $0xff000, %esi
         jbe     2f
@@ -90,6 +93,21 @@ runner:
         addl    $16, %edx
         jmp     4b
 5:      jmp     *(entry - info)(%ebx)
+
+/*
+ * A PVH GRUB always has the RSDP; any other loader has no business here, and without it Linux takes the guest for HVM and finds no disk.
+ */
+refuse:
+        leal    (message - start)(%ebp), %esi
+6:      lodsb
+        testb   %al, %al
+        jz      7f
+        outb    %al, $DEBUG_PORT
+        jmp     6b
+7:      hlt
+        jmp     7b
+message:
+        .asciz  "xen-guest-bootloader: halted: the loader of the PVH bridge gave no RSDP\n"
 
         .org    0x200
 core:

@@ -12,7 +12,7 @@ import tarfile
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
@@ -51,7 +51,7 @@ class GuestRun:
 
     `disk` is a raw image, written to as the guest writes; `data` a second one, read-only (xvdb). The run ends when a line of
     `until` (extended regular expressions) is on the console and `linger` seconds have passed, when the domain ends, or after
-    `timeout` seconds. `memory` is in MiB.
+    `timeout` seconds. `memory` is in MiB; `options` are further ones of xl's configuration.
     """
 
     name: str
@@ -61,7 +61,7 @@ class GuestRun:
     data: Path | None = None
     memory: int = 256
     vcpus: int = 1
-    cmdline: str = ""
+    options: dict[str, object] = field(default_factory=dict)
     until: tuple[str, ...] = ()
     linger: float = 0
     timeout: int = 60
@@ -139,7 +139,7 @@ def _scenario(runs: Sequence[GuestRun], disks: Sequence[Path]) -> bytes:
             "on_crash": "preserve",
             "on_reboot": "destroy",
             "on_poweroff": "destroy",
-        } | ({"extra": run.cmdline} if run.cmdline else {})
+        } | run.options
         files[f"{run.name}/cfg"] = "".join(f"{key}={value!r}\n" for key, value in settings.items())
         files[f"{run.name}/settings"] = f"timeout={run.timeout}\nlinger={shlex.quote(str(run.linger))}\n"
         files[f"{run.name}/until"] = "".join(f"{pattern}\n" for pattern in run.until)

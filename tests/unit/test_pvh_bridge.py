@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from unicorn import UC_ARCH_X86, UC_HOOK_CODE, UC_HOOK_INTR, UC_MODE_32, Uc
-from unicorn.x86_const import UC_X86_REG_EBX, UC_X86_REG_EFLAGS, UC_X86_REG_EIP, UC_X86_REG_ESI, UC_X86_REG_ESP
+from unicorn import UC_ARCH_X86, UC_HOOK_CODE, UC_HOOK_INSN, UC_HOOK_INTR, UC_MODE_32, Uc
+from unicorn.x86_const import UC_X86_INS_OUT, UC_X86_REG_EBX, UC_X86_REG_EFLAGS, UC_X86_REG_EIP, UC_X86_REG_ESI, UC_X86_REG_ESP
 
 from guest_hooks.errors import FormatError
 from guest_hooks.formats import elf, pvh_bridge
@@ -192,6 +192,22 @@ def execute(core: bytes, place: int, boot_params: int = BOOT_PARAMS, memory: int
     for start, end in ((page, page + 4096), (boot_params, boot_params + 4096), (place, place + room)):
         expected[start:end] = after[start:end]
     assert after == expected
+
+
+def test_without_an_rsdp_it_says_so_and_halts() -> None:
+    machine = Uc(UC_ARCH_X86, UC_MODE_32)
+    machine.mem_map(0, 4 * MIB)
+    machine.mem_write(2 * MIB, pvh_bridge.wrap(PLAIN)[pvh_bridge.SETUP_SIZE :])
+    before = bytes(machine.mem_read(MIB, MIB))
+    machine.reg_write(UC_X86_REG_ESI, BOOT_PARAMS)
+    said = bytearray()
+    machine.hook_add(
+        UC_HOOK_INSN, lambda _uc, port, _size, value, _data: said.append(value) if port == 0xE9 else None, arg1=UC_X86_INS_OUT
+    )
+    machine.emu_start(2 * MIB, 4 * MIB, count=100_000)
+    assert bytes(said) == b"xen-guest-bootloader: halted: the loader of the PVH bridge gave no RSDP\n"
+    assert machine.mem_read(machine.reg_read(UC_X86_REG_EIP) - 1, 1) == b"\xf4", "hlt"
+    assert machine.mem_read(MIB, MIB) == before
 
 
 @pytest.mark.parametrize("place", [16 * MIB, 24 * MIB + 4096, MIB, MIB + 4096, MIB + 65536, 2 * MIB], ids=hex)

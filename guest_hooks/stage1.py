@@ -1,0 +1,92 @@
+"""For a host's admin: a stage 1 that looks for every second stage of the protocol, PVH ones too, and then for grub.cfg."""
+
+import io
+import os
+import tarfile
+import tempfile
+from dataclasses import dataclass
+
+from guest_hooks.errors import LackingError
+from guest_hooks.machine import durable
+from guest_hooks.machine.root import Root
+from guest_hooks.machine.run import Run, run
+from guest_hooks.targets import BOOT_XEN, Target
+
+BOOTSTRAP = "normal (memdisk)/grub.cfg\n"
+"""The rescue parser's only line: `if` and `search` come with normal mode."""
+MEMDISK_CONFIG = "grub.cfg"
+MENU = "grub/grub.cfg"
+BUILD_TIMEOUT = 120
+NOT_IN_A_BOOT_LOADER = ("_test", "test_blockarg", "testload", "testspeed", "exfctest", "videotest", "videotest_checksum")
+"""Endings of modules that only test GRUB itself."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """One stage-1 image: where it is, its size in bytes and how many modules it has."""
+
+    path: str
+    size: int
+    modules: int
+
+
+def config(target: Target) -> str:
+    """The grub.cfg of a stage 1 for `target`: second stages first, then the guest's grub.cfg, on any device.
+
+    What can't be started is passed over. PVH second stages are looked for by their bridge, which GRUB's `linux` command starts; no
+    GRUB starts the protocol's own file for PVH.
+    """
+    name, command = (target.bridge, "linux") if target.bridge else (os.path.basename(target.path(target.arches[0])), "multiboot")
+    # /boot may be a file system of its own, which then has its files at the top.
+    directories = (BOOT_XEN, BOOT_XEN.removeprefix("/boot"))
+    tries = [(f"{directory}/{name}", "Chainloading", f"if {command} '{{}}' ; then\n\t\tboot\n\tfi") for directory in directories]
+    tries += [(path, "Reading", "configfile {}") for path in (f"/boot/{MENU}", f"/{MENU}")]
+    blocks = (
+        f'if search -s -f {path} ; then\n\techo "{word} (${{root}}){path}"\n\t{start.format(path)}\nfi\n'
+        for path, word, start in tries
+    )
+    return f"# Stage 1 for {target.name}: the guest's own second stage, then its grub.cfg.\n{''.join(blocks)}"
+
+
+def build(target: Target, output: str, *, run: Run = run) -> Made:
+    """Make a stage-1 image for `target` with every module of this machine's GRUB, and put it at `output` in one step.
+
+    Raises `LackingError` where the modules or the directory of `output` are missing, `CommandError` where grub-mkimage fails.
+    """
+    output = os.path.abspath(output)
+    if not os.path.isdir(os.path.dirname(output)):
+        raise LackingError(f"there is no directory {os.path.dirname(output)}", hint=f"mkdir -p {os.path.dirname(output)}")
+    modules = _modules(target)
+    with tempfile.TemporaryDirectory(prefix="xen-guest-bootloader-") as work:
+        files = {"bootstrap.cfg": BOOTSTRAP.encode(), "memdisk.tar": _memdisk(config(target))}
+        for name, data in files.items():
+            with open(os.path.join(work, name), "wb") as file:
+                file.write(data)
+        image = os.path.join(work, "image")
+        command = ["grub-mkimage", "--format", target.name, "--directory", target.lib_dir]
+        command += ["--config", os.path.join(work, "bootstrap.cfg"), "--memdisk", os.path.join(work, "memdisk.tar")]
+        run([*command, "--output", image, *modules], timeout=BUILD_TIMEOUT)
+        with open(image, "rb") as file:
+            made = file.read()
+    durable.replace(Root("/"), output, made)
+    return Made(path=output, size=len(made), modules=len(modules))
+
+
+def _modules(target: Target) -> list[str]:
+    try:
+        names = sorted(name.removesuffix(".mod") for name in os.listdir(target.lib_dir) if name.endswith(".mod"))
+    except FileNotFoundError as error:
+        raise LackingError(
+            f"GRUB's modules for {target.name} are not installed: no {target.lib_dir}", hint="apt install grub-xen-bin"
+        ) from error
+    return [name for name in names if not name.endswith(NOT_IN_A_BOOT_LOADER)]
+
+
+def _memdisk(text: str) -> bytes:
+    """A tar of one file; the same bytes at any time."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+        member = tarfile.TarInfo(MEMDISK_CONFIG)
+        member.size = len(text.encode())
+        tar.addfile(member, io.BytesIO(text.encode()))
+    return buffer.getvalue()

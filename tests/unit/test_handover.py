@@ -1,0 +1,74 @@
+"""The script that puts the handover to a PVH second stage at the top of grub.cfg; tests/xen has it run by real stage 1s."""
+
+import os
+import re
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from guest_hooks import grub_config
+from guest_hooks.machine.root import Root
+from guest_hooks.machine.run import Completed
+from guest_hooks.model import State
+from guest_hooks.targets import BOOT_XEN, TARGETS
+from tests.conftest import CHECKOUT
+
+SCRIPT = CHECKOUT / "grub.d/00_chainload_xen_pvh"
+
+
+def _printed() -> str:
+    return subprocess.run([SCRIPT], check=True, capture_output=True, text=True, env={"PATH": os.environ["PATH"]}).stdout
+
+
+def test_grub_can_parse_it() -> None:
+    subprocess.run(["grub-script-check"], input=_printed(), text=True, check=True)
+
+
+def test_it_looks_for_the_file_that_is_installed() -> None:
+    bridge = TARGETS["i386-xen_pvh"].bridge
+    assert re.search(r" in (.+); do", _printed()).group(1).split() == [f"{BOOT_XEN}/{bridge}", f"/xen/{bridge}"]  # type: ignore[union-attr]
+
+
+def test_it_comes_before_all_that_debian_ships() -> None:
+    assert SCRIPT.name < "00_header"
+    assert re.fullmatch(r"[a-z0-9_]+", SCRIPT.name), "a name that every locale sorts alike"
+
+
+GENERATED = "### BEGIN /etc/grub.d/00_header ###\n### END /etc/grub.d/00_header ###\n"
+
+
+def parsed(command: Sequence[str], **_: object) -> Completed:
+    """In the place of grub-script-check, which a tree without Debian in it has none of."""
+    assert command
+    return Completed(code=0, stdout=b"", stderr=b"")
+
+
+@pytest.mark.parametrize(
+    ("text", "mode", "found"),
+    [
+        pytest.param(GENERATED, 0o755, ["no-handover"], id="made-before-the-script-came"),
+        pytest.param(GENERATED, 0o644, [], id="script-turned-off"),
+        pytest.param(GENERATED, None, [], id="no-script"),
+        pytest.param("menuentry x {\ntrue\n}\n", 0o755, [], id="written-by-hand"),
+        pytest.param(
+            f"### BEGIN {grub_config.HANDOVER} ###\n### END {grub_config.HANDOVER} ###\n{GENERATED}", 0o755, [], id="already-there"
+        ),
+    ],
+)
+def test_a_menu_without_the_handover_is_stale(tmp_path: Path, text: str, mode: int | None, found: list[str]) -> None:
+    for path in ("boot/grub", "etc/grub.d", "dev", "proc", "sys", "tmp", "run"):
+        (tmp_path / path).mkdir(parents=True)
+    (tmp_path / "boot/grub/grub.cfg").write_text(text)
+    if mode is not None:
+        script = tmp_path / grub_config.HANDOVER.lstrip("/")
+        script.write_text("#!/bin/sh\n")
+        script.chmod(mode)
+    status = grub_config.status(Root(str(tmp_path)), run=parsed)
+    assert [problem.code for problem in status.problems] == found
+    assert status.state is (State.STALE if found else State.CURRENT)
+
+
+def test_the_script_is_the_one_that_is_looked_for() -> None:
+    assert os.path.basename(grub_config.HANDOVER) == SCRIPT.name
