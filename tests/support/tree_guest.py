@@ -1,18 +1,31 @@
 """A Debian tree on a loop-mounted image, entered as the Xen guest it would be: real dpkg, apt, hooks and GRUB, a given sysfs."""
 
+import hashlib
+import json
+import os
+import shutil
+import stat
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
+from tests.support import images
 from tests.support.debian_tree import CACHE, Kind, Suite, tarball, unpack
 
 ENTER = Path(__file__).with_name("enter-guest")
 TIMEOUT = 600
-IMAGE_SIZE = 3 << 30
+DISK_SIZE = 3 << 30
 """Bytes; sparse."""
+
+
+NOTED = tuple(
+    "/root/ /run/ /tmp/ /boot/ /var/cache/ /var/log/ /var/lib/apt/ /var/lib/dpkg/status /var/lib/dpkg/available /var/lib/dpkg/lock "
+    "/var/lib/dpkg/diversions-old /var/lib/dpkg/triggers/".split()
+)
 
 
 class Platform(StrEnum):
@@ -48,13 +61,17 @@ def hypervisor_files(platform: Platform) -> dict[str, str]:
 
 @dataclass(slots=True)
 class TreeGuest:
-    """One guest: `directory` is where its tree is mounted, `work` holds what belongs to it outside; `platform` may be changed."""
+    """One guest on its mounted `disk`; `work` holds what belongs to it outside, and `platform` may be changed."""
 
-    directory: Path
+    disk: images.Disk
     work: Path
     suite: Suite
     platform: Platform = Platform.PV
-    environment: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def directory(self) -> Path:
+        """Where its tree is mounted."""
+        return self.disk.top
 
     def run(
         self, *command: str, check: bool = True, stdin: str = "", env: Mapping[str, str] | None = None, timeout: float = TIMEOUT
@@ -93,6 +110,43 @@ class TreeGuest:
         """Where this suite's package lists and downloaded packages are kept."""
         return CACHE / "apt" / self.suite
 
+    def status(self) -> dict[str, Any]:
+        """What `xen-guest-bootloader status --json` says."""
+        found: dict[str, Any] = json.loads(self.run("xen-guest-bootloader", "status", "--json", check=False).stdout)
+        return found
+
+    def states(self) -> dict[str, str]:
+        """The state of each target, and of grub.cfg."""
+        status = self.status()
+        return {each["target"]: each["state"] for each in status["targets"]} | {"grub.cfg": status["grub_cfg"]["state"]}
+
+    def assert_right(self) -> None:
+        """All is as it should be, and what GRUB would read after a power cut now is what status speaks of."""
+        status = self.status()
+        assert status["ok"], status
+        copy = self.disk.copy()
+        for file in [file for target in status["targets"] for file in target["files"]]:
+            data = copy.cat(file["path"])
+            assert data is not None, f"GRUB finds no {file['path']}"
+            assert hashlib.sha256(data).hexdigest() == file["sha256"]
+
+    def become_clone(self) -> None:
+        """Give the disk's file system a new UUID, as whoever clones a disk should."""
+        device = self.disk.root.device
+        images.tool("umount", str(self.directory))
+        images.tool("e2fsck", "-fp", device)
+        images.tool("tune2fs", "-U", "random", device)
+        images.tool("mount", device, str(self.directory))
+
+    def snapshot(self) -> dict[str, str]:
+        """Every file and directory with its mode, owner and content, but for logs and what dpkg and apt note for themselves."""
+        found = {}
+        for where, directories, files in os.walk(self.directory):
+            inner = where.removeprefix(str(self.directory))
+            found.update({f"{inner}/{name}": _described(Path(where, name)) for name in (*directories, *files)})
+            directories[:] = [name for name in directories if not f"{inner}/{name}/".startswith(NOTED)]
+        return {path: what for path, what in found.items() if not path.startswith(NOTED)}
+
     def read(self, path: str) -> bytes:
         """The bytes of one of the guest's files."""
         return self.path(path).read_bytes()
@@ -120,35 +174,24 @@ class TreeGuest:
 
     def _environment(self) -> dict[str, str]:
         path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-        return {"PATH": path, "HOME": "/root", "LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive"} | self.environment
+        return {"PATH": path, "HOME": "/root", "LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive"}
 
 
 @contextmanager
 def guest(suite: Suite, kind: Kind, work: Path, *, platform: Platform = Platform.PV) -> Iterator[TreeGuest]:
-    """A fresh guest of one suite and kind on an ext4 image in `work`, unmounted and removed at the end."""
-    image = work / "disk.img"
-    image.parent.mkdir(parents=True, exist_ok=True)
-    with image.open("wb") as file:
-        file.truncate(IMAGE_SIZE)
-    _host("mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=1", str(image))
-    with mounted(image, work / "tree") as directory:
-        unpack(tarball(suite, kind), directory)
-        yield TreeGuest(directory=directory, work=work, suite=suite, platform=platform)
-    image.unlink()
+    """A fresh guest of one suite and kind on an ext4 disk in `work`, unmounted at the end."""
+    with images.disk(work, "ext4", size=DISK_SIZE) as disk:
+        unpack(tarball(suite, kind), disk.top)
+        # Where enter-guest puts the machine's own, so that the tree needs nothing from then on.
+        (disk.top / "etc/resolv.conf").touch()
+        shutil.copyfile("/etc/hosts", disk.top / "etc/hosts")
+        yield TreeGuest(disk=disk, work=work, suite=suite, platform=platform)
+    disk.root.image.unlink()
 
 
-@contextmanager
-def mounted(image: Path, directory: Path) -> Iterator[Path]:
-    """`image` as a loop device of its own, mounted on `directory`."""
-    directory.mkdir(parents=True, exist_ok=True)
-    _host("mount", "-o", "loop", str(image), str(directory))
-    try:
-        yield directory
-    finally:
-        _host("umount", "--recursive", str(directory))
-
-
-def _host(*command: str) -> None:
-    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)
-    if done.returncode != 0:
-        raise RuntimeError(f"{command} exited {done.returncode}: {done.stderr}")
+def _described(path: Path) -> str:
+    status = path.lstat()
+    what = f"{status.st_mode:o} {status.st_uid}:{status.st_gid}"
+    if stat.S_ISREG(status.st_mode):
+        return f"{what} {hashlib.sha256(path.read_bytes()).hexdigest()}"
+    return f"{what} {path.readlink()}" if stat.S_ISLNK(status.st_mode) else what
