@@ -51,7 +51,7 @@ KINDS: dict[Outcome, Kind] = {
 }
 
 
-def send(
+def send(  # noqa: PLR0913 - the fields of an entry
     outcome: Outcome,
     message: str,
     *,

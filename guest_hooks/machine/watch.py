@@ -66,6 +66,7 @@ class Emitter(EventEmitter):  # type: ignore[misc]
         """How often so many events came at once that the kernel may have dropped some."""
 
     def on_thread_start(self) -> None:
+        """Set the watch; raises `OSError` where the kernel refuses it."""
         self._inotify = _Inotify(os.fsencode(self.watch.path))
         self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._ready = select.poll()
@@ -75,6 +76,7 @@ class Emitter(EventEmitter):  # type: ignore[misc]
             self._limit = int(file.read())
 
     def on_thread_stop(self) -> None:
+        """Wake the thread, which then closes what it has opened."""
         with self._lock:
             if self._wake >= 0:
                 os.eventfd_write(self._wake, 1)
@@ -91,6 +93,7 @@ class Emitter(EventEmitter):  # type: ignore[misc]
             self._report()
 
     def queue_events(self, timeout: float) -> None:  # noqa: ARG002 - watchdog's signature; there is no timeout here
+        """Wait for events, as long as it takes."""
         ready = {fd for fd, _ in self._ready.poll()}
         if self._inotify.fd not in ready or not self.should_keep_running():
             return
@@ -107,7 +110,7 @@ class Emitter(EventEmitter):  # type: ignore[misc]
         self.queue_event(DirModifiedEvent(self.watch.path))
 
     def _count(self, events: int) -> None:
-        """watchdog passes the kernel's overflow event over; it can't have come while fewer events were queued than fit."""
+        """Watchdog passes the kernel's overflow event over; that can't have come while fewer events were queued than fit."""
         self._unread += max(events, 1)
         if self._unread >= self._limit:
             self.overflows += 1
@@ -219,7 +222,7 @@ class Watch:
         return wanted
 
     def _holds(self, path: str, armed: _Armed, wanted: dict[str, Names]) -> bool:
-        is_wanted = armed.names == wanted.get(path, None)
+        is_wanted = armed.names == wanted.get(path)
         return is_wanted and armed.emitter.is_alive() and _identity(path) == armed.identity
 
     def _drop(self, path: str) -> None:
