@@ -7,6 +7,7 @@ import fcntl
 import json
 import os
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -49,6 +50,23 @@ class ServiceStatus:
 def utc(seconds: float) -> str:
     """A point in time (seconds since the epoch) as reports write it."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
+
+
+def changed(status: ServiceStatus, changes: Mapping[str, object]) -> ServiceStatus:
+    """`status` with some fields changed."""
+    return replace(status, **changes)  # type: ignore[arg-type]
+
+
+def line(status: ServiceStatus) -> str:
+    """What `systemctl status` shows, one line."""
+    words = [status.phase or "starting"]
+    if status.look:
+        words.append(f"last look {status.look_at}: {status.look}")
+    if status.repair:
+        words.append(f"last repair {status.repair_at}: {status.repair}")
+    if status.retry_at:
+        words.append(f"next try {status.retry_at}")
+    return "; ".join([*words, *status.troubles])
 
 
 class StateFile:

@@ -164,6 +164,11 @@ class Watch:
         return self._observer.is_alive() and all(armed.emitter.is_alive() for armed in self._armed.values())
 
     @property
+    def count(self) -> int:
+        """How many directories are watched."""
+        return len(self._armed)
+
+    @property
     def overflows(self) -> int:
         """How often the kernel may have dropped events; each was a notice, so each led to a look."""
         return self._overflows + sum(armed.emitter.overflows for armed in self._armed.values())
