@@ -239,9 +239,7 @@ class Watcher:
         try:
             self._pace = _pace(self._configure())
         except GuestHooksError as error:
-            journal.send(
-                Outcome.FAILING, f"the configuration stays as it was: {error.message}", cause=error.message, hint=error.hint
-            )
+            news.tell_reload(error)
         else:
             self._happen(pacing.Reloaded())
         self._overseer.ready()
