@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from guest_hooks import news, pacing
 from guest_hooks.config import LOCAL_DIR, VENDOR_DIR, Config
 from guest_hooks.errors import ExitCode, GuestHooksError
+from guest_hooks.glance import Glance
 from guest_hooks.machine import holders, manager, service
 from guest_hooks.machine.blockdevices import BlockDevices
 from guest_hooks.machine.disks import BOOT
@@ -38,19 +39,17 @@ MOUNTED = (BOOT, BOOT_XEN, GRUB_DIR, GRUB_LIB)
 REARM_SECONDS = 60.0
 """How often watches that were refused, or a udev that does not run, are tried again."""
 
-Look = Callable[[], tuple[str, ...]]
-"""What differs from what the last sync left, by a cheap check; raises `GuestHooksError` where that can't be told."""
 Fix = Callable[[], manager.Repaired]
 
 
-def watch(root: Root, *, configure: Callable[[], Config], look: Look, command: Sequence[str] = SYNC_COMMAND) -> ExitCode:
+def watch(root: Root, *, configure: Callable[[], Config], command: Sequence[str] = SYNC_COMMAND) -> ExitCode:
     """Watch and repair until SIGTERM or SIGINT; SIGHUP reads the configuration anew.
 
     Raises `LockedError` where another watcher runs, `UsageError` for a configuration that is wrong at the start.
     """
     overseer = manager.Manager()
     fix: Fix = manager.repair_by_unit if overseer.is_there else lambda: manager.repair_by_command(command)
-    watcher = Watcher(root, configure=configure, look=look, fix=fix, overseer=overseer)
+    watcher = Watcher(root, configure=configure, glance=Glance(), fix=fix, overseer=overseer)
     try:
         watcher.run()
     finally:
@@ -66,13 +65,13 @@ class Watcher:
         root: Root,
         *,
         configure: Callable[[], Config],
-        look: Look,
+        glance: Glance,
         fix: Fix,
         overseer: manager.Manager,
     ) -> None:
         self._root = root
         self._configure = configure
-        self._look = look
+        self._glance = glance
         self._fix = fix
         self._overseer = overseer
         self._pace = _pace(configure())
@@ -135,6 +134,7 @@ class Watcher:
             return
         repaired = self._ended.get()
         self._repair = None
+        self._glance.remember(is_repaired=not repaired.error)
         self._tell(repair_at=service.utc(time.time()), repair=repaired.error or "done")
         self._happen(pacing.Ended(error=repaired.error, is_locked=repaired.is_locked))
 
@@ -193,7 +193,7 @@ class Watcher:
     def _seen(self) -> pacing.Seen:
         self._arm()
         try:
-            differences = self._look()
+            differences = self._glance.differences()
         except GuestHooksError as error:
             self._tell(look_at=service.utc(time.time()), look=error.message)
             return pacing.Seen(error=error.message)

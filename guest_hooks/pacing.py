@@ -40,11 +40,12 @@ class Phase(StrEnum):
 
 
 class Why(StrEnum):
-    """What a look, and then a repair, is for: an event, the time for a full check, another try."""
+    """What a look, and then a repair, is for: an event, the time for a full check, another try, a repair that has just ended."""
 
     CHANGED = "changed"
     AUDIT = "audit"
     RETRY = "retry"
+    VERIFY = "verify"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,8 +202,10 @@ def _tick(vigil: Vigil, now: float, pace: Pace) -> Step:
 def _seen(vigil: Vigil, seen: Seen, now: float, pace: Pace) -> Step:
     why = vigil.asked
     vigil = replace(vigil, phase=Phase.QUIET, due=NEVER, latest=NEVER, repairs=_recent(vigil, now, pace))
-    is_early = why is Why.CHANGED and now < vigil.retry < NEVER
-    if is_early and _is_known(vigil, seen):
+    if why is Why.VERIFY:
+        why = Why.CHANGED
+        vigil = replace(vigil, asked=why, blamed=seen.differences if vigil.failures else vigil.blamed)
+    if why is Why.CHANGED and now < vigil.retry < NEVER and _is_known(vigil, seen):
         return vigil, ()
     if seen.error:
         return _fail(replace(vigil, asked=Why.CHANGED), seen.error, now, pace)
@@ -229,7 +232,7 @@ def _ended(vigil: Vigil, ended: Ended, now: float, pace: Pace) -> Step:
     settling = replace(vigil, phase=Phase.SETTLING, due=now + pace.settle, latest=now + pace.patience)
     if ended.is_locked:
         return replace(settling, phase=Phase.BLOCKED, due=now + pace.blocked), ()
-    settling = replace(settling, asked=Why.CHANGED)
+    settling = replace(settling, asked=Why.VERIFY)
     if ended.error:
         is_deep = vigil.is_deep or (vigil.asked is Why.AUDIT and not vigil.blamed)
         return _fail(replace(settling, is_deep=is_deep), ended.error, now, pace)

@@ -43,6 +43,17 @@ def differing(path: str = FINGERPRINT) -> tuple[str, ...]:
         return (path,)
 
 
+def measured(subjects: list[tuple[str, str]]) -> tuple[str, ...]:
+    """A line for each subject, to be compared with later ones; one that can't be measured has a line that says so."""
+    lines = []
+    for kind, path in subjects:
+        try:
+            lines.append(_measure(kind, path))
+        except (OSError, ValueError) as error:
+            lines.append(f"{kind}\t{path}\t{error}")
+    return tuple(lines)
+
+
 def _still(line: str) -> bool:
     try:
         return _measure(*line.split("\t")[:2]) == line
