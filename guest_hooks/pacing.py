@@ -22,12 +22,12 @@ class Pace:
 
     settle: float = 0.3
     audit: float = 86400.0
-    patience: float = 10.0
+    patience: float = 30.0
     blocked: float = 1.0
     retry_first: float = 10.0
     retry_longest: float = 3600.0
-    crowd: int = 5
-    window: float = 60.0
+    crowd: int = 10
+    window: float = 600.0
 
 
 class Phase(StrEnum):

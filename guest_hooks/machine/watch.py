@@ -233,7 +233,8 @@ class Watch:
     def _drop(self, path: str) -> None:
         armed = self._armed.pop(path)
         self._overflows += armed.emitter.overflows
-        self._observer.unschedule(armed.watch)
+        with suppress(KeyError):  # a stopped observer has let go of it already
+            self._observer.unschedule(armed.watch)
 
     def _set(self, path: str) -> None:
         identity = _identity(path)
