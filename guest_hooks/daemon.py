@@ -27,7 +27,7 @@ from guest_hooks.machine.signals import Signals
 from guest_hooks.machine.watch import Watch
 from guest_hooks.targets import BOOT_XEN, TARGETS
 
-SYNC_COMMAND = ("xen-guest-bootloader", "sync", "--quiet")
+SYNC_COMMAND = ("xen-guest-bootloader", "sync", "--quiet", "--automatic")
 GRUB_LIB = "/usr/lib/grub"
 DIRECTORIES = (
     *(BOOT, BOOT_XEN, GRUB_DIR, GRUB_LIB),

@@ -42,15 +42,19 @@ ALL_NAMES: Names = frozenset()
 
 
 class _Inotify(Inotify):  # type: ignore[misc]
-    """watchdog's, without the descriptor that its constructor loses when the watch is refused."""
+    """watchdog's, without the descriptors that it loses when a watch is refused, or ends before its first event."""
 
     def __init__(self, path: bytes) -> None:
         try:
             super().__init__(path, recursive=False, event_mask=MASK)
         except OSError:
-            with suppress(AttributeError):
-                self.close()
+            with suppress(AttributeError):  # there was not even an instance
+                self.release()
             raise
+
+    def release(self) -> None:
+        """Close it, where nobody reads from it any more: the `close` of 6.0 leaves that to a reader."""
+        getattr(self, "_close_resources", self.close)()
 
 
 class Emitter(EventEmitter):  # type: ignore[misc]
@@ -89,7 +93,7 @@ class Emitter(EventEmitter):  # type: ignore[misc]
             with self._lock:
                 os.close(self._wake)
                 self._wake = -1
-            self._inotify.close()
+            self._inotify.release()
             self._report()
 
     def queue_events(self, timeout: float) -> None:  # noqa: ARG002 - watchdog's signature; there is no timeout here

@@ -192,10 +192,11 @@ def test_an_overflow_is_counted(watched: Watched, monkeypatch: pytest.MonkeyPatc
         found.watch.close()
 
 
-def test_close_ends_every_thread(tmp_path: Path) -> None:
+def test_close_ends_every_thread_and_keeps_no_descriptor(tmp_path: Path) -> None:
     (tmp_path / "boot/xen").mkdir(parents=True)
-    before = threading.active_count()
+    threads, descriptors = threading.active_count(), len(os.listdir("/proc/self/fd"))
     found = Watched(tmp_path)
-    assert threading.active_count() > before
+    assert threading.active_count() > threads
     found.watch.close()
-    assert threading.active_count() == before
+    assert threading.active_count() == threads
+    assert len(os.listdir("/proc/self/fd")) == descriptors
