@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from guest_hooks import __version__, hooks, inspection, plan, progress, report
+from guest_hooks.configuration import configuration
 from guest_hooks.errors import ExitCode, GuestHooksError, NotApplicableError, UsageError
 from guest_hooks.grub_config import kernels
 from guest_hooks.machine import guest
@@ -18,7 +19,7 @@ from guest_hooks.machine.root import Root
 from guest_hooks.model import State
 from guest_hooks.report import Style
 from guest_hooks.rollback import rollback
-from guest_hooks.status import configuration, survey
+from guest_hooks.status import survey
 from guest_hooks.sync import Request, Result, sync
 from guest_hooks.targets import TARGETS
 
