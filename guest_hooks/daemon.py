@@ -11,11 +11,12 @@ import select
 import signal
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from guest_hooks import news, pacing
 from guest_hooks.config import LOCAL_DIR, VENDOR_DIR, Config
-from guest_hooks.errors import ExitCode, GuestHooksError
+from guest_hooks.configuration import configuration
+from guest_hooks.errors import ExitCode, GuestHooksError, LackingError
 from guest_hooks.glance import Glance
 from guest_hooks.machine import holders, manager, service
 from guest_hooks.machine.blockdevices import BlockDevices
@@ -27,7 +28,8 @@ from guest_hooks.machine.signals import Signals
 from guest_hooks.machine.watch import Watch
 from guest_hooks.targets import BOOT_XEN, TARGETS
 
-SYNC_COMMAND = ("xen-guest-bootloader", "sync", "--quiet", "--automatic")
+SYNC_COMMAND = ("xen-guest-bootloader", "sync", "--quiet", "--automatic", "--lock-timeout", "300")
+"""What the repair unit runs, too."""
 GRUB_LIB = "/usr/lib/grub"
 DIRECTORIES = (
     *(BOOT, BOOT_XEN, GRUB_DIR, GRUB_LIB),
@@ -42,14 +44,18 @@ REARM_SECONDS = 60.0
 Fix = Callable[[], manager.Repaired]
 
 
-def watch(root: Root, *, configure: Callable[[], Config], command: Sequence[str] = SYNC_COMMAND) -> ExitCode:
-    """Watch and repair until SIGTERM or SIGINT; SIGHUP reads the configuration anew.
+def watch(file: str | None = None) -> ExitCode:
+    """Watch the running system and repair it until SIGTERM or SIGINT; SIGHUP reads the configuration (or `file`) anew.
 
-    Raises `LockedError` where another watcher runs, `UsageError` for a configuration that is wrong at the start.
+    Raises `LackingError` where this is not root, `LockedError` where another watcher runs, `UsageError` for a configuration that
+    is wrong at the start.
     """
+    if os.geteuid() != 0:
+        raise LackingError("watch must be run as root", hint="sudo systemctl start xen-guest-bootloader")
+    root = Root()
     overseer = manager.Manager()
-    fix: Fix = manager.repair_by_unit if overseer.is_there else lambda: manager.repair_by_command(command)
-    watcher = Watcher(root, configure=configure, glance=Glance(), fix=fix, overseer=overseer)
+    fix: Fix = manager.repair_by_unit if overseer.is_there else lambda: manager.repair_by_command(SYNC_COMMAND)
+    watcher = Watcher(root, configure=lambda: configuration(root, file), glance=Glance(), fix=fix, overseer=overseer)
     try:
         watcher.run()
     finally:

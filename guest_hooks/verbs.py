@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from guest_hooks import __version__, hooks, inspection, plan, progress, report
+from guest_hooks import __version__, daemon, hooks, inspection, plan, progress, report
 from guest_hooks.configuration import configuration
 from guest_hooks.errors import ExitCode, GuestHooksError, NotApplicableError, UsageError
 from guest_hooks.grub_config import kernels
@@ -138,6 +138,12 @@ def _sync_code(result: Result, request: Request, *, renews_menu: bool) -> ExitCo
     return ExitCode.OK
 
 
+def _watch(session: Session) -> ExitCode:
+    if not session.root.is_live:
+        raise UsageError("watch is for the running system alone", hint="an image is mended with: sync --root DIR")
+    return daemon.watch(session.options.config)
+
+
 def _inspect(session: Session) -> ExitCode:
     found = [inspection.inspect(path) for path in session.options.files]
     for each in found:
@@ -201,6 +207,7 @@ _VERBS = (
     _Verb(
         name="rollback", does="put back the second stage before the present one", run=_rollback, options=("target", "lock-timeout")
     ),
+    _Verb(name="watch", does="repair by itself what goes missing or stale, until stopped", run=_watch, options=()),
 )
 
 _OPTIONS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
