@@ -15,6 +15,20 @@ def main(argv: list[str] | None = None) -> int:
         if not {"-q", "--quiet"} & set(words):
             print("Nothing to do: nothing has changed since the last sync.")
         return 0
+    if words == ["watch"]:
+        return _watch()
     from guest_hooks import verbs  # noqa: PLC0415 - a sync with nothing to do must not wait for it
 
     return verbs.run(words)
+
+
+def _watch() -> int:
+    """The repair service, as its unit runs it: without what other verbs import, which would stay in memory for good."""
+    from guest_hooks import daemon  # noqa: PLC0415 - see above
+    from guest_hooks.errors import GuestHooksError  # noqa: PLC0415 - with the one above
+
+    try:
+        return int(daemon.watch())
+    except GuestHooksError as error:
+        print(f"xen-guest-bootloader: {error.message}{f'; {error.hint}' if error.hint else ''}", file=sys.stderr)
+        return int(error.exit_code)

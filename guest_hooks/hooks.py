@@ -11,6 +11,7 @@ from typing import assert_never
 
 from guest_hooks import plan, report
 from guest_hooks.config import Config
+from guest_hooks.configuration import configuration
 from guest_hooks.errors import ExitCode, GuestHooksError, NotApplicableError, UsageError
 from guest_hooks.grub_config import kernels
 from guest_hooks.machine import fingerprint, grub_tools, guest, lock
@@ -18,7 +19,7 @@ from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import CommandError, become
 from guest_hooks.model import State, Status
 from guest_hooks.report import Style
-from guest_hooks.status import configuration, survey
+from guest_hooks.status import survey
 from guest_hooks.sync import Request, Result, sync
 from guest_hooks.targets import TARGETS, Target
 

@@ -4,17 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from guest_hooks import compare, evidence, grub_config, plan
-from guest_hooks.config import LOCAL_DIR, MAIN_FILE, VENDOR_DIR, Config, Source, parse
-from guest_hooks.errors import UsageError
+from guest_hooks.config import Config
 from guest_hooks.formats import boot_provenance
 from guest_hooks.machine import disks, guest, receipts
-from guest_hooks.machine.root import NotRegularError, Root
+from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import Run, run
 from guest_hooks.model import Problem, Severity, Status
 from guest_hooks.plan import Plan, Wanted
 
 CMDLINE = "/proc/cmdline"
-MAX_CONFIG = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,25 +22,6 @@ class Survey:
     config: Config
     plans: tuple[Plan, ...]
     status: Status
-
-
-def configuration(root: Root, file: str | None = None) -> Config:
-    """The configuration of this tree, or of `file` (a path of this process) alone; raises `UsageError`."""
-    if file is not None:
-        try:
-            with open(file, "rb") as handle:
-                return parse([Source(name=file, data=handle.read(MAX_CONFIG))])
-        except OSError as error:
-            raise UsageError(f"{file}: can't be read: {error.strerror}", hint="name another: --config FILE") from error
-    return parse(source for path in configuration_files(root) if (source := _source(root, path)) is not None)
-
-
-def configuration_files(root: Root) -> tuple[str, ...]:
-    """The configuration files, there or not, in the order they are laid over each other."""
-    vendor, local = (
-        [f"{directory}/{name}" for name in root.names(directory) if name.endswith(".toml")] for directory in (VENDOR_DIR, LOCAL_DIR)
-    )
-    return (*vendor, MAIN_FILE, *local)
 
 
 def survey(root: Root, config: Config, *, targets: Sequence[str] = (), run: Run = run) -> Survey:
@@ -75,12 +54,3 @@ def _lacking(root: Root, want: Wanted) -> tuple[Problem, ...]:
             severity=Severity.ERROR if want.required else Severity.WARNING,
         ),
     )
-
-
-def _source(root: Root, path: str) -> Source | None:
-    try:
-        return Source(name=path, data=root.read(path, limit=MAX_CONFIG))
-    except FileNotFoundError:
-        return None
-    except (OSError, NotRegularError) as error:
-        raise UsageError(f"{path}: can't be read: {error}", hint=f"mend or remove {path}") from error

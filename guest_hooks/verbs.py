@@ -10,7 +10,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from guest_hooks import __version__, hooks, inspection, plan, progress, report, stage1
+from guest_hooks import __version__, daemon, hooks, inspection, plan, progress, report, stage1
+from guest_hooks.configuration import configuration
 from guest_hooks.errors import ExitCode, GuestHooksError, NotApplicableError, UsageError
 from guest_hooks.grub_config import kernels
 from guest_hooks.machine import guest
@@ -18,7 +19,7 @@ from guest_hooks.machine.root import Root
 from guest_hooks.model import State
 from guest_hooks.report import Style
 from guest_hooks.rollback import rollback
-from guest_hooks.status import configuration, survey
+from guest_hooks.status import survey
 from guest_hooks.sync import Request, Result, sync
 from guest_hooks.targets import TARGETS, named
 
@@ -138,6 +139,12 @@ def _sync_code(result: Result, request: Request, *, renews_menu: bool) -> ExitCo
     return ExitCode.OK
 
 
+def _watch(session: Session) -> ExitCode:
+    if not session.root.is_live:
+        raise UsageError("watch is for the running system alone", hint="an image is mended with: sync --root DIR")
+    return daemon.watch(session.options.config)
+
+
 def _inspect(session: Session) -> ExitCode:
     found = [inspection.inspect(path) for path in session.options.files]
     for each in found:
@@ -228,6 +235,7 @@ _VERBS = (
         run=_stage1,
         options=("action", "target", "output"),
     ),
+    _Verb(name="watch", does="repair by itself what goes missing or stale, until stopped", run=_watch, options=()),
 )
 
 _OPTIONS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {

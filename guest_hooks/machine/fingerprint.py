@@ -31,6 +31,36 @@ def holds(path: str = FINGERPRINT) -> bool:
         return False
 
 
+def differing(path: str = FINGERPRINT) -> tuple[str, ...]:
+    """What is no longer as the fingerprint says: the subjects' paths, or that of the fingerprint where it can't be read."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            lines = file.read().splitlines()
+        if not lines or lines[0] != HEAD:
+            return (path,)
+        return tuple(dict.fromkeys(line.split("\t")[1] for line in lines[1:] if not _still(line)))
+    except (OSError, ValueError, IndexError):
+        return (path,)
+
+
+def measured(subjects: list[tuple[str, str]]) -> tuple[str, ...]:
+    """A line for each subject, to be compared with later ones; one that can't be measured has a line that says so."""
+    lines = []
+    for kind, path in subjects:
+        try:
+            lines.append(_measure(kind, path))
+        except (OSError, ValueError) as error:
+            lines.append(f"{kind}\t{path}\t{error}")
+    return tuple(lines)
+
+
+def _still(line: str) -> bool:
+    try:
+        return _measure(*line.split("\t")[:2]) == line
+    except (OSError, ValueError, TypeError, KeyError):
+        return False
+
+
 def take(subjects: list[tuple[str, str]]) -> str:
     """The fingerprint of `subjects`, pairs of a kind (a key of `_KINDS`) and a path without tabs and newlines.
 

@@ -1,0 +1,48 @@
+"""The repair service's cheap look: whether anything is other than the last sync left it."""
+
+import os
+
+from guest_hooks.config import LOCAL_DIR, MAIN_FILE, VENDOR_DIR
+from guest_hooks.machine import fingerprint, mounts
+from guest_hooks.machine.disks import BOOT
+from guest_hooks.machine.grub_tools import GRUB_DIR
+from guest_hooks.targets import BOOT_XEN, TARGETS
+
+_SUBJECTS = (
+    *(("dir", path) for path in (BOOT_XEN, VENDOR_DIR, LOCAL_DIR)),
+    *(("dir", path) for target in TARGETS.values() for path in (target.grub_dir, target.lib_dir)),
+    *(("stat", path) for path in (MAIN_FILE, f"{GRUB_DIR}/grub.cfg")),
+    ("fs", BOOT),
+    ("kernels", BOOT),
+)
+
+
+class Glance:
+    """Compares the running system with its fingerprint, or without one with what was there when the last repair ended.
+
+    A sync that leaves something to say (a warning, a second stage held by `rollback`) leaves no fingerprint, and another one would
+    change nothing; so after a repair that succeeded only what has changed since counts.
+    """
+
+    def __init__(self, path: str = fingerprint.FINGERPRINT) -> None:
+        self._path = path
+        self._left: tuple[str, ...] = ()
+        self._is_repaired = False
+
+    def differences(self) -> tuple[str, ...]:
+        """The paths that differ; that of the fingerprint where there should be one."""
+        if os.path.exists(self._path):
+            return fingerprint.differing(self._path)
+        changed = tuple(line.split("\t")[1] for line in _measured() if self._left and line not in self._left)
+        return changed if self._is_repaired else (self._path, *changed)
+
+    def remember(self, *, is_repaired: bool) -> None:
+        """A repair has just ended; `is_repaired` where it reported success."""
+        self._is_repaired = is_repaired
+        self._left = _measured()
+
+
+def _measured() -> tuple[str, ...]:
+    mount = mounts.covering(mounts.here(), os.path.realpath(BOOT))
+    device = (("uuid", mount.source),) if mount is not None else ()
+    return fingerprint.measured([*_SUBJECTS, *device])

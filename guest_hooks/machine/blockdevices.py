@@ -1,0 +1,37 @@
+"""Changes of block devices, from udev by pyudev: another UUID, a disk that came, went or grew."""
+
+import os
+
+from guest_hooks.errors import LackingError
+
+UDEV_CONTROL = "/run/udev/control"
+
+
+class BlockDevices:
+    """Tells that some block device changed; `fileno` becomes readable, `changed` takes what has come.
+
+    Raises `LackingError` where no udev runs: then nobody announces a changed UUID.
+    """
+
+    def __init__(self) -> None:
+        import pyudev  # noqa: PLC0415 - costs 1.5 MB, and only the watcher needs it
+
+        if not os.path.exists(UDEV_CONTROL):
+            raise LackingError(
+                "udev does not run, so changes of block devices are not noticed", hint="systemctl status systemd-udevd"
+            )
+        self._monitor = pyudev.Monitor.from_netlink(pyudev.Context())
+        self._monitor.filter_by("block")
+        self._monitor.start()
+
+    def fileno(self) -> int:
+        """The descriptor to poll for input."""
+        fd: int = self._monitor.fileno()
+        return fd
+
+    def changed(self) -> bool:
+        """Take all that has come; whether there was anything."""
+        came = False
+        while self._monitor.poll(timeout=0) is not None:
+            came = True
+        return came

@@ -1,0 +1,90 @@
+"""The journal: one structured entry for each outcome, found again by its MESSAGE_ID and explained by the message catalogue.
+
+`systemd/xen-guest-bootloader.catalog` has the texts that `journalctl -x` shows; a test compares the two tables.
+"""
+
+import os
+import sys
+from dataclasses import dataclass
+from enum import StrEnum
+
+SOCKET = "/run/systemd/journal/socket"
+IDENTIFIER = "xen-guest-bootloader"
+
+
+class Outcome(StrEnum):
+    """What came of a run of ours, or what the repair service has to say."""
+
+    REPAIRED = "repaired"
+    NOT_REPAIRED = "not-repaired"
+    LACKING = "lacking"
+    FOREIGN = "foreign"
+    FAULT = "fault"
+    NOTICED = "noticed"
+    FAILING = "failing"
+    UNDONE = "undone"
+    MENDED = "mended"
+    WATCH_TROUBLED = "watch-troubled"
+    WATCH_MENDED = "watch-mended"
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """The row of an outcome: its MESSAGE_ID and its syslog priority (3 error, 4 warning, 5 notice, 6 information)."""
+
+    message_id: str
+    priority: int
+
+
+KINDS: dict[Outcome, Kind] = {
+    Outcome.REPAIRED: Kind("b25e2ee9253f4f4bac14ca7b2b860a8b", 5),
+    Outcome.NOT_REPAIRED: Kind("af202e5938874530b69cbae890c8c11d", 3),
+    Outcome.LACKING: Kind("c512f436c82b4372ae754fb4900892bc", 3),
+    Outcome.FOREIGN: Kind("62884d5900f04b26a4baec716486e4ad", 4),
+    Outcome.FAULT: Kind("6c90a593cb7b4eabb01aed4ce44700ef", 3),
+    Outcome.NOTICED: Kind("57938c702a604cb9a136142eeeddc411", 5),
+    Outcome.FAILING: Kind("891c85f80c7547ed83eee08552a13dae", 3),
+    Outcome.UNDONE: Kind("7e77fae003384d56926b13001af4d2eb", 4),
+    Outcome.MENDED: Kind("63076d4083b34e2fa8b12a24fd5a883d", 5),
+    Outcome.WATCH_TROUBLED: Kind("1cae420ca6c247e996b36ebcee16572f", 4),
+    Outcome.WATCH_MENDED: Kind("8a14241c43da4dd6abf16057a753cd4f", 5),
+}
+
+
+def send(  # noqa: PLR0913 - the fields of an entry
+    outcome: Outcome,
+    message: str,
+    *,
+    target: str = "",
+    path: str = "",
+    before: str = "",
+    after: str = "",
+    cause: str = "",
+    hint: str = "",
+) -> None:
+    """Write one entry; where no journal listens, one line on standard error. Never raises for a journal that is not there.
+
+    `before` and `after` are states (`model.State`), `cause` problem codes or a sentence, `hint` the next step.
+    """
+    fields = {
+        "BOOTLOADER_OUTCOME": outcome,
+        "BOOTLOADER_TARGET": target,
+        "BOOTLOADER_PATH": path,
+        "BOOTLOADER_STATE_BEFORE": before,
+        "BOOTLOADER_STATE_AFTER": after,
+        "BOOTLOADER_CAUSE": cause,
+        "BOOTLOADER_HINT": hint,
+    }
+    if not os.path.exists(SOCKET):
+        sys.stderr.write(f"{IDENTIFIER}: {message}{f' ({hint})' if hint else ''}\n")
+        return
+    from systemd import journal  # noqa: PLC0415 - costs 3 MB, and most runs have nothing to say
+
+    kind = KINDS[outcome]
+    journal.send(
+        message,
+        MESSAGE_ID=kind.message_id,
+        PRIORITY=str(kind.priority),
+        SYSLOG_IDENTIFIER=IDENTIFIER,
+        **{name: str(value) for name, value in fields.items() if value},
+    )

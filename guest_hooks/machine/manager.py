@@ -1,0 +1,109 @@
+"""The service manager: what it is told of us (sd_notify(3)), and the repair it runs for us."""
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from guest_hooks.errors import ExitCode, GuestHooksError
+from guest_hooks.machine.run import CommandError, Run, run
+from guest_hooks.machine.service import SYNC
+
+REPAIR_TIMEOUT = 1900.0
+"""Seconds; longer than the repair unit's own TimeoutStartSec, so that systemd's verdict comes first."""
+QUESTION_TIMEOUT = 20.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repaired:
+    """What came of a repair: `error` is empty where it succeeded; `is_locked` where it only met another run."""
+
+    error: str = ""
+    is_locked: bool = False
+
+
+class Manager:
+    """systemd, where it started this process with Type=notify; else nobody, and then nothing is told."""
+
+    def __init__(self) -> None:
+        self.is_there = "NOTIFY_SOCKET" in os.environ
+        self.ping_interval = _ping_interval() if self.is_there else 0.0
+        """Seconds between two pings, half of WatchdogSec; 0 where none is wanted."""
+
+    def ready(self) -> None:
+        """The service is up, or its reload is done."""
+        self._notify("READY=1")
+
+    def status(self, text: str) -> None:
+        """What `systemctl status` shows."""
+        self._notify(f"STATUS={text}")
+
+    def ping(self) -> None:
+        """All is alive."""
+        self._notify("WATCHDOG=1")
+
+    def reloading(self) -> None:
+        """The configuration is about to be read anew; `ready` follows."""
+        self._notify(f"RELOADING=1\nMONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
+
+    def stopping(self) -> None:
+        """The service is about to end."""
+        self._notify("STOPPING=1")
+
+    def _notify(self, text: str) -> None:
+        if self.is_there:
+            from systemd import daemon  # noqa: PLC0415 - only a service has someone to tell
+
+            daemon.notify(text)
+
+
+def repair_by_unit(*, run: Run = run) -> Repaired:
+    """Start the repair unit and wait for its end. The repair is systemd's: it goes on if this process ends."""
+    try:
+        run(["systemctl", "start", SYNC], timeout=REPAIR_TIMEOUT)
+    except CommandError:
+        return _verdict(run)
+    except GuestHooksError as error:
+        return Repaired(error=error.message)
+    return Repaired()
+
+
+def repair_by_command(command: Sequence[str], *, run: Run = run) -> Repaired:
+    """Run `sync` itself and wait for its end: where there is no systemd to do it."""
+    try:
+        run(command, timeout=REPAIR_TIMEOUT)
+    except CommandError as error:
+        is_locked = error.message.startswith(f"{command[0]} ") and f"exit code {ExitCode.LOCKED:d}:" in error.message
+        return Repaired(error=error.message, is_locked=is_locked)
+    except GuestHooksError as error:
+        return Repaired(error=error.message)
+    return Repaired()
+
+
+def restart(unit: str, *, run: Run = run) -> None:
+    """Ask for a restart of `unit`, without waiting for it."""
+    run(["systemctl", "--no-block", "restart", unit], timeout=QUESTION_TIMEOUT)
+
+
+def _verdict(run: Run) -> Repaired:
+    """Why the repair unit failed, from what systemd kept of it."""
+    try:
+        shown = run(["systemctl", "show", "--property=Result,ExecMainStatus", SYNC], timeout=QUESTION_TIMEOUT).text
+    except GuestHooksError as error:
+        return Repaired(error=error.message)
+    facts = dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
+    result, status = facts.get("Result", "unknown"), facts.get("ExecMainStatus", "")
+    if result != "exit-code" or not status.isdigit():
+        return Repaired(error=f"{SYNC} failed: {result}; see journalctl -u {SYNC}")
+    if int(status) == ExitCode.LOCKED:
+        return Repaired(error=ExitCode.LOCKED.meaning, is_locked=True)
+    meaning = ExitCode(int(status)).meaning if int(status) in list(ExitCode) else f"exit code {status}"
+    return Repaired(error=f"{SYNC}: {meaning}; see journalctl -u {SYNC}")
+
+
+def _ping_interval() -> float:
+    """Half of WATCHDOG_USEC, where it is meant for this process (sd_watchdog_enabled(3))."""
+    if os.environ.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
+        return 0.0
+    micros = os.environ.get("WATCHDOG_USEC", "")
+    return int(micros) / 2e6 if micros.isdigit() else 0.0

@@ -1,0 +1,51 @@
+"""What the repair service says in the journal: one entry when something begins, one when it ends, none in between."""
+
+from collections.abc import Sequence
+
+from guest_hooks import pacing
+from guest_hooks.errors import GuestHooksError
+from guest_hooks.machine import journal
+from guest_hooks.machine.journal import Outcome
+
+
+def tell_repair(repair: pacing.Repair) -> None:
+    """Write that something was found changed and is being looked after; an audit or another try needs no entry."""
+    if repair.why is pacing.Why.CHANGED:
+        paths = ", ".join(repair.differences)
+        journal.send(Outcome.NOTICED, f"changed: {paths}; looking after it", path=repair.differences[0], cause=paths)
+
+
+def tell_losses() -> None:
+    """Write that the kernel or a thread may have dropped events."""
+    journal.send(Outcome.WATCH_TROUBLED, "events may have been lost; everything was looked at again", cause="events lost")
+
+
+def tell_reload(error: GuestHooksError) -> None:
+    """Write that the new configuration was not taken."""
+    journal.send(Outcome.FAILING, f"the configuration stays as it was: {error.message}", cause=error.message, hint=error.hint)
+
+
+def tell(news: pacing.Tell) -> None:
+    """Write the entry for what `pacing` has to say."""
+    paths = ", ".join(news.differences)
+    path = news.differences[0] if news.differences else ""
+    match news.news:
+        case pacing.News.FAILING:
+            message = (
+                f"can't be repaired{f' ({paths})' if paths else ''}: {news.cause}; tried again in {news.retry:g} s, then less often"
+            )
+            journal.send(Outcome.FAILING, message, path=path, cause=news.cause, hint="xen-guest-bootloader status")
+        case pacing.News.UNDONE:
+            message = f"something keeps changing {paths} after each repair; the next repair is in {news.retry:g} s, then less often"
+            journal.send(Outcome.UNDONE, message, path=path, cause=paths)
+        case pacing.News.MENDED:
+            journal.send(Outcome.MENDED, f"as it should be again, after: {news.cause}", cause=news.cause)
+
+
+def tell_troubles(troubles: Sequence[str]) -> None:
+    """Write the entry for what cannot be watched, or that there is nothing of the kind any more."""
+    if not troubles:
+        journal.send(Outcome.WATCH_MENDED, "everything is watched again")
+        return
+    hint = "sysctl fs.inotify.max_user_watches fs.inotify.max_user_instances; a full check runs each audit_interval in any case"
+    journal.send(Outcome.WATCH_TROUBLED, "; ".join(troubles), cause=troubles[0], hint=hint)

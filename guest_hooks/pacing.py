@@ -1,0 +1,270 @@
+"""When to look and when to repair: what happened and the time in, what to do out. No clock is read and nothing is done here.
+
+Whatever happens only ever means "look again". A look finds differences or none; differences lead to one repair; what a repair
+changes is seen by one more look. All times are seconds on one clock that never goes back.
+"""
+
+import math
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+NEVER = math.inf
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """How fast.
+
+    `settle`: quiet time before a look, put off by further events to `patience` at most. `audit`: time between full checks that
+    no event asked for, 0 for none. `blocked`: how often a held lock is tried. `retry_first` doubles with each failure up to
+    `retry_longest`. More than `crowd` repairs within `window` mean that something undoes them.
+    """
+
+    settle: float = 0.3
+    audit: float = 86400.0
+    patience: float = 30.0
+    blocked: float = 1.0
+    retry_first: float = 10.0
+    retry_longest: float = 3600.0
+    crowd: int = 10
+    window: float = 600.0
+
+
+class Phase(StrEnum):
+    """What is going on: nothing, waiting for quiet, waiting for a lock, a repair."""
+
+    QUIET = "quiet"
+    SETTLING = "settling"
+    BLOCKED = "blocked"
+    REPAIRING = "repairing"
+
+
+class Why(StrEnum):
+    """What a look, and then a repair, is for: an event, the time for a full check, another try, a repair that has just ended."""
+
+    CHANGED = "changed"
+    AUDIT = "audit"
+    RETRY = "retry"
+    VERIFY = "verify"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vigil:
+    """All that is remembered between two happenings.
+
+    `due` is the next look, `latest` the end of patience, `asked` what the next look is for, `retry` when what resisted is tried
+    again. `blamed` is what the last repair was started for, `cause` why it failed, `is_deep` that only an audit found it,
+    `repairs` when repairs were started, `undone` how often in a row there were too many of them.
+    """
+
+    audit: float
+    phase: Phase = Phase.QUIET
+    due: float = NEVER
+    latest: float = NEVER
+    asked: Why = Why.CHANGED
+    retry: float = NEVER
+    blamed: tuple[str, ...] = ()
+    cause: str = ""
+    is_deep: bool = False
+    failures: int = 0
+    repairs: tuple[float, ...] = ()
+    undone: int = 0
+
+    @property
+    def wake(self) -> float:
+        """When `Tick` is wanted next; `NEVER` while a repair runs."""
+        return NEVER if self.phase is Phase.REPAIRING else min(self.due, self.retry, self.audit)
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether something is wrong that the last try did not mend."""
+        return self.failures > 0 or self.undone > 0
+
+
+@dataclass(frozen=True, slots=True)
+class Noticed:
+    """Something happened to the files, the mounts or the block devices."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """The time `Vigil.wake` has come."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """A look is over: what differs, who holds a lock that a repair must wait for, why the look itself failed."""
+
+    differences: tuple[str, ...] = ()
+    holder: str = ""
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """A repair is over; `error` says why it failed, `is_locked` that it only met another run."""
+
+    error: str = ""
+    is_locked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Reloaded:
+    """The configuration was read anew."""
+
+
+Happening = Noticed | Tick | Seen | Ended | Reloaded
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Compare cheaply what is there with what was left there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repair:
+    """Start the repair."""
+
+    why: Why
+    differences: tuple[str, ...] = ()
+
+
+class News(StrEnum):
+    """What is worth an entry of its own."""
+
+    FAILING = "failing"
+    UNDONE = "undone"
+    MENDED = "mended"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tell:
+    """Tell the admin; `retry` is in how many seconds the next try comes."""
+
+    news: News
+    cause: str = ""
+    differences: tuple[str, ...] = ()
+    retry: float = 0.0
+
+
+Action = Look | Repair | Tell
+Step = tuple[Vigil, tuple[Action, ...]]
+
+
+def begin(now: float, pace: Pace) -> Vigil:
+    """The vigil of a process that has just started: a look is due at once."""
+    return Vigil(audit=_audit(now, pace), phase=Phase.SETTLING, due=now, latest=now)
+
+
+def step(vigil: Vigil, happening: Happening, now: float, pace: Pace) -> Step:
+    """What `happening` makes of `vigil` at the time `now`, and what is to be done."""
+    match happening:
+        case Noticed():
+            return _settle(vigil, now, pace), ()
+        case Reloaded():
+            return _reload(vigil, now, pace), ()
+        case Tick():
+            return _tick(vigil, now, pace)
+        case Seen():
+            return _seen(vigil, happening, now, pace)
+        case Ended():
+            return _ended(vigil, happening, now, pace)
+
+
+def _audit(now: float, pace: Pace) -> float:
+    return now + pace.audit if pace.audit > 0 else NEVER
+
+
+def _settle(vigil: Vigil, now: float, pace: Pace) -> Vigil:
+    if vigil.phase in (Phase.REPAIRING, Phase.BLOCKED):
+        return vigil  # a look is due afterwards in any case
+    latest = vigil.latest if vigil.phase is Phase.SETTLING else now + pace.patience
+    return replace(vigil, phase=Phase.SETTLING, due=min(now + pace.settle, latest), latest=latest)
+
+
+def _reload(vigil: Vigil, now: float, pace: Pace) -> Vigil:
+    fresh = begin(now, pace)
+    if vigil.phase is Phase.REPAIRING:
+        return replace(fresh, phase=Phase.REPAIRING, due=NEVER, latest=NEVER, blamed=vigil.blamed)
+    return fresh
+
+
+def _tick(vigil: Vigil, now: float, pace: Pace) -> Step:
+    if now < vigil.wake:
+        return vigil, ()
+    if now >= vigil.audit:
+        return replace(vigil, audit=_audit(now, pace), due=NEVER, asked=Why.AUDIT), (Look(),)
+    if now >= vigil.retry:
+        return replace(vigil, retry=NEVER, due=NEVER, asked=Why.RETRY), (Look(),)
+    return replace(vigil, due=NEVER), (Look(),)
+
+
+def _seen(vigil: Vigil, seen: Seen, now: float, pace: Pace) -> Step:
+    why = vigil.asked
+    vigil = replace(vigil, phase=Phase.QUIET, due=NEVER, latest=NEVER, repairs=_recent(vigil, now, pace))
+    if why is Why.VERIFY:
+        why = Why.CHANGED
+        vigil = replace(vigil, asked=why, blamed=seen.differences if vigil.failures else vigil.blamed)
+    if why is Why.CHANGED and now < vigil.retry < NEVER and _is_known(vigil, seen):
+        return vigil, ()
+    if seen.error:
+        return _fail(replace(vigil, asked=Why.CHANGED), seen.error, now, pace)
+    if not seen.differences and why is not Why.AUDIT and not vigil.is_deep:
+        return _calm(vigil)
+    if seen.holder:
+        return replace(vigil, phase=Phase.BLOCKED, due=now + pace.blocked), ()
+    if why is Why.CHANGED and len(vigil.repairs) >= pace.crowd:
+        return _crowded(vigil, seen.differences, now, pace)
+    repairs = vigil.repairs if why is Why.AUDIT else (*vigil.repairs, now)
+    repairing = replace(vigil, phase=Phase.REPAIRING, blamed=seen.differences, repairs=repairs, retry=NEVER)
+    return repairing, (Repair(why=why, differences=seen.differences),)
+
+
+def _is_known(vigil: Vigil, seen: Seen) -> bool:
+    """Whether what is seen is what resisted before and has a time for its next try."""
+    if seen.error:
+        return seen.error == vigil.cause
+    return vigil.is_deep or (bool(seen.differences) and (seen.differences == vigil.blamed or vigil.undone > 0))
+
+
+def _ended(vigil: Vigil, ended: Ended, now: float, pace: Pace) -> Step:
+    # Its own events have come by now or come within the quiet time: one look answers them all.
+    settling = replace(vigil, phase=Phase.SETTLING, due=now + pace.settle, latest=now + pace.patience)
+    if ended.is_locked:
+        return replace(settling, phase=Phase.BLOCKED, due=now + pace.blocked), ()
+    settling = replace(settling, asked=Why.VERIFY)
+    if ended.error:
+        is_deep = vigil.is_deep or (vigil.asked is Why.AUDIT and not vigil.blamed)
+        return _fail(replace(settling, is_deep=is_deep), ended.error, now, pace)
+    return replace(settling, is_deep=False), ()
+
+
+def _calm(vigil: Vigil) -> Step:
+    calm = replace(vigil, asked=Why.CHANGED, retry=NEVER, blamed=(), cause="", failures=0)
+    if not calm.repairs:
+        calm = replace(calm, undone=0)
+    return calm, ((Tell(news=News.MENDED, cause=vigil.cause),) if vigil.failures else ())
+
+
+def _fail(vigil: Vigil, cause: str, now: float, pace: Pace) -> Step:
+    delay = _delay(vigil.failures, pace)
+    failing = replace(vigil, cause=cause, failures=vigil.failures + 1, retry=now + delay)
+    if vigil.failures and cause == vigil.cause:
+        return failing, ()
+    return failing, (Tell(news=News.FAILING, cause=cause, differences=vigil.blamed, retry=delay),)
+
+
+def _crowded(vigil: Vigil, differences: tuple[str, ...], now: float, pace: Pace) -> Step:
+    delay = _delay(vigil.undone, pace)
+    crowded = replace(vigil, blamed=differences, undone=vigil.undone + 1, retry=now + delay)
+    if vigil.undone:
+        return crowded, ()
+    return crowded, (Tell(news=News.UNDONE, differences=differences, retry=delay),)
+
+
+def _delay(before: int, pace: Pace) -> float:
+    return min(pace.retry_first * 2.0 ** min(before, 32), pace.retry_longest)
+
+
+def _recent(vigil: Vigil, now: float, pace: Pace) -> tuple[float, ...]:
+    return tuple(start for start in vigil.repairs if now - start < pace.window)
