@@ -1,10 +1,11 @@
 """Debian's GRUB tools, run for one root: grub-probe, grub-install in staging, grub-mkconfig, grub-script-check."""
 
+import fcntl
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from guest_hooks.errors import LackingError, NotRepairedError
@@ -93,11 +94,26 @@ def script_error(root: Root, config: bytes, *, run: Run = run) -> str:
 
 
 def sweep() -> None:
-    """Remove the staging directories that killed runs left; the caller holds the lock."""
-    if os.path.isdir(STAGING_DIR):
+    """Remove the staging directories that killed runs left; those of living runs, on other roots under other locks, stay."""
+    with suppress(FileNotFoundError):
         for name in os.listdir(STAGING_DIR):
             if name.startswith(STAGING_PREFIX):
-                shutil.rmtree(os.path.join(STAGING_DIR, name))
+                _remove_abandoned(os.path.join(STAGING_DIR, name))
+
+
+def _remove_abandoned(top: str) -> None:
+    try:
+        fd = os.open(top, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # A grub-install that outlived its killed parent may still write here; what it leaves is for the next sweep.
+        shutil.rmtree(top, ignore_errors=True)
+    except BlockingIOError:
+        pass
+    finally:
+        os.close(fd)
 
 
 def _grub_install(root: Root) -> str:
@@ -107,9 +123,32 @@ def _grub_install(root: Root) -> str:
 
 @contextmanager
 def _scratch() -> Iterator[str]:
+    """A staging directory that is locked, and so not swept by a run on another root, for as long as this process lives."""
     os.makedirs(STAGING_DIR, mode=0o755, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=STAGING_PREFIX, dir=STAGING_DIR) as top:
-        yield top
+    while True:
+        with tempfile.TemporaryDirectory(prefix=STAGING_PREFIX, dir=STAGING_DIR, ignore_cleanup_errors=True) as top:
+            fd = _locked(top)
+            if fd is None:
+                continue
+            try:
+                yield top
+            finally:
+                os.close(fd)
+            return
+
+
+def _locked(top: str) -> int | None:
+    """A descriptor that holds the lock on `top`, or None where another run's sweep came between making and locking it."""
+    try:
+        fd = os.open(top, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    with suppress(OSError):
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.path.exists(top):
+            return fd
+    os.close(fd)
+    return None
 
 
 def _bind(root: Root, top: str, path: str, name: str) -> sandbox.Bind:
