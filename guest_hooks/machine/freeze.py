@@ -42,7 +42,7 @@ class _Step(IntEnum):
     FAILED = 4
 
 
-_STEP, _PARENT_THAWED, _ERRNO = 0, 1, 2
+_STEP, _ERRNO = 0, 1  # where each stands in the shared page
 
 
 def freeze_and_thaw(fd: int, *, timeout: float = 30.0, failpoint: Failpoint = no_failpoint) -> None:
@@ -89,7 +89,7 @@ def _fork(fd: int, shared: mmap.mmap, deadline: float, failpoint: Failpoint, wri
 
 
 def _watch(fd: int, pid: int, shared: mmap.mmap, end: int, deadline: float) -> None:
-    """Wait for the child's end; thaw in its stead where it died or stands still between freeze and thaw."""
+    """Wait for the child's end, or end it where it stands still; thaw in its stead where it got no further than the freeze."""
     poll = select.poll()
     poll.register(end, 0)  # a hang-up is always told
     frozen_since: float | None = None
@@ -98,17 +98,16 @@ def _watch(fd: int, pid: int, shared: mmap.mmap, end: int, deadline: float) -> N
         if shared[_STEP] == _Step.FROZEN:
             frozen_since = frozen_since or now
             if now - frozen_since > MOST_FROZEN_SECONDS:
-                shared[_PARENT_THAWED] = 1
-                _thaw(fd)
                 os.kill(pid, signal.SIGKILL)
                 break
         elif now > deadline + 1:
             # The kernel still waits for writers. The child is left alone: it is the one that thaws when the freeze comes through.
             raise OSError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT))
-    if shared[_STEP] in (_Step.FREEZING, _Step.FROZEN) and not shared[_PARENT_THAWED]:
-        _thaw(fd)
     with suppress(ChildProcessError):
         os.waitpid(pid, 0)
+    if shared[_STEP] in (_Step.FREEZING, _Step.FROZEN):
+        # Killed inside FIFREEZE it may have frozen or met another's freeze; to thaw is the safer of the two errors.
+        _thaw(fd)
 
 
 def _freeze_in_child(fd: int, shared: mmap.mmap, deadline: float, failpoint: Failpoint) -> NoReturn:
@@ -135,8 +134,7 @@ def _freeze_in_child(fd: int, shared: mmap.mmap, deadline: float, failpoint: Fai
             try:
                 failpoint("frozen")
             finally:
-                if not shared[_PARENT_THAWED]:
-                    _thaw(fd)
+                _thaw(fd)
                 shared[_STEP] = _Step.THAWED
             failpoint("thawed")
             break

@@ -82,6 +82,24 @@ def test_an_exchanged_directory_is_whole_for_grub(disk: images.Disk) -> None:
     assert (copy.cat("/boot/grub/x86_64-xen/normal.mod"), copy.cat("/boot/grub/.staged/normal.mod")) == (NEW, OLD)
 
 
+@pytest.mark.parametrize("fs_type", ["ext4", "xfs", "btrfs"])
+def test_an_exchanged_directory_is_whole_after_a_power_cut(tmp_path: Path, fs_type: str) -> None:
+    with images.disk(tmp_path, fs_type) as disk:
+        root = Root(str(disk.top))
+        install(root, "/boot/modules/normal.mod", OLD)
+        (disk.top / "boot/staged").mkdir()
+        (disk.top / "boot/staged/normal.mod").write_bytes(NEW)
+        durable.exchange_dir(root, "/boot/staged", "/boot/modules")
+        copy = disk.copy()
+    with images.attached(copy.boot.image) as device:  # Linux replays the journal
+        images.tool("mount", device, str(disk.top))
+        try:
+            assert (disk.top / "boot/modules/normal.mod").read_bytes() == NEW
+            assert (disk.top / "boot/staged/normal.mod").read_bytes() == OLD
+        finally:
+            images.tool("umount", str(disk.top))
+
+
 def test_a_full_disk_keeps_the_old_file_and_says_need_and_have(disk: images.Disk) -> None:
     root = Root(str(disk.top))
     install(root, PATH, OLD)

@@ -150,11 +150,12 @@ def test_another_ones_freeze_is_waited_for_and_left_alone(top: Path, directory: 
         freeze_and_thaw(directory, timeout=0.2)
     assert not images.is_writable(top, seconds=PAUSE)
 
-    def thaw_later() -> None:
-        time.sleep(PAUSE)
-        images.thaw(top)
+    attempts: list[str] = []
 
-    later = in_a_process(thaw_later)
-    freeze_and_thaw(directory, timeout=20)
-    assert ended(later) == 0
+    def thaw_before_the_third(name: str) -> None:
+        attempts.append(name)
+        if attempts.count("freezing") == 3:
+            images.thaw(top)
+
+    freeze_and_thaw(directory, timeout=20, failpoint=thaw_before_the_third)
     assert images.is_writable(top)
