@@ -130,7 +130,7 @@ def exchange_dir(root: Root, new: str, current: str) -> None:
                     raise
                 raise NotRepairedError(
                     f"{root.outside(current)} could not be exchanged: its file system cannot swap two directories in one step",
-                    hint='set modules = "all": then nothing but one file has to change',
+                    hint='set modules = "embedded": then one file is all that has to change',
                 ) from error
             _sync_directory(parent)
             _sync_directory(new_parent)
