@@ -23,8 +23,6 @@ from guest_hooks.status import survey
 from guest_hooks.sync import Request, Result, sync
 from guest_hooks.targets import TARGETS, Target
 
-REAL_GRUB_INSTALL = "/usr/sbin/grub-install.distrib"
-"""Where the package's diversion keeps it (debian/xen-guest-bootloader.preinst)."""
 LOCK_TIMEOUT = 120.0
 """Seconds; a hook may meet the service's own repair, and nobody is there to try again."""
 FATAL_PROBLEMS = ("uuid-mismatch", "prefix-mismatch")
@@ -133,7 +131,7 @@ def _grub_install(root: Root, arguments: Sequence[str]) -> ExitCode | int:
     targets = [TARGETS[name] for name in named if name in TARGETS] if named else _own_targets(root, config)
     if not targets or _is_elsewhere(arguments) or not all(_has_modules(root, target) for target in targets):
         added = [] if named or not targets else [f"--target={targets[0].name}"]
-        become(REAL_GRUB_INSTALL, ["grub-install", *added, *arguments])
+        become(grub_tools.DIVERTED, ["grub-install", *added, *arguments])
     for target in targets:
         code = _staged(root, target, arguments)
         if code != 0:

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 
 from guest_hooks import grub_config
 from guest_hooks.config import LOCAL_DIR, MAIN_FILE, VENDOR_DIR
-from guest_hooks.machine import durable, fingerprint, receipts
+from guest_hooks.machine import durable, fingerprint, grub_tools, receipts
 from guest_hooks.machine.root import Root
 from guest_hooks.status import Survey
 
 GUEST = ("/sys/hypervisor/type", "/sys/hypervisor/guest_type", "/sys/hypervisor/properties/features")
-TOOLS = ("/usr/sbin/grub-install", "/usr/sbin/grub-install.real", "/usr/sbin/grub-mkconfig", "/usr/bin/grub-mkimage", "/etc/fstab")
+TOOLS = ("/usr/sbin/grub-install", grub_tools.DIVERTED, "/usr/sbin/grub-mkconfig", "/usr/bin/grub-mkimage", "/etc/fstab")
 
 
 def remember(root: Root, found: Survey, named: Sequence[str]) -> None:

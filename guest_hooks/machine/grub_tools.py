@@ -15,8 +15,8 @@ from guest_hooks.machine.run import CommandError, Completed, Run, run
 from guest_hooks.targets import BOOT_XEN, Target
 
 GRUB_DIR = "/boot/grub"
-DIVERTED = "/usr/sbin/grub-install.real"
-"""Where this package's diversion puts Debian's grub-install."""
+DIVERTED = "/usr/sbin/grub-install.distrib"
+"""Where this package's diversion keeps Debian's grub-install (debian/xen-guest-bootloader.preinst)."""
 STAGING_DIR = "/run/xen-guest-bootloader"
 STAGING_PREFIX = "staging."
 INSTALL_TIMEOUT = 300
