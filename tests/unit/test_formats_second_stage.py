@@ -201,6 +201,23 @@ def test_a_broken_rule_is_refused_by_its_name(targets: tuple[str, ...], damage: 
         assert second_stage.fits(image) == ()
 
 
+BIG_ENDIAN = b"\x7fELF\x01\x02\x01" + bytes(9) + bytes.fromhex("0002 0003 00000001") + bytes(16) + bytes.fromhex("0034") + bytes(10)
+
+
+@pytest.mark.parametrize(
+    ("image", "target", "expected"),
+    [
+        pytest.param(core_image(PV32), PV64, {"class-mismatch", "machine-mismatch"}, id="i386-for-x86_64"),
+        pytest.param(core_image(PV64), PVH, {"class-mismatch", "machine-mismatch", "note-missing"}, id="x86_64-for-pvh"),
+        pytest.param(core_image(PVH), PV32, {"pvh-image", "note-missing"}, id="pvh-for-i386"),
+        pytest.param(core_image(PV32), PVH, {"note-missing"}, id="i386-for-pvh"),
+        pytest.param(BIG_ENDIAN, PV32, {"encoding-mismatch"}, id="big-endian"),
+    ],
+)
+def test_an_image_for_something_else_is_refused(image: bytes, target: str, expected: set[str]) -> None:
+    assert expected <= codes(image, target)
+
+
 @pytest.mark.parametrize("target", ALL)
 def test_every_problem_is_told_at_once(target: str) -> None:
     image = build.with_header(core_image(target), type=1, machine=40)
