@@ -9,7 +9,7 @@ from guest_hooks import commit, evidence, grub_config, plan, unchanged
 from guest_hooks.build import Built, build
 from guest_hooks.compare import SYNC
 from guest_hooks.config import Config, Modules
-from guest_hooks.errors import GuestHooksError, LackingError, NotRepairedError
+from guest_hooks.errors import ExitCode, GuestHooksError, LackingError, NotRepairedError
 from guest_hooks.machine import disks, lock, receipts
 from guest_hooks.machine.barrier import barrier
 from guest_hooks.machine.receipts import Receipt, TargetReceipt
@@ -90,15 +90,30 @@ def sync(root: Root, config: Config, request: Request, *, step: Step = nullconte
         return _result(after.status, tuple(changes), (*work.failures, *failures), warnings)
 
 
+def exit_code(result: Result, request: Request, config: Config) -> ExitCode:
+    """What a run that ended with `result` exits with."""
+    if request.dry_run:
+        return ExitCode.DIFFERS if result.changes or result.failures else ExitCode.OK
+    if result.failures:
+        return result.failures[0].exit_code
+    targets = [status for status in result.status.targets if status.required and not _is_held(status)]
+    menu = result.status.grub_cfg if request.update_grub and config.update_grub else None
+    states = [status.state for status in targets] + ([menu.state] if menu else [])
+    return ExitCode.OK if all(state is State.CURRENT for state in states) else ExitCode.NOT_REPAIRED
+
+
+def _is_held(status: TargetStatus) -> bool:
+    return any(problem.code == "held-by-rollback" for problem in status.problems)
+
+
 def _work(found: Survey, request: Request) -> _Work:
     """Which targets to build, and whether grub.cfg is to be made anew and why."""
     targets, failures = [], []
     for each, status in zip(found.plans, found.status.targets, strict=True):
-        is_held = any(problem.code == "held-by-rollback" for problem in status.problems)
         if status.state is State.FOREIGN and not request.adopt:
             problem = next(problem for problem in status.problems if problem.code == "foreign")
             failures.append((each, NotRepairedError(problem.message, hint=problem.hint)))
-        elif (status.state is not State.CURRENT or request.force) and not (is_held and request.automatic):
+        elif (status.state is not State.CURRENT or request.force) and not (_is_held(status) and request.automatic):
             targets.append((each, status))
     menu: tuple[str, ...] = ()
     if found.status.grub_cfg and request.update_grub and found.config.update_grub:

@@ -1,4 +1,7 @@
-"""The verbs of the command line: what each takes, which use case it calls, and its exit code."""
+"""The verbs of the command line: which use case each calls, what it says, its exit code.
+
+A verb imports its use case itself: Python takes longer to load all of them than most verbs take to run.
+"""
 
 import argparse
 import json
@@ -8,22 +11,15 @@ import traceback
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any
 
-from guest_hooks import __version__, daemon, hooks, inspection, plan, progress, report, stage1
-from guest_hooks.configuration import configuration
+from guest_hooks import arguments, report
+from guest_hooks.arguments import PROGRAM
 from guest_hooks.errors import ExitCode, GuestHooksError, NotApplicableError, UsageError
-from guest_hooks.grub_config import kernels
-from guest_hooks.machine import guest
 from guest_hooks.machine.root import Root
-from guest_hooks.model import State
 from guest_hooks.report import Style
-from guest_hooks.rollback import rollback
-from guest_hooks.status import survey
-from guest_hooks.sync import Request, Result, sync
-from guest_hooks.targets import TARGETS, named
+from guest_hooks.targets import named
 
-PROGRAM = "xen-guest-bootloader"
 DEFAULT_STAGE1 = "x86_64-xen"
 
 
@@ -47,12 +43,9 @@ class Session:
 
     def step(self, what: str) -> AbstractContextManager[None]:
         """Show a step of a long run, where a person watches."""
+        from guest_hooks import progress
+
         return progress.shown(what, sys.stderr)
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(message, hint=f"see: {PROGRAM} --help")
 
 
 def run(words: Sequence[str]) -> int:
@@ -61,10 +54,10 @@ def run(words: Sequence[str]) -> int:
     as_json = "--json" in words
     try:
         if words[:1] == ["hook"]:
-            return int(hooks.run(words[1:]))
-        options = parser().parse_args(words)
+            return _hook(words[1:])
+        options = arguments.parser().parse_args(words)
         session = Session(options=options, root=_root(options.root), style=_style(options))
-        return int(options.verb(session))
+        return int(_VERBS[options.verb](session))
     except GuestHooksError as error:
         if as_json:
             print(json.dumps(report.error_json(error), ensure_ascii=False))
@@ -82,6 +75,11 @@ def run(words: Sequence[str]) -> int:
 
 
 def _detect(session: Session) -> ExitCode:
+    from guest_hooks import plan
+    from guest_hooks.configuration import configuration
+    from guest_hooks.grub_config import kernels
+    from guest_hooks.machine import guest
+
     here = guest.detect(session.root)
     config = configuration(session.root, session.options.config)
     try:
@@ -96,6 +94,9 @@ def _detect(session: Session) -> ExitCode:
 
 
 def _status(session: Session) -> ExitCode:
+    from guest_hooks.configuration import configuration
+    from guest_hooks.status import survey
+
     config = configuration(session.root, session.options.config)
     status = survey(session.root, config, targets=session.options.target).status
     session.answer(report.status_json(status))
@@ -104,8 +105,11 @@ def _status(session: Session) -> ExitCode:
 
 
 def _sync(session: Session) -> ExitCode:
+    from guest_hooks import sync
+    from guest_hooks.configuration import configuration
+
     options = session.options
-    request = Request(
+    request = sync.Request(
         targets=tuple(options.target),
         dry_run=options.dry_run,
         force=options.force,
@@ -115,9 +119,9 @@ def _sync(session: Session) -> ExitCode:
         lock_timeout=options.lock_timeout,
     )
     config = configuration(session.root, options.config)
-    result = sync(session.root, config, request, step=session.step)
+    result = sync.sync(session.root, config, request, step=session.step)
     session.answer(report.sync_json(result.status, result.changes, result.failures))
-    code = _sync_code(result, request, renews_menu=options.update_grub and config.update_grub)
+    code = sync.exit_code(result, request, config)
     session.say(report.changes_text(result.changes, dry_run=options.dry_run) or (["Nothing to do."] if code is ExitCode.OK else []))
     for failure in result.failures:
         print("\n".join(report.error_text(failure, session.style)), file=sys.stderr)
@@ -126,26 +130,17 @@ def _sync(session: Session) -> ExitCode:
     return code
 
 
-def _sync_code(result: Result, request: Request, *, renews_menu: bool) -> ExitCode:
-    if request.dry_run:
-        return ExitCode.DIFFERS if result.changes or result.failures else ExitCode.OK
-    if result.failures:
-        return result.failures[0].exit_code
-    held = {t.target for t in result.status.targets if any(problem.code == "held-by-rollback" for problem in t.problems)}
-    left = [t for t in result.status.targets if t.required and t.state is not State.CURRENT and t.target not in held]
-    menu = result.status.grub_cfg
-    if left or (renews_menu and menu is not None and menu.state is not State.CURRENT):
-        return ExitCode.NOT_REPAIRED
-    return ExitCode.OK
-
-
 def _watch(session: Session) -> ExitCode:
+    from guest_hooks import daemon
+
     if not session.root.is_live:
         raise UsageError("watch is for the running system alone", hint="an image is mended with: sync --root DIR")
     return daemon.watch(session.options.config)
 
 
 def _inspect(session: Session) -> ExitCode:
+    from guest_hooks import inspection
+
     found = [inspection.inspect(path) for path in session.options.files]
     for each in found:
         session.answer(report.inspection_json(each))
@@ -154,6 +149,9 @@ def _inspect(session: Session) -> ExitCode:
 
 
 def _rollback(session: Session) -> ExitCode:
+    from guest_hooks.configuration import configuration
+    from guest_hooks.rollback import rollback
+
     config = configuration(session.root, session.options.config)
     result = rollback(session.root, config, session.options.target, lock_timeout=session.options.lock_timeout)
     session.answer(report.sync_json(result.status, result.changes, result.failures))
@@ -162,6 +160,8 @@ def _rollback(session: Session) -> ExitCode:
 
 
 def _stage1(session: Session) -> ExitCode:
+    from guest_hooks import stage1
+
     options = session.options
     if len(options.target) > 1:
         raise UsageError("stage1 takes one --target", hint="run it once for each")
@@ -183,7 +183,7 @@ def _stage1(session: Session) -> ExitCode:
 
 
 def _to_journal(text: str) -> None:
-    from systemd import journal  # noqa: PLC0415 - only a fault needs it
+    from systemd import journal
 
     journal.send(text, SYSLOG_IDENTIFIER=PROGRAM, PRIORITY=3)
 
@@ -199,96 +199,18 @@ def _style(options: argparse.Namespace) -> Style:
     return Style(colour={"auto": automatic, "always": True, "never": False}[options.color], verbose=options.verbose)
 
 
-def _seconds(text: str) -> float:
-    value = float(text)
-    if not 0 <= value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds")
-    return value
+def _hook(words: Sequence[str]) -> int:
+    from guest_hooks import hooks
+
+    return int(hooks.run(words))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Verb:
-    """One row of the command line."""
-
-    name: str
-    does: str
-    run: Callable[[Session], ExitCode]
-    options: tuple[str, ...] = ()
-
-
-_VERBS = (
-    _Verb(name="detect", does="which guest this is, by what evidence, and so which targets", run=_detect, options=("target",)),
-    _Verb(name="status", does="how the second stages and grub.cfg are; nothing is changed", run=_status, options=("target",)),
-    _Verb(
-        name="sync",
-        does="make them as they should be",
-        run=_sync,
-        options=("target", "dry-run", "force", "adopt", "no-update-grub", "automatic", "lock-timeout"),
-    ),
-    _Verb(name="inspect", does="what a second stage, core image or kernel is", run=_inspect, options=("files",)),
-    _Verb(
-        name="rollback", does="put back the second stage before the present one", run=_rollback, options=("target", "lock-timeout")
-    ),
-    _Verb(
-        name="stage1",
-        does="for a host's admin: print a stage 1's grub.cfg (config), or build a whole image (build)",
-        run=_stage1,
-        options=("action", "target", "output"),
-    ),
-    _Verb(name="watch", does="repair by itself what goes missing or stale, until stopped", run=_watch, options=()),
-)
-
-_OPTIONS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
-    "target": (
-        ("--target", "-t"),
-        {"action": "append", "default": [], "metavar": "T", "help": f"only this target, again for more: {', '.join(TARGETS)}"},
-    ),
-    "dry-run": (
-        ("--dry-run", "-n"),
-        {"action": "store_true", "help": "tell which files would be written and why; exit code 3 if any"},
-    ),
-    "force": (("--force",), {"action": "store_true", "help": "build anew what is current, too"}),
-    "adopt": (("--adopt",), {"action": "store_true", "help": "replace a second stage that grub-install did not make"}),
-    "no-update-grub": (("--no-update-grub",), {"dest": "update_grub", "action": "store_false", "help": "leave grub.cfg alone"}),
-    "automatic": (("--automatic",), {"action": "store_true", "help": "as hooks call it: leave alone what rollback put back"}),
-    "lock-timeout": (
-        ("--lock-timeout",),
-        {"type": _seconds, "default": 60.0, "metavar": "S", "help": "wait so many seconds for another run to end (default: 60)"},
-    ),
-    "action": (("action",), {"choices": ("config", "build"), "help": "print the configuration, or build an image with it"}),
-    "output": (("--output", "-o"), {"metavar": "FILE", "default": None, "help": "where `stage1 build` puts the image"}),
-    "files": (("files",), {"nargs": "+", "metavar": "FILE", "help": "a file of this machine"}),
+_VERBS: dict[str, Callable[[Session], ExitCode]] = {
+    "detect": _detect,
+    "status": _status,
+    "sync": _sync,
+    "inspect": _inspect,
+    "rollback": _rollback,
+    "stage1": _stage1,
+    "watch": _watch,
 }
-
-_COMMON: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
-    (("--root",), {"metavar": "DIR", "default": "/", "help": "work on the guest's tree mounted at DIR"}),
-    (("--json",), {"action": "store_true", "default": False, "help": "one JSON object on standard output"}),
-    (("--quiet", "-q"), {"action": "store_true", "default": False, "help": "say nothing but errors"}),
-    (("--verbose", "-v"), {"action": "store_true", "default": False, "help": "say more"}),
-    (("--color",), {"choices": ("auto", "always", "never"), "default": "auto", "help": "default: auto"}),
-    (("--config",), {"metavar": "FILE", "default": None, "help": "read this configuration alone"}),
-)
-
-
-def parser() -> argparse.ArgumentParser:
-    """The whole command line; common options stand before or after the verb."""
-    codes = "\n".join(f"  {code.value}  {code.meaning}" for code in ExitCode)
-    top = _Parser(
-        prog=PROGRAM,
-        description="Keeps the second-stage boot loader of a Debian guest under Xen right.",
-        epilog=f"exit codes:\n{codes}\n\nThe manual is {PROGRAM}(8).",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    top.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
-    for names, settings in _COMMON:
-        top.add_argument(*names, **settings)
-    verbs = top.add_subparsers(metavar="VERB", required=True)
-    for row in _VERBS:
-        verb = verbs.add_parser(row.name, help=row.does, description=f"{row.does[0].upper()}{row.does[1:]}.")
-        verb.set_defaults(verb=row.run)
-        for names, settings in _COMMON:
-            verb.add_argument(*names, **{**settings, "default": argparse.SUPPRESS})
-        for option in row.options:
-            names, settings = _OPTIONS[option]
-            verb.add_argument(*names, **settings)
-    return top

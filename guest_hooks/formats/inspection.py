@@ -6,7 +6,7 @@ from guest_hooks.errors import FormatError
 from guest_hooks.formats import pvh_bridge, second_stage
 from guest_hooks.formats.second_stage import SecondStage
 from guest_hooks.model import Problem
-from guest_hooks.targets import TARGETS
+from guest_hooks.targets import TARGETS, Target
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,18 +36,18 @@ def inspect(path: str, data: bytes) -> Inspection:
         stage = second_stage.read(core)
     except FormatError as error:
         unreadable = Problem(code=error.code, message=error.message, hint=error.hint)
-    problems = {name: second_stage.problems(core, target) for name, target in TARGETS.items()}
-    near = [
-        name
-        for name, target in TARGETS.items()
-        if stage is not None and (stage.elf_class, stage.machine) == (target.elf_class, target.elf_machine)
-    ]
+    near = [target for target in TARGETS.values() if _is_near(stage, target)] or list(TARGETS.values())
+    problems = {target.name: second_stage.problems(core, target) for target in near}
     return Inspection(
         path=path,
         size=len(data),
         is_bridge=is_bridge,
         stage=stage,
         fits=tuple(name for name, found in problems.items() if not found),
-        problems={name: problems[name] for name in (near or problems)},
+        problems=problems,
         unreadable=unreadable,
     )
+
+
+def _is_near(stage: SecondStage | None, target: Target) -> bool:
+    return stage is not None and (stage.elf_class, stage.machine) == (target.elf_class, target.elf_machine)

@@ -8,6 +8,7 @@ import pytest
 
 from guest_hooks.errors import LackingError, NotRepairedError
 from guest_hooks.machine import durable, space
+from guest_hooks.machine.barrier import barrier
 from guest_hooks.machine.root import Root
 from tests.support import images
 
@@ -25,7 +26,7 @@ def disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[images.Disk
 def install(root: Root, path: str, data: bytes) -> None:
     durable.make_dirs(root, path.rpartition("/")[0])
     durable.replace(root, path, data)
-    assert durable.barrier(root, path) is None
+    assert barrier(root, path) is None
 
 
 def test_grub_reads_the_new_bytes_after_the_barrier_and_not_before(disk: images.Disk) -> None:
@@ -33,12 +34,12 @@ def test_grub_reads_the_new_bytes_after_the_barrier_and_not_before(disk: images.
     durable.make_dirs(root, "/boot/xen")
     durable.replace(root, PATH, OLD)
     assert disk.grub_cat(PATH) is None
-    assert durable.barrier(root, PATH) is None
+    assert barrier(root, PATH) is None
     assert disk.grub_cat(PATH) == OLD
 
     durable.replace(root, PATH, NEW)
     assert disk.grub_cat(PATH) == OLD
-    assert durable.barrier(root, PATH) is None
+    assert barrier(root, PATH) is None
     assert disk.grub_cat(PATH) == NEW
 
 
@@ -77,7 +78,7 @@ def test_an_exchanged_directory_is_whole_for_grub(disk: images.Disk) -> None:
     (disk.top / "boot/grub/.staged").mkdir()
     (disk.top / "boot/grub/.staged/normal.mod").write_bytes(NEW)
     durable.exchange_dir(root, "/boot/grub/.staged", "/boot/grub/x86_64-xen")
-    assert durable.barrier(root, "/boot/grub") is None
+    assert barrier(root, "/boot/grub") is None
     copy = disk.copy()
     assert (copy.cat("/boot/grub/x86_64-xen/normal.mod"), copy.cat("/boot/grub/.staged/normal.mod")) == (NEW, OLD)
 
@@ -160,7 +161,7 @@ def test_the_barrier_leaves_another_ones_freeze_alone(tmp_path: Path) -> None:
     with images.disk(tmp_path, "xfs") as disk:
         images.freeze(disk.top)
         with pytest.raises(NotRepairedError, match="something else holds it frozen"):
-            durable.barrier(Root(str(disk.top)), "/", timeout=0.3)
+            barrier(Root(str(disk.top)), "/", timeout=0.3)
         assert images.thaw(disk.top)
 
 
@@ -168,7 +169,7 @@ def test_without_the_right_to_freeze_there_is_a_warning(tmp_path: Path) -> None:
     with images.disk(tmp_path, "xfs") as disk:
         code = (
             "from guest_hooks.machine import durable; from guest_hooks.machine.root import Root; "
-            f"print(durable.barrier(Root({str(disk.top)!r}), '/').code)"
+            f"print(barrier(Root({str(disk.top)!r}), '/').code)"
         )
         command = ["setpriv", "--bounding-set", "-sys_admin", "/usr/bin/python3", "-c", code]
         assert subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout == "barrier-refused\n"

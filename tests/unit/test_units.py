@@ -65,7 +65,7 @@ def test_units_start_on_xen_guests_alone(path: Path) -> None:
 
 @pytest.mark.parametrize("path", UNITS, ids=lambda path: path.name)
 def test_every_key_is_known_to_systemd(path: Path, tmp_path: Path) -> None:
-    text = re.sub(r"^Documentation=.*\n", "", path.read_text(), flags=re.M)
+    text = re.sub(r"^Documentation=.*\n", "", path.read_text(), flags=re.MULTILINE)
     for other in UNITS:  # the programs they name are not installed here
         (tmp_path / other.name).write_text(other.read_text().replace("/usr/bin/xen-guest-bootloader", "/bin/true"))
     (tmp_path / path.name).write_text(text.replace("/usr/bin/xen-guest-bootloader", "/bin/true"))
@@ -92,7 +92,7 @@ def test_the_runtime_directory_is_where_the_state_is() -> None:
 
 def catalogue() -> dict[str, str]:
     """The catalogue's entries by message identifier."""
-    parts = re.split(r"^-- ([0-9a-f]{32})$", (SYSTEMD / "xen-guest-bootloader.catalog").read_text(), flags=re.M)
+    parts = re.split(r"^-- ([0-9a-f]{32})$", (SYSTEMD / "xen-guest-bootloader.catalog").read_text(), flags=re.MULTILINE)
     return dict(zip(parts[1::2], parts[2::2], strict=True))
 
 
