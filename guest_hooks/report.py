@@ -76,6 +76,12 @@ def status_json(status: Status) -> dict[str, Any]:
     }
 
 
+def no_status_json(guest: Guest, error: GuestHooksError) -> dict[str, Any]:
+    """What `status --json` prints where there is no second stage to keep."""
+    nothing: dict[str, Any] = {"boot": None, "targets": [], "grub_cfg": None, "last_boot": asdict(LastBoot()), "problems": []}
+    return {**error_json(error), "guest": guest_json(guest), **nothing}
+
+
 def sync_json(status: Status, changes: Iterable[Change], failures: Iterable[GuestHooksError]) -> dict[str, Any]:
     """What `sync --json` prints: the status afterwards, what was changed, what failed."""
     return {

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from guest_hooks import compare, evidence, grub_config, plan
+from guest_hooks import compare, evidence, grub_config, legacy_menu, plan
 from guest_hooks.config import Config
 from guest_hooks.formats import boot_provenance
 from guest_hooks.machine import disks, guest, receipts
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import Run, run
-from guest_hooks.model import Problem, Severity, Status
+from guest_hooks.model import BootFilesystem, Problem, Severity, Status
 from guest_hooks.plan import Plan, Wanted
 
 CMDLINE = "/proc/cmdline"
@@ -37,9 +37,14 @@ def survey(root: Root, config: Config, *, targets: Sequence[str] = (), run: Run 
         targets=tuple(compare.judge(each, evidence.gather(root, each, receipt)) for each in plans),
         grub_cfg=grub_config.status(root, run=run),
         last_boot=boot_provenance.read(root.read_text(CMDLINE) or ""),
-        problems=tuple(problem for want in wants for problem in _lacking(root, want)),
+        problems=(*(problem for want in wants for problem in _lacking(root, want)), *_legacy(root, config, boot, plans)),
     )
     return Survey(config=config, plans=plans, status=status)
+
+
+def _legacy(root: Root, config: Config, boot: BootFilesystem, plans: tuple[Plan, ...]) -> tuple[Problem, ...]:
+    found = legacy_menu.problem(root, config, boot, plans)
+    return (found,) if found is not None else ()
 
 
 def _lacking(root: Root, want: Wanted) -> tuple[Problem, ...]:

@@ -95,10 +95,17 @@ def _detect(session: Session) -> ExitCode:
 
 def _status(session: Session) -> ExitCode:
     from guest_hooks.configuration import configuration
+    from guest_hooks.machine import guest
     from guest_hooks.status import survey
 
     config = configuration(session.root, session.options.config)
-    status = survey(session.root, config, targets=session.options.target).status
+    try:
+        status = survey(session.root, config, targets=session.options.target).status
+    except NotApplicableError as error:
+        session.answer(report.no_status_json(guest.detect(session.root), error))
+        session.say(report.guest_text(guest.detect(session.root), session.style))
+        print("\n".join(report.error_text(error, session.style)), file=sys.stderr)
+        return error.exit_code
     session.answer(report.status_json(status))
     session.say(report.status_text(status, session.style))
     return ExitCode.OK if status.ok else ExitCode.DIFFERS

@@ -1,0 +1,84 @@
+"""The menu.lst for hosts whose stage 1 is GRUB Legacy."""
+
+from pathlib import Path
+
+import pytest
+
+from guest_hooks import legacy_menu, plan
+from guest_hooks.config import Config
+from guest_hooks.machine.root import Root
+from guest_hooks.model import BootFilesystem, Guest, Mode, Severity
+from guest_hooks.plan import Plan, Wanted
+from guest_hooks.targets import named
+
+ON = Config(legacy_menu=True)
+GUEST = Guest(mode=Mode.PV, bits=64)
+
+
+def _boot(device: str, grub_dir: str = "/boot/grub", drive: str = "") -> BootFilesystem:
+    return BootFilesystem(mountpoint="/", device=device, fs_type="ext4", fs_uuid="u", grub_dir=grub_dir, drive=drive)
+
+
+def _plans(boot: BootFilesystem, *names: str) -> tuple[Plan, ...]:
+    return tuple(plan.make(Wanted(target=named(name), required=True), GUEST, ON, boot, {}) for name in names)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Root:
+    (tmp_path / "boot/grub").mkdir(parents=True)
+    return Root(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("device", "grub_dir", "kernel"),
+    [
+        pytest.param("/dev/xvda", "/boot/grub", "(hd0)/boot/xen/pvboot-x86_64.elf", id="whole-disk"),
+        pytest.param("/dev/xvda1", "/boot/grub", "(hd0,0)/boot/xen/pvboot-x86_64.elf", id="first-partition"),
+        pytest.param("/dev/xvdb3", "/grub", "(hd1,2)/xen/pvboot-x86_64.elf", id="own-boot-on-the-second-disk"),
+        pytest.param("/dev/loop3p1", "/boot/grub", "(hd0,0)/boot/xen/pvboot-x86_64.elf", id="image"),
+    ],
+)
+def test_the_menu_starts_the_second_stage(root: Root, device: str, grub_dir: str, kernel: str) -> None:
+    boot = _boot(device, grub_dir)
+    plans = _plans(boot, "x86_64-xen")
+    found = legacy_menu.problem(root, ON, boot, plans)
+    assert found is not None
+    assert found.severity is Severity.ERROR
+    change = legacy_menu.refresh(root, boot, plans)
+    assert change.before == ""
+    assert f"\nkernel {kernel}\n" in root.read(legacy_menu.PATH).decode()
+    assert legacy_menu.problem(root, ON, boot, plans) is None
+
+
+def test_an_admins_menu_is_left_alone(root: Root, tmp_path: Path) -> None:
+    (tmp_path / "boot/grub/menu.lst").write_text("title mine\n")
+    boot = _boot("/dev/xvda1")
+    found = legacy_menu.problem(root, ON, boot, _plans(boot, "x86_64-xen"))
+    assert found is not None
+    assert found.severity is Severity.WARNING
+    assert "(hd0,0)/boot/xen/pvboot-x86_64.elf" in found.hint
+
+
+@pytest.mark.parametrize(
+    ("config", "targets"),
+    [
+        pytest.param(Config(), ("x86_64-xen",), id="not-asked-for"),
+        pytest.param(ON, ("i386-xen_pvh",), id="no-pv-target"),
+    ],
+)
+def test_it_is_not_made_where_nobody_reads_it(root: Root, config: Config, targets: tuple[str, ...]) -> None:
+    boot = _boot("/dev/xvda1")
+    assert legacy_menu.problem(root, config, boot, _plans(boot, *targets)) is None
+
+
+@pytest.mark.parametrize(
+    "boot",
+    [
+        pytest.param(_boot("/dev/mapper/vg-boot", drive="(lvmid/a/b)"), id="lvm"),
+        pytest.param(_boot("/dev/nvme0n1p1"), id="no-disk-of-a-xen-guest"),
+    ],
+)
+def test_a_device_that_grub_legacy_has_no_name_for_is_a_warning(root: Root, boot: BootFilesystem) -> None:
+    found = legacy_menu.problem(root, ON, boot, _plans(boot, "x86_64-xen"))
+    assert found is not None
+    assert found.severity is Severity.WARNING
