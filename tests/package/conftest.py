@@ -58,3 +58,18 @@ def install(made: TreeGuest, deb: Path) -> str:
     done = made.run("dpkg", "--install", f"/root/{deb.name}")
     target.unlink()
     return done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def shared_guests(deb: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Suite], TreeGuest]]:
+    """PV guests with the package, one a release, for the tests of a module that leave them as they were."""
+    made: dict[Suite, TreeGuest] = {}
+    with ExitStack() as stack:
+
+        def get(suite: Suite) -> TreeGuest:
+            if suite not in made:
+                made[suite] = stack.enter_context(guest(suite, Kind.FULL, tmp_path_factory.mktemp(f"shared-{suite}")))
+                install(made[suite], deb)
+            return made[suite]
+
+        yield get

@@ -1,0 +1,116 @@
+"""The wrapper around grub-install: a person's own arguments, output and exit code survive, and a Xen guest's target is found."""
+
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.package.conftest import MakeGuest, install
+from tests.support.debian_tree import Suite
+from tests.support.tree_guest import Platform, TreeGuest
+
+REAL = "exec -a grub-install /usr/sbin/grub-install.distrib"
+
+
+@pytest.fixture(scope="module", params=list(Suite), ids=str)
+def guest(request: pytest.FixtureRequest, shared_guests: Callable[[Suite], TreeGuest]) -> TreeGuest:
+    """One guest for all that changes nothing in it."""
+    return shared_guests(request.param)
+
+
+def executed(guest: TreeGuest, *command: str, log: Path) -> list[str]:
+    """The programs that `command` came to be in the guest, one after another and by whichever of its processes."""
+    tracer = ["strace", "--follow-forks", "--seccomp-bpf", "--quiet=all", "--trace=execve", "--successful-only", f"--output={log}"]
+    subprocess.run([*tracer, *guest.command(*command)], check=False, capture_output=True, timeout=300)
+    programs = re.findall(r'execve\("([^"]+)"', log.read_text())
+    return programs[programs.index("/usr/bin/env") + 1 :] if "/usr/bin/env" in programs else programs
+
+
+@pytest.mark.parametrize(
+    ("platform", "arguments"),
+    [
+        pytest.param(Platform.PV, "--version", id="version"),
+        pytest.param(Platform.PV, "--help", id="help"),
+        pytest.param(Platform.PV, "--usage", id="usage"),
+        pytest.param(Platform.PV, "--target=i386-pc /dev/null", id="bios"),
+        pytest.param(Platform.PV, "--target x86_64-efi", id="efi-in-two-words"),
+        pytest.param(Platform.PV, "--target=x86_64-xen --targ=x86_64-efi", id="the-last-one-counts"),
+        pytest.param(Platform.PV, "--target=no-such", id="no-such-target"),
+        pytest.param(Platform.NONE, "", id="off-xen"),
+        pytest.param(Platform.HVM, "/dev/null", id="hvm"),
+        pytest.param(Platform.DOM0, "", id="dom0"),
+        pytest.param(Platform.PV, "--target=x86_64-xen --no-such-option", id="unknown-option"),
+    ],
+)
+def test_output_and_exit_code_survive(guest: TreeGuest, platform: Platform, arguments: str) -> None:
+    guest.platform = platform
+    expected = guest.run("bash", "-c", f"{REAL} {arguments}", check=False)
+    found = guest.run("bash", "-c", f"grub-install {arguments}", check=False)
+    assert (found.returncode, found.stdout, found.stderr) == (expected.returncode, expected.stdout, expected.stderr)
+
+
+@pytest.mark.parametrize(
+    ("platform", "arguments"),
+    [
+        pytest.param(Platform.PV, ["--target=i386-pc", "/dev/null"], id="bios"),
+        pytest.param(Platform.PV, ["--version"], id="version"),
+        pytest.param(Platform.NONE, [], id="off-xen"),
+        pytest.param(Platform.HVM, [], id="hvm"),
+    ],
+)
+def test_what_is_not_ours_costs_one_shell(guest: TreeGuest, tmp_path: Path, platform: Platform, arguments: list[str]) -> None:
+    guest.platform = platform
+    programs = executed(guest, "/usr/sbin/grub-install", *arguments, log=tmp_path / "strace.log")
+    before = programs[: programs.index("/usr/sbin/grub-install.distrib")]
+    assert set(before) <= {"/usr/sbin/grub-install", "/usr/bin/grep", "/bin/grep"}
+
+
+def test_the_two_never_call_each_other(guest: TreeGuest, tmp_path: Path) -> None:
+    guest.platform = Platform.PV
+    programs = executed(guest, "/usr/sbin/grub-install", "--target=x86_64-xen", log=tmp_path / "strace.log")
+    assert programs.count("/usr/sbin/grub-install.distrib") == 1
+    assert programs.count("/usr/bin/xen-guest-bootloader") == 1
+
+
+def test_a_pv_guest_needs_no_target(pv_guest: TreeGuest) -> None:
+    pv_guest.shell("rm -r /boot/xen /boot/grub/x86_64-xen")
+    done = pv_guest.run("grub-install")
+    assert "Installing for x86_64-xen platform.\n" in done.stderr
+    assert "Installation finished. No error reported.\n" in done.stderr
+    pv_guest.assert_right()
+
+
+def test_a_pvh_guest_needs_no_target(make_guest: MakeGuest, deb: Path) -> None:
+    guest = make_guest(platform=Platform.PVH)
+    install(guest, deb)
+    guest.shell("rm -r /boot/xen")
+    assert "Installing for i386-xen_pvh platform.\n" in guest.run("grub-install").stderr
+    assert guest.states() == {"i386-xen_pvh": "current", "grub.cfg": "current"}
+    guest.assert_right()
+
+
+def test_a_named_target_is_installed(pv_guest: TreeGuest) -> None:
+    done = pv_guest.run("grub-install", "--target=i386-xen")
+    assert "Installing for i386-xen platform.\n" in done.stderr
+    found = pv_guest.run("xen-guest-bootloader", "status", "--json", "--target", "i386-xen")
+    assert '"state": "current"' in found.stdout
+    assert pv_guest.disk.copy().cat("/boot/xen/pvboot-i386.elf")
+
+
+def test_a_failure_changes_nothing(pv_guest: TreeGuest) -> None:
+    pv_guest.shell("mv /usr/bin/grub-mkrelpath /usr/lib/grub/x86_64-xen/kernel.img /root/")
+    before = pv_guest.snapshot(), pv_guest.read("/boot/xen/pvboot-x86_64.elf")
+    expected = pv_guest.run("bash", "-c", f"{REAL} --target=x86_64-xen --boot-directory=/root/boot", check=False)
+    found = pv_guest.run("grub-install", check=False)
+    assert (found.returncode, found.stderr) == (expected.returncode, expected.stderr)
+    assert found.returncode == 1
+    assert (pv_guest.snapshot(), pv_guest.read("/boot/xen/pvboot-x86_64.elf")) == before
+
+
+def test_another_boot_directory_is_the_real_ones_business(pv_guest: TreeGuest) -> None:
+    before = pv_guest.read("/boot/xen/pvboot-x86_64.elf")
+    pv_guest.run("grub-install", "--boot-directory=/srv/boot")
+    assert pv_guest.path("/srv/boot/grub/x86_64-xen/core.elf").exists()
+    assert pv_guest.read("/boot/xen/pvboot-x86_64.elf") == before
