@@ -113,7 +113,7 @@ def _tokens(text: str) -> list[_Token]:
             tokens.append(_Token(character, (), line))
             line += character == "\n"
             at += 1
-        elif character in " \t\r":
+        elif character.isspace():
             at += 1
         elif character == "\\" and text.startswith("\\\n", at):
             at, line = at + 2, line + 1
@@ -181,7 +181,7 @@ def _double_quoted(text: str, at: int, line: int, parts: list[Part]) -> int:
         elif character == "$":
             at = _dollar(text, at, Quote.QUOTED, parts)
         else:
-            end = at
+            end = at + 1
             while end < len(text) and text[end] not in '"\\$':
                 end += 1
             parts.append(Part(Quote.TEXT, text[at:end]))

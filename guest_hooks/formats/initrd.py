@@ -63,6 +63,7 @@ def read(data: bytes) -> Initrd:
     is_complete = False
     while at < len(view):
         head = bytes(view[at : at + 16])
+        source: _Plain | _Packed
         if head[:6] in _MAGICS:
             source, compression = _Plain(view, at), Compression.NONE
         else:

@@ -201,7 +201,19 @@ def test_a_file_cut_after_any_line_is_read_as_grub_reads_it() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["menuentry 'A {", 'set a="b', "if true; then", "menuentry A {", "}", "fi", "echo a | b", "a\\", "{" * 500, "if " * 500],
+    [
+        "menuentry 'A {",
+        'set a="b',
+        "if true; then",
+        "menuentry A {",
+        "}",
+        "fi",
+        "echo a | b",
+        "a\\",
+        'a "b\\',
+        "{" * 500,
+        "if " * 500,
+    ],
     ids=str,
 )
 def test_what_makes_no_sense_is_a_syntax_error(text: str) -> None:
