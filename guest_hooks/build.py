@@ -34,6 +34,7 @@ def build(root: Root, plan: Plan, packaged: Packaged, *, run: Run = run) -> Buil
     except FormatError as error:
         raise NotRepairedError(f"{plan.target.name}: {error.message}", hint="please report this") from error
     _verify(plan, files, packaged, core)
+    _verify_modules(plan, module_files, packaged)
     return Built(plan=plan, core=core, files=files, module_files=module_files)
 
 
@@ -53,4 +54,14 @@ def _verify(plan: Plan, files: Mapping[str, bytes], packaged: Packaged, core: by
         raise NotRepairedError(
             f"grub-install for {plan.target.name} made what may not be installed: {faults}",
             hint=f"see what it is: grub-install --target={plan.target.name} --verbose",
+        )
+
+
+def _verify_modules(plan: Plan, module_files: Mapping[str, bytes], packaged: Packaged) -> None:
+    """Whether every module of the package is in staging, as the package has it."""
+    odd = [name for name, digest in packaged.modules.items() if sha256(module_files.get(f"{name}.mod", b"")) != digest]
+    if odd:
+        raise NotRepairedError(
+            f"grub-install for {plan.target.name} made a module directory that is not whole: {', '.join(sorted(odd)[:5])} …",
+            hint=f"see what it does: grub-install --target={plan.target.name} --verbose",
         )
