@@ -6,6 +6,8 @@ from typing import Any
 
 from guest_hooks.errors import GuestHooksError
 from guest_hooks.formats.inspection import Inspection
+from guest_hooks.machine.service import ServiceStatus
+from guest_hooks.machine.service import line as service_line
 from guest_hooks.model import (
     BootFilesystem,
     Change,
@@ -62,8 +64,8 @@ def detect_json(guest: Guest, targets: Sequence[str]) -> dict[str, Any]:
     return {"schema": SCHEMA, "guest": guest_json(guest), "targets": list(targets)}
 
 
-def status_json(status: Status) -> dict[str, Any]:
-    """What `status --json` prints."""
+def status_json(status: Status, service: ServiceStatus | None = None) -> dict[str, Any]:
+    """What `status --json` prints; `service` is null where no repair service belongs to the tree."""
     return {
         "schema": SCHEMA,
         "ok": status.ok,
@@ -72,6 +74,7 @@ def status_json(status: Status) -> dict[str, Any]:
         "targets": [_target_json(target) for target in status.targets],
         "grub_cfg": _grub_cfg_json(status.grub_cfg) if status.grub_cfg else None,
         "last_boot": asdict(status.last_boot),
+        "service": {**asdict(service), "troubles": list(service.troubles)} if service else None,
         "problems": [_problem_json(problem) for problem in status.problems],
     }
 
@@ -198,7 +201,7 @@ def guest_text(guest: Guest, style: Style) -> list[str]:
     return [*lines, *(style.paint(f"  {evidence}", "dim") for evidence in shown)]
 
 
-def status_text(status: Status, style: Style) -> list[str]:
+def status_text(status: Status, style: Style, service: ServiceStatus | None = None) -> list[str]:
     """What `status` shows a person."""
     lines = guest_text(status.guest, style)
     if status.boot:
@@ -217,7 +220,7 @@ def status_text(status: Status, style: Style) -> list[str]:
         lines += problem_text(problems, style)
         lines += _file_lines(status, name, style)
     lines += problem_text(status.problems, style)
-    lines += ["", _last_boot_text(status.last_boot)]
+    lines += ["", _last_boot_text(status.last_boot), *_service_lines(service, style)]
     lines.append(
         style.paint("All is as it should be.", "good") if status.ok else style.paint("Something is to be done; see above.", "bad")
     )
@@ -266,6 +269,14 @@ def _last_boot_text(boot: LastBoot) -> str:
             return f"Last boot: by the host's GRUB, not by a second stage; prefix {boot.prefix} ({boot.platform})"
         case _:
             return "Last boot: the kernel's command line does not tell which GRUB it was"
+
+
+def _service_lines(service: ServiceStatus | None, style: Style) -> list[str]:
+    if service is None:
+        return []
+    if not service.running:
+        return [style.paint("Repair service: not running", "warn"), *(f"      {trouble}" for trouble in service.troubles)]
+    return [f"Repair service: since {service.since}, {service_line(service)}"]
 
 
 def _kind(state: State) -> str:

@@ -95,7 +95,7 @@ def _detect(session: Session) -> ExitCode:
 
 def _status(session: Session) -> ExitCode:
     from guest_hooks.configuration import configuration
-    from guest_hooks.machine import guest
+    from guest_hooks.machine import guest, service
     from guest_hooks.status import survey
 
     config = configuration(session.root, session.options.config)
@@ -106,8 +106,9 @@ def _status(session: Session) -> ExitCode:
         session.say(report.guest_text(guest.detect(session.root), session.style))
         print("\n".join(report.error_text(error, session.style)), file=sys.stderr)
         return error.exit_code
-    session.answer(report.status_json(status))
-    session.say(report.status_text(status, session.style))
+    watcher = service.read(session.root) if session.root.is_live else None
+    session.answer(report.status_json(status, watcher))
+    session.say(report.status_text(status, session.style, watcher))
     return ExitCode.OK if status.ok else ExitCode.DIFFERS
 
 
