@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from typing import assert_never
 
-from guest_hooks import plan, report
+from guest_hooks import plan, prose
 from guest_hooks.config import Config
 from guest_hooks.configuration import configuration
 from guest_hooks.errors import ExitCode, GuestHooksError, NotApplicableError, UsageError
@@ -18,7 +18,7 @@ from guest_hooks.machine import fingerprint, grub_tools, guest, lock
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import CommandError, become
 from guest_hooks.model import State, Status
-from guest_hooks.report import Style
+from guest_hooks.prose import Style
 from guest_hooks.status import survey
 from guest_hooks.sync import Request, Result, sync
 from guest_hooks.targets import TARGETS, Target
@@ -78,7 +78,7 @@ def _kernel_installed(root: Root) -> ExitCode:
         if reasons:
             raise
         comfort = "xen-guest-bootloader: the guest can boot all the same, by what was there before"
-        _say([*report.error_text(error, Style()), comfort])
+        _say([*prose.error_text(error, Style()), comfort])
         return ExitCode.OK
 
 
@@ -87,7 +87,7 @@ def _kernel_removed(root: Root) -> None:
     try:
         _repaired(root)
     except GuestHooksError as error:
-        _say(report.error_text(error, Style()))
+        _say(prose.error_text(error, Style()))
 
 
 def why_not_bootable(status: Status) -> tuple[str, ...]:
@@ -112,7 +112,7 @@ def _repair(root: Root) -> Result:
     if fingerprint.holds():
         raise NotApplicableError("nothing has changed since the last sync")
     result = sync(root, config, Request(automatic=True, lock_timeout=LOCK_TIMEOUT))
-    _say(f"xen-guest-bootloader: {line}" for line in report.changes_text(result.changes, dry_run=False))
+    _say(f"xen-guest-bootloader: {line}" for line in prose.changes_text(result.changes, dry_run=False))
     return result
 
 
@@ -138,7 +138,7 @@ def _grub_install(root: Root, arguments: Sequence[str]) -> ExitCode | int:
             return code
     request = Request(targets=tuple(named), adopt=True, update_grub=False, lock_timeout=LOCK_TIMEOUT)
     result = sync(root, config, request)
-    _say(f"xen-guest-bootloader: {line}" for line in report.changes_text(result.changes, dry_run=False))
+    _say(f"xen-guest-bootloader: {line}" for line in prose.changes_text(result.changes, dry_run=False))
     for failure in result.failures:
         raise failure
     return ExitCode.OK

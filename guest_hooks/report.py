@@ -1,51 +1,25 @@
-"""Results as text for a terminal and as JSON; the JSON is described by schema/report.schema.json."""
+"""Results as JSON, as schema/report.schema.json describes it. What a person reads is in `prose`."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 from guest_hooks.errors import GuestHooksError
 from guest_hooks.formats.inspection import Inspection
 from guest_hooks.machine.service import ServiceStatus
-from guest_hooks.machine.service import line as service_line
 from guest_hooks.model import (
     BootFilesystem,
     Change,
     GrubCfgStatus,
     Guest,
     LastBoot,
-    Mode,
     Problem,
-    Severity,
-    State,
     Status,
     TargetStatus,
 )
-from guest_hooks.targets import EM_386, EM_X86_64
+from guest_hooks.targets import MACHINES
 
 SCHEMA = 1
-_MACHINES = {EM_386: "i386", EM_X86_64: "x86_64"}
-_COLOURS = {"good": "32", "bad": "31", "warn": "33", "dim": "2", "bold": "1"}
-_MODES = {
-    Mode.PV: "Xen PV guest",
-    Mode.PVH: "Xen PVH guest",
-    Mode.HVM: "Xen HVM guest",
-    Mode.DOM0: "Xen host (dom0)",
-    Mode.ARM: "Xen guest on ARM",
-    Mode.NONE: "no Xen guest",
-}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Style:
-    """How much is said, and whether in colour."""
-
-    colour: bool = False
-    verbose: bool = False
-
-    def paint(self, text: str, kind: str) -> str:
-        """`text` in the colour for `kind` (a key of `_COLOURS`), or as it is."""
-        return f"\033[{_COLOURS[kind]}m{text}\033[0m" if self.colour else text
 
 
 def guest_json(guest: Guest) -> dict[str, Any]:
@@ -114,7 +88,7 @@ def inspection_json(found: Inspection) -> dict[str, Any]:
         "format": found.format,
         "bridge": found.is_bridge,
         "class": f"ELF{stage.elf_class}" if stage else None,
-        "machine": _MACHINES.get(stage.machine, str(stage.machine)) if stage else None,
+        "machine": MACHINES.get(stage.machine, str(stage.machine)) if stage else None,
         "notes": {note.name: note.value if isinstance(note.value, str | int) else note.value.hex() for note in stage.notes}
         if stage
         else {},
@@ -127,32 +101,6 @@ def inspection_json(found: Inspection) -> dict[str, Any]:
         "fits": list(found.fits),
         "problems": problems if not found.fits else [row for row in problems if row["target"] in found.fits],
     }
-
-
-def inspection_text(found: Inspection, style: Style) -> list[str]:
-    """What `inspect` shows a person of one file."""
-    stage = found.stage
-    if stage is None:
-        why = found.unreadable.message if found.unreadable else "nothing is known of it"
-        return [f"{style.paint(found.path, 'bold')}: no second stage: {why}"]
-    kind = "a second stage behind a Linux header (bridge)" if found.is_bridge else "a second stage" if found.fits else "an ELF file"
-    machine = _MACHINES.get(stage.machine, str(stage.machine))
-    lines = [f"{style.paint(found.path, 'bold')}: {kind}, ELF{stage.elf_class}, {machine}, {found.size} bytes"]
-    if stage.core:
-        names = [module.name for module in stage.core.modules]
-        lines.append(f"  GRUB {stage.grub_version or 'of unknown version'}, {len(names)} modules inside")
-        lines += [f"  looks for: {line.strip()}" for line in stage.core.config.splitlines()] or [f"  prefix: {stage.core.prefix}"]
-        if style.verbose:
-            lines.append(f"  modules: {' '.join(sorted(names))}")
-    if style.verbose:
-        lines += [f"  note {note.name}: {note.value!r}" for note in stage.notes]
-    lines.append(
-        f"  may serve: {style.paint(', '.join(found.fits), 'good')}" if found.fits else style.paint("  may serve no target", "bad")
-    )
-    if not found.fits:
-        for name, problems in found.problems.items():
-            lines += [f"  for {name}:", *problem_text(problems, style)]
-    return lines
 
 
 def _boot_json(boot: BootFilesystem) -> dict[str, Any]:
@@ -191,97 +139,3 @@ def _grub_cfg_json(status: GrubCfgStatus) -> dict[str, Any]:
 
 def _problem_json(problem: Problem) -> dict[str, str]:
     return {"code": problem.code, "message": problem.message, "hint": problem.hint, "severity": str(problem.severity)}
-
-
-def guest_text(guest: Guest, style: Style) -> list[str]:
-    """Which guest this is, in one line; the evidence below it where asked for."""
-    what = _MODES[guest.mode] + (f", {guest.bits}-bit kernel" if guest.mode in (Mode.PV, Mode.PVH, Mode.HVM) else "")
-    lines = [style.paint(what + (", EFI firmware" if guest.efi else ""), "bold")]
-    shown = guest.evidence if style.verbose else guest.evidence[:1]
-    return [*lines, *(style.paint(f"  {evidence}", "dim") for evidence in shown)]
-
-
-def status_text(status: Status, style: Style, service: ServiceStatus | None = None) -> list[str]:
-    """What `status` shows a person."""
-    lines = guest_text(status.guest, style)
-    if status.boot:
-        boot = status.boot
-        lines.append(f"/boot is {boot.fs_type} {boot.fs_uuid} on {boot.device}; GRUB finds it as {boot.drive}{boot.grub_dir}")
-    lines.append("")
-    rows = [
-        (target.target + ("" if target.required else " (optional)"), target.state, _details(target)) for target in status.targets
-    ]
-    if status.grub_cfg:
-        rows.append(("grub.cfg", status.grub_cfg.state, status.grub_cfg.path))
-    width = max((len(name) for name, _, _ in rows), default=0)
-    groups = [target.problems for target in status.targets] + ([status.grub_cfg.problems] if status.grub_cfg else [])
-    for (name, state, details), problems in zip(rows, groups, strict=True):
-        lines.append(f"  {name:<{width}}  {style.paint(f'{state:<8}', _kind(state))}  {details}")
-        lines += problem_text(problems, style)
-        lines += _file_lines(status, name, style)
-    lines += problem_text(status.problems, style)
-    lines += ["", _last_boot_text(status.last_boot), *_service_lines(service, style)]
-    lines.append(
-        style.paint("All is as it should be.", "good") if status.ok else style.paint("Something is to be done; see above.", "bad")
-    )
-    return lines
-
-
-def problem_text(problems: Iterable[Problem], style: Style) -> list[str]:
-    """Each problem and its next step, indented."""
-    lines = []
-    for problem in problems:
-        mark = style.paint("warning:" if problem.severity is Severity.WARNING else "problem:", _severity_kind(problem))
-        lines.append(f"      {mark} {problem.message} {style.paint(f'[{problem.code}]', 'dim')}")
-    hints = dict.fromkeys(problem.hint for problem in problems if problem.hint)
-    return [*lines, *(f"      -> {hint}" for hint in hints)]
-
-
-def changes_text(changes: Iterable[Change], *, dry_run: bool) -> list[str]:
-    """One line a change."""
-    word = "would write" if dry_run else "wrote"
-    return [f"{word} {change.path} ({', '.join(change.why) or 'asked to'})" for change in changes]
-
-
-def error_text(error: GuestHooksError, style: Style) -> list[str]:
-    """An error and its next step, as stderr shows it."""
-    lines = [f"xen-guest-bootloader: {style.paint('error:', 'bad')} {error.message}"]
-    return [*lines, f"  -> {error.hint}"] if error.hint else lines
-
-
-def _details(target: TargetStatus) -> str:
-    version = f"GRUB {target.grub_version}, {target.modules} modules inside" if target.grub_version else ""
-    return f"{target.path}  {version}".rstrip()
-
-
-def _file_lines(status: Status, name: str, style: Style) -> list[str]:
-    if not style.verbose:
-        return []
-    target = next((t for t in status.targets if name.startswith(t.target)), None)
-    return [f"      {f.path}  {f.state}  {f.size} bytes  sha256 {f.sha256 or '-'}" for f in target.files] if target else []
-
-
-def _last_boot_text(boot: LastBoot) -> str:
-    match boot.via:
-        case "second-stage":
-            return f"Last boot: by the second stage, prefix {boot.prefix} ({boot.platform})"
-        case "stage-1":
-            return f"Last boot: by the host's GRUB, not by a second stage; prefix {boot.prefix} ({boot.platform})"
-        case _:
-            return "Last boot: the kernel's command line does not tell which GRUB it was"
-
-
-def _service_lines(service: ServiceStatus | None, style: Style) -> list[str]:
-    if service is None:
-        return []
-    if not service.running:
-        return [style.paint("Repair service: not running", "warn"), *(f"      {trouble}" for trouble in service.troubles)]
-    return [f"Repair service: since {service.since}, {service_line(service)}"]
-
-
-def _kind(state: State) -> str:
-    return {State.CURRENT: "good", State.STALE: "warn", State.FOREIGN: "warn"}.get(state, "bad")
-
-
-def _severity_kind(problem: Problem) -> str:
-    return "warn" if problem.severity is Severity.WARNING else "bad"

@@ -42,6 +42,8 @@ class Target:
 
 EM_386 = 3
 EM_X86_64 = 62
+MACHINES = {EM_386: "i386", EM_X86_64: "x86_64"}
+"""What reports call them."""
 
 TARGETS: dict[str, Target] = {
     target.name: target

@@ -13,11 +13,11 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
-from guest_hooks import arguments, report
+from guest_hooks import arguments, prose, report
 from guest_hooks.arguments import PROGRAM
 from guest_hooks.errors import ExitCode, GuestHooksError, NotApplicableError, UsageError
 from guest_hooks.machine.root import Root
-from guest_hooks.report import Style
+from guest_hooks.prose import Style
 from guest_hooks.targets import named
 
 DEFAULT_STAGE1 = "x86_64-xen"
@@ -61,7 +61,7 @@ def run(words: Sequence[str]) -> int:
     except GuestHooksError as error:
         if as_json:
             print(json.dumps(report.error_json(error), ensure_ascii=False))
-        print("\n".join(report.error_text(error, style)), file=sys.stderr)
+        print("\n".join(prose.error_text(error, style)), file=sys.stderr)
         return int(error.exit_code)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -88,7 +88,7 @@ def _detect(session: Session) -> ExitCode:
     except NotApplicableError as error:
         names, why = [], error
     session.answer(report.detect_json(here, names))
-    session.say(report.guest_text(here, Style(colour=session.style.colour, verbose=True)))
+    session.say(prose.guest_text(here, Style(colour=session.style.colour, verbose=True)))
     session.say([f"targets: {', '.join(names)}"] if why is None else [why.message])
     return ExitCode.OK if why is None else ExitCode.NOT_APPLICABLE
 
@@ -103,12 +103,12 @@ def _status(session: Session) -> ExitCode:
         status = survey(session.root, config, targets=session.options.target).status
     except NotApplicableError as error:
         session.answer(report.no_status_json(guest.detect(session.root), error))
-        session.say(report.guest_text(guest.detect(session.root), session.style))
-        print("\n".join(report.error_text(error, session.style)), file=sys.stderr)
+        session.say(prose.guest_text(guest.detect(session.root), session.style))
+        print("\n".join(prose.error_text(error, session.style)), file=sys.stderr)
         return error.exit_code
     watcher = service.read(session.root) if session.root.is_live else None
     session.answer(report.status_json(status, watcher))
-    session.say(report.status_text(status, session.style, watcher))
+    session.say(prose.status_text(status, session.style, watcher))
     return ExitCode.OK if status.ok else ExitCode.DIFFERS
 
 
@@ -130,11 +130,11 @@ def _sync(session: Session) -> ExitCode:
     result = sync.sync(session.root, config, request, step=session.step)
     session.answer(report.sync_json(result.status, result.changes, result.failures))
     code = sync.exit_code(result, request, config)
-    session.say(report.changes_text(result.changes, dry_run=options.dry_run) or (["Nothing to do."] if code is ExitCode.OK else []))
+    session.say(prose.changes_text(result.changes, dry_run=options.dry_run) or (["Nothing to do."] if code is ExitCode.OK else []))
     for failure in result.failures:
-        print("\n".join(report.error_text(failure, session.style)), file=sys.stderr)
+        print("\n".join(prose.error_text(failure, session.style)), file=sys.stderr)
     if code is not ExitCode.OK and not result.failures and not request.dry_run:
-        print("\n".join(report.status_text(result.status, session.style)), file=sys.stderr)
+        print("\n".join(prose.status_text(result.status, session.style)), file=sys.stderr)
     return code
 
 
@@ -152,7 +152,7 @@ def _inspect(session: Session) -> ExitCode:
     found = [inspection.inspect(path) for path in session.options.files]
     for each in found:
         session.answer(report.inspection_json(each))
-        session.say(report.inspection_text(each, session.style))
+        session.say(prose.inspection_text(each, session.style))
     return ExitCode.OK
 
 
@@ -163,7 +163,7 @@ def _rollback(session: Session) -> ExitCode:
     config = configuration(session.root, session.options.config)
     result = rollback(session.root, config, session.options.target, lock_timeout=session.options.lock_timeout)
     session.answer(report.sync_json(result.status, result.changes, result.failures))
-    session.say(report.changes_text(result.changes, dry_run=False) or ["Nothing to do: the two are the same."])
+    session.say(prose.changes_text(result.changes, dry_run=False) or ["Nothing to do: the two are the same."])
     return ExitCode.OK
 
 

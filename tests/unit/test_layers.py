@@ -18,6 +18,7 @@ TOP_MODULES = {
     "targets": VOCABULARY,
     "config": VOCABULARY,
     "report": REPORT,
+    "prose": REPORT,
     "__main__": FRONT_DOOR,
     "cli": FRONT_DOOR,
     "verbs": FRONT_DOOR,
