@@ -33,12 +33,18 @@ def sweep(root: Root) -> None:
 
 
 def install(
-    root: Root, built: Sequence[Built], before: Sequence[TargetStatus], *, stand_ins: Sequence[Built] = ()
+    root: Root,
+    built: Sequence[Built],
+    before: Sequence[TargetStatus],
+    *,
+    reads_modules: bool = False,
+    stand_ins: Sequence[Built] = (),
 ) -> tuple[list[Change], tuple[Problem, ...]]:
     """Install all of `built`, whose verdicts so far are `before`; what changed, and what could not be made sure of.
 
-    `stand_ins` are self-contained second stages to boot from while a module directory changes. Raises `LackingError` where there is
-    not room for all of it at once; then nothing was touched.
+    `reads_modules`: these second stages are not self-contained. `stand_ins` are self-contained ones to boot from while a module
+    directory changes; without one, nothing may be there that boots from it. Raises `LackingError` where there is not room for all
+    of it at once; then nothing was touched.
     """
     files = _differing(root, built)
     odd = [each for each in built if directory_differs(root, each)]
@@ -46,10 +52,10 @@ def install(
     space.require(root, BOOT_XEN, _peak(files, spare, odd))
     changed = changes(root, built, before)
     warnings: list[Problem] = []
-    if stand_ins:
+    if reads_modules:
         warnings += _put(root, spare)
         warnings += _exchange(root, odd, settle=True)
-        warnings += _put(root, files)
+        warnings += _put(root, files | {path: data for each in built for path, data in each.files.items() if path in spare})
     else:
         warnings += _put(root, files)
         warnings += _exchange(root, odd, settle=False)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from guest_hooks import commit, compare, evidence
 from guest_hooks.build import Built
 from guest_hooks.compare import Evidence, Found
-from guest_hooks.config import Config
+from guest_hooks.config import Config, Modules
 from guest_hooks.errors import LackingError, NotRepairedError
 from guest_hooks.machine import disks, lock, receipts
 from guest_hooks.machine.receipts import Receipt, TargetReceipt
@@ -32,7 +32,8 @@ def rollback(root: Root, config: Config, targets: Sequence[str] = (), *, lock_ti
     if os.geteuid() != 0:
         raise LackingError("rollback must be run as root", hint="sudo xen-guest-bootloader rollback")
     with lock.held(root, timeout=lock_timeout):
-        found = survey(root, config, targets=targets, run=run)
+        # Judged as if all had to be inside, whatever is configured: `_checked` asks whether a kept one needs modules from /boot.
+        found = survey(root, replace(config, modules=Modules.EMBEDDED), targets=targets, run=run)
         disks.require_writable(root)
         commit.sweep(root)
         receipt = receipts.load(root)
