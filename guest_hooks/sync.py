@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 
-from guest_hooks import commit, evidence, grub_config, plan, unchanged
+from guest_hooks import commit, evidence, grub_config, legacy_menu, plan, unchanged
 from guest_hooks.build import Built, build
 from guest_hooks.compare import SYNC
 from guest_hooks.config import Config, Modules
@@ -53,6 +53,7 @@ class _Work:
 
     targets: tuple[tuple[Plan, TargetStatus], ...]
     menu: tuple[str, ...]
+    legacy_menu: bool
     failures: tuple[tuple[Plan, GuestHooksError], ...]
 
 
@@ -73,7 +74,7 @@ def sync(root: Root, config: Config, request: Request, *, step: Step = nullconte
         with step("Looking at what is there"):
             found = survey(root, config, targets=request.targets, run=run)
         work = _work(found, request)
-        if not work.targets and not work.menu:
+        if not work.targets and not work.menu and not work.legacy_menu:
             unchanged.remember(root, found, request.targets)
             return _result(found.status, (), work.failures, ())
         disks.require_writable(root)
@@ -84,6 +85,8 @@ def sync(root: Root, config: Config, request: Request, *, step: Step = nullconte
         if work.menu:
             with step("Making grub.cfg"):
                 changes = [*changes, *_renew_menu(root, work.menu, run)]
+        if work.legacy_menu and found.status.boot:
+            changes = [*changes, legacy_menu.refresh(root, found.status.boot, found.plans)]
         receipts.save(root, _receipt(receipts.load(root), built))
         after = survey(root, config, targets=request.targets, run=run)
         unchanged.remember(root, after, request.targets)
@@ -118,7 +121,8 @@ def _work(found: Survey, request: Request) -> _Work:
     menu: tuple[str, ...] = ()
     if found.status.grub_cfg and request.update_grub and found.config.update_grub:
         menu = tuple(problem.code for problem in found.status.grub_cfg.problems)
-    return _Work(targets=tuple(targets), menu=menu, failures=tuple(failures))
+    legacy = any(problem.code == legacy_menu.CODE and problem.severity is Severity.ERROR for problem in found.status.problems)
+    return _Work(targets=tuple(targets), menu=menu, legacy_menu=legacy, failures=tuple(failures))
 
 
 def _build_all(
@@ -202,6 +206,8 @@ def _foretold(root: Root, work: _Work, step: Step, run: Run) -> tuple[tuple[Chan
     for each, status in (row for row in work.targets if row not in exact):
         files = [*((file.path, file.sha256) for file in status.files), (f"{each.target.grub_dir}/core.elf", "")]
         changes += [Change(path=path, before=before, after="", why=commit.reasons(status)) for path, before in files]
+    if work.legacy_menu:
+        changes.append(Change(path=legacy_menu.PATH, before="", after="", why=(legacy_menu.CODE,)))
     if work.menu:
         changes.append(Change(path=grub_config.PATH, before="", after="", why=work.menu))
     return tuple(changes), failures
