@@ -57,7 +57,7 @@ def refresh(root: Root, why: tuple[str, ...], *, run: Run = run) -> Change | Non
     before = _read(root)
     if before == made:
         return None
-    durable.replace(root, PATH, made, mode=0o600 if PASSWORD_LINE.search(made) else 0o444)
+    durable.replace_all(root, {PATH: made}, mode=0o600 if PASSWORD_LINE.search(made) else 0o444)
     return Change(path=PATH, before=_sha256(before), after=_sha256(made), why=why)
 
 

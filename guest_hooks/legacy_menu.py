@@ -6,7 +6,6 @@ import re
 from guest_hooks.compare import SYNC
 from guest_hooks.config import Config
 from guest_hooks.machine import durable
-from guest_hooks.machine.barrier import barrier
 from guest_hooks.machine.disks import BOOT
 from guest_hooks.machine.root import NotRegularError, Root
 from guest_hooks.model import BootFilesystem, Change, Mode, Problem, Severity
@@ -39,8 +38,7 @@ def refresh(root: Root, boot: BootFilesystem, plans: tuple[Plan, ...]) -> Change
     """Write menu.lst, after `problem` said that it is to be made."""
     text = _text(boot, plans) or ""
     before = _read(root)
-    durable.replace(root, PATH, text.encode())
-    barrier(root, PATH)
+    durable.replace_all(root, {PATH: text.encode()})
     return Change(path=PATH, before=_sha256(before) if before is not None else "", after=_sha256(text), why=(CODE,))
 
 

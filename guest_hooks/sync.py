@@ -11,7 +11,6 @@ from guest_hooks.compare import SYNC
 from guest_hooks.config import Config, Modules
 from guest_hooks.errors import ExitCode, GuestHooksError, LackingError, NotRepairedError
 from guest_hooks.machine import disks, lock, receipts
-from guest_hooks.machine.barrier import barrier
 from guest_hooks.machine.receipts import Receipt, TargetReceipt
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import Run, run
@@ -48,13 +47,22 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _Failure:
+    """What kept `name`, a target or a file, from being as it should be."""
+
+    name: str
+    required: bool
+    error: GuestHooksError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Work:
     """What a sync has to do; `held` and `foreign` second stages are left alone."""
 
     targets: tuple[tuple[Plan, TargetStatus], ...]
     menu: tuple[str, ...]
     legacy_menu: bool
-    failures: tuple[tuple[Plan, GuestHooksError], ...]
+    failures: tuple[_Failure, ...]
 
 
 def sync(root: Root, config: Config, request: Request, *, step: Step = nullcontext, run: Run = run) -> Result:
@@ -82,11 +90,7 @@ def sync(root: Root, config: Config, request: Request, *, step: Step = nullconte
         built, failures = _build_all(root, work.targets, step, run)
         with step("Writing to the disk"):
             changes, warnings = _install(root, config, found, built, run)
-        if work.menu:
-            with step("Making grub.cfg"):
-                changes = [*changes, *_renew_menu(root, work.menu, run)]
-        if work.legacy_menu and found.status.boot:
-            changes = [*changes, legacy_menu.refresh(root, found.status.boot, found.plans)]
+        changes += _renew_menus(root, found, work, failures, step=step, run=run)
         receipts.save(root, _receipt(receipts.load(root), built))
         after = survey(root, config, targets=request.targets, run=run)
         unchanged.remember(root, after, request.targets)
@@ -115,7 +119,7 @@ def _work(found: Survey, request: Request) -> _Work:
     for each, status in zip(found.plans, found.status.targets, strict=True):
         if status.state is State.FOREIGN and not request.adopt:
             problem = next(problem for problem in status.problems if problem.code == "foreign")
-            failures.append((each, NotRepairedError(problem.message, hint=problem.hint)))
+            failures.append(_failure(each, NotRepairedError(problem.message, hint=problem.hint)))
         elif (status.state is not State.CURRENT or request.force) and not (_is_held(status) and request.automatic):
             targets.append((each, status))
     menu: tuple[str, ...] = ()
@@ -127,14 +131,14 @@ def _work(found: Survey, request: Request) -> _Work:
 
 def _build_all(
     root: Root, targets: Sequence[tuple[Plan, TargetStatus]], step: Step, run: Run
-) -> tuple[list[tuple[Built, TargetStatus]], list[tuple[Plan, GuestHooksError]]]:
+) -> tuple[list[tuple[Built, TargetStatus]], list[_Failure]]:
     built, failures = [], []
     for each, status in targets:
         try:
             with step(f"Building the second stage for {each.target.name}"):
                 built.append((build(root, each, evidence.packaged(root, each.target), run=run), status))
         except GuestHooksError as error:
-            failures.append((each, error))
+            failures.append(_failure(each, error))
     return built, failures
 
 
@@ -182,12 +186,23 @@ def _keep_previous(root: Root, built: Built, status: TargetStatus) -> tuple[Prob
     return ()
 
 
-def _renew_menu(root: Root, why: tuple[str, ...], run: Run) -> list[Change]:
-    change = grub_config.refresh(root, why, run=run)
-    if change is None:
-        return []
-    barrier(root, grub_config.PATH)
-    return [change]
+def _renew_menus(root: Root, found: Survey, work: _Work, failures: list[_Failure], *, step: Step, run: Run) -> list[Change]:
+    """Make grub.cfg and menu.lst anew where they are to be; what fails joins `failures`, for the second stages are there by now."""
+    changes = []
+    try:
+        if work.menu:
+            with step("Making grub.cfg"):
+                change = grub_config.refresh(root, work.menu, run=run)
+            changes += [change] if change is not None else []
+        if work.legacy_menu and found.status.boot:
+            changes.append(legacy_menu.refresh(root, found.status.boot, found.plans))
+    except GuestHooksError as error:
+        failures.append(_Failure(name=grub_config.PATH, required=True, error=error))
+    return changes
+
+
+def _failure(plan: Plan, error: GuestHooksError) -> _Failure:
+    return _Failure(name=plan.target.name, required=plan.required, error=error)
 
 
 def _receipt(receipt: Receipt, built: Sequence[tuple[Built, TargetStatus]]) -> Receipt:
@@ -197,7 +212,7 @@ def _receipt(receipt: Receipt, built: Sequence[tuple[Built, TargetStatus]]) -> R
     return Receipt(targets={**receipt.targets, **made})
 
 
-def _foretold(root: Root, work: _Work, step: Step, run: Run) -> tuple[tuple[Change, ...], list[tuple[Plan, GuestHooksError]]]:
+def _foretold(root: Root, work: _Work, step: Step, run: Run) -> tuple[tuple[Change, ...], list[_Failure]]:
     """What a sync would change, to the byte where the directories that building needs are there; else all would be written."""
     can_build = os.geteuid() == 0
     exact = [row for row in work.targets if can_build and all(root.exists(path) for path in (BOOT_XEN, row[0].target.grub_dir))]
@@ -213,17 +228,15 @@ def _foretold(root: Root, work: _Work, step: Step, run: Run) -> tuple[tuple[Chan
     return tuple(changes), failures
 
 
-def _result(
-    status: Status, changes: tuple[Change, ...], failures: Sequence[tuple[Plan, GuestHooksError]], warnings: tuple[Problem, ...]
-) -> Result:
+def _result(status: Status, changes: tuple[Change, ...], failures: Sequence[_Failure], warnings: tuple[Problem, ...]) -> Result:
     """What failed for a target that is not required is a warning."""
     optional = tuple(
-        Problem(code="target-failed", message=f"{each.target.name}: {error.message}", hint=error.hint, severity=Severity.WARNING)
-        for each, error in failures
+        Problem(code="target-failed", message=f"{each.name}: {each.error.message}", hint=each.error.hint, severity=Severity.WARNING)
+        for each in failures
         if not each.required
     )
     return Result(
         status=replace(status, problems=(*status.problems, *warnings, *optional)),
         changes=changes,
-        failures=tuple(error for each, error in failures if each.required),
+        failures=tuple(each.error for each in failures if each.required),
     )
