@@ -210,7 +210,7 @@ def _rename(directory: int, temporary: str, name: str, where: str) -> None:
         os.rename(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
 
 
-def _write(  # noqa: PLR0913 - all of them are the file
+def _write(
     directory: int, name: str, data: bytes, mode: int, *, sync: bool = True, failpoint: Failpoint = no_failpoint
 ) -> None:
     # A named file, not O_TMPFILE: linkat(2) cannot replace, so a name would be needed anyway.
