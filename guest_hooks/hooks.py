@@ -9,12 +9,12 @@ from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from typing import assert_never
 
-from guest_hooks import plan, prose
+from guest_hooks import grub_config, plan, prose
 from guest_hooks.config import Config
 from guest_hooks.configuration import configuration
 from guest_hooks.errors import ExitCode, GuestHooksError, NotApplicableError, UsageError
-from guest_hooks.grub_config import kernels
 from guest_hooks.machine import fingerprint, grub_tools, guest, lock
+from guest_hooks.machine.barrier import barrier
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import CommandError, become
 from guest_hooks.model import State, Status
@@ -60,11 +60,8 @@ def run(words: Sequence[str]) -> ExitCode | int:
 
 def _repaired(root: Root) -> ExitCode:
     """Make it so; raises what kept a required target from it."""
-    try:
-        result = _repair(root)
-    except NotApplicableError:
-        return ExitCode.OK
-    for failure in result.failures:
+    result = _repair(root)
+    for failure in result.failures if result else ():
         raise failure
     return ExitCode.OK
 
@@ -72,7 +69,9 @@ def _repaired(root: Root) -> ExitCode:
 def _kernel_installed(root: Root) -> ExitCode:
     """A new kernel is no use to a guest that can't boot, and its installation the moment to say so; anything less is told only."""
     try:
-        return _repaired(root)
+        code = _repaired(root)
+        _settle(root)
+        return code
     except GuestHooksError as error:
         reasons = why_not_bootable(survey(root, configuration(root)).status)
         if reasons:
@@ -86,8 +85,16 @@ def _kernel_removed(root: Root) -> None:
     """A removal that fails helps nobody."""
     try:
         _repaired(root)
+        _settle(root)
     except GuestHooksError as error:
         _say(prose.error_text(error, Style()))
+
+
+def _settle(root: Root) -> None:
+    """Bring to the disk what the kernel's package and update-grub wrote: the menu of before names a kernel that may be gone."""
+    if _is_ours(root, configuration(root)):
+        problem = barrier(root, grub_config.PATH)
+        _say([f"xen-guest-bootloader: {problem.message}"] if problem else [])
 
 
 def why_not_bootable(status: Status) -> tuple[str, ...]:
@@ -106,22 +113,24 @@ def why_not_bootable(status: Status) -> tuple[str, ...]:
     return tuple(reasons)
 
 
-def _repair(root: Root) -> Result:
+def _repair(root: Root) -> Result | None:
+    """A sync; None where there is nothing to do, and nothing is looked at twice."""
     config = configuration(root)
-    _require_booted(root, config)
-    if fingerprint.holds():
-        raise NotApplicableError("nothing has changed since the last sync")
+    if not _is_ours(root, config) or fingerprint.holds():
+        return None
     result = sync(root, config, Request(automatic=True, lock_timeout=LOCK_TIMEOUT))
     _say(f"xen-guest-bootloader: {line}" for line in prose.changes_text(result.changes, dry_run=False))
     return result
 
 
-def _require_booted(root: Root, config: Config) -> None:
-    """A container or chroot shows the /sys/hypervisor of a host that boots otherwise; a target that is named is wanted anyway."""
-    if plan.AUTO in config.targets and len(config.targets) == 1:
-        for claim in (guest.is_container(root), guest.is_chroot(root)):
-            if claim:
-                raise NotApplicableError(f"not a booted system: {claim.evidence[-1]}")
+def _is_ours(root: Root, config: Config) -> bool:
+    """Whether this is a guest with a second stage, and the running system.
+
+    A container or chroot shows the /sys/hypervisor of a host that boots otherwise. A target that is named is wanted anyway.
+    """
+    if config.targets == (plan.AUTO,) and (guest.is_container(root) or guest.is_chroot(root)):
+        return False
+    return _own_targets(root, config) != []
 
 
 def _grub_install(root: Root, arguments: Sequence[str]) -> ExitCode | int:
@@ -132,7 +141,7 @@ def _grub_install(root: Root, arguments: Sequence[str]) -> ExitCode | int:
     if not targets or _is_elsewhere(arguments) or not all(_has_modules(root, target) for target in targets):
         added = [] if named or not targets else [f"--target={targets[0].name}"]
         become(grub_tools.DIVERTED, ["grub-install", *added, *arguments])
-    for target in targets:
+    for target in targets if named else targets[:1]:
         code = _staged(root, target, arguments)
         if code != 0:
             return code
@@ -162,10 +171,10 @@ def _staged(root: Root, target: Target, arguments: Sequence[str]) -> int:
 
 def _own_targets(root: Root, config: Config) -> list[Target]:
     try:
-        wanted = plan.wanted(guest.detect(root), config, (), kernels(root))
+        wanted = plan.wanted(guest.detect(root), config, (), grub_config.kernels(root))
     except NotApplicableError:
         return []
-    return [want.target for want in wanted if want.required]
+    return [want.target for want in wanted]
 
 
 def _is_elsewhere(arguments: Sequence[str]) -> bool:

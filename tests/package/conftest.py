@@ -34,11 +34,11 @@ def newer_deb(deb: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def make_guest(suite: Suite, tmp_path: Path) -> Iterator[MakeGuest]:
-    """Make a guest of the release: `make_guest(kind=…, platform=…)`."""
+    """Make a guest of the release: `make_guest(platform=…, boot=…)`."""
     with ExitStack() as stack:
 
-        def make(*, kind: Kind = Kind.FULL, platform: Platform = Platform.PV) -> TreeGuest:
-            return stack.enter_context(guest(suite, kind, tmp_path / f"guest-{platform}", platform=platform))
+        def make(*, platform: Platform = Platform.PV, boot: str = "") -> TreeGuest:
+            return stack.enter_context(guest(suite, Kind.FULL, tmp_path / f"guest-{platform}", platform=platform, boot=boot))
 
         yield make
 
@@ -73,3 +73,11 @@ def shared_guests(deb: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
             return made[suite]
 
         yield get
+
+
+@pytest.fixture
+def shared_guest(suite: Suite, shared_guests: Callable[[Suite], TreeGuest]) -> TreeGuest:
+    """The release's shared guest, a PV one."""
+    found = shared_guests(suite)
+    found.platform = Platform.PV
+    return found

@@ -2,22 +2,14 @@
 
 import re
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.package.conftest import MakeGuest, install
-from tests.support.debian_tree import Suite
 from tests.support.tree_guest import Platform, TreeGuest
 
 REAL = "exec -a grub-install /usr/sbin/grub-install.distrib"
-
-
-@pytest.fixture(scope="module", params=list(Suite), ids=str)
-def guest(request: pytest.FixtureRequest, shared_guests: Callable[[Suite], TreeGuest]) -> TreeGuest:
-    """One guest for all that changes nothing in it."""
-    return shared_guests(request.param)
 
 
 def executed(guest: TreeGuest, *command: str, log: Path) -> list[str]:
@@ -44,7 +36,8 @@ def executed(guest: TreeGuest, *command: str, log: Path) -> list[str]:
         pytest.param(Platform.PV, "--target=x86_64-xen --no-such-option", id="unknown-option"),
     ],
 )
-def test_output_and_exit_code_survive(guest: TreeGuest, platform: Platform, arguments: str) -> None:
+def test_output_and_exit_code_survive(shared_guest: TreeGuest, platform: Platform, arguments: str) -> None:
+    guest = shared_guest
     guest.platform = platform
     expected = guest.run("bash", "-c", f"{REAL} {arguments}", check=False)
     found = guest.run("bash", "-c", f"grub-install {arguments}", check=False)
@@ -60,14 +53,18 @@ def test_output_and_exit_code_survive(guest: TreeGuest, platform: Platform, argu
         pytest.param(Platform.HVM, [], id="hvm"),
     ],
 )
-def test_what_is_not_ours_costs_one_shell(guest: TreeGuest, tmp_path: Path, platform: Platform, arguments: list[str]) -> None:
+def test_what_is_not_ours_costs_one_shell(
+    shared_guest: TreeGuest, tmp_path: Path, platform: Platform, arguments: list[str]
+) -> None:
+    guest = shared_guest
     guest.platform = platform
     programs = executed(guest, "/usr/sbin/grub-install", *arguments, log=tmp_path / "strace.log")
     before = programs[: programs.index("/usr/sbin/grub-install.distrib")]
     assert set(before) <= {"/usr/sbin/grub-install", "/usr/bin/grep", "/bin/grep"}
 
 
-def test_the_two_never_call_each_other(guest: TreeGuest, tmp_path: Path) -> None:
+def test_the_two_never_call_each_other(shared_guest: TreeGuest, tmp_path: Path) -> None:
+    guest = shared_guest
     guest.platform = Platform.PV
     programs = executed(guest, "/usr/sbin/grub-install", "--target=x86_64-xen", log=tmp_path / "strace.log")
     assert programs.count("/usr/sbin/grub-install.distrib") == 1

@@ -8,7 +8,7 @@ import stat
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -61,12 +61,13 @@ def hypervisor_files(platform: Platform) -> dict[str, str]:
 
 @dataclass(slots=True)
 class TreeGuest:
-    """One guest on its mounted `disk`; `work` holds what belongs to it outside, and `platform` may be changed."""
+    """One guest on its mounted `disk`; `work` holds what belongs to it outside, and `platform` and `environment` may be changed."""
 
     disk: images.Disk
     work: Path
     suite: Suite
     platform: Platform = Platform.PV
+    environment: dict[str, str] = field(default_factory=dict)
 
     @property
     def directory(self) -> Path:
@@ -125,6 +126,7 @@ class TreeGuest:
         status = self.status()
         assert status["ok"], status
         copy = self.disk.copy()
+        assert copy.cat("/boot/grub/grub.cfg") == self.read("/boot/grub/grub.cfg")
         for file in [file for target in status["targets"] for file in target["files"]]:
             data = copy.cat(file["path"])
             assert data is not None, f"GRUB finds no {file['path']}"
@@ -174,13 +176,13 @@ class TreeGuest:
 
     def _environment(self) -> dict[str, str]:
         path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-        return {"PATH": path, "HOME": "/root", "LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive"}
+        return {"PATH": path, "HOME": "/root", "LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive"} | self.environment
 
 
 @contextmanager
-def guest(suite: Suite, kind: Kind, work: Path, *, platform: Platform = Platform.PV) -> Iterator[TreeGuest]:
-    """A fresh guest of one suite and kind on an ext4 disk in `work`, unmounted at the end."""
-    with images.disk(work, "ext4", size=DISK_SIZE) as disk:
+def guest(suite: Suite, kind: Kind, work: Path, *, platform: Platform = Platform.PV, boot: str = "") -> Iterator[TreeGuest]:
+    """A fresh guest of one suite and kind on an ext4 disk in `work`, unmounted at the end; `boot` is the type of an own /boot."""
+    with images.disk(work, "ext4", size=DISK_SIZE, boot=boot) as disk:
         unpack(tarball(suite, kind), disk.top)
         # Where enter-guest puts the machine's own, so that the tree needs nothing from then on.
         (disk.top / "etc/resolv.conf").touch()

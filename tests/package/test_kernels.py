@@ -1,0 +1,146 @@
+"""Kernels come and go by Debian's own packages, and grub.cfg tells of them each time, made once."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.package.conftest import MakeGuest, install
+from tests.support import debian_package
+from tests.support.tree_guest import Platform, TreeGuest
+
+KERNEL = re.compile(r"linux-image-(6\.1\.0-\d+-cloud-amd64|6\.12\.\d+\+deb13(?:\.\d+)?-cloud-amd64)")
+HOOK = "/etc/kernel/postinst.d/zz-xen-guest-bootloader"
+SECOND_STAGE = "/boot/xen/pvboot-x86_64.elf"
+DAMAGE = f"truncate --size=5000 {SECOND_STAGE}"
+
+
+def another_kernel(guest: TreeGuest) -> str:
+    """A kernel of the release that is not installed: its package."""
+    guest.apt("check")
+    found = guest.run("apt-cache", "pkgnames", "linux-image-6", env={"GUEST_APT": str(guest.apt_cache)}).stdout.split()
+    known = sorted((name for name in found if KERNEL.fullmatch(name)), key=lambda name: [int(n) for n in re.findall(r"\d+", name)])
+    return [name for name in known if not guest.path(f"/boot/vmlinuz-{version_of(name)}").exists()][-1]
+
+
+def version_of(package: str) -> str:
+    return package.removeprefix("linux-image-")
+
+
+def menu(guest: TreeGuest) -> str:
+    return guest.read("/boot/grub/grub.cfg").decode()
+
+
+def times_made(words: str) -> int:
+    """How often grub.cfg was made, by update-grub or by us."""
+    return words.count("Generating grub configuration file") + words.count("wrote /boot/grub/grub.cfg")
+
+
+def test_a_kernel_comes_and_goes(pv_guest: TreeGuest, tmp_path: Path) -> None:
+    package = another_kernel(pv_guest)
+    version = version_of(package)
+    second_stage = pv_guest.read(SECOND_STAGE)
+
+    done = pv_guest.apt("install", "--no-install-recommends", package)
+    assert f"vmlinuz-{version}" in menu(pv_guest)
+    assert times_made(done.stdout + done.stderr) == 1
+    pv_guest.assert_right()
+
+    archive = next((pv_guest.apt_cache / "archives").glob(f"{package}_*.deb"))
+    later = debian_package.repacked(archive, tmp_path, version="99")
+    pv_guest.shell(DAMAGE)
+    words = install(pv_guest, later)
+    assert f"wrote {SECOND_STAGE}" in words
+    pv_guest.assert_right()
+
+    done = pv_guest.apt("remove", package)
+    assert f"vmlinuz-{version}" not in menu(pv_guest)
+    assert times_made(done.stdout + done.stderr) == 1
+    pv_guest.assert_right()
+    assert pv_guest.read(SECOND_STAGE) == second_stage
+
+
+@pytest.mark.parametrize(
+    ("hook", "parameters", "acts"),
+    [
+        pytest.param("postinst.d", "configure 6.1.170-1", True, id="configure"),
+        pytest.param("postinst.d", "'configure' '6.1.170-1'", True, id="configure-in-quotes"),
+        pytest.param("postinst.d", "", True, id="no-package"),
+        pytest.param("postinst.d", "abort-upgrade 6.1.170-1", False, id="abort-upgrade"),
+        pytest.param("postinst.d", "triggered", False, id="triggered"),
+        pytest.param("postrm.d", "remove", True, id="remove"),
+        pytest.param("postrm.d", "purge", False, id="purge"),
+        pytest.param("postrm.d", "upgrade 6.1.170-1", False, id="upgrade"),
+    ],
+)
+def test_it_acts_when_it_should(shared_guest: TreeGuest, hook: str, parameters: str, acts: bool) -> None:
+    guest = shared_guest
+    guest.shell(DAMAGE)
+    script = f"/etc/kernel/{hook}/zz-xen-guest-bootloader"
+    done = guest.run(script, "6.1.0-0-amd64", "/boot/vmlinuz", stdin="not yours", env={"DEB_MAINT_PARAMS": parameters})
+    assert done.stdout == ""
+    assert done.stderr.startswith(f"xen-guest-bootloader: wrote {SECOND_STAGE} (") if acts else done.stderr == ""
+    assert guest.status()["ok"] is acts
+
+
+@pytest.mark.parametrize("boot", [pytest.param("ext4", id="ext4"), pytest.param("xfs", id="xfs")])
+def test_grub_reads_the_menu_that_update_grub_made(make_guest: MakeGuest, deb: Path, boot: str) -> None:
+    """GRUB replays no journal, and update-grub waits for no disk."""
+    guest = make_guest(boot=boot)
+    install(guest, deb)
+    guest.write("/etc/default/grub.d/timeout.cfg", "GRUB_TIMEOUT=4711\n")
+    guest.shell(f"update-grub; {HOOK} 6.1.0-0-amd64")
+    assert "set timeout=4711\n" in menu(guest)
+    guest.assert_right()
+
+
+@pytest.mark.parametrize("platform", [Platform.NONE, Platform.HVM, Platform.DOM0], ids=str)
+def test_it_is_silent_where_nothing_is_to_do(make_guest: MakeGuest, deb: Path, platform: Platform) -> None:
+    guest = make_guest(platform=platform)
+    install(guest, deb)
+    assert_silent(guest)
+
+
+@pytest.mark.parametrize("mark", ["/run/.containerenv", "/.dockerenv"])
+def test_it_is_silent_in_a_container(make_guest: MakeGuest, deb: Path, mark: str) -> None:
+    guest = make_guest()
+    guest.write(mark, "")
+    install(guest, deb)
+    assert_silent(guest)
+
+
+def test_it_is_silent_in_a_chroot(make_guest: MakeGuest, deb: Path) -> None:
+    """An image is built in a chroot of a Xen guest: /sys tells of that guest."""
+    guest = make_guest()
+    guest.environment["GUEST_CHROOT"] = "yes"
+    install(guest, deb)
+    assert_silent(guest)
+
+
+def test_a_named_target_is_kept_even_there(make_guest: MakeGuest, deb: Path) -> None:
+    guest = make_guest(platform=Platform.NONE)
+    guest.environment["GUEST_CHROOT"] = "yes"
+    guest.write("/etc/xen-guest-bootloader/conf.d/image.toml", 'targets = ["x86_64-xen"]\n')
+    install(guest, deb)
+    assert guest.states() == {"x86_64-xen": "current", "grub.cfg": "current"}
+
+
+def assert_silent(guest: TreeGuest) -> None:
+    done = guest.run(HOOK, "6.1.0-0-amd64", "/boot/vmlinuz", env={"DEB_MAINT_PARAMS": "configure"})
+    assert (done.stdout, done.stderr) == ("", "")
+    assert not guest.path("/boot/xen").exists()
+    assert not guest.path("/var/lib/xen-guest-bootloader").exists()
+
+
+def test_a_kernel_fails_where_the_guest_would_not_boot(pv_guest: TreeGuest) -> None:
+    pv_guest.shell(f"{DAMAGE}; mv /usr/lib/grub/x86_64-xen /root/")
+    done = pv_guest.run(HOOK, "6.1.0-0-amd64", check=False)
+    assert done.returncode == 7
+    assert "apt install grub-xen-bin" in done.stderr
+
+
+def test_a_kernel_does_not_fail_where_the_guest_boots_all_the_same(pv_guest: TreeGuest) -> None:
+    pv_guest.shell(f"rm {SECOND_STAGE}; mv /usr/lib/grub/x86_64-xen /root/")
+    done = pv_guest.run(HOOK, "6.1.0-0-amd64")
+    assert "apt install grub-xen-bin" in done.stderr
+    assert "can boot all the same" in done.stderr
