@@ -157,7 +157,7 @@ class Watcher:
         if self._is_boxed and not self._is_boot_read_only():
             # What is mounted after the start is not read-only in this unit's namespace. A new process has a new one.
             manager.restart(service.WATCHER)
-        self._happen(pacing.Noticed())
+        self._happen(pacing.Noticed(is_hopeful=True))
 
     def _on_devices(self) -> None:
         if self._devices is not None and self._devices.changed():

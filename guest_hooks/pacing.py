@@ -54,7 +54,7 @@ class Vigil:
 
     `due` is the next look, `latest` the end of patience, `asked` what the next look is for, `retry` when what resisted is tried
     again. `blamed` is what the last repair was started for, `cause` why it failed, `is_deep` that only an audit found it,
-    `repairs` when repairs were started, `undone` how often in a row there were too many of them.
+    `is_hopeful` that something happened which may help, `repairs` when repairs were started, `undone` how often in a row there were too many of them.
     """
 
     audit: float
@@ -66,6 +66,7 @@ class Vigil:
     blamed: tuple[str, ...] = ()
     cause: str = ""
     is_deep: bool = False
+    is_hopeful: bool = False
     failures: int = 0
     repairs: tuple[float, ...] = ()
     undone: int = 0
@@ -83,7 +84,9 @@ class Vigil:
 
 @dataclass(frozen=True, slots=True)
 class Noticed:
-    """Something happened to the files, the mounts or the block devices."""
+    """Something happened to the files, the mounts or the block devices; `is_hopeful` where it may let a failed repair succeed."""
+
+    is_hopeful: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,8 +162,8 @@ def begin(now: float, pace: Pace) -> Vigil:
 def step(vigil: Vigil, happening: Happening, now: float, pace: Pace) -> Step:
     """What `happening` makes of `vigil` at the time `now`, and what is to be done."""
     match happening:
-        case Noticed():
-            return _settle(vigil, now, pace), ()
+        case Noticed(is_hopeful):
+            return _settle(replace(vigil, is_hopeful=vigil.is_hopeful or is_hopeful), now, pace), ()
         case Reloaded():
             return _reload(vigil, now, pace), ()
         case Tick():
@@ -205,7 +208,8 @@ def _seen(vigil: Vigil, seen: Seen, now: float, pace: Pace) -> Step:
     if why is Why.VERIFY:
         why = Why.CHANGED
         vigil = replace(vigil, asked=why, blamed=seen.differences if vigil.failures else vigil.blamed)
-    if why is Why.CHANGED and now < vigil.retry < NEVER and _is_known(vigil, seen):
+    is_hopeful, vigil = vigil.is_hopeful, replace(vigil, is_hopeful=False)
+    if why is Why.CHANGED and not is_hopeful and now < vigil.retry < NEVER and _is_known(vigil, seen):
         return vigil, ()
     if seen.error:
         return _fail(replace(vigil, asked=Why.CHANGED), seen.error, now, pace)

@@ -6,9 +6,9 @@ from collections.abc import Callable
 PATIENCE = 30.0
 
 
-def until(claim: Callable[[], object], *, patience: float = PATIENCE) -> None:
-    """Return as soon as `claim` holds; fail the test where it does not within `patience` seconds, which no figure depends on."""
+def until(claim: Callable[[], object], *, patience: float = PATIENCE, pause: float = 0.005) -> None:
+    """Return as soon as `claim` holds; AssertionError where it does not within `patience` seconds, which no figure depends on."""
     deadline = time.monotonic() + patience
     while not claim():
         assert time.monotonic() < deadline, "what was waited for did not come"
-        time.sleep(0.005)
+        time.sleep(pause)

@@ -237,6 +237,17 @@ def test_other_damage_while_one_resists_is_tried_at_once() -> None:
     assert len(world.repairs) == 2
 
 
+def test_a_mount_lets_what_resists_be_tried_at_once() -> None:
+    world = settled(error="/boot is not mounted")
+    world.hurt()
+    world.run(2.0)
+    world.error = ""
+    world.happen(Noticed(is_hopeful=True))
+    world.run(1.0)
+    assert len(world.repairs) == 2
+    assert world.damage == ()
+
+
 def test_what_mends_by_itself_is_told() -> None:
     world = settled(error="/boot is not mounted")
     world.hurt()

@@ -1,0 +1,176 @@
+"""A Debian guest with a booted systemd and a udev of its own, in a container of systemd-nspawn: our .deb installed, /boot on a disk.
+
+It is no Xen guest, so drop-ins set the units' conditions aside and the configuration names the target. Kernel and clock are the
+machine's, so it is as quick as the machine.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+from tests.support.debian_package import host
+from tests.support.debian_tree import Kind, Suite, tarball, unpack
+from tests.support.waiting import until
+
+TARGET = "x86_64-xen"
+SECOND_STAGE = "/boot/xen/pvboot-x86_64.elf"
+BOOT_MIB = 160
+ORDER_SECONDS = 120
+DISK = "/dev/xvdb"
+
+CONFIG = f'targets = ["{TARGET}"]\nupdate_grub = false\n'
+NO_CONDITIONS = "[Unit]\nConditionVirtualization=\n"
+GRUB_CFG = """\
+menuentry "Debian" {{
+    search --no-floppy --fs-uuid --set=root {uuid}
+    linux /vmlinuz-{version} root=/dev/xvda ro
+    initrd /initrd.img-{version}
+}}
+"""
+MOUNT_BOOT = f"""\
+[Unit]
+DefaultDependencies=no
+Before=local-fs.target xen-guest-bootloader.service
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=ln -sfn {DISK} @LOOP@
+ExecStart=mount {DISK} /boot
+[Install]
+WantedBy=local-fs.target
+"""
+# What would touch the machine's own kernel settings and devices, or wait for hardware.
+MASKED = (
+    *("systemd-sysctl.service", "systemd-modules-load.service", "systemd-binfmt.service", "systemd-udev-trigger.service"),
+    *("systemd-udev-settle.service", "kmod-static-nodes.service", "dev-hugepages.mount", "dev-mqueue.mount"),
+    *("sys-kernel-debug.mount", "sys-kernel-tracing.mount", "sys-kernel-config.mount", "sys-fs-fuse-connections.mount"),
+    *("systemd-networkd.service", "systemd-timesyncd.service", "apt-daily.timer", "apt-daily-upgrade.timer", "e2scrub_all.timer"),
+    *("fstrim.timer", "dpkg-db-backup.timer", "xen-guest-bootloader-audit.timer"),
+)
+
+
+class Guest:
+    """The running guest; `tree` is its root as the machine sees it."""
+
+    def __init__(self, tree: Path, disk: Path, nspawn: subprocess.Popen[bytes], log: Path) -> None:
+        self.tree = tree
+        self.disk = disk
+        self._nspawn = nspawn
+        self._log = log
+        self._leader = 0
+
+    def ready(self) -> None:
+        """Wait until systemd has started all it starts by itself."""
+        until(self._find_leader)
+        self.until("systemctl is-system-running | grep -E 'running|degraded'")
+
+    def _find_leader(self) -> bool:
+        assert self._nspawn.poll() is None, self._log.read_text(errors="replace")[-4000:]
+        children = Path(f"/proc/{self._nspawn.pid}/task/{self._nspawn.pid}/children").read_text().split()
+        self._leader = int(children[0]) if children else 0
+        return self._leader > 0 and Path(f"/proc/{self._leader}/root/run/systemd/private").exists()
+
+    def run(self, script: str, *, check: bool = True, timeout: float = ORDER_SECONDS) -> subprocess.CompletedProcess[str]:
+        """Run a shell script in the guest as root; AssertionError with what it said where `check` fails."""
+        done = subprocess.run(
+            ["nsenter", f"--target={self._leader}", "--all", "--root", "--wd=/", "--", "/bin/bash", "-c", script],
+            check=False,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=timeout,
+            env={"PATH": "/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive"},
+        )
+        assert done.returncode == 0 or not check, f"{script}\nexit code {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done
+
+    def out(self, script: str) -> str:
+        """What a script prints."""
+        return self.run(script).stdout.strip()
+
+    def until(self, script: str, *, patience: float = ORDER_SECONDS) -> None:
+        """Wait until `script` succeeds."""
+        try:
+            until(lambda: self.run(script, check=False).returncode == 0, patience=patience, pause=0.1)
+        except AssertionError as error:
+            told = self.run("journalctl -b --no-pager -o short-monotonic -n 80; systemctl status --no-pager 'xen-guest-*'", check=False)
+            raise AssertionError(f"never came true: {script}\n{told.stdout[-8000:]}{told.stderr}") from error
+
+    def stop(self) -> None:
+        """End it at once."""
+        if self._leader:
+            os.kill(self._leader, signal.SIGKILL)
+        else:
+            self._nspawn.terminate()
+        self._nspawn.wait(timeout=60)
+
+
+@contextmanager
+def booted(work: Path, deb: Path, *, suite: Suite = Suite.BOOKWORM) -> Iterator[Guest]:
+    """Make and boot a guest in `work`; nothing of it is left at the end."""
+    tree, image = work / "tree", work / "boot.img"
+    tree.mkdir(parents=True)
+    with ExitStack() as stack:
+        stack.callback(shutil.rmtree, tree)
+        unpack(tarball(suite, Kind.FULL), tree)
+        _chroot(tree, deb)
+        version = next((tree / "boot").glob("vmlinuz-*")).name.removeprefix("vmlinuz-")
+        uuid = str(uuid4())
+        _write(tree / "boot/grub/grub.cfg", GRUB_CFG.format(uuid=uuid, version=version))
+        # Without checksums of metadata its UUID can be changed while it is mounted.
+        features = ("-O", "^metadata_csum", "-U", uuid)
+        host("mke2fs", "-q", "-t", "ext4", *features, "-d", str(tree / "boot"), str(image), f"{BOOT_MIB}M")
+        shutil.rmtree(tree / "boot")
+        (tree / "boot").mkdir()
+        loop = host("losetup", "--find", "--show", str(image)).strip()
+        stack.callback(host, "losetup", "--detach", loop)
+        _prepare(tree, loop)
+        log = work / "log"
+        nspawn = subprocess.Popen(
+            [
+                *("systemd-nspawn", "--quiet", "--boot", f"--directory={tree}", "--register=no", "--keep-unit", "--console=pipe"),
+                *("--machine=service-guest", "--private-network", "--capability=all", f"--bind={loop}:{DISK}"),
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=log.open("wb"),
+            stderr=subprocess.STDOUT,
+            env={"PATH": os.environ["PATH"], "SYSTEMD_NSPAWN_API_VFS_WRITABLE": "1"},
+        )
+        guest = Guest(tree, Path(loop), nspawn, log)
+        stack.callback(guest.stop)
+        guest.ready()
+        yield guest
+
+
+def _prepare(tree: Path, loop: str) -> None:
+    units = tree / "etc/systemd/system"
+    _write(tree / "etc/fstab", "")
+    _write(tree / "etc/hostname", "guest\n")
+    _write(tree / "etc/cloud/cloud-init.disabled", "")
+    _write(tree / "etc/xen-guest-bootloader/conf.d/test.toml", CONFIG)
+    _write(units / "mount-boot.service", MOUNT_BOOT.replace("@LOOP@", loop))
+    for unit in ("xen-guest-bootloader.service", "xen-guest-bootloader-sync.service"):
+        _write(units / f"{unit}.d/10-no-xen.conf", NO_CONDITIONS)
+    wants = units / "local-fs.target.wants"
+    wants.mkdir(parents=True, exist_ok=True)
+    (wants / "mount-boot.service").symlink_to("../mount-boot.service")
+    for unit in MASKED:
+        (units / unit).unlink(missing_ok=True)
+        (units / unit).symlink_to("/dev/null")
+
+
+def _chroot(tree: Path, deb: Path) -> None:
+    shutil.copy(deb, tree / "root")
+    script = f'mount -t proc proc "{tree}/proc" && exec chroot "{tree}" dpkg --install "/root/{deb.name}"'
+    host("unshare", "--mount", "--pid", "--fork", "--", "env", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "sh", "-c", script)
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
