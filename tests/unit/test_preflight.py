@@ -15,7 +15,7 @@ from guest_hooks.machine.root import Root
 from guest_hooks.model import GrubCfgStatus, Guest, Mode, Problem, Severity, State
 from guest_hooks.preflight import kernel_problems, text
 from guest_hooks.preflight.result import Certainty
-from guest_hooks.report import Style
+from guest_hooks.prose import Style
 from tests.support import boot_tree, kernels
 from tests.support.boot_tree import NEWEST, OWN, OWN_DISK, RELEASES, UUID, BootTree
 
