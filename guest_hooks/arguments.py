@@ -40,6 +40,7 @@ _VERBS = (
         does="make them as they should be",
         options=("target", "dry-run", "force", "adopt", "no-update-grub", "automatic", "lock-timeout"),
     ),
+    _Verb(name="preflight", does="will the next boot work, link by link; nothing is changed", options=("target",)),
     _Verb(name="inspect", does="what a second stage, core image or kernel is", options=("files",)),
     _Verb(name="rollback", does="put back the second stage before the present one", options=("target", "lock-timeout")),
     _Verb(

@@ -112,6 +112,18 @@ def _status(session: Session) -> ExitCode:
     return ExitCode.OK if status.ok else ExitCode.DIFFERS
 
 
+def _preflight(session: Session) -> ExitCode:
+    from guest_hooks.configuration import configuration
+    from guest_hooks.preflight import preflight, text
+    from guest_hooks.status import survey
+
+    config = configuration(session.root, session.options.config)
+    answer = preflight(session.root, config, survey(session.root, config, targets=session.options.target).status)
+    session.answer(text.preflight_json(answer))
+    session.say(text.preflight_text(answer, session.style))
+    return ExitCode.OK if answer.ok else ExitCode.DIFFERS
+
+
 def _sync(session: Session) -> ExitCode:
     from guest_hooks import sync
     from guest_hooks.configuration import configuration
@@ -217,6 +229,7 @@ _VERBS: dict[str, Callable[[Session], ExitCode]] = {
     "detect": _detect,
     "status": _status,
     "sync": _sync,
+    "preflight": _preflight,
     "inspect": _inspect,
     "rollback": _rollback,
     "stage1": _stage1,

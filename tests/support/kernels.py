@@ -57,7 +57,7 @@ def vmlinux(
     table = b"".join(note(b"Xen", kind, value) for kind, value in notes.items()) + note(b"Linux", 256, release.encode() + b"\0")
     text_at = 0x1000
     note_at = text_at + text_size
-    text = (os.urandom(512) * (text_size // 512 + 1))[:text_size]
+    text = (os.urandom(1 << 16) * (text_size // (1 << 16) + 1))[:text_size]
     total = text_size + len(table)
     if bits == 64:
         head = b"\x7fELF\x02\x01\x01".ljust(16, b"\0") + struct.pack(

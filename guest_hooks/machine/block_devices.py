@@ -1,0 +1,80 @@
+"""The block devices of this guest as udev knows them, and what GRUB's own drivers find on one that need not be mounted."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from guest_hooks.errors import GuestHooksError
+from guest_hooks.machine.run import Run, run
+
+LSBLK_TIMEOUT = 10
+LOOK_TIMEOUT = 5
+_COLUMNS = "PATH,TYPE,FSTYPE,UUID,LABEL,PARTUUID,PARTLABEL,PKNAME,MOUNTPOINTS"
+_NO_DISKS = ("/dev/loop", "/dev/zram", "/dev/ram", "/dev/nbd", "/dev/fd")
+_NO_FILES = frozenset({"", "swap", "LVM2_member", "crypto_LUKS", "linux_raid_member", "zfs_member", "bcache", "VMFS_volume_member"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockDevice:
+    """One disk, partition or volume; what udev does not know is empty. `type` is lsblk's: `disk`, `part`, `lvm`, `crypt`."""
+
+    path: str
+    type: str
+    fs_type: str = ""
+    uuid: str = ""
+    label: str = ""
+    part_uuid: str = ""
+    part_label: str = ""
+    parent: str = ""
+    mountpoints: tuple[str, ...] = ()
+
+    @property
+    def has_files(self) -> bool:
+        """Whether GRUB could look for a file on it: a file system on something a host can show to stage 1."""
+        return self.fs_type not in _NO_FILES and self.type != "crypt"
+
+
+def present(*, run: Run = run) -> tuple[BlockDevice, ...]:
+    """Every block device there is but loop devices and their like, in the kernel's order; raises `GuestHooksError` as `run`."""
+    done = run(["lsblk", "--json", "--list", "--output", _COLUMNS], timeout=LSBLK_TIMEOUT)
+    return parse(done.text)
+
+
+def parse(text: str) -> tuple[BlockDevice, ...]:
+    """The devices in the JSON of lsblk; what is not of its shape is passed over."""
+    try:
+        rows = json.loads(text)["blockdevices"]
+    except (ValueError, KeyError, TypeError):
+        return ()
+    found: dict[str, BlockDevice] = {}
+    for row in rows if isinstance(rows, list) else ():
+        fields = {key: value for key, value in row.items() if isinstance(value, str)}
+        path = fields.get("path", "")
+        if not path or path.startswith(_NO_DISKS):
+            continue
+        found[path] = BlockDevice(
+            path=path,
+            type=fields.get("type", ""),
+            fs_type=fields.get("fstype", ""),
+            uuid=fields.get("uuid", ""),
+            label=fields.get("label", ""),
+            part_uuid=fields.get("partuuid", ""),
+            part_label=fields.get("partlabel", ""),
+            parent=fields.get("pkname", "") or (found[path].parent if path in found else ""),
+            mountpoints=tuple(m for m in row.get("mountpoints") or () if isinstance(m, str)),
+        )
+    return tuple(found.values())
+
+
+def files_on(device: str, paths: Iterable[str], *, run: Run = run) -> frozenset[str] | None:
+    """Which of `paths` (absolute, on that file system) are there as GRUB reads the raw device; None where it can't be looked at."""
+    found = set()
+    try:
+        for path in paths:
+            directory, _, name = path.rpartition("/")
+            listing = run(["grub-fstest", device, "ls", f"(loop0){directory}/"], timeout=LOOK_TIMEOUT, success_codes=(0, 1)).text
+            if name in listing.split():
+                found.add(path)
+    except GuestHooksError:
+        return None
+    return frozenset(found)

@@ -1,0 +1,218 @@
+"""Kernels and initrds of this guest as facts, remembered from run to run, because reading them costs a second or two."""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass, fields
+from typing import Any, TypeVar
+
+from guest_hooks.errors import FormatError, GuestHooksError
+from guest_hooks.formats import bzimage, initrd
+from guest_hooks.machine.root import NotRegularError, Root
+
+CACHE = "/var/lib/xen-guest-bootloader/preflight.json"
+VERSION = 1
+"""Goes up with whatever changes what the facts mean."""
+MAX_FILE = 1 << 30
+MAX_CACHE = 8 << 20
+MAX_REMEMBERED = 64
+DPKG_INFO = "/var/lib/dpkg/info"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KernelFacts:
+    """What one kernel image is.
+
+    `fault` is the code of what is wrong with the file, `cause` says it in words; `unread` says why its inside could not be looked
+    at, and `hint` what to install; `is_verified` that these are the Debian package's bytes. Without its inside no note is known.
+    """
+
+    fault: str = ""
+    cause: str = ""
+    unread: str = ""
+    hint: str = ""
+    is_bzimage: bool = False
+    is_verified: bool = False
+    loads_high: bool = True
+    protocol: int = 0
+    bits: int = 0
+    compression: str = ""
+    release: str = ""
+    has_notes: bool = False
+    has_entry: bool = False
+    has_phys32_entry: bool = False
+    loader: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InitrdFacts:
+    """What is in one initrd; `fault`, `cause`, `unread` and `hint` as for a kernel."""
+
+    fault: str = ""
+    cause: str = ""
+    unread: str = ""
+    hint: str = ""
+    compression: str = ""
+    kernels: tuple[str, ...] = ()
+    modules: tuple[str, ...] = ()
+    programs: tuple[str, ...] = ()
+
+
+Facts = TypeVar("Facts", KernelFacts, InitrdFacts)
+
+
+class Memory:
+    """The facts of files seen before, by path and by what changes when a file does; `save` writes them where that is possible."""
+
+    def __init__(self, root: Root) -> None:
+        self._root = root
+        self._known = _load(root)
+        self._used: dict[str, dict[str, Any]] = {}
+        self._has_news = False
+
+    def kernel(self, path: str) -> KernelFacts | None:
+        """The facts of the kernel at `path`, None where no file is there."""
+        signature = self._signature(path)
+        if signature is None:
+            return None
+        known = _revived(KernelFacts, self._recall(path, "kernel", signature))
+        facts = known if known is not None else read_kernel(self._root, path)
+        self._keep(path, "kernel", signature, facts, is_new=known is None)
+        return facts
+
+    def initrd(self, path: str) -> InitrdFacts | None:
+        """The facts of the initrd at `path`, None where no file is there."""
+        signature = self._signature(path)
+        if signature is None:
+            return None
+        known = _revived(InitrdFacts, self._recall(path, "initrd", signature))
+        facts = known if known is not None else read_initrd(self._root, path)
+        self._keep(path, "initrd", signature, facts, is_new=known is None)
+        return facts
+
+    def save(self) -> None:
+        """Write what was learnt; no right to, or no room, is no fault: the next run reads the files again."""
+        if not self._has_news or os.geteuid() != 0:
+            return
+        others = {path: entry for path, entry in self._known.items() if path not in self._used}
+        files = dict(list((others | self._used).items())[-MAX_REMEMBERED:])
+        data = json.dumps({"version": VERSION, "files": files}, separators=(",", ":")).encode()
+        with suppress(OSError, GuestHooksError):
+            self._root.make_dirs(os.path.dirname(CACHE), mode=0o700)
+            with self._root.parent(CACHE) as (directory, name):
+                # In place: a cut-off cache is thrown away by whoever reads it next.
+                flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+                with os.fdopen(os.open(name, flags, 0o600, dir_fd=directory), "wb") as file:
+                    file.write(data)
+
+    def _signature(self, path: str) -> list[int] | None:
+        status = self._root.stat(path)
+        return None if status is None else [status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns]
+
+    def _recall(self, path: str, kind: str, signature: list[int]) -> object:
+        entry = self._known.get(path)
+        if isinstance(entry, dict) and entry.get("kind") == kind and entry.get("signature") == signature:
+            return entry.get("facts")
+        return None
+
+    def _keep(self, path: str, kind: str, signature: list[int], facts: KernelFacts | InitrdFacts, *, is_new: bool) -> None:
+        if facts.unread:  # what could not be looked into may be after the next `apt install`
+            return
+        self._used[path] = {"kind": kind, "signature": signature, "facts": asdict(facts)}
+        self._has_news = self._has_news or is_new
+
+
+def read_kernel(root: Root, path: str) -> KernelFacts:
+    """The facts of the kernel file `path`, read anew; a file that is no whole kernel is a fact too."""
+    try:
+        data = root.read(path, limit=MAX_FILE)
+        image = bzimage.parse(data)
+    except FormatError as error:
+        return KernelFacts(fault=error.code, cause=error.message)
+    except (OSError, NotRegularError) as error:
+        return KernelFacts(fault="unreadable", cause=str(error))
+    facts = {
+        "is_bzimage": image.format is bzimage.ImageFormat.BZIMAGE,
+        "loads_high": image.loads_high,
+        "protocol": image.protocol,
+        "bits": image.bits,
+        "compression": str(image.compression),
+        "release": image.release,
+    }
+    if image.is_truncated:
+        cause = f"the file has {image.size} bytes and must have {image.needed_size}"
+        return _revived(KernelFacts, facts | {"fault": "truncated", "cause": cause}) or KernelFacts()
+    is_verified = _is_packaged(root, path, image.release, data)
+    try:
+        notes = bzimage.notes(data, image, to_the_end=not is_verified)
+    except FormatError as error:
+        words = {"unread": error.message, "hint": error.hint}
+        faults = {"fault": error.code, "cause": error.message}
+        more = words if error.code in ("cannot-look-inside", "no-payload", "unknown-compression") else faults
+        return _revived(KernelFacts, facts | more | {"is_verified": is_verified}) or KernelFacts()
+    loader = notes.value(bzimage.LOADER)
+    facts |= {
+        "is_verified": is_verified,
+        "bits": notes.bits,
+        "release": image.release or notes.release,
+        "has_notes": bool(notes.xen),
+        "has_entry": notes.value(bzimage.ENTRY) is not None,
+        "has_phys32_entry": notes.value(bzimage.PHYS32_ENTRY) is not None,
+        "loader": (loader or b"").rstrip(b"\0").decode(errors="replace"),
+    }
+    return _revived(KernelFacts, facts) or KernelFacts()
+
+
+def read_initrd(root: Root, path: str) -> InitrdFacts:
+    """The facts of the initrd file `path`, read anew."""
+    try:
+        found = initrd.read(root.read(path, limit=MAX_FILE))
+    except FormatError as error:
+        if error.code == "cannot-look-inside":
+            return InitrdFacts(unread=error.message, hint=error.hint)
+        return InitrdFacts(fault=error.code, cause=error.message)
+    except (OSError, NotRegularError) as error:
+        return InitrdFacts(fault="unreadable", cause=str(error))
+    return InitrdFacts(
+        fault="" if found.is_complete else "truncated",
+        cause="" if found.is_complete else "its last archive has no end",
+        compression=str(found.compressions[-1]),
+        kernels=found.kernels,
+        modules=tuple(sorted(found.modules)),
+        programs=tuple(sorted(found.programs)),
+    )
+
+
+def _is_packaged(root: Root, path: str, release: str, data: bytes) -> bool:
+    """Whether these are the bytes that dpkg has on record for the kernel's package."""
+    name = os.path.basename(root.resolve(path))
+    sums = root.read_text(f"{DPKG_INFO}/linux-image-{release}.md5sums") if release and "/" not in release else None
+    if not sums:
+        return False
+    digest = hashlib.md5(data, usedforsecurity=False).hexdigest()
+    return f"{digest}  boot/{name}\n" in sums
+
+
+def _load(root: Root) -> Mapping[str, Any]:
+    try:
+        table = json.loads(root.read(CACHE, limit=MAX_CACHE))
+    except (OSError, NotRegularError, ValueError, RecursionError):
+        return {}
+    if not isinstance(table, dict) or table.get("version") != VERSION or not isinstance(table.get("files"), dict):
+        return {}
+    return {path: entry for path, entry in table["files"].items() if isinstance(entry, dict)}
+
+
+def _revived(kind: type[Facts], values: object) -> Facts | None:
+    """The facts that `values` hold; None where a name or a type is not that of the field."""
+    if not isinstance(values, dict):
+        return None
+    given: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+    defaults = {field.name: field.default for field in fields(kind)}
+    if any(name not in defaults or type(value) is not type(defaults[name]) for name, value in given.items()):
+        return None
+    if any(isinstance(value, tuple) and not all(isinstance(item, str) for item in value) for value in given.values()):
+        return None
+    return kind(**given)

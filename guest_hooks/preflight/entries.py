@@ -1,0 +1,163 @@
+"""The entries of the menu against the files and disks there are. Pure, but for the facts it is handed."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from guest_hooks.formats.grub_menu import Boot, Choice, Entry, Menu
+from guest_hooks.machine.block_devices import BlockDevice
+from guest_hooks.machine.boot_files import InitrdFacts
+from guest_hooks.model import BootFilesystem, Severity
+from guest_hooks.preflight import initrds, kernels, root_fs, stage1
+from guest_hooks.preflight.needs import Kernel, Needs
+from guest_hooks.preflight.result import Certainty, Finding, Link
+
+UPDATE = "make the menu anew: update-grub"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Files:
+    """The kernels and initrds that the menu names on /boot's file system, by the guest's paths."""
+
+    kernels: Mapping[str, Kernel]
+    initrds: Mapping[str, InitrdFacts | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ground:
+    """What entries are held against: files, /boot's file system, the disks, and what a kernel needs for the root an entry names."""
+
+    files: Files
+    boot: BootFilesystem
+    devices: Sequence[BlockDevice]
+    needs: Callable[[Boot], Needs]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where an entry loads from: `is_here` is on /boot's file system, `missing` the name of one that is gone."""
+
+    is_here: bool
+    is_known: bool = True
+    missing: str = ""
+
+
+def place(boot: Boot, filesystem: BootFilesystem, devices: Sequence[BlockDevice]) -> Place:
+    """Where the entry that loads `boot` takes its files from."""
+    kind, _, key = boot.device.partition("/")
+    match kind:
+        case "boot" | "":
+            return Place(is_here=True)
+        case "fs-uuid" | "label":
+            if kind == "fs-uuid" and key.lower() == filesystem.fs_uuid.lower():
+                return Place(is_here=True)
+            named = [
+                device for device in devices if key.lower() == (device.uuid.lower() if kind == "fs-uuid" else device.label.lower())
+            ]
+            if any(device.uuid == filesystem.fs_uuid for device in named):
+                return Place(is_here=True)
+            if named or not (devices or (kind == "fs-uuid" and filesystem.fs_uuid)):
+                return Place(is_here=False, is_known=False)
+            return Place(is_here=False, missing=key)
+        case _:
+            return Place(is_here=False, is_known=False)
+
+
+def named_files(menu: Menu, boot: BootFilesystem, devices: Sequence[BlockDevice]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The kernels and the initrds, by the guest's paths, that entries load from /boot's file system."""
+    loads = [entry.boot for entry in menu.all() if entry.boot and place(entry.boot, boot, devices).is_here]
+    return (
+        tuple(name for load in loads if (name := stage1.in_guest(load.kernel, boot))),
+        tuple(name for load in loads for path in load.initrds if (name := stage1.in_guest(path, boot))),
+    )
+
+
+def findings(menu: Menu, choice: Choice, ground: Ground) -> tuple[tuple[Finding, ...], tuple[str, ...]]:
+    """What is wrong with the entries, the default's as errors and the others' as warnings, and what could not be told."""
+    found: dict[tuple[str, str, str], Finding] = {}
+    unknown: list[str] = []
+    ordered = sorted(menu.all(), key=lambda entry: entry is not choice.entry)
+    for entry in ordered:
+        is_default = entry is choice.entry and choice.is_sure
+        for finding in _entry(entry, ground, unknown, is_default=is_default):
+            kept = finding if is_default else replace(finding, severity=Severity.WARNING)
+            what = "" if finding.link in (Link.ENTRY, Link.ROOT) else finding.message  # these name the entry
+            found.setdefault((finding.code, finding.thing, what), kept)
+    return tuple(found.values()), tuple(dict.fromkeys(unknown))
+
+
+def _entry(entry: Entry, ground: Ground, unknown: list[str], *, is_default: bool) -> tuple[Finding, ...]:
+    files, boot, devices = ground.files, ground.boot, ground.devices
+    load = entry.boot
+    if load is None or entry.not_understood:
+        if is_default:
+            unknown.append(f"what the entry {entry.title!r} starts ({entry.not_understood or 'it loads no kernel'})")
+        return ()
+    where = place(load, boot, devices)
+    if where.missing:
+        message = f"the entry {entry.title!r} looks for the file system {where.missing}, which this guest does not have"
+        certainty = Certainty.CERTAIN if devices else Certainty.LIKELY
+        console = f"error: no such device: {where.missing}."
+        return (
+            Finding(
+                code="entry-file-system-missing",
+                link=Link.ENTRY,
+                thing=where.missing,
+                message=message,
+                console=console,
+                certainty=certainty,
+                hint=UPDATE,
+            ),
+        )
+    path = stage1.in_guest(load.kernel, boot) if where.is_here else ""
+    if not path or path not in files.kernels:
+        if is_default:
+            unknown.append(f"the files of the entry {entry.title!r}, which are on another file system ({load.device})")
+        return ()
+    kernel = files.kernels[path]
+    pairs = [(name, files.initrds[name]) for item in load.initrds if (name := stage1.in_guest(item, boot)) in files.initrds]
+    if kernel.facts is not None and kernel.facts.unread:
+        unknown.append(f"what is inside {path}: {kernel.facts.unread} ({kernel.facts.hint})")
+    for name, facts in pairs:
+        if facts is not None and facts.unread:
+            unknown.append(f"what is inside {name}: {facts.unread} ({facts.hint})")
+    here = ground.needs(load)
+    return (
+        *(_as_grub_says(finding, path, load.kernel) for finding in kernels.kernel_findings(kernel, here)),
+        *initrds.initrd_findings(kernel, pairs, here),
+        *kernels.modules_finding(kernel),
+        *root_fs.findings(load.arguments, entry.title, devices),
+    )
+
+
+def _as_grub_says(finding: Finding, guest_path: str, grub_path: str) -> Finding:
+    return replace(finding, console=finding.console.replace(guest_path, grub_path))
+
+
+def choice_finding(choice: Choice, menu: Menu) -> tuple[Finding, ...]:
+    """What is wrong with the default itself."""
+    if not menu.entries:
+        return (
+            Finding(
+                code="menu-empty",
+                link=Link.GRUB_CFG,
+                thing="grub.cfg",
+                message="grub.cfg makes a menu without entries",
+                console="grub>",
+                hint=UPDATE,
+            ),
+        )
+    if choice.is_named or not choice.is_sure or not choice.wanted:
+        return ()
+    title = choice.entry.title if choice.entry else ""
+    return (
+        Finding(
+            code="default-not-there",
+            link=Link.ENTRY,
+            thing=choice.wanted,
+            message=f"the default {choice.wanted!r} names no entry: GRUB starts {title!r} instead",
+            console=f"Booting `{title}'",
+            hint="set GRUB_DEFAULT in /etc/default/grub and run update-grub, or: grub-set-default",
+            severity=Severity.WARNING,
+            stops=False,
+        ),
+    )

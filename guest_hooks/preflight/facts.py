@@ -1,0 +1,134 @@
+"""What preflight looks at on this machine: disks, the menu, kernels and initrds. No judgement."""
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+from guest_hooks.errors import FormatError, GuestHooksError
+from guest_hooks.formats import grub_cfg, grubenv, kernel_config
+from guest_hooks.formats.grub_follow import UnknownFileError
+from guest_hooks.formats.grub_menu import Menu
+from guest_hooks.machine import block_devices
+from guest_hooks.machine.block_devices import BlockDevice
+from guest_hooks.machine.boot_files import InitrdFacts, KernelFacts, Memory
+from guest_hooks.machine.root import NotRegularError, Root
+from guest_hooks.machine.run import Run
+from guest_hooks.model import BootFilesystem, Mode
+from guest_hooks.preflight import stage1
+from guest_hooks.preflight.needs import OPTIONS, Kernel
+from guest_hooks.preflight.stage1 import Disks
+
+GRUB_DIR = "/boot/grub"
+GRUBENV = f"{GRUB_DIR}/grubenv"
+STANDARD_DIRS = ("/grub", "/boot/grub")
+MAX_CFG = 4 << 20
+MAX_CONFIG = 2 << 20
+MAX_DISKS = 32
+"""How many file systems other than /boot's are looked at; a guest with more is told so."""
+DRIVE = "(boot)"
+"""Stands for /boot's file system in GRUB's variables while a menu is followed."""
+
+
+def devices(root: Root, boot: BootFilesystem, *, run: Run) -> tuple[BlockDevice, ...]:
+    """The block devices of the running guest; empty for an image, or where udev does not know /boot's own."""
+    if not root.is_live:
+        return ()
+    try:
+        found = block_devices.present(run=run)
+    except GuestHooksError:
+        return ()
+    return found if any(device.uuid and device.uuid == boot.fs_uuid for device in found) else ()
+
+
+def disks(root: Root, boot: BootFilesystem, known: Sequence[BlockDevice], paths: Iterable[str], *, run: Run) -> Disks:
+    """Which of `paths` (as stage 1 names them) are on /boot's file system and on each other one."""
+    wanted = tuple(dict.fromkeys(paths))
+    own = next((device.path for device in known if device.uuid == boot.fs_uuid), boot.device)
+    others = [device for device in known if device.path != own and device.has_files][:MAX_DISKS]
+    found: dict[str, frozenset[str]] = {}
+    unread = []
+    for device in others:
+        there = block_devices.files_on(device.path, wanted, run=run)
+        if there is None:
+            unread.append(device.path)
+        else:
+            found[device.path] = there
+    here = _here(root, boot, wanted)
+    if boot.grub_dir not in STANDARD_DIRS:
+        # A subvolume: which one GRUB starts from is written in the file system alone.
+        seen = block_devices.files_on(own, wanted, run=run) if root.is_live else None
+        here = _here(root, replace(boot, grub_dir=f"/{boot.grub_dir.split('/', 2)[2]}"), wanted) if seen is None else seen
+    looked_at = [device for device in known if device.path == own or device.has_files]
+    return Disks(boot=own, here=here, elsewhere=found, order=stage1.order(looked_at) or (own,), unread=tuple(unread))
+
+
+def _here(root: Root, boot: BootFilesystem, wanted: Iterable[str]) -> frozenset[str]:
+    return frozenset(path for path in wanted if (name := stage1.in_guest(path, boot)) and root.exists(name))
+
+
+def menu_text(root: Root) -> str | None:
+    """The text of grub.cfg, None where there is none that can be read."""
+    return root.read_text(f"{GRUB_DIR}/grub.cfg", limit=MAX_CFG)
+
+
+def environment(root: Root) -> tuple[Mapping[str, str] | None, str]:
+    """The variables in grubenv (None where there is no grubenv), and what is wrong with it."""
+    try:
+        return grubenv.parse(root.read(GRUBENV, limit=1 << 16)), ""
+    except FileNotFoundError:
+        return None, ""
+    except FormatError as error:
+        return {}, error.message
+    except (OSError, NotRegularError) as error:
+        return {}, str(error)
+
+
+def menu(root: Root, boot: BootFilesystem, text: str, mode: Mode, *, by_second_stage: bool) -> Menu:
+    """The menu as the second stage sees it, or as the host's stage 1 does, which knows no grubenv; raises `FormatError`."""
+    prefix = f"{DRIVE}{boot.grub_dir}" if by_second_stage else "(memdisk)/boot/grub"
+    variables = {
+        "prefix": prefix,
+        "config_directory": f"{DRIVE}{boot.grub_dir}",
+        "root": DRIVE.strip("()"),
+        "grub_platform": "xen" if mode is Mode.PV else "xen_pvh",
+        "grub_cpu": "x86_64" if mode is Mode.PV else "i386",
+    }
+
+    def look(path: str) -> str | None:
+        name = stage1.in_guest(path.removeprefix(DRIVE), boot) if path.startswith(DRIVE) else ""
+        if path.startswith("(memdisk)"):
+            return None
+        if not name:
+            raise UnknownFileError(path)
+        return root.read_text(name, limit=MAX_CFG) if root.exists(name) else None
+
+    saved = environment(root)[0] if by_second_stage else None
+    return grub_cfg.read(text, variables=variables, grubenv=saved, look=look)
+
+
+def read_files(
+    memory: Memory, kernels: Iterable[str], initrds: Iterable[str]
+) -> tuple[Mapping[str, KernelFacts | None], Mapping[str, InitrdFacts | None]]:
+    """The facts of these files (the guest's paths), several read at a time: the decompressors let go of the interpreter's lock."""
+    kernel_paths, initrd_paths = tuple(dict.fromkeys(kernels)), tuple(dict.fromkeys(initrds))
+    with ThreadPoolExecutor(max_workers=min(os.cpu_count() or 1, 4)) as pool:
+        kernel_facts = pool.map(memory.kernel, kernel_paths)
+        initrd_facts = pool.map(memory.initrd, initrd_paths)
+        return dict(zip(kernel_paths, kernel_facts, strict=True)), dict(zip(initrd_paths, initrd_facts, strict=True))
+
+
+def kernel(root: Root, path: str, facts: KernelFacts | None) -> Kernel:
+    """A kernel with what its packages left beside it: /boot/config-RELEASE and /lib/modules/RELEASE."""
+    release = facts.release if facts else ""
+    if not release or "/" in release:
+        return Kernel(path=path, facts=facts, options={})
+    text = root.read_text(f"/boot/config-{release}", limit=MAX_CONFIG)
+    builtin = root.read_text(f"/lib/modules/{release}/modules.builtin", limit=MAX_CONFIG)
+    return Kernel(
+        path=path,
+        facts=facts,
+        options=kernel_config.parse(text, OPTIONS) if text else {},
+        builtin=kernel_config.builtin_modules(builtin) if builtin else frozenset(),
+        has_modules=root.exists(f"/lib/modules/{release}"),
+    )

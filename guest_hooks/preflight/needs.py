@@ -1,0 +1,74 @@
+"""What a kernel is held against: what this guest's mode and its root file system ask of it. Vocabulary of preflight."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from guest_hooks.formats.unpack import Compression
+from guest_hooks.machine.boot_files import KernelFacts
+from guest_hooks.model import Mode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Driver:
+    """A module without which the root file system is out of reach, and the kernel option that builds it in."""
+
+    module: str
+    option: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Needs:
+    """What a kernel must be able to do here.
+
+    `widths` are those of the PV second stages; drivers and programs are needed to reach the root; `by_grub` says that GRUB loads
+    the kernel (pygrub leaves that to libxenguest, which unpacks more), `loader_is_certain` that this is known.
+    """
+
+    mode: Mode
+    widths: frozenset[int] = frozenset({64})
+    drivers: tuple[Driver, ...] = ()
+    programs: tuple[str, ...] = ()
+    loader_is_certain: bool = False
+    by_grub: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kernel:
+    """One kernel with what belongs to it: its options (empty: no config file), its built-in modules, whether it has others."""
+
+    path: str
+    facts: KernelFacts | None
+    options: Mapping[str, str]
+    builtin: frozenset[str] = frozenset()
+    has_modules: bool = True
+
+
+XEN_DISK = Driver(module="xen_blkfront", option="XEN_BLKDEV_FRONTEND", what="the driver of Xen's disks")
+FILE_SYSTEMS = {
+    name: Driver(module=module, option=option, what=f"the root file system's driver ({name})")
+    for name, module, option in (
+        ("ext2", "ext4", "EXT4_FS"),
+        ("ext3", "ext4", "EXT4_FS"),
+        ("ext4", "ext4", "EXT4_FS"),
+        ("xfs", "xfs", "XFS_FS"),
+        ("btrfs", "btrfs", "BTRFS_FS"),
+        ("f2fs", "f2fs", "F2FS_FS"),
+    )
+}
+DEVICE_MAPPER = Driver(module="dm_mod", option="BLK_DEV_DM", what="the device mapper")
+CRYPT = Driver(module="dm_crypt", option="DM_CRYPT", what="the driver of encrypted disks")
+UNPACKERS = {
+    Compression.GZIP: "RD_GZIP",
+    Compression.BZIP2: "RD_BZIP2",
+    Compression.LZMA: "RD_LZMA",
+    Compression.XZ: "RD_XZ",
+    Compression.LZO: "RD_LZO",
+    Compression.LZ4: "RD_LZ4",
+    Compression.ZSTD: "RD_ZSTD",
+}
+OPTIONS = frozenset(
+    {"XEN_PV", "XEN_PVH", "BLK_DEV_INITRD", *UNPACKERS.values()}
+    | {driver.option for driver in (XEN_DISK, DEVICE_MAPPER, CRYPT, *FILE_SYSTEMS.values())}
+)
+"""The options of a kernel's configuration that are asked for."""

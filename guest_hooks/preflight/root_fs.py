@@ -1,0 +1,138 @@
+"""Whether the root file system that a kernel's command line names is there, and what a kernel needs to reach it. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from guest_hooks.machine.block_devices import BlockDevice
+from guest_hooks.preflight.needs import CRYPT, DEVICE_MAPPER, FILE_SYSTEMS, XEN_DISK, Driver
+from guest_hooks.preflight.result import Certainty, Finding, Link
+
+_root = partial(Finding, link=Link.ROOT)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Way:
+    """What lies between a kernel and its root: drivers, and programs of the initrd."""
+
+    drivers: tuple[Driver, ...]
+    programs: tuple[str, ...] = ()
+
+
+def wanted(arguments: Sequence[str]) -> str:
+    """The value of the last root= of a kernel's command line, or an empty string."""
+    return next((argument.removeprefix("root=") for argument in reversed(arguments) if argument.startswith("root=")), "")
+
+
+def find(value: str, devices: Sequence[BlockDevice]) -> BlockDevice | None:
+    """The device that the value of root= names: a tag of mount(8), a name below /dev/disk, a device, a volume as /dev/VG/LV."""
+    kind, key = _tag(value)
+    for device in devices:
+        match kind:
+            case "UUID":
+                is_it = device.uuid.lower() == key.lower()
+            case "PARTUUID":
+                is_it = device.part_uuid.lower() == key.lower()
+            case "LABEL":
+                is_it = device.label == key
+            case "PARTLABEL":
+                is_it = device.part_label == key
+            case _:
+                is_it = device.path in (value, _mapper_name(value))
+        if is_it and key:
+            return device
+    return None
+
+
+def _tag(value: str) -> tuple[str, str]:
+    for tag in ("UUID", "PARTUUID", "LABEL", "PARTLABEL"):
+        for prefix in (f"{tag}=", f"/dev/disk/by-{tag.lower()}/"):
+            if value.startswith(prefix):
+                return tag, value.removeprefix(prefix).strip('"')
+    return "", value
+
+
+def _mapper_name(value: str) -> str:
+    """`/dev/VG/LV` as the device mapper names it (dmsetup(8): a dash in a name is doubled)."""
+    parts = value.split("/")
+    return f"/dev/mapper/{parts[2].replace('-', '--')}-{parts[3].replace('-', '--')}" if len(parts) == 4 else ""
+
+
+def findings(arguments: Sequence[str], title: str, devices: Sequence[BlockDevice]) -> tuple[Finding, ...]:
+    """What is wrong with the root= of an entry; nothing where no device is known, as in an image."""
+    value = wanted(arguments)
+    if not value:
+        message = f"the entry {title!r} names no root file system (root=)"
+        console = "No root device specified. Boot arguments must include a root= parameter."
+        return (
+            _root(
+                code="root-none",
+                thing=f"root={value}",
+                message=message,
+                console=console,
+                hint="set GRUB_DEVICE's file system up, then update-grub",
+            ),
+        )
+    if not devices or not _can_be_told(value):
+        return ()
+    if find(value, devices) is None:
+        message = f"the entry {title!r} wants root={value}, and no disk of this guest has that"
+        return (
+            _root(
+                code="root-missing",
+                thing=f"root={value}",
+                message=message,
+                console=f"ALERT!  {value} does not exist.  Dropping to a shell!",
+                hint="update-grub",
+            ),
+        )
+    kind, key = _tag(value)
+    twins = [device.path for device in devices if kind == "UUID" and device.uuid.lower() == key.lower()]
+    if len(twins) > 1 and not _is_one_file_system(twins, devices):
+        message = f"root={value} is on {' and '.join(twins)}: which of them is mounted is chance"
+        hint = f"give one another UUID (tune2fs -U random, xfs_admin -U generate), or detach it: {twins[-1]}"
+        return (
+            _root(code="root-twice", thing=f"root={value}", message=message, console="", hint=hint, certainty=Certainty.LIKELY),
+        )
+    return ()
+
+
+def way(device: BlockDevice | None, fs_type: str, devices: Sequence[BlockDevice]) -> Way:
+    """What a kernel must bring to reach its root; `fs_type` is what fstab says, for where the device is not known."""
+    drivers, programs = [XEN_DISK], []
+    if driver := FILE_SYSTEMS.get((device.fs_type if device else "") or fs_type):
+        drivers.append(driver)
+    below = {entry.path.rpartition("/")[2]: entry for entry in devices}
+    seen = 0
+    while device is not None and seen < 8:
+        seen += 1
+        match device.type:
+            case "lvm":
+                drivers.append(DEVICE_MAPPER)
+                programs.append("lvm")
+            case "crypt":
+                drivers += [DEVICE_MAPPER, CRYPT]
+                programs.append("cryptsetup")
+            case kind if kind.startswith("raid"):
+                programs.append("mdadm")
+        device = below.get(device.parent)
+    return Way(drivers=tuple(dict.fromkeys(drivers)), programs=tuple(dict.fromkeys(programs)))
+
+
+def fstab_type(text: str) -> str:
+    """The type that fstab gives the root file system, or an empty string."""
+    rows = (line.split() for line in text.splitlines() if not line.lstrip().startswith("#"))
+    return next((fields[2] for fields in rows if len(fields) >= 3 and fields[1] == "/"), "")
+
+
+def _can_be_told(value: str) -> bool:
+    """Whether the disks alone can tell: not for NFS, ZFS, names that only udev's rules make, or an offset from a partition."""
+    kind, key = _tag(value)
+    if kind:
+        return "/" not in key and "\\" not in key
+    return value.startswith("/dev/") and not value.startswith(("/dev/nfs", "/dev/ram", "/dev/root", "/dev/disk/", "/dev/md/"))
+
+
+def _is_one_file_system(paths: Sequence[str], devices: Sequence[BlockDevice]) -> bool:
+    """Whether they are members of one btrfs, which all bear its UUID."""
+    return {device.fs_type for device in devices if device.path in paths} == {"btrfs"}

@@ -1,0 +1,56 @@
+"""The answer of preflight as lines for a person and as an object for `--json`."""
+
+from dataclasses import asdict
+from typing import Any
+
+from guest_hooks.model import Severity
+from guest_hooks.preflight.result import Certainty, Finding, Preflight
+from guest_hooks.prose import Style
+from guest_hooks.report import SCHEMA, guest_json
+
+_SURE = {Certainty.CERTAIN: "", Certainty.LIKELY: " (likely)", Certainty.UNKNOWN: " (not known)"}
+
+
+def preflight_json(answer: Preflight) -> dict[str, Any]:
+    """What `preflight --json` prints."""
+    return {
+        "schema": SCHEMA,
+        "ok": answer.ok,
+        "will_boot": answer.will_boot,
+        "guest": guest_json(answer.guest),
+        "chain": [asdict(step) for step in answer.chain],
+        "findings": [asdict(finding) for finding in answer.findings],
+        "unknown": list(answer.unknown),
+    }
+
+
+def preflight_text(answer: Preflight, style: Style) -> list[str]:
+    """The chain, each finding with the console's words and the next step, the verdict, and what the guest can't know."""
+    lines = [f"{style.paint(f'{step.link:>12}', 'dim')}  {step.text}" for step in answer.chain]
+    for finding in answer.findings:
+        lines += finding_text(finding, style)
+    lines.append(verdict(answer, style))
+    lines += [f"  not known: {item}" for item in answer.unknown]
+    return lines
+
+
+def verdict(answer: Preflight, style: Style) -> str:
+    """One line: whether it will boot."""
+    if not answer.will_boot:
+        return style.paint("will not boot", "bad")
+    if not answer.ok:
+        return style.paint("will boot, as far as the guest can know, and not as it should", "warn")
+    return style.paint("will boot, as far as the guest can know", "good")
+
+
+def finding_text(finding: Finding, style: Style) -> list[str]:
+    """The lines of one finding."""
+    kind = "bad" if finding.severity is Severity.ERROR else "warn"
+    lines = [f"{style.paint(str(finding.severity), kind)}: {finding.message}{_SURE[finding.certainty]}"]
+    if finding.console:
+        lines.append(f"  console: {finding.console}")
+    elif finding.stops:
+        lines.append("  console: says nothing")
+    if finding.hint:
+        lines.append(f"  next: {finding.hint}")
+    return lines

@@ -1,0 +1,149 @@
+"""A guest's /boot as Debian leaves it, made of small kernels and initrds, with the verdict that `status` would give."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from guest_hooks.config import Config
+from guest_hooks.machine.block_devices import BlockDevice
+from guest_hooks.machine.root import Root
+from guest_hooks.machine.run import CommandError, Completed
+from guest_hooks.model import (
+    BootFilesystem,
+    FileStatus,
+    GrubCfgStatus,
+    Guest,
+    Mode,
+    Problem,
+    State,
+    Status,
+    TargetStatus,
+)
+from guest_hooks.preflight import preflight
+from guest_hooks.preflight.result import Preflight
+from guest_hooks.targets import TARGETS
+from tests.conftest import CHECKOUT
+from tests.support import kernels
+
+UUID = "0f3c1a52-6e0d-4c8b-9a41-3f2f5d1c7e10"
+RELEASES = ("6.1.0-56-amd64", "6.1.0-44-amd64", "6.1.0-40-amd64")
+"""Those in tests/data/grub_cfg/bookworm-*.cfg, the default's first."""
+NEWEST = RELEASES[0]
+OPTIONS = "".join(
+    f"CONFIG_{name}={value}\n"
+    for name, value in (
+        *((name, "y") for name in ("XEN_PV", "XEN_PVH", "BLK_DEV_INITRD", "RD_GZIP", "RD_ZSTD", "RD_XZ")),
+        *((name, "m") for name in ("XEN_BLKDEV_FRONTEND", "EXT4_FS", "XFS_FS", "BTRFS_FS", "BLK_DEV_DM", "DM_CRYPT")),
+    )
+)
+OWN_DISK = BlockDevice(path="/dev/xvda", type="disk")
+OWN = BlockDevice(path="/dev/xvda1", type="part", fs_type="ext4", uuid=UUID, part_uuid="5a4f3c1e-01", label="root", parent="xvda")
+_CACHE: dict[tuple[object, ...], bytes] = {}
+
+
+def kernel(release: str = NEWEST, compression: str = "xz") -> bytes:
+    """A small kernel, made once."""
+    return _once(
+        ("kernel", release, compression),
+        lambda: kernels.bzimage(compression=compression, release=release, elf=kernels.vmlinux(release=release)),
+    )
+
+
+def initrd(
+    release: str = NEWEST, modules: tuple[str, ...] = ("xen-blkfront", "ext4", "dm-mod"), compression: str = "zstd"
+) -> bytes:
+    """A small initrd, made once."""
+    return _once(("initrd", release, modules, compression), lambda: kernels.initrd(release, modules, compression))
+
+
+def _once(key: tuple[object, ...], make: "object") -> bytes:
+    if key not in _CACHE:
+        assert callable(make)
+        _CACHE[key] = make()
+    return _CACHE[key]
+
+
+@dataclass(slots=True)
+class OtherDisks:
+    """What grub-fstest would say of the raw devices of this guest: the paths on each; a device that is not named fails."""
+
+    files: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
+
+    def __call__(self, command: Sequence[str], **_: object) -> Completed:
+        assert command[0] == "grub-fstest"
+        device, where = command[1], command[3].removeprefix("(loop0)")
+        self.asked.append(device)
+        if device not in self.files:
+            raise CommandError(f"grub-fstest {device} failed")
+        names = [path.rpartition("/")[2] for path in self.files[device] if path.rpartition("/")[0] + "/" == where]
+        return Completed(code=0, stdout=" ".join(names).encode(), stderr=b"")
+
+
+@dataclass(slots=True)
+class BootTree:
+    """One guest: its tree at `top`, and what the machine below would tell of it."""
+
+    top: Path
+    mode: Mode = Mode.PV
+    config: Config = field(default_factory=Config)
+    boot: BootFilesystem = field(
+        default_factory=lambda: BootFilesystem(
+            mountpoint="/", device="/dev/xvda1", fs_type="ext4", fs_uuid=UUID, grub_dir="/boot/grub", modules=("ext2", "part_msdos")
+        )
+    )
+    devices: tuple[BlockDevice, ...] = (OWN_DISK, OWN)
+    disks: OtherDisks = field(default_factory=OtherDisks)
+    target: TargetStatus | None = None
+    grub_cfg: GrubCfgStatus | None = None
+
+    def __post_init__(self) -> None:
+        row = next(target for target in TARGETS.values() if target.mode is self.mode)
+        path = row.path(row.arches[0])
+        self.target = TargetStatus(
+            target=row.name, required=True, state=State.CURRENT, files=(FileStatus(path=path, state=State.CURRENT),), fs_uuid=UUID
+        )
+        self.grub_cfg = GrubCfgStatus(path="/boot/grub/grub.cfg", state=State.CURRENT)
+        for release in RELEASES:
+            self.write(f"boot/vmlinuz-{release}", kernel(release))
+            self.write(f"boot/initrd.img-{release}", initrd(release))
+            self.write(f"boot/config-{release}", OPTIONS.encode())
+            self.write(f"lib/modules/{release}/modules.builtin", b"kernel/fs/binfmt_script.ko\n")
+        self.write("boot/grub/grub.cfg", (CHECKOUT / "tests/data/grub_cfg/bookworm-simple.cfg").read_bytes())
+        self.write("boot/grub/grubenv", b"# GRUB Environment Block\n".ljust(1024, b"#"))
+        self.write("etc/fstab", f"UUID={UUID} / ext4 errors=remount-ro 0 1\n".encode())
+        self.write(path.lstrip("/"), b"second stage")
+
+    def write(self, path: str, data: bytes) -> None:
+        file = self.top / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(data)
+
+    def read(self, path: str) -> bytes:
+        return (self.top / path).read_bytes()
+
+    def remove(self, path: str) -> None:
+        (self.top / path).unlink()
+
+    def edit_menu(self, old: str, new: str) -> None:
+        path = self.top / "boot/grub/grub.cfg"
+        text = path.read_text()
+        assert old in text
+        path.write_text(text.replace(old, new))
+
+    def own_boot(self) -> None:
+        """/boot becomes a file system of its own: GRUB's paths lose their first part."""
+        self.boot = replace(self.boot, mountpoint="/boot", grub_dir="/grub")
+        self.edit_menu("/boot/vmlinuz", "/vmlinuz")
+        self.edit_menu("/boot/initrd", "/initrd")
+
+    def second_stage(self, state: State, code: str, message: str = "it is not right") -> None:
+        """The verdict on the second stage."""
+        assert self.target is not None
+        self.target = replace(self.target, state=state, problems=(Problem(code=code, message=message, hint="sync"),))
+
+    def preflight(self) -> Preflight:
+        assert self.target is not None
+        guest = Guest(mode=self.mode, bits=64)
+        status = Status(guest=guest, boot=self.boot, targets=(self.target,), grub_cfg=self.grub_cfg)
+        return preflight(Root(str(self.top)), self.config, status, devices=self.devices, run=self.disks)
