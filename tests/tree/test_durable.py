@@ -168,7 +168,7 @@ def test_the_barrier_leaves_another_ones_freeze_alone(tmp_path: Path) -> None:
 def test_without_the_right_to_freeze_there_is_a_warning(tmp_path: Path) -> None:
     with images.disk(tmp_path, "xfs") as disk:
         code = (
-            "from guest_hooks.machine import durable; from guest_hooks.machine.root import Root; "
+            "from guest_hooks.machine.barrier import barrier; from guest_hooks.machine.root import Root; "
             f"print(barrier(Root({str(disk.top)!r}), '/').code)"
         )
         command = ["setpriv", "--bounding-set", "-sys_admin", "/usr/bin/python3", "-c", code]
