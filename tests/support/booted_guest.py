@@ -1,9 +1,10 @@
-"""A Debian guest with a booted systemd and a udev of its own, in a container of systemd-nspawn: our .deb installed, /boot on a disk.
+"""A Debian guest with a booted systemd and a udev of its own, in a container of systemd-nspawn; our .deb, a disk for /boot.
 
 It is no Xen guest, so drop-ins set the units' conditions aside and the configuration names the target. Kernel and clock are the
 machine's, so it is as quick as the machine.
 """
 
+import json
 import os
 import shutil
 import signal
@@ -11,6 +12,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 from tests.support.debian_package import host
@@ -85,6 +87,7 @@ class Guest:
             text=True,
             errors="replace",
             timeout=timeout,
+            cwd="/",
             env={"PATH": "/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive"},
         )
         assert done.returncode == 0 or not check, f"{script}\nexit code {done.returncode}\n{done.stdout}\n{done.stderr}"
@@ -99,8 +102,60 @@ class Guest:
         try:
             until(lambda: self.run(script, check=False).returncode == 0, patience=patience, pause=0.1)
         except AssertionError as error:
-            told = self.run("journalctl -b --no-pager -o short-monotonic -n 80; systemctl status --no-pager 'xen-guest-*'", check=False)
+            told = self.run(
+                "journalctl -b --no-pager -o short-monotonic -n 80; systemctl status --no-pager 'xen-guest-*'", check=False
+            )
             raise AssertionError(f"never came true: {script}\n{told.stdout[-8000:]}{told.stderr}") from error
+
+    def at_rest(self) -> None:
+        """Wait until the watcher has nothing to do and no repair runs."""
+        self.until(
+            'grep -q \'"phase": "quiet".*"as it was left"\' /run/xen-guest-bootloader/watch/state.json'
+            ' && sleep 0.7 && grep -q \'"phase": "quiet".*"as it was left"\' /run/xen-guest-bootloader/watch/state.json'
+        )
+
+    def service(self) -> dict[str, Any]:
+        """What the watcher says of itself."""
+        table: dict[str, Any] = json.loads(self.out("cat /run/xen-guest-bootloader/watch/state.json"))
+        return table
+
+    def syncs(self) -> int:
+        """How many repairs have run since the guest booted."""
+        self.run("journalctl --sync")
+        return int(self.out("journalctl -b -u xen-guest-bootloader-sync -o cat | grep -c '^Finished' || true"))
+
+    def digest(self) -> str:
+        """The sha256 of the second stage."""
+        return self.out(f"sha256sum {SECOND_STAGE}").split()[0]
+
+    def repacked(self, package: str, work: Path, *, change: str) -> str:
+        """A later version of an installed package, with one file changed; the path of its .deb in the guest."""
+        top = work / package
+        for name in (self.tree / f"var/lib/dpkg/info/{package}.list").read_text().split():
+            source, target = self.tree / name.lstrip("/"), top / name.lstrip("/")
+            if source.is_dir():
+                target.mkdir(parents=True, exist_ok=True)
+            elif source.exists():
+                shutil.copy2(source, target, follow_symlinks=False)
+        with (top / change).open("ab") as file:
+            file.write(bytes(8))
+        facts = self.out(f"dpkg-query --show --showformat='Version: ${{Version}}.1\nArchitecture: ${{Architecture}}\n' {package}")
+        _write(top / "DEBIAN/control", f"Package: {package}\n{facts}\nMaintainer: nobody <nobody@localhost>\nDescription: later\n")
+        host("dpkg-deb", "-Znone", "--root-owner-group", "--build", str(top), str(self.tree / "root/later.deb"))
+        return "/root/later.deb"
+
+    @contextmanager
+    def slow_grub_install(self) -> Iterator[None]:
+        """For the block, grub-install waits when it is started; at the end of the block it goes on."""
+        real, waits = "/usr/sbin/grub-install.distrib", "/run/grub-install-waits"
+        script = f'#!/bin/sh\n: > {waits}\nwhile [ -e {waits} ]; do sleep 0.1; done\nexec {real}.kept "$@"\n'
+        self.run(f"mv {real} {real}.kept")
+        _write(self.tree / real.lstrip("/"), script)
+        self.run(f"chmod 755 {real}")
+        try:
+            yield
+        finally:
+            self.run(f"rm -f {waits} && sleep 0.3 && mv {real}.kept {real}")
 
     def stop(self) -> None:
         """End it at once."""
@@ -167,7 +222,7 @@ def _prepare(tree: Path, loop: str) -> None:
 
 def _chroot(tree: Path, deb: Path) -> None:
     shutil.copy(deb, tree / "root")
-    script = f'mount -t proc proc "{tree}/proc" && exec chroot "{tree}" dpkg --install "/root/{deb.name}"'
+    script = f'cd / && mount -t proc proc "{tree}/proc" && exec chroot "{tree}" dpkg --install "/root/{deb.name}"'
     host("unshare", "--mount", "--pid", "--fork", "--", "env", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "sh", "-c", script)
 
 
