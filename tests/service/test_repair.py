@@ -92,7 +92,8 @@ def test_a_changed_uuid_is_followed(guest: Guest) -> None:
 
 def test_a_grub_upgrade_by_apt_is_followed(guest: Guest, tmp_path: Path) -> None:
     before = guest.digest()
-    newer = guest.repacked("grub-xen-bin", tmp_path, change=f"usr/lib/grub/{TARGET}/help.mod")
+    module = f"usr/lib/grub/{TARGET}/help.mod"
+    newer = guest.repacked("grub-xen-bin", tmp_path, change=module, old=b"Show a help", new=b"Tell a help")
     guest.run(f"apt-get install -y --no-install-recommends {newer}")
     guest.until(f"! echo '{before}  {SECOND_STAGE}' | sha256sum --check")
     guest.at_rest()

@@ -64,7 +64,7 @@ class Guest:
         self.disk = disk
         self._nspawn = nspawn
         self._log = log
-        self._leader = 0
+        self.leader = 0
 
     def ready(self) -> None:
         """Wait until systemd has started all it starts by itself."""
@@ -74,13 +74,13 @@ class Guest:
     def _find_leader(self) -> bool:
         assert self._nspawn.poll() is None, self._log.read_text(errors="replace")[-4000:]
         children = Path(f"/proc/{self._nspawn.pid}/task/{self._nspawn.pid}/children").read_text().split()
-        self._leader = int(children[0]) if children else 0
-        return self._leader > 0 and Path(f"/proc/{self._leader}/root/run/systemd/private").exists()
+        self.leader = int(children[0]) if children else 0
+        return self.leader > 0 and Path(f"/proc/{self.leader}/root/run/systemd/private").exists()
 
     def run(self, script: str, *, check: bool = True, timeout: float = ORDER_SECONDS) -> subprocess.CompletedProcess[str]:
         """Run a shell script in the guest as root; AssertionError with what it said where `check` fails."""
         done = subprocess.run(
-            ["nsenter", f"--target={self._leader}", "--all", "--root", "--wd=/", "--", "/bin/bash", "-c", script],
+            ["nsenter", f"--target={self.leader}", "--all", "--root", "--wd=/", "--", "/bin/bash", "-c", script],
             check=False,
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -114,6 +114,22 @@ class Guest:
             ' && sleep 0.7 && grep -q \'"phase": "quiet".*"as it was left"\' /run/xen-guest-bootloader/watch/state.json'
         )
 
+    def pid(self, script: str) -> int:
+        """The process whose number in the guest a script prints, as the machine numbers it."""
+        wanted = self.out(script)
+        for status in Path("/proc").glob("[0-9]*/status"):
+            try:
+                numbers = next(line for line in status.read_text().splitlines() if line.startswith("NSpid:")).split()[1:]
+            except (OSError, StopIteration):
+                continue
+            if len(numbers) > 1 and numbers[-1] == wanted and self._is_inside(int(numbers[0])):
+                return int(numbers[0])
+        raise AssertionError(f"no process {wanted} in the guest")
+
+    def _is_inside(self, pid: int) -> bool:
+        mine, other = (os.readlink(f"/proc/{each}/ns/pid") for each in (self.leader, pid))
+        return mine == other
+
     def service(self) -> dict[str, Any]:
         """What the watcher says of itself."""
         table: dict[str, Any] = json.loads(self.out("cat /run/xen-guest-bootloader/watch/state.json"))
@@ -128,8 +144,8 @@ class Guest:
         """The sha256 of the second stage."""
         return self.out(f"sha256sum {SECOND_STAGE}").split()[0]
 
-    def repacked(self, package: str, work: Path, *, change: str) -> str:
-        """A later version of an installed package, with one file changed; the path of its .deb in the guest."""
+    def repacked(self, package: str, work: Path, *, change: str, old: bytes, new: bytes) -> str:
+        """A later version of an installed package, with other bytes in one file; the path of its .deb in the guest."""
         top = work / package
         for name in (self.tree / f"var/lib/dpkg/info/{package}.list").read_text().split():
             source, target = self.tree / name.lstrip("/"), top / name.lstrip("/")
@@ -137,8 +153,9 @@ class Guest:
                 target.mkdir(parents=True, exist_ok=True)
             elif source.exists():
                 shutil.copy2(source, target, follow_symlinks=False)
-        with (top / change).open("ab") as file:
-            file.write(bytes(8))
+        data = (top / change).read_bytes()
+        assert old in data
+        (top / change).write_bytes(data.replace(old, new))
         facts = self.out(f"dpkg-query --show --showformat='Version: ${{Version}}.1\nArchitecture: ${{Architecture}}\n' {package}")
         _write(top / "DEBIAN/control", f"Package: {package}\n{facts}\nMaintainer: nobody <nobody@localhost>\nDescription: later\n")
         host("dpkg-deb", "-Znone", "--root-owner-group", "--build", str(top), str(self.tree / "root/later.deb"))
@@ -159,8 +176,8 @@ class Guest:
 
     def stop(self) -> None:
         """End it at once."""
-        if self._leader:
-            os.kill(self._leader, signal.SIGKILL)
+        if self.leader:
+            os.kill(self.leader, signal.SIGKILL)
         else:
             self._nspawn.terminate()
         self._nspawn.wait(timeout=60)
