@@ -16,8 +16,9 @@ from guest_hooks.errors import LackingError, LockedError
 from guest_hooks.machine import holders
 from guest_hooks.machine.root import NotRegularError, Root
 
-RUN_DIR = "/run/xen-guest-bootloader"
-FILE = f"{RUN_DIR}/watch.json"
+RUN_DIR = "/run/xen-guest-bootloader/watch"
+"""The watcher's alone: systemd removes it with the service, and a repair may be staging in the directory above."""
+FILE = f"{RUN_DIR}/state.json"
 WATCHER = "xen-guest-bootloader.service"
 SYNC = "xen-guest-bootloader-sync.service"
 SIZE = 8192

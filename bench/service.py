@@ -1,0 +1,180 @@
+"""Measure the repair service in a booted guest, beside a shell loop around inotifywait; root.
+
+Prints one table: wakeups and memory with nothing happening, the time until a deleted second stage is back, what 10,000 events cost,
+the time a stop takes. Each side runs alone, in the same guest, one after the other.
+"""
+
+import argparse
+import os
+import signal
+import statistics
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.support import booted_guest, debian_package
+from tests.support.booted_guest import SECOND_STAGE, TARGET, Guest
+
+IDLE_SECONDS = 300.0
+REPAIRS = 10
+EVENTS = 10_000
+WATCHED = (f"/boot/grub/{TARGET}", "/boot/xen")
+EVENT_NAMES = "modify,attrib,close_write,move,create,delete,delete_self"
+COMMAND = "/usr/bin/xen-guest-bootloader sync --quiet --automatic"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figures:
+    """What one side came to; times in seconds, memory in MiB."""
+
+    wakeups: float
+    rss: float
+    pss: float
+    back: tuple[float, ...]
+    syncs: int
+    burst_cpu: float
+    stop: float
+
+
+def main() -> None:
+    """Measure both, print the table."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--idle", type=float, default=IDLE_SECONDS, metavar="SECONDS", help="how long to count idle wakeups")
+    idle = parser.parse_args().idle
+    with tempfile.TemporaryDirectory() as name:
+        work = Path(name)
+        with booted_guest.booted(work / "guest", debian_package.build(work)) as guest:
+            guest.at_rest()
+            ours = service(guest, idle)
+            with loop(guest) as pids:
+                theirs = Figures(**measured(guest, pids, idle), stop=0.0)
+    show(ours, theirs, idle)
+
+
+def service(guest: Guest, idle: float) -> Figures:
+    """The repair service as installed."""
+    pid = guest.pid("systemctl show -P MainPID xen-guest-bootloader")
+    figures = measured(guest, lambda: [pid], idle)
+    begin = time.monotonic()
+    guest.run("systemctl stop xen-guest-bootloader")
+    return Figures(**figures, stop=time.monotonic() - begin)
+
+
+@contextmanager
+def loop(guest: Guest) -> Iterator[Callable[[], list[int]]]:
+    """The same job by a shell loop around inotifywait; gives what tells its processes."""
+    root = f"/proc/{guest.leader}/root"
+    watched = " ".join(f"'{root}{path}'" for path in WATCHED)
+    enter = f"nsenter --target={guest.leader} --all --root --wd=/ -- {COMMAND}"
+    script = f'while inotifywait -q -q -e {EVENT_NAMES} {watched}; do echo sync >> "$0"; {enter}; done'
+    count = guest.tree / "root/loop-syncs"
+    shell = subprocess.Popen(["/bin/sh", "-c", script, str(count)], start_new_session=True, stdin=subprocess.DEVNULL)
+    time.sleep(1)
+    try:
+        yield lambda: [shell.pid, *children(shell.pid)]
+    finally:
+        os.killpg(shell.pid, signal.SIGKILL)
+        shell.wait()
+
+
+def measured(guest: Guest, pids: Callable[[], list[int]], idle: float) -> dict[str, object]:
+    """Everything but the stop."""
+    time.sleep(2)
+    before = switches(pids())
+    time.sleep(idle)
+    wakeups = (switches(pids()) - before) / idle * 60
+    rss, pss = memory(pids(), "Rss"), memory(pids(), "Pss")
+    back = tuple(repaired_after(guest) for _ in range(REPAIRS))
+    settle(guest)
+    syncs, cpu = count_syncs(guest), processor(pids())
+    guest.run(f"cd /boot/grub/{TARGET} && seq -f burst-%.0f {EVENTS} | xargs touch", timeout=300)
+    settle(guest)
+    cost = {"syncs": count_syncs(guest) - syncs, "burst_cpu": processor(pids()) - cpu}
+    guest.run(f"cd /boot/grub/{TARGET} && seq -f burst-%.0f {EVENTS} | xargs rm", timeout=300)
+    settle(guest)
+    return {"wakeups": wakeups, "rss": rss, "pss": pss, "back": back} | cost
+
+
+def repaired_after(guest: Guest) -> float:
+    """Seconds from the deletion of the second stage until it is there again, whole."""
+    path = Path(f"/proc/{guest.leader}/root{SECOND_STAGE}")
+    size = path.stat().st_size
+    begin = time.monotonic()
+    path.unlink()
+    while time.monotonic() - begin < 60:
+        try:
+            if path.stat().st_size == size:
+                break
+        except FileNotFoundError:
+            pass
+        time.sleep(0.001)
+    took = time.monotonic() - begin
+    settle(guest)
+    return took
+
+
+def settle(guest: Guest) -> None:
+    """Wait until no sync has run for two seconds."""
+    last, since = count_syncs(guest), time.monotonic()
+    while time.monotonic() - since < 2:
+        time.sleep(0.2)
+        if (now := count_syncs(guest)) != last or guest.run("pgrep -f 'xen-guest-bootloader syn[c]'", check=False).returncode == 0:
+            last, since = now, time.monotonic()
+
+
+def count_syncs(guest: Guest) -> int:
+    """How many runs there were, of either kind."""
+    count = guest.tree / "root/loop-syncs"
+    return guest.syncs() + (len(count.read_text().split()) if count.exists() else 0)
+
+
+def children(pid: int) -> list[int]:
+    """The processes that a process has started and that still run."""
+    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def switches(pids: list[int]) -> int:
+    """How often the threads of some processes have been woken."""
+    total = 0
+    for pid in pids:
+        for status in Path(f"/proc/{pid}/task").glob("*/status"):
+            total += sum(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("voluntary_ctxt"))
+    return total
+
+
+def memory(pids: list[int], what: str) -> float:
+    """Rss or Pss of some processes, in MiB."""
+    lines = [line for pid in pids for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()]
+    return sum(int(line.split()[1]) for line in lines if line.startswith(f"{what}:")) / 1024
+
+
+def processor(pids: list[int]) -> float:
+    """User and system time of some processes themselves, in seconds."""
+    ticks = sum(sum(map(int, Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()[11:13])) for pid in pids)
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def show(ours: Figures, theirs: Figures, idle: float) -> None:
+    """The table."""
+    rows = [
+        (f"wakeups a minute, over {idle:g} s of idleness", f"{ours.wakeups:.2f}", f"{theirs.wakeups:.2f}"),
+        ("resident memory, MiB", f"{ours.rss:.1f}", f"{theirs.rss:.1f}"),
+        ("proportional memory, MiB", f"{ours.pss:.1f}", f"{theirs.pss:.1f}"),
+        (f"deleted second stage back, s: median of {REPAIRS}", *(f"{statistics.median(side.back):.2f}" for side in (ours, theirs))),
+        (f"deleted second stage back, s: worst of {REPAIRS}", *(f"{max(side.back):.2f}" for side in (ours, theirs))),
+        (f"syncs that {EVENTS:,} touched files cost", f"{ours.syncs}", f"{theirs.syncs}"),
+        ("its own processor time meanwhile, s", f"{ours.burst_cpu:.2f}", "-"),
+        ("systemctl stop, s", f"{ours.stop:.2f}", "-"),
+    ]
+    width = max(len(row[0]) for row in rows)
+    print(f"{'':{width}}  {'service':>10}  {'inotifywait':>12}")
+    for name, one, other in rows:
+        print(f"{name:{width}}  {one:>10}  {other:>12}")
+
+
+if __name__ == "__main__":
+    main()

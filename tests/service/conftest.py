@@ -1,0 +1,34 @@
+"""One booted guest for all tests; each begins with a second stage that is right and a watcher at rest."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support import booted_guest, debian_package
+from tests.support.booted_guest import Guest
+
+
+@pytest.fixture(scope="session")
+def deb(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The package as it is now."""
+    return debian_package.build(tmp_path_factory.mktemp("deb"))
+
+
+@pytest.fixture(scope="session")
+def booted(deb: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guest]:
+    """The guest, whatever state the last test left it in."""
+    with booted_guest.booted(tmp_path_factory.mktemp("guest"), deb) as guest:
+        guest.run("echo '/dev/xvdb /boot ext4 defaults 0 2' > /etc/fstab")
+        yield guest
+
+
+@pytest.fixture
+def guest(booted: Guest) -> Guest:
+    """The guest as it should be: nothing to repair, nothing going on, no failure remembered."""
+    booted.run("mountpoint -q /boot || mount /dev/xvdb /boot")
+    booted.run("rm -f /etc/xen-guest-bootloader/conf.d/wrong.toml; systemctl reset-failed; systemctl restart xen-guest-bootloader")
+    booted.run("xen-guest-bootloader sync --quiet --force --adopt")
+    booted.run("systemctl reload xen-guest-bootloader")
+    booted.at_rest()
+    return booted

@@ -1,0 +1,143 @@
+"""How the watcher lives, dies and comes back, in a booted systemd."""
+
+import json
+
+from guest_hooks.machine.journal import KINDS, Outcome
+from tests.support.booted_guest import SECOND_STAGE, Guest
+
+WATCHER = "xen-guest-bootloader.service"
+SYNC = "xen-guest-bootloader-sync.service"
+RESTARTED = (
+    "systemctl is-active {unit} && test $(systemctl show -P MainPID {unit}) != {pid}"
+    " && test -s /run/xen-guest-bootloader/watch/state.json"
+)
+
+
+def main_pid(guest: Guest) -> str:
+    return guest.out(f"systemctl show -P MainPID {WATCHER}")
+
+
+def comes_back(guest: Guest, pid: str) -> None:
+    """The watcher runs as another process, and repairs."""
+    guest.until(RESTARTED.format(unit=WATCHER, pid=pid))
+    guest.run(f"rm {SECOND_STAGE}")
+    guest.until(f"test -s {SECOND_STAGE}")
+
+
+def test_it_starts_with_the_system_and_says_how_it_is(guest: Guest) -> None:
+    assert guest.out(f"systemctl is-enabled {WATCHER}") == "enabled"
+    assert "as it was left" in guest.out(f"systemctl show -P StatusText {WATCHER}")
+    assert guest.service()["troubles"] == []
+
+
+def test_it_cannot_write_to_boot(guest: Guest) -> None:
+    for path in ("/boot", "/boot/xen", "/usr/lib/grub", "/var/lib/xen-guest-bootloader", "/etc"):
+        done = guest.run(f"nsenter -t {main_pid(guest)} -m touch {path}/new", check=False)
+        assert "Read-only file system" in done.stderr
+    assert guest.out(f"grep CapEff /proc/{main_pid(guest)}/status").split()[1].strip("0") == ""
+
+
+def test_killed_it_comes_back(guest: Guest) -> None:
+    pid = main_pid(guest)
+    guest.run(f"kill -KILL {pid}")
+    comes_back(guest, pid)
+
+
+def test_stopped_past_its_watchdog_it_comes_back(guest: Guest) -> None:
+    dropin = f"/run/systemd/system/{WATCHER}.d/20-quick.conf"
+    guest.run(f"mkdir -p $(dirname {dropin}) && printf '[Service]\\nWatchdogSec=2s\\n' > {dropin}")
+    guest.run(f"systemctl daemon-reload && systemctl restart {WATCHER}")
+    try:
+        pid = main_pid(guest)
+        guest.run(f"kill -STOP {pid}")
+        comes_back(guest, pid)
+        assert "Watchdog timeout" in guest.out(f"journalctl -u {WATCHER} -o cat -n 50")
+    finally:
+        guest.run(f"rm {dropin} && systemctl daemon-reload && systemctl restart {WATCHER}")
+
+
+def test_without_inotify_it_says_so_and_recovers(guest: Guest) -> None:
+    limit = "/proc/sys/fs/inotify/max_user_instances"
+    before = guest.out(f"cat {limit}")
+    troubled, mended = (KINDS[each].message_id for each in (Outcome.WATCH_TROUBLED, Outcome.WATCH_MENDED))
+    guest.run("journalctl --rotate --vacuum-time=1s")
+    try:
+        guest.run(f"echo 1 > {limit} && systemctl kill --signal=KILL {WATCHER}")
+        guest.until(f"journalctl -q -o cat MESSAGE_ID={troubled} | grep 'cannot be watched'")
+    finally:
+        guest.run(f"echo {before} > {limit}")
+    assert guest.service()["troubles"]
+    guest.run(f"systemctl reload {WATCHER}")
+    guest.until(f"journalctl -q -o cat MESSAGE_ID={mended} | grep .")
+    assert guest.service()["troubles"] == []
+    guest.run(f"rm {SECOND_STAGE}")
+    guest.until(f"test -s {SECOND_STAGE}")
+
+
+def test_a_stopped_watcher_lets_the_repair_go_on(guest: Guest) -> None:
+    with guest.slow_grub_install():
+        guest.run(f"rm {SECOND_STAGE}")
+        guest.until("test -e /run/grub-install-waits")
+        guest.run(f"systemctl stop {WATCHER}")
+        assert guest.out(f"systemctl show -P ActiveState {SYNC}") == "activating"
+    guest.until(f"test -s {SECOND_STAGE}")
+    guest.until(f"test $(systemctl show -P ActiveState {SYNC}) = inactive")
+    assert guest.out(f"systemctl show -P Result {SYNC}") == "success"
+
+
+def test_a_repair_told_to_stop_is_finished(guest: Guest) -> None:
+    with guest.slow_grub_install():
+        guest.run(f"rm {SECOND_STAGE}")
+        guest.until("test -e /run/grub-install-waits")
+        guest.run(f"systemctl stop --no-block {SYNC}")
+        guest.until(f"test $(systemctl show -P SubState {SYNC}) = stop-sigterm")
+    guest.until(f"test -s {SECOND_STAGE}")
+    guest.until(f"test $(systemctl show -P ActiveState {SYNC}) = inactive")
+
+
+def test_reload_takes_a_new_configuration_and_refuses_a_wrong_one(guest: Guest) -> None:
+    pid = main_pid(guest)
+    guest.run("echo 'settle_seconds = \"soon\"' > /etc/xen-guest-bootloader/conf.d/wrong.toml")
+    guest.run(f"systemctl reload {WATCHER}")
+    guest.run("journalctl --sync")
+    assert "wrong.toml: settle_seconds" in guest.out(f"journalctl -o cat -n 20 -u {WATCHER}")
+    guest.run("rm /etc/xen-guest-bootloader/conf.d/wrong.toml")
+    guest.run(f"systemctl reload {WATCHER}")
+    assert main_pid(guest) == pid
+
+
+def test_off_xen_no_unit_starts(guest: Guest) -> None:
+    for unit in (WATCHER, SYNC):
+        guest.run(f"systemctl stop {unit}; mv /etc/systemd/system/{unit}.d/10-no-xen.conf /run/{unit}.kept")
+    try:
+        guest.run("systemctl daemon-reload")
+        for unit in (WATCHER, SYNC):
+            guest.run(f"systemctl start {unit}")
+            assert guest.out(f"systemctl show -P ConditionResult {unit}") == "no"
+            assert guest.out(f"systemctl show -P ActiveState {unit}") == "inactive"
+    finally:
+        for unit in (WATCHER, SYNC):
+            guest.run(f"mv /run/{unit}.kept /etc/systemd/system/{unit}.d/10-no-xen.conf")
+        guest.run("systemctl daemon-reload")
+
+
+def test_where_it_does_not_apply_the_unit_is_skipped(guest: Guest) -> None:
+    guest.run("mv /etc/xen-guest-bootloader/conf.d/test.toml /run/test.toml")
+    try:
+        guest.run(f"systemctl restart {WATCHER}")
+        assert guest.out(f"systemctl show -P ActiveState {WATCHER}") == "inactive"
+        assert guest.out(f"systemctl show -P Result {WATCHER}") == "exec-condition"
+    finally:
+        guest.run("mv /run/test.toml /etc/xen-guest-bootloader/conf.d/test.toml")
+
+
+def test_status_of_a_killed_watcher_is_honest(guest: Guest) -> None:
+    read = (
+        "python3 -c 'from guest_hooks.machine import service, root; import dataclasses, json;"
+        " print(json.dumps(dataclasses.asdict(service.read(root.Root()))))'"
+    )
+    running = json.loads(guest.out(read))
+    assert running["running"]
+    assert str(running["pid"]) == main_pid(guest)
+    guest.run(f"systemctl stop {WATCHER}")
+    assert not json.loads(guest.out(read))["running"]

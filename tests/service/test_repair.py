@@ -1,0 +1,139 @@
+"""What goes missing or stale comes back by itself, in a booted systemd."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from guest_hooks.machine.journal import KINDS, Outcome
+from tests.support.booted_guest import SECOND_STAGE, TARGET, Guest
+
+WATCHER = "xen-guest-bootloader.service"
+HOLD_DPKG = 'import fcntl, time; f = open("/var/lib/dpkg/lock", "w"); fcntl.lockf(f, fcntl.LOCK_EX); time.sleep(600)'
+SYNC = "xen-guest-bootloader-sync.service"
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        pytest.param(f"rm {SECOND_STAGE}", id="delete"),
+        pytest.param(f"truncate -s 1000 {SECOND_STAGE}", id="truncate"),
+        pytest.param(f": > {SECOND_STAGE}", id="empty"),
+        pytest.param(f"printf XXXX | dd of={SECOND_STAGE} bs=1 seek=5000 conv=notrunc", id="overwrite"),
+        pytest.param(f"rm {SECOND_STAGE} && mkdir {SECOND_STAGE}", id="replace-by-directory"),
+        pytest.param(f"mv {SECOND_STAGE} /boot/xen/elsewhere", id="rename-away"),
+        pytest.param(f"ln -sf /etc/passwd {SECOND_STAGE}", id="replace-by-link"),
+        pytest.param("rm -r /boot/xen", id="delete-directory"),
+        pytest.param("mv /boot/xen /boot/xen.old", id="rename-directory"),
+    ],
+)
+def test_damage_is_repaired(guest: Guest, damage: str) -> None:
+    before = guest.digest()
+    guest.run(damage)
+    guest.until(f"test -f {SECOND_STAGE} && ! test -L {SECOND_STAGE} && echo '{before}  {SECOND_STAGE}' | sha256sum --check")
+    guest.at_rest()
+    guest.run("rm -rf /boot/xen.old /boot/xen/elsewhere")
+    assert guest.service()["repair"] == "done"
+
+
+def test_a_changed_mode_is_looked_after(guest: Guest) -> None:
+    before = guest.syncs()
+    guest.run(f"chmod 000 {SECOND_STAGE}")
+    guest.until(f"test $(journalctl -u {SYNC} -o cat | grep -c ^Finished) -gt {before}")
+    guest.at_rest()
+    assert guest.syncs() == before + 1
+    guest.run(f"chmod 644 {SECOND_STAGE}")
+
+
+def test_a_repair_is_in_the_journal_with_its_explanation(guest: Guest) -> None:
+    guest.run(f"rm {SECOND_STAGE}")
+    guest.until(f"test -s {SECOND_STAGE}")
+    guest.at_rest()
+    guest.run("journalctl --sync")
+    entry = json.loads(guest.out(f"journalctl -o json -n 1 MESSAGE_ID={KINDS[Outcome.NOTICED].message_id}"))
+    assert entry["BOOTLOADER_PATH"] == SECOND_STAGE
+    assert entry["_SYSTEMD_UNIT"] == WATCHER
+    explained = guest.out(f"journalctl -x -n 1 MESSAGE_ID={KINDS[Outcome.NOTICED].message_id}")
+    assert "A change was noticed, and is being looked after" in explained
+    assert SECOND_STAGE in explained
+
+
+def test_a_missing_boot_is_reported_and_its_return_is_seen(guest: Guest) -> None:
+    before = guest.digest()
+    guest.run("umount /boot")
+    guest.until("grep -q 'something it needs is missing' /run/xen-guest-bootloader/watch/state.json")
+    assert guest.run("test -e /boot/xen", check=False).returncode != 0, "a repair wrote under the mount point"
+    guest.run(f"mount /dev/xvdb /boot && rm {SECOND_STAGE}")
+    guest.until(f"echo '{before}  {SECOND_STAGE}' | sha256sum --check")
+    guest.at_rest()
+
+
+def test_a_boot_mounted_later_is_read_only_for_the_watcher(guest: Guest) -> None:
+    guest.run("umount /boot; mount /dev/xvdb /boot")
+    guest.until(
+        "pid=$(systemctl show -P MainPID xen-guest-bootloader) && test $pid != 0 &&"
+        " nsenter -t $pid -m findmnt -n -o OPTIONS /boot | grep '^ro'"
+    )
+    guest.until("systemctl is-active xen-guest-bootloader")
+
+
+def test_a_changed_uuid_is_followed(guest: Guest) -> None:
+    guest.run("udevadm trigger --settle $(readlink -f /sys/dev/block/7:*/ | grep -m1 /loop) || true")
+    guest.run(f"udevadm trigger --settle --action=change {guest.disk}")
+    guest.at_rest()
+    new = guest.out("cat /proc/sys/kernel/random/uuid")
+    guest.run(f"tune2fs -U {new} /dev/xvdb")
+    guest.until(f"grep -q {new} {SECOND_STAGE}")
+    guest.at_rest()
+    answer = json.loads(guest.run("xen-guest-bootloader status --json", check=False).stdout)
+    assert [each["state"] for each in answer["targets"]] == ["current"]
+    assert answer["targets"][0]["fs_uuid"] == new
+
+
+def test_a_grub_upgrade_by_apt_is_followed(guest: Guest, tmp_path: Path) -> None:
+    before = guest.digest()
+    module = f"usr/lib/grub/{TARGET}/help.mod"
+    newer = guest.repacked("grub-xen-bin", tmp_path, change=module, old=b"Show a help", new=b"Tell a help")
+    guest.run(f"apt-get install -y --no-install-recommends {newer}")
+    guest.until(f"! echo '{before}  {SECOND_STAGE}' | sha256sum --check")
+    guest.at_rest()
+    answer = json.loads(guest.run("xen-guest-bootloader status --json", check=False).stdout)
+    assert [each["state"] for each in answer["targets"]] == ["current"]
+
+
+def test_a_repair_waits_for_dpkg(guest: Guest) -> None:
+    before = guest.syncs()
+    guest.run("systemd-run --quiet --unit=holder python3 -c '" + HOLD_DPKG + "'")
+    guest.until("grep -q POSIX /proc/locks")
+    guest.run(f"rm {SECOND_STAGE}")
+    guest.until('grep -q \'"phase": "blocked"\' /run/xen-guest-bootloader/watch/state.json')
+    assert guest.syncs() == before
+    guest.run("systemctl stop holder")
+    guest.until(f"test -s {SECOND_STAGE}")
+    guest.at_rest()
+
+
+def test_a_burst_costs_at_most_two_syncs(guest: Guest) -> None:
+    before = guest.syncs()
+    guest.run(f"cd /boot/grub/{TARGET} && seq -f burst-%.0f 10000 | xargs touch")
+    guest.at_rest()
+    assert guest.syncs() - before <= 2
+    guest.run(f"cd /boot/grub/{TARGET} && seq -f burst-%.0f 10000 | xargs rm")
+    guest.at_rest()
+    assert guest.syncs() - before <= 4
+    assert guest.service()["running"]
+
+
+def test_what_cannot_be_repaired_is_told_once_and_mended_when_it_can(guest: Guest) -> None:
+    failing, mended = (KINDS[each].message_id for each in (Outcome.FAILING, Outcome.MENDED))
+    guest.run("journalctl --rotate --vacuum-time=1s")
+    guest.run(f"mv /usr/lib/grub/{TARGET} /usr/lib/grub/gone && rm {SECOND_STAGE}")
+    guest.until(f"journalctl -q -o cat MESSAGE_ID={failing} | grep repaired")
+    guest.until("grep -q retry_at...2 /run/xen-guest-bootloader/watch/state.json")
+    for _ in range(5):
+        guest.run("touch /boot/xen/other; rm /boot/xen/other; sleep 0.5")
+    assert guest.out(f"journalctl -q -o cat MESSAGE_ID={failing} | wc -l") == "1"
+    guest.run(f"mv /usr/lib/grub/gone /usr/lib/grub/{TARGET}")
+    guest.until(f"test -s {SECOND_STAGE}")
+    guest.until(f"journalctl -q -o cat MESSAGE_ID={mended} | grep .")
+    guest.at_rest()
