@@ -22,7 +22,7 @@ def gather(root: Root, plan: Plan, receipt: Receipt) -> Evidence:
     files = _grub_files(root, plan.target)
     remembered = receipt.target(plan.target.name)
     return Evidence(
-        found={file.path: _installed(root, file.path) for file in plan.files},
+        found={file.path: installed(root, file.path) for file in plan.files},
         packaged=_packaged(root, plan.target, files),
         module_dir=_module_dir(root, plan.target, files),
         remembered=Remembered(core_sha256=remembered.core_sha256, request=remembered.request, held_sha256=remembered.held_sha256),
@@ -47,7 +47,7 @@ def find(root: Root, path: str) -> Found:
     return Found(data=data, sha256=sha256(data))
 
 
-def _installed(root: Root, path: str) -> Found:
+def installed(root: Root, path: str) -> Found:
     """A file that stage 1 reads; it and GRUB follow a link by their own rules, on their own file system."""
     status = root.lstat(path)
     if status is not None and stat.S_ISLNK(status.st_mode):
