@@ -1,6 +1,7 @@
 """The words of the command line: its verbs, their options, the common ones; one table each."""
 
 import argparse
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -17,10 +18,17 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _seconds(text: str) -> float:
-    value = float(text)
-    if not 0 <= value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds")
-    return value
+    with suppress(ValueError):
+        value = float(text)
+        if 0 <= value < float("inf"):
+            return value
+    raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds")
+
+
+def _target(text: str) -> str:
+    if text not in TARGETS:
+        raise argparse.ArgumentTypeError(f"{text!r} is no target; targets are: {', '.join(TARGETS)}")
+    return text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +62,13 @@ _VERBS = (
 _OPTIONS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "target": (
         ("--target", "-t"),
-        {"action": "append", "default": [], "metavar": "T", "help": f"only this target, again for more: {', '.join(TARGETS)}"},
+        {
+            "action": "append",
+            "type": _target,
+            "default": [],
+            "metavar": "T",
+            "help": f"only this target, again for more: {', '.join(TARGETS)}",
+        },
     ),
     "dry-run": (
         ("--dry-run", "-n"),
@@ -91,13 +105,14 @@ def parser() -> argparse.ArgumentParser:
         description="Keeps the second-stage boot loader of a Debian guest under Xen right.",
         epilog=f"exit codes:\n{codes}\n\nThe manual is {PROGRAM}(8).",
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     top.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
     for names, settings in _COMMON:
         top.add_argument(*names, **settings)
     verbs = top.add_subparsers(metavar="VERB", required=True)
     for row in _VERBS:
-        verb = verbs.add_parser(row.name, help=row.does, description=f"{row.does[0].upper()}{row.does[1:]}.")
+        verb = verbs.add_parser(row.name, help=row.does, description=f"{row.does[0].upper()}{row.does[1:]}.", allow_abbrev=False)
         verb.set_defaults(verb=row.name)
         for names, settings in _COMMON:
             verb.add_argument(*names, **{**settings, "default": argparse.SUPPRESS})

@@ -8,7 +8,7 @@ import stat
 from collections.abc import Mapping, Sequence
 
 from guest_hooks.build import Built
-from guest_hooks.evidence import find, is_from_package, sha256
+from guest_hooks.evidence import find, installed, is_from_package, sha256
 from guest_hooks.machine import durable, grub_tools, space
 from guest_hooks.machine.barrier import barrier
 from guest_hooks.machine.root import Root
@@ -93,7 +93,7 @@ def directory_differs(root: Root, built: Built) -> bool:
 
 
 def _differing(root: Root, built: Sequence[Built]) -> dict[str, bytes]:
-    return {path: data for each in built for path, data in each.files.items() if find(root, path).data != data}
+    return {path: data for each in built for path, data in each.files.items() if installed(root, path).data != data}
 
 
 def _put(root: Root, files: Mapping[str, bytes]) -> tuple[Problem, ...]:
@@ -141,7 +141,7 @@ def _sizes(files: Mapping[str, bytes]) -> int:
 def _file_changes(root: Root, files: Mapping[str, bytes], built: Sequence[Built], before: Sequence[TargetStatus]) -> list[Change]:
     """What replacing `files` changes, with the problems that led to it."""
     return [
-        Change(path=path, before=find(root, path).sha256, after=sha256(files[path]), why=reasons(status))
+        Change(path=path, before=installed(root, path).sha256, after=sha256(files[path]), why=reasons(status))
         for each, status in zip(built, before, strict=True)
         for path in each.files
         if path in files

@@ -105,14 +105,6 @@ def _core_findings(plan: Plan, path: str, evidence: Evidence, stage: SecondStage
     yield from unfit
     if unfit or stage is None:
         return
-    if not second_stage.is_from_grub_install(stage):
-        yield _finding(
-            State.FOREIGN,
-            "foreign",
-            f"{path} is a valid Xen image that grub-install did not make",
-            f"leave it, or replace it with: {SYNC} --adopt",
-        )
-        return
     yield from _stale(plan, path, stage, evidence)
     yield from _surroundings(plan, stage, evidence)
     if stage.sha256 == evidence.remembered.held_sha256:
@@ -134,8 +126,18 @@ def _unfit(plan: Plan, path: str, found: Found) -> Iterator[_Finding]:
     elif found.data is None:
         yield _finding(State.MISSING, "missing", f"{path} is missing", f"make it with: {SYNC}")
     else:
+        if _is_foreign(plan, found.data):
+            message = f"{path} is a valid Xen image that grub-install did not make"
+            yield _finding(State.FOREIGN, "foreign", message, f"leave it, or replace it with: {SYNC} --adopt")
+            return
         for problem in second_stage.problems(found.data, plan.target):
             yield _finding(State.INVALID, problem.code, f"{path}: {problem.message}", problem.hint or f"replace it with: {SYNC}")
+
+
+def _is_foreign(plan: Plan, data: bytes) -> bool:
+    if second_stage.problems(data, plan.target):
+        return second_stage.is_another_program(data, plan.target)
+    return not second_stage.is_from_grub_install(second_stage.read(data))
 
 
 def _stale(plan: Plan, path: str, stage: SecondStage, evidence: Evidence) -> Iterator[_Finding]:
@@ -180,10 +182,6 @@ def _other_findings(plan: Plan, file: PlannedFile, found: Found, core: bytes | N
         unfit = list(_unfit(plan, file.path, found))
         yield from unfit
         if unfit or found.data is None:
-            return
-        if not second_stage.is_from_grub_install(second_stage.read(found.data)):
-            message = f"{file.path} is a valid Xen image that grub-install did not make"
-            yield _finding(State.FOREIGN, "foreign", message, f"leave it, or replace it with: {SYNC} --adopt")
             return
     elif not pvh_bridge.is_bridge(found.data):
         yield _finding(State.INVALID, "not-a-bridge", f"{file.path} is not a bridged core image", f"replace it with: {SYNC}")

@@ -71,7 +71,7 @@ def parse(sources: Iterable[Source]) -> Config:
 def _overlay(config: Config, source: Source) -> Config:
     try:
         table = tomllib.loads(source.data.decode("utf-8"))
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # not TOML, not UTF-8, a number of thousands of digits, lists in lists in lists
         raise UsageError(f"{source.name}: not valid TOML: {error}", hint=f"mend or remove {source.name}") from error
     known = {field.name: getattr(Config(), field.name) for field in fields(Config)}
     values: dict[str, Any] = {}

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import stat
 
 from guest_hooks.compare import Evidence, Found, ModuleDir, Packaged, Remembered
 from guest_hooks.errors import FormatError
@@ -21,7 +22,7 @@ def gather(root: Root, plan: Plan, receipt: Receipt) -> Evidence:
     files = _grub_files(root, plan.target)
     remembered = receipt.target(plan.target.name)
     return Evidence(
-        found={file.path: find(root, file.path) for file in plan.files},
+        found={file.path: installed(root, file.path) for file in plan.files},
         packaged=_packaged(root, plan.target, files),
         module_dir=_module_dir(root, plan.target, files),
         remembered=Remembered(core_sha256=remembered.core_sha256, request=remembered.request, held_sha256=remembered.held_sha256),
@@ -44,6 +45,14 @@ def find(root: Root, path: str) -> Found:
     except OSError as error:
         return Found(unread=f"{path} can't be read: {error.strerror}")
     return Found(data=data, sha256=sha256(data))
+
+
+def installed(root: Root, path: str) -> Found:
+    """A file that stage 1 reads; it and GRUB follow a link by their own rules, on their own file system."""
+    status = root.lstat(path)
+    if status is not None and stat.S_ISLNK(status.st_mode):
+        return Found(unread=f"{path} is a symbolic link, which stage 1 may not be able to follow")
+    return find(root, path)
 
 
 def is_from_package(name: str) -> bool:

@@ -46,16 +46,18 @@ class Style:
 def inspection_text(found: Inspection, style: Style) -> list[str]:
     """What `inspect` shows a person of one file."""
     stage = found.stage
+    path = style.paint(_printable(found.path), "bold")
     if stage is None:
         why = found.unreadable.message if found.unreadable else "nothing is known of it"
-        return [f"{style.paint(found.path, 'bold')}: no second stage: {why}"]
+        return [f"{path}: no second stage: {why}"]
     kind = "a second stage behind a Linux header (bridge)" if found.is_bridge else "a second stage" if found.fits else "an ELF file"
     machine = MACHINES.get(stage.machine, str(stage.machine))
-    lines = [f"{style.paint(found.path, 'bold')}: {kind}, ELF{stage.elf_class}, {machine}, {found.size} bytes"]
+    lines = [f"{path}: {kind}, ELF{stage.elf_class}, {machine}, {found.size} bytes"]
     if stage.core:
-        names = [module.name for module in stage.core.modules]
+        names = [_printable(module.name) for module in stage.core.modules]
         lines.append(f"  GRUB {stage.grub_version or 'of unknown version'}, {len(names)} modules inside")
-        lines += [f"  looks for: {line.strip()}" for line in stage.core.config.splitlines()] or [f"  prefix: {stage.core.prefix}"]
+        lines += [f"  looks for: {_printable(line.strip())}" for line in stage.core.config.splitlines()]
+        lines += [] if stage.core.config else [f"  prefix: {_printable(stage.core.prefix)}"]
         if style.verbose:
             lines.append(f"  modules: {' '.join(sorted(names))}")
     if style.verbose:
@@ -123,6 +125,11 @@ def error_text(error: GuestHooksError, style: Style) -> list[str]:
     """An error and its next step, as stderr shows it."""
     lines = [f"xen-guest-bootloader: {style.paint('error:', 'bad')} {error.message}"]
     return [*lines, f"  -> {error.hint}"] if error.hint else lines
+
+
+def _printable(text: str) -> str:
+    """`text`, from a file or a file's name, without what would move a terminal's cursor."""
+    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def _details(target: TargetStatus) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from guest_hooks.errors import GuestHooksError
+from guest_hooks.errors import ExitCode, GuestHooksError
 from guest_hooks.formats.inspection import Inspection
 from guest_hooks.machine.service import ServiceStatus
 from guest_hooks.model import (
@@ -75,6 +75,12 @@ def error_json(error: GuestHooksError) -> dict[str, Any]:
         "ok": False,
         "error": {"exit_code": int(error.exit_code), "message": error.message, "hint": error.hint},
     }
+
+
+def fault_json(fault: Exception) -> dict[str, Any]:
+    """What any verb prints with `--json` where the program itself is at fault."""
+    error = {"exit_code": int(ExitCode.FAULT), "message": f"{type(fault).__name__}: {fault}", "hint": ""}
+    return {"schema": SCHEMA, "ok": False, "error": error}
 
 
 def inspection_json(found: Inspection) -> dict[str, Any]:

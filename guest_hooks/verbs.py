@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TextIO
 
 from guest_hooks import arguments, prose, report
 from guest_hooks.arguments import PROGRAM
@@ -56,8 +56,11 @@ def run(words: Sequence[str]) -> int:
         if words[:1] == ["hook"]:
             return _hook(words[1:])
         options = arguments.parser().parse_args(words)
-        session = Session(options=options, root=_root(options.root), style=_style(options))
-        return int(_VERBS[options.verb](session))
+        style = _style(options, sys.stderr)
+        session = Session(options=options, root=_root(options.root), style=_style(options, sys.stdout))
+        code = int(_VERBS[options.verb](session))
+        sys.stdout.flush()  # a pipe that was closed meanwhile is told here, and not when the interpreter ends
+        return code
     except GuestHooksError as error:
         if as_json:
             print(json.dumps(report.error_json(error), ensure_ascii=False))
@@ -70,6 +73,8 @@ def run(words: Sequence[str]) -> int:
         return 130
     except Exception as error:  # noqa: BLE001 - a front door: whatever else goes wrong is a fault of the program
         _to_journal(traceback.format_exc())
+        if as_json:
+            print(json.dumps(report.fault_json(error), ensure_ascii=False))
         print(f"{PROGRAM}: fault of the program: {type(error).__name__}: {error}; see: journalctl -t {PROGRAM}", file=sys.stderr)
         return int(ExitCode.FAULT)
 
@@ -214,8 +219,8 @@ def _root(path: str) -> Root:
     return Root(os.path.realpath(path))
 
 
-def _style(options: argparse.Namespace) -> Style:
-    automatic = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+def _style(options: argparse.Namespace, stream: TextIO) -> Style:
+    automatic = stream.isatty() and "NO_COLOR" not in os.environ
     return Style(colour={"auto": automatic, "always": True, "never": False}[options.color], verbose=options.verbose)
 
 

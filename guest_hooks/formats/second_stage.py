@@ -12,6 +12,9 @@ from guest_hooks.formats.xen_notes import Note
 from guest_hooks.model import Problem
 from guest_hooks.targets import TARGETS, Target
 
+_GRUB_2 = b"grub rescue> "
+"""The prompt of every GRUB 2 kernel (grub-core/kern/rescue_reader.c)."""
+
 # What grub-install writes into its load.cfg, and nothing else (util/grub-install.c).
 _LOAD_CFG_LINE = re.compile(
     r"search\.(?:fs_uuid|file) [^\s;&|{}]+ root(?: [^\s;&|{}]+)* ?"
@@ -78,6 +81,11 @@ def problems(data: bytes, target: Target) -> tuple[Problem, ...]:
 def fits(data: bytes) -> tuple[str, ...]:
     """The names of the targets that `data` may be installed for."""
     return tuple(name for name, target in TARGETS.items() if next(second_stage_rules.broken(data, target), None) is None)
+
+
+def is_another_program(data: bytes, target: Target) -> bool:
+    """Whether `data` is a whole Xen image of something else than GRUB 2, such as GRUB Legacy's pvgrub: all it lacks are modules."""
+    return [problem.code for problem in problems(data, target)] == ["no-module-block"] and _GRUB_2 not in data
 
 
 def is_from_grub_install(stage: SecondStage) -> bool:

@@ -1,0 +1,329 @@
+"""Each kind of damage gets its verdict, `sync` mends all but what is not ours, and a dry run tells before what a sync then does."""
+
+import os
+import shutil
+import tarfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from guest_hooks.targets import TARGETS
+from tests.support import images, second_stages
+from tests.support.debian_tree import Kind, Suite, tarball
+from tests.support.guest_tree import FILES, GuestTree, guest_tree, snapshot
+from tests.support.second_stages import LOAD_MODS, with_segment
+
+Damage = Callable[[GuestTree], object]
+PV, PV32, PVH = TARGETS
+PV_FILE = FILES[PV][0]
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GuestTree]:
+    with guest_tree(tmp_path_factory.mktemp("verdicts"), Suite.BOOKWORM) as tree:
+        tree.run("sync", *(f"--target={name}" for name in TARGETS))
+        yield tree
+
+
+@pytest.fixture(autouse=True)
+def as_it_should_be(tree: GuestTree) -> Iterator[None]:
+    """Each test begins and ends with a tree in which all is current."""
+    yield
+    tree.sync("--adopt")
+    assert set(tree.status(code=0).states().values()) == {"current"}
+
+
+def damage(name: str, work: Callable[[Path], object]) -> Damage:
+    """Do `work` to a file of /boot/xen."""
+    return lambda tree: work(tree.boot_xen(name))
+
+
+def replaced_by(make: Callable[[Path], object]) -> Callable[[Path], None]:
+    def work(path: Path) -> None:
+        path.unlink()
+        make(path)
+
+    return work
+
+
+def truncate(size: int) -> Callable[[Path], None]:
+    return lambda path: os.truncate(path, size)
+
+
+def flip(at: Callable[[bytes], int]) -> Callable[[Path], None]:
+    """Turn one bit."""
+
+    def work(path: Path) -> None:
+        data = bytearray(path.read_bytes())
+        data[at(bytes(data))] ^= 1
+        path.write_bytes(data)
+
+    return work
+
+
+def in_a_module(image: bytes) -> int:
+    return second_stages.object_at(image, 0) + 200
+
+
+def in_the_kernel(image: bytes) -> int:
+    return image.index(b"grub rescue> ")
+
+
+def copied_from(name: str) -> Callable[[Path], None]:
+    return lambda path: path.write_bytes(path.with_name(name).read_bytes())
+
+
+def directory_with_a_file(path: Path) -> None:
+    path.mkdir()
+    (path / "somebody's").write_text("x")
+
+
+def add_bytes(path: str) -> Damage:
+    def work(tree: GuestTree) -> None:
+        with tree.path(path).open("ab") as file:
+            file.write(b"\0")
+
+    return work
+
+
+DAMAGES = [
+    pytest.param(PV, damage(PV_FILE, Path.unlink), "missing", {"missing"}, id="deleted"),
+    pytest.param(PV, damage(PV_FILE, truncate(0)), "invalid", {"not-elf"}, id="emptied"),
+    pytest.param(PV, damage(PV_FILE, truncate(700_000)), "invalid", {"truncated"}, id="cut-off"),
+    pytest.param(PV, damage(PV_FILE, lambda path: path.write_bytes(bytes(4096))), "invalid", set(), id="zeros"),
+    pytest.param(PV, damage(PV_FILE, copied_from("pvboot-i386.elf")), "invalid", {"class-mismatch"}, id="wrong-width"),
+    pytest.param(PV32, damage("pvboot-i386.elf", copied_from("pvhboot-i386.elf")), "invalid", {"pvh-image"}, id="pvh-for-pv"),
+    pytest.param(PVH, damage("pvhboot-i386.elf", copied_from("pvboot-i386.elf")), "invalid", {"note-missing"}, id="pv-for-pvh"),
+    pytest.param(PV, damage(PV_FILE, flip(in_a_module)), "stale", {"modules-differ"}, id="bit-in-a-module"),
+    pytest.param(PV, damage(PV_FILE, flip(in_the_kernel)), "stale", {"grub-differs"}, id="bit-in-the-kernel"),
+    pytest.param(
+        PV, damage(PV_FILE, replaced_by(lambda path: path.symlink_to("nowhere"))), "invalid", {"unreadable"}, id="dangling-link"
+    ),
+    pytest.param(
+        PV,
+        damage(PV_FILE, replaced_by(lambda path: path.symlink_to("../grub/x86_64-xen/core.elf"))),
+        "invalid",
+        {"unreadable"},
+        id="link-to-the-right-bytes",
+    ),
+    pytest.param(PV, damage(PV_FILE, replaced_by(os.mkfifo)), "invalid", {"unreadable"}, id="fifo"),
+    pytest.param(PV, damage(PV_FILE, replaced_by(Path.mkdir)), "invalid", {"unreadable"}, id="empty-directory"),
+    pytest.param(PV, damage(PV_FILE, replaced_by(directory_with_a_file)), "invalid", {"unreadable"}, id="directory-with-a-file"),
+    pytest.param(PVH, damage("pvhboot-x86_64.elf", Path.unlink), "stale", {"missing"}, id="pvh-copy-deleted"),
+    pytest.param(PVH, damage("pvhboot-x86_64.elf", truncate(5000)), "stale", {"truncated"}, id="pvh-copy-cut-off"),
+    pytest.param(PVH, damage("pvhboot-i386.linux", Path.unlink), "stale", {"missing"}, id="bridge-deleted"),
+    pytest.param(PVH, damage("pvhboot-i386.linux", truncate(400_000)), "stale", {"copy-differs"}, id="bridge-cut-off"),
+    pytest.param(
+        PVH, damage("pvhboot-i386.linux", copied_from("pvhboot-i386.elf")), "stale", {"not-a-bridge"}, id="core-as-bridge"
+    ),
+    pytest.param(PV, add_bytes("/boot/grub/x86_64-xen/hexdump.mod"), "stale", {"module-dir-differs"}, id="module-beside-changed"),
+    pytest.param(
+        PV,
+        lambda tree: tree.path("/boot/grub/x86_64-xen/normal.mod").unlink(),
+        "stale",
+        {"module-dir-differs"},
+        id="module-deleted",
+    ),
+    pytest.param(
+        PV,
+        lambda tree: shutil.rmtree(tree.path("/boot/grub/x86_64-xen")),
+        "stale",
+        {"module-dir-differs", "core-image-differs"},
+        id="module-directory-deleted",
+    ),
+    pytest.param(
+        PV,
+        lambda tree: tree.path("/boot/grub/x86_64-xen/core.elf").unlink(),
+        "stale",
+        {"core-image-differs"},
+        id="core-elf-deleted",
+    ),
+]
+
+
+@pytest.mark.parametrize(("target", "work", "state", "codes"), DAMAGES)
+def test_damage_has_its_verdict_and_is_mended(tree: GuestTree, target: str, work: Damage, state: str, codes: set[str]) -> None:
+    good = {name: tree.boot_xen(name).read_bytes() for names in FILES.values() for name in names}
+    work(tree)
+    found = tree.status(target, code=3)
+    assert found.states()[target] == state
+    assert codes <= set(found.codes()[target])
+    assert all(problem["message"] and problem["hint"] for row in found.json["targets"] for problem in row["problems"])
+    mended = tree.sync()
+    assert mended.states() == dict.fromkeys(TARGETS, "current")
+    assert {change["path"] for change in mended.json["changed"]} != set()
+    for name, data in good.items():
+        path = tree.boot_xen(name)
+        assert not path.is_symlink()
+        assert path.read_bytes() == data
+
+
+def test_a_directory_with_files_is_moved_aside(tree: GuestTree) -> None:
+    replaced_by(directory_with_a_file)(tree.boot_xen(PV_FILE))
+    tree.sync(f"--target={PV}")
+    aside = tree.boot_xen(f"{PV_FILE}.moved-aside")
+    assert (aside / "somebody's").read_text() == "x"
+    shutil.rmtree(aside)
+
+
+def legacy_like(target: str) -> bytes:
+    """A Xen image of another program: it has no module block, and does not say what GRUB 2's kernel says."""
+    image = with_segment(second_stages.core_image(target), LOAD_MODS, type=0)
+    return image.replace(b"grub rescue> ", b"GRUB 0.97>   ")
+
+
+@pytest.mark.parametrize(
+    ("target", "make"),
+    [
+        pytest.param(PV, lambda: second_stages.standalone_image(PV, "set timeout=1\n"), id="standalone-64"),
+        pytest.param(PV32, lambda: second_stages.standalone_image(PV32, "set timeout=1\n"), id="standalone-32"),
+        pytest.param(PVH, lambda: second_stages.standalone_image(PVH, "set timeout=1\n"), id="standalone-pvh"),
+        pytest.param(PV, lambda: legacy_like(PV), id="legacy-like"),
+        pytest.param(
+            PV, lambda: second_stages.core_image(PV, config="set timeout=3\nconfigfile (xen/xvda)/my.cfg\n"), id="own-mkimage"
+        ),
+    ],
+)
+def test_what_is_not_ours_wants_adopt(tree: GuestTree, target: str, make: Callable[[], bytes]) -> None:
+    path = tree.boot_xen(FILES[target][0])
+    image = make()
+    path.write_bytes(image)
+    found = tree.status(target, code=3)
+    assert (found.states()[target], found.codes()[target][0]) == ("foreign", "foreign")
+    refused = tree.sync(f"--target={target}", code=4)
+    assert path.read_bytes() == image
+    assert refused.json["changed"] == []
+    assert "--adopt" in refused.json["failures"][0]["hint"]
+    assert "--adopt" in refused.stderr
+    assert tree.sync(f"--target={target}", "--force", code=4).states()[target] == "foreign"
+    adopted = tree.sync(f"--target={target}", "--adopt")
+    assert adopted.states()[target] == "current"
+    assert "foreign" in adopted.json["changed"][0]["why"]
+
+
+def test_what_is_not_ours_does_not_keep_the_others_from_being_mended(tree: GuestTree) -> None:
+    image = second_stages.standalone_image(PV, "set timeout=1\n")
+    tree.boot_xen(PV_FILE).write_bytes(image)
+    tree.boot_xen("pvboot-i386.elf").unlink()
+    assert tree.sync(code=4).states() == {PV: "foreign", PV32: "current", PVH: "current"}
+
+
+def test_a_block_that_was_lost_is_no_other_program(tree: GuestTree) -> None:
+    """GRUB's own kernel without its modules is a damaged core image; nobody has to be asked."""
+    tree.boot_xen(PV_FILE).write_bytes(with_segment(tree.boot_xen(PV_FILE).read_bytes(), LOAD_MODS, type=0))
+    assert tree.status(PV).states()[PV] == "invalid"
+    assert tree.sync().states()[PV] == "current"
+
+
+def test_another_uuid(tree: GuestTree) -> None:
+    """A clone gets another UUID."""
+    uuid = "11111111-2222-4333-8444-555555555555"
+    images.tool("umount", str(tree.top))
+    try:
+        images.tool("e2fsck", "-fy", tree.disk.root.device)
+        images.tool("tune2fs", "-U", uuid, tree.disk.root.device)
+    finally:
+        images.tool("mount", tree.disk.root.device, str(tree.top))
+    found = tree.status(code=3)
+    assert all("uuid-mismatch" in codes for codes in found.codes().values())
+    assert set(found.states().values()) == {"stale"}
+    mended = tree.sync()
+    assert {row["fs_uuid"] for row in mended.json["targets"]} == {uuid}
+    assert tree.disk.grub_cat(f"/boot/xen/{PV_FILE}") == tree.boot_xen(PV_FILE).read_bytes()
+
+
+def lay_modules(tree: GuestTree, suite: Suite) -> None:
+    """What an upgrade of grub-xen-bin alone does: other modules in /usr/lib/grub, and nothing else."""
+    for name in TARGETS:
+        shutil.rmtree(tree.path(f"/usr/lib/grub/{name}"))
+    with tarfile.open(tarball(suite, Kind.MINIMAL)) as archive:
+        wanted = tuple(f"./usr/lib/grub/{name}/" for name in TARGETS)
+        archive.extractall(tree.top, [member for member in archive if member.name.startswith(wanted)])  # noqa: S202 - our own
+
+
+@pytest.fixture
+def other_modules(tree: GuestTree) -> Iterator[None]:
+    lay_modules(tree, Suite.TRIXIE)
+    yield
+    lay_modules(tree, Suite.BOOKWORM)
+
+
+@pytest.mark.usefixtures("other_modules")
+def test_another_grub(tree: GuestTree) -> None:
+    found = tree.status(code=3)
+    assert set(found.states().values()) == {"stale"}
+    assert all({"grub-differs", "module-dir-differs"} <= set(codes) for codes in found.codes().values())
+    mended = tree.sync()
+    assert all(row["grub_version"].startswith("2.12") for row in mended.json["targets"])
+    assert set(mended.states().values()) == {"current"}
+
+
+def test_a_dry_run_changes_nothing_and_tells_what_a_sync_then_does(tree: GuestTree) -> None:
+    tree.boot_xen(PV_FILE).unlink()
+    tree.boot_xen("pvhboot-x86_64.elf").unlink()
+    tree.path("/boot/grub/i386-xen/normal.mod").unlink()
+    before = snapshot(tree.top)
+    told = tree.sync("--dry-run", code=3)
+    assert snapshot(tree.top) == before
+    done = tree.sync()
+    assert told.json["changed"] == done.json["changed"]
+    assert {change["path"]: change["why"] for change in done.json["changed"]} == {
+        f"/boot/xen/{PV_FILE}": ["missing"],
+        "/boot/xen/pvhboot-x86_64.elf": ["missing"],
+        "/boot/grub/i386-xen/core.elf": ["module-dir-differs"],
+    }
+    assert tree.sync("--dry-run").json["changed"] == []
+
+
+def test_a_dry_run_of_a_fresh_tree_makes_no_directory(tmp_path: Path) -> None:
+    with guest_tree(tmp_path / "disk", Suite.BOOKWORM) as fresh:
+        before = snapshot(fresh.top)
+        told = fresh.run("sync", "--dry-run", f"--target={PV}", code=3)
+        assert snapshot(fresh.top) == before
+        assert f"/boot/xen/{PV_FILE} (missing)" in told.stdout
+
+
+def test_a_text_dry_run_names_files_and_reasons(tree: GuestTree) -> None:
+    tree.boot_xen(PV_FILE).unlink()
+    told = tree.run("sync", "--dry-run", "--no-update-grub", f"--target={PV}", code=3)
+    assert told.stdout == f"would write /boot/xen/{PV_FILE} (missing)\n"
+
+
+def test_force_builds_what_is_current_and_comes_to_the_same(tree: GuestTree, tmp_path: Path) -> None:
+    before = tree.boot_xen(PV_FILE).read_bytes()
+    quiet = tree.run(
+        "sync", "--no-update-grub", f"--target={PV}", prefix=["strace", "-f", "-qq", "-e", "execve", "-o", str(tmp_path / "plain")]
+    )
+    forced = tree.run(
+        "sync",
+        "--no-update-grub",
+        "--force",
+        f"--target={PV}",
+        prefix=["strace", "-f", "-qq", "-e", "execve", "-o", str(tmp_path / "forced")],
+    )
+    assert quiet.stdout == "Nothing to do.\n"
+    assert forced.code == 0
+    assert "grub-install" not in (tmp_path / "plain").read_text()
+    assert "grub-install" in (tmp_path / "forced").read_text()
+    assert tree.boot_xen(PV_FILE).read_bytes() == before
+
+
+def test_what_keeps_its_bytes_keeps_its_inode(tree: GuestTree) -> None:
+    """A second stage that is right is not written again because another one is wrong."""
+    before = tree.boot_xen("pvboot-i386.elf").stat()
+    tree.boot_xen(PV_FILE).unlink()
+    tree.sync()
+    assert tree.boot_xen("pvboot-i386.elf").stat().st_ino == before.st_ino
+
+
+def test_other_files_in_boot_are_left_alone(tree: GuestTree) -> None:
+    theirs = ["/boot/xen/README", "/boot/grub/x86_64-xen/admin.cfg", "/boot/grub/custom.cfg", "/boot/grub/grubenv"]
+    for path in theirs:
+        if not tree.path(path).exists():
+            tree.path(path).write_text(path)
+    before = {path: tree.path(path).read_bytes() for path in theirs}
+    shutil.copy(tree.boot_xen("pvboot-i386.elf"), tree.boot_xen(PV_FILE))
+    tree.path("/boot/grub/x86_64-xen/normal.mod").unlink()
+    tree.sync()
+    assert {path: tree.path(path).read_bytes() for path in theirs} == before
