@@ -128,6 +128,8 @@ def made(
             tree.path("/root/package.deb").write_bytes(deb.read_bytes())
             tree.run("dpkg", "--install", "/root/package.deb")
             tree.path("/root/package.deb").unlink()
+        # Another process's mount namespace may keep the file system mounted after us.
+        images.tool("sync", "-f", str(disk.top))
         found = dict.fromkeys((disk.root.image, disk.boot.image))
     yield XenGuest(suite=suite, disks=tuple(found), work=directory)
     for image in found:
