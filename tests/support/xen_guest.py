@@ -41,14 +41,16 @@ GRUB_DEFAULTS = 'GRUB_TIMEOUT=0\nGRUB_CMDLINE_LINUX="$GRUB_CMDLINE_LINUX console
 INITRAMFS = {"conf.d/lab": "MODULES=list\n", "modules": "xen-blkfront\next4\nxfs\nbtrfs\ncrc32c_generic\n"}
 UNIT = """[Unit]
 Description=Run the lab's script
-After=multi-user.target
+DefaultDependencies=no
+After=local-fs.target
 [Service]
 Type=oneshot
 TimeoutStartSec=infinity
 ExecStart=/usr/local/sbin/xen-lab
 [Install]
-WantedBy=multi-user.target
+WantedBy=basic.target
 """
+"""Early, for all that comes later takes a minute or more under emulation; a script waits for what it wants of it."""
 SCRIPT = """#!/bin/sh
 exec </dev/null >/dev/hvc0 2>&1
 mkdir -p /run/lab
@@ -116,7 +118,7 @@ def made(
         tree.write("/etc/default/grub.d/lab.cfg", GRUB_DEFAULTS)
         tree.write("/etc/systemd/system/xen-lab.service", UNIT)
         tree.write("/usr/local/sbin/xen-lab", SCRIPT, mode=0o755)
-        wants = tree.path("/etc/systemd/system/multi-user.target.wants")
+        wants = tree.path("/etc/systemd/system/basic.target.wants")
         wants.mkdir(parents=True, exist_ok=True)
         (wants / "xen-lab.service").symlink_to("/etc/systemd/system/xen-lab.service")
         for name, text in INITRAMFS.items():

@@ -17,6 +17,13 @@ MODULES = "cp /root/newer/x86_64-xen/*.mod /boot/grub/x86_64-xen/ && sync\n"
 """What a GRUB upgrade that was cut off leaves: other modules beside the old second stage."""
 CODE = "dd if=/dev/zero of=/boot/xen/pvboot-x86_64.elf bs=4096 seek=4 count=8 conv=notrunc status=none && sync\n"
 """Its notes are good, so that stage 1 starts it."""
+RUNNING = """
+for second in $(seq 300); do
+    systemctl is-active -q xen-guest-bootloader.service && break
+    sleep 1
+done
+systemctl is-active xen-guest-bootloader.service
+"""
 REPAIRED = """
 for second in $(seq 120); do
     xen-guest-bootloader status -q && break
@@ -71,14 +78,14 @@ def test_plain_tools_leave_a_rescue_prompt(dom0: Dom0, plain: XenGuest) -> None:
 
 
 def test_our_service_repairs_it_and_it_boots(dom0: Dom0, ours: XenGuest) -> None:
-    consoles = xen_lab.boot([ours.run("damaging", "pv", dom0, MODULES + CODE + REPAIRED), ours.run("repaired", "pv", dom0, STATUS)])
+    consoles = xen_lab.boot([ours.run("damaging", "pv", dom0, RUNNING + MODULES + CODE + REPAIRED), ours.run("repaired", "pv", dom0, STATUS)])
     consoles["damaging"].expect("REPAIRED")
     boots_by_second_stage(consoles["repaired"], "pv")
 
 
 def test_spoiled_code_crashes_a_guest_that_nobody_repairs(dom0: Dom0, ours: XenGuest) -> None:
     """So that the repair above is known to have mattered."""
-    masked = "systemctl stop xen-guest-bootloader.service\n" + CODE
+    masked = "systemctl mask --runtime --now xen-guest-bootloader.service\n" + CODE
     consoles = xen_lab.boot(
         [
             ours.run("damaging", "pv", dom0, masked),
