@@ -58,9 +58,9 @@ test-service: ## tests of the units in a booted systemd (root)
 	$(AS_ROOT) $(PYTEST) $(ARGS) tests/service
 
 .PHONY: test-xen
-test-xen: ## tests on a real Xen, emulated by QEMU (root; minutes)
+test-xen: ## all tests on a real Xen, emulated by QEMU (root; an hour; `test` has the short ones)
 	tests/install-needs check test
-	$(AS_ROOT) $(PYTEST) $(ARGS) tests/xen
+	$(AS_ROOT) $(PYTEST) $(ARGS) tests/xen tests/xen/long_*.py
 
 .PHONY: reliability
 reliability: ## kill, fill and race it at every point: the long sweeps (root)

@@ -49,9 +49,9 @@ class Ends(StrEnum):
 class GuestRun:
     """One start of one guest.
 
-    `disk` is a raw image, written to as the guest writes; `data` a second one, read-only (xvdb). The run ends when a line of
-    `until` (extended regular expressions) is on the console and `linger` seconds have passed, when the domain ends, or after
-    `timeout` seconds. `memory` is in MiB; `options` are further ones of xl's configuration.
+    `disk` is a raw image, written to as the guest writes; `data` a second one, read-only (xvdb), `more` further ones (xvdc and
+    on). The run ends when a line of `until` (extended regular expressions) is on the console and `linger` seconds have passed, when
+    the domain ends, or after `timeout` seconds. `memory` is in MiB; `options` are further ones of xl's configuration.
     """
 
     name: str
@@ -59,6 +59,7 @@ class GuestRun:
     type: str
     kernel: Path
     data: Path | None = None
+    more: tuple[Path, ...] = ()
     memory: int = 256
     vcpus: int = 1
     options: dict[str, object] = field(default_factory=dict)
@@ -103,7 +104,7 @@ def boot(runs: Sequence[GuestRun], *, dom0: Dom0 | None = None, memory: int | No
     """
     dom0 = dom0 or prepare()
     memory = memory or max(run.memory for run in runs) + DOM0_MIB + 384
-    disks = list(dict.fromkeys(disk for run in runs for disk in (run.disk, run.data) if disk))
+    disks = list(dict.fromkeys(disk for run in runs for disk in (run.disk, run.data, *run.more) if disk))
     with tempfile.TemporaryDirectory(prefix="xen-lab-") as directory:
         work = Path(directory)
         scenario = work / "scenario.tar"
@@ -129,6 +130,7 @@ def _scenario(runs: Sequence[GuestRun], disks: Sequence[Path]) -> bytes:
         attached = [f"phy:{_device(disks.index(run.disk))},xvda,w"]
         if run.data:
             attached.append(f"phy:{_device(disks.index(run.data))},xvdb,r")
+        attached += [f"phy:{_device(disks.index(disk))},xvd{letter},w" for letter, disk in zip("cdef", run.more, strict=False)]
         settings = {
             "name": run.name,
             "type": run.type,
