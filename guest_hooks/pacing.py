@@ -54,7 +54,8 @@ class Vigil:
 
     `due` is the next look, `latest` the end of patience, `asked` what the next look is for, `retry` when what resisted is tried
     again. `blamed` is what the last repair was started for, `cause` why it failed, `is_deep` that only an audit found it,
-    `is_hopeful` that something happened which may help, `repairs` when repairs were started, `undone` how often in a row there were too many of them.
+    `is_hopeful` that something happened which may help, `repairs` when repairs were started, `undone` how often in a row there were
+    too many of them.
     """
 
     audit: float

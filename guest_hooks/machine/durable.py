@@ -210,9 +210,7 @@ def _rename(directory: int, temporary: str, name: str, where: str) -> None:
         os.rename(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
 
 
-def _write(
-    directory: int, name: str, data: bytes, mode: int, *, sync: bool = True, failpoint: Failpoint = no_failpoint
-) -> None:
+def _write(directory: int, name: str, data: bytes, mode: int, *, sync: bool = True, failpoint: Failpoint = no_failpoint) -> None:
     # A named file, not O_TMPFILE: linkat(2) cannot replace, so a name would be needed anyway.
     fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=directory)
     try:

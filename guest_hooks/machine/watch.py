@@ -54,7 +54,8 @@ class _Inotify(Inotify):  # type: ignore[misc]
 
     def release(self) -> None:
         """Close it, where nobody reads from it any more: the `close` of 6.0 leaves that to a reader."""
-        getattr(self, "_close_resources", self.close)()
+        close = getattr(self, "_close_resources", None) or self.close
+        close()
 
 
 class Emitter(EventEmitter):  # type: ignore[misc]

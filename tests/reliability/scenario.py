@@ -50,13 +50,11 @@ class Scenario:
         if view.core is not None and view.core == self.stand_in:
             return ""
         if view.core == self.old.core:
-            if view.core is None or self.start is Start.REPAIR or self._carries_all or view.modules == self.old.modules:
-                return ""
-            return "the old second stage stands without its modules"
+            needs_none = view.core is None or self.start is Start.REPAIR or self._carries_all
+            return "" if needs_none or view.modules == self.old.modules else "the old second stage stands without its modules"
         if view.core == self.new.core:
-            if self._carries_all or view.modules == self.new.modules:
-                return ""
-            return "the new second stage stands without its modules"
+            is_whole = self._carries_all or view.modules == self.new.modules
+            return "" if is_whole else "the new second stage stands without its modules"
         return f"the second stage is {_sized(view.core)}, neither the old nor the new"
 
     @property
@@ -109,7 +107,7 @@ def after(lab: Lab, scenario: Scenario) -> str:
     return f"left behind: {left[0]}" if left else ""
 
 
-def _work(lab: Lab, plain: bool) -> None:  # noqa: FBT001 - of this module only
+def _work(lab: Lab, plain: bool) -> None:
     done = lab.run(*(PLAIN if plain else lab.sync_command()))
     assert done.returncode == 0, done.stderr
 

@@ -62,6 +62,7 @@ follow() {
 
 guest() {
     name=$1 timeout=60 linger=0
+    # shellcheck source=/dev/null
     . "/scenario/$name/settings"
     log=/var/log/xen/console/guest-$name.log
     : >"$log"

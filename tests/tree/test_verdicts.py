@@ -71,7 +71,10 @@ def in_the_kernel(image: bytes) -> int:
 
 
 def copied_from(name: str) -> Callable[[Path], None]:
-    return lambda path: path.write_bytes(path.with_name(name).read_bytes())
+    def copy(path: Path) -> None:
+        path.write_bytes(path.with_name(name).read_bytes())
+
+    return copy
 
 
 def directory_with_a_file(path: Path) -> None:

@@ -1,5 +1,6 @@
 """The repair service's decisions, with a clock that the test turns."""
 
+import itertools
 from dataclasses import dataclass, field
 
 import pytest
@@ -193,8 +194,8 @@ def test_what_cannot_be_repaired_is_tried_less_and_less_and_told_once() -> None:
     world.hurt()
     world.run(86400.0)
     starts = [start for start, why in world.repairs if why is not Why.AUDIT]
-    gaps = [later - earlier for earlier, later in zip(starts, starts[1:], strict=False)]
-    assert all(later >= earlier for earlier, later in zip(gaps, gaps[1:], strict=False) if later < PACE.retry_longest / 2)
+    gaps = [later - earlier for earlier, later in itertools.pairwise(starts)]
+    assert all(later >= earlier for earlier, later in itertools.pairwise(gaps) if later < PACE.retry_longest / 2)
     assert max(gaps) <= PACE.retry_longest + PACE.audit
     assert world.news == [News.FAILING]
 

@@ -96,17 +96,17 @@ def test_a_directory_made_again_is_watched_again(watched: Watched, lose: Callabl
     assert "/boot/xen" not in watched.armed
     watched.expect(lambda: (boot / "xen").mkdir(parents=True))
     assert "/boot/xen" in watched.armed
-    watched.expect(lambda: (boot / "xen/pvboot-i386.elf").touch())
+    watched.expect((boot / "xen/pvboot-i386.elf").touch)
 
 
 def test_what_is_not_there_is_watched_for_from_above(watched: Watched) -> None:
     assert "/etc" in watched.armed
     before = watched.notices
     (watched.tree / "etc/passwd").touch()  # not on the way to what is watched for
-    watched.expect(lambda: (watched.tree / "etc/ours").mkdir())
+    watched.expect((watched.tree / "etc/ours").mkdir)
     assert watched.notices - before <= 2
-    watched.expect(lambda: (watched.tree / "etc/ours/conf.d").mkdir())
-    watched.expect(lambda: (watched.tree / "etc/ours/conf.d/local.toml").touch())
+    watched.expect((watched.tree / "etc/ours/conf.d").mkdir)
+    watched.expect((watched.tree / "etc/ours/conf.d/local.toml").touch)
     assert watched.armed == set(DIRECTORIES)
 
 
@@ -116,7 +116,7 @@ def test_a_link_leads_to_the_directory_watched(tmp_path: Path) -> None:
     found = Watched(tmp_path)
     try:
         assert "/elsewhere/xen" in found.armed
-        found.expect(lambda: (tmp_path / "elsewhere/xen/file").touch())
+        found.expect((tmp_path / "elsewhere/xen/file").touch)
     finally:
         found.watch.close()
 
@@ -128,11 +128,11 @@ def test_a_dead_emitter_is_replaced(watched: Watched, monkeypatch: pytest.Monkey
 
     emitter = watched.watch._armed[str(watched.tree / "boot/xen")].emitter
     monkeypatch.setattr(emitter, "_count", die)
-    watched.expect(lambda: (watched.tree / "boot/xen/a").touch())
+    watched.expect((watched.tree / "boot/xen/a").touch)
     until(lambda: not emitter.is_alive())
     watched.watch.arm()
     assert watched.watch.is_alive
-    watched.expect(lambda: (watched.tree / "boot/xen/b").touch())
+    watched.expect((watched.tree / "boot/xen/b").touch)
 
 
 def test_a_dead_dispatcher_is_replaced_and_counted(watched: Watched) -> None:
@@ -143,7 +143,7 @@ def test_a_dead_dispatcher_is_replaced_and_counted(watched: Watched) -> None:
     assert watched.watch.arm()
     assert watched.watch.is_alive
     assert watched.watch.deaths == 1
-    watched.expect(lambda: (watched.tree / "boot/xen/b").touch())
+    watched.expect((watched.tree / "boot/xen/b").touch)
 
 
 def test_a_refused_watch_is_told_and_loses_no_descriptor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -164,7 +164,7 @@ def test_a_refused_watch_is_told_and_loses_no_descriptor(tmp_path: Path, monkeyp
         monkeypatch.undo()
         found.watch.arm()
         assert found.watch.troubles == ()
-        found.expect(lambda: (tmp_path / "boot/file").touch())
+        found.expect((tmp_path / "boot/file").touch)
     finally:
         found.watch.close()
 
