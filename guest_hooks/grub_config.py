@@ -18,6 +18,8 @@ IGNORED_SUFFIXES = (".dpkg-tmp", ".dpkg-new", ".dpkg-old", ".dpkg-dist", ".bak",
 HANDOVER = "/etc/grub.d/00_chainload_xen_pvh"
 """The script that lets a host's PVH GRUB hand over to our second stage."""
 LINUX_SECTION = re.compile(r"^### BEGIN /etc/grub\.d/10_linux ###$.*?^### END /etc/grub\.d/10_linux ###$", re.MULTILINE | re.DOTALL)
+SEARCH = re.compile(r"^\s*search\s(?:.*\s)?--fs-uuid\s(?:.*\s)?(\S+)$", re.MULTILINE)
+"""As prepare_grub_to_access_device of grub-mkconfig_lib writes it: the UUID is the last word."""
 PASSWORD_LINE = re.compile(rb"^\s*password", re.MULTILINE)
 
 
@@ -27,8 +29,11 @@ def kernels(root: Root) -> tuple[str, ...]:
     return tuple(name for name in names if (status := root.stat(f"{BOOT}/{name}")) is not None and status.st_size > 0)
 
 
-def status(root: Root, *, run: Run = run) -> GrubCfgStatus:
-    """The verdict for grub.cfg: missing, invalid (empty, cut off, refused by GRUB's parser), stale (other kernels), current."""
+def status(root: Root, *, fs_uuid: str = "", run: Run = run) -> GrubCfgStatus:
+    """The verdict for grub.cfg: missing, invalid (empty, cut off, refused by GRUB's parser), stale, current.
+
+    It is stale where it names other kernels than there are, or looks for another file system than /boot's, `fs_uuid`.
+    """
     try:
         data = root.read(PATH)
     except FileNotFoundError:
@@ -39,7 +44,7 @@ def status(root: Root, *, run: Run = run) -> GrubCfgStatus:
     if fault:
         return _verdict(State.INVALID, "grub-cfg-invalid", f"{PATH}: {fault}")
     text = data.decode(errors="replace")
-    problems = (*_kernel_problems(root, text), *_handover_problems(root, text))
+    problems = (*_kernel_problems(root, text), *_filesystem_problems(text, fs_uuid), *_handover_problems(root, text))
     return GrubCfgStatus(path=PATH, state=State.STALE if problems else State.CURRENT, problems=problems)
 
 
@@ -78,6 +83,16 @@ def _kernel_problems(root: Root, text: str) -> tuple[Problem, ...]:
         for code, names, words in rows
         if names
     )
+
+
+def _filesystem_problems(text: str, fs_uuid: str) -> tuple[Problem, ...]:
+    """Whether the menu that 10_linux made looks for its kernels where they are; a clone's has the UUID of another disk."""
+    section = LINUX_SECTION.search(text)
+    sought = {uuid.lower() for uuid in SEARCH.findall(section[0])} if section else set()
+    if not fs_uuid or not sought or fs_uuid.lower() in sought:
+        return ()
+    message = f"{PATH} looks for file system {', '.join(sorted(sought))}; /boot is on {fs_uuid}"
+    return (Problem(code="menu-of-another-disk", message=message, hint=f"make it anew with: {SYNC}"),)
 
 
 def _handover_problems(root: Root, text: str) -> tuple[Problem, ...]:

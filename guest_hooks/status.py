@@ -35,7 +35,7 @@ def survey(root: Root, config: Config, *, targets: Sequence[str] = (), run: Run 
         guest=here,
         boot=boot,
         targets=tuple(compare.judge(each, evidence.gather(root, each, receipt)) for each in plans),
-        grub_cfg=grub_config.status(root, run=run),
+        grub_cfg=grub_config.status(root, fs_uuid=boot.fs_uuid, run=run),
         last_boot=boot_provenance.read(root.read_text(CMDLINE) or ""),
         problems=(*(problem for want in wants for problem in _lacking(root, want)), *_legacy(root, config, boot, plans)),
     )

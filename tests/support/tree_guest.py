@@ -8,10 +8,10 @@ import stat
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from tests.support import images
 from tests.support.debian_tree import CACHE, Kind, Suite, tarball, unpack
@@ -132,13 +132,25 @@ class TreeGuest:
             assert data is not None, f"GRUB finds no {file['path']}"
             assert hashlib.sha256(data).hexdigest() == file["sha256"]
 
-    def become_clone(self) -> None:
-        """Give the disk's file system a new UUID, as whoever clones a disk should."""
-        device = self.disk.root.device
-        images.tool("umount", str(self.directory))
-        images.tool("e2fsck", "-fp", device)
-        images.tool("tune2fs", "-U", "random", device)
-        images.tool("mount", device, str(self.directory))
+    @contextmanager
+    def cloned(self) -> Iterator[Self]:
+        """A guest on a copy of this disk, whose file system has a new UUID, as whoever clones a disk should give it."""
+        image, top = self.work / "clone.img", self.work / "clone"
+        images.tool("fsfreeze", "--freeze", str(self.directory))
+        try:
+            images.tool("cp", "--sparse=always", str(self.disk.root.image), str(image))
+        finally:
+            images.tool("fsfreeze", "--unfreeze", str(self.directory))
+        images.tool("e2fsck", "-fy", "-E", "journal_only", str(image))
+        images.tool("e2fsck", "-fp", str(image))
+        images.tool("tune2fs", "-U", "random", str(image))
+        top.mkdir()
+        with images.attached(image) as device:
+            uuid = images.tool("blkid", "--probe", "--output", "value", "--match-tag", "UUID", device)
+            filesystem = replace(self.disk.root, image=image, device=device, uuid=uuid)
+            with images.mounted(filesystem, top):
+                disk = replace(self.disk, top=top, root=filesystem, boot=filesystem)
+                yield replace(self, disk=disk)
 
     def snapshot(self) -> dict[str, str]:
         """Every file and directory with its mode, owner and content, but for logs and what dpkg and apt note for themselves."""
