@@ -78,7 +78,9 @@ def test_plain_tools_leave_a_rescue_prompt(dom0: Dom0, plain: XenGuest) -> None:
 
 
 def test_our_service_repairs_it_and_it_boots(dom0: Dom0, ours: XenGuest) -> None:
-    consoles = xen_lab.boot([ours.run("damaging", "pv", dom0, RUNNING + MODULES + CODE + REPAIRED), ours.run("repaired", "pv", dom0, STATUS)])
+    consoles = xen_lab.boot(
+        [ours.run("damaging", "pv", dom0, RUNNING + MODULES + CODE + REPAIRED), ours.run("repaired", "pv", dom0, STATUS)]
+    )
     consoles["damaging"].expect("REPAIRED")
     boots_by_second_stage(consoles["repaired"], "pv")
 
