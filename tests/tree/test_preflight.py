@@ -165,7 +165,7 @@ def test_files_on_a_disk_that_is_not_mounted(tmp_path: Path) -> None:
             (disk.top / "boot/xen").mkdir(parents=True)
             (disk.top / "boot/xen/pvboot-x86_64.elf").write_bytes(b"stale")
             images.tool("umount", str(disk.top))
-            assert block_devices.files_on(disk.root.device, paths) == {paths[0]}
+            assert block_devices.files_on(disk.root.device, paths) == frozenset({paths[0]})
             images.tool("mount", disk.root.device, str(disk.top))
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from guest_hooks import hooks
 from guest_hooks.config import Config, Modules, Stage1
 from guest_hooks.machine import boot_files
 from guest_hooks.machine.block_devices import BlockDevice
@@ -547,6 +548,21 @@ def test_a_new_kernel_is_judged_by_itself(tmp_path: Path) -> None:
     tree.remove(INITRD)
     assert [finding.code for finding in kernel_problems(Root(str(tmp_path)), Guest(mode=PVH, bits=64), NEWEST)] == ["initrd-none"]
     assert kernel_problems(Root(str(tmp_path)), Guest(mode=Mode.HVM, bits=64), NEWEST) == ()
+
+
+def test_a_new_kernel_that_cannot_boot_is_told_loudly(tmp_path: Path) -> None:
+    tree = BootTree(tmp_path)
+    tree.write("sys/hypervisor/type", b"xen\n")
+    tree.write("sys/hypervisor/guest_type", b"PV\n")
+    config = Config(targets=("x86_64-xen",))
+    root = Root(str(tmp_path))
+    assert hooks.kernel_warning(root, config, [NEWEST, f"/{KERNEL}"]) == []
+    tree.write(KERNEL, boot_tree.kernel(compression="zstd"))
+    lines = hooks.kernel_warning(root, config, [NEWEST, f"/{KERNEL}"])
+    assert f"xen-guest-bootloader: this guest will not boot by Linux {NEWEST}:" in lines
+    assert "  console: error: not xen image." in lines
+    assert hooks.kernel_warning(root, config, []) == []
+    assert hooks.kernel_warning(root, Config(targets=("i386-xen_pvh",)), [NEWEST]) == []
 
 
 def test_the_answer_as_text_and_as_json(tmp_path: Path) -> None:
