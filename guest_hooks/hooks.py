@@ -84,7 +84,7 @@ def _kernel_installed(root: Root) -> ExitCode:
 
 
 def kernel_warning(root: Root, config: Config, arguments: Sequence[str]) -> list[str]:
-    """What to say, loudly, of a new kernel that this guest can't boot by; `arguments` are those of a kernel's hook: VERSION IMAGE."""
+    """What to say, loudly, of a new kernel that this guest can't boot by; `arguments` are a kernel hook's, VERSION and IMAGE."""
     if not arguments or not _is_ours(root, config):
         return []
     from guest_hooks.preflight import kernel_problems, text  # noqa: PLC0415 - only a new kernel needs the decompressors
