@@ -14,7 +14,7 @@ from guest_hooks.machine import boot_files
 from guest_hooks.machine.block_devices import BlockDevice
 from guest_hooks.machine.root import Root
 from guest_hooks.model import GrubCfgStatus, Guest, Mode, Problem, Severity, State
-from guest_hooks.preflight import kernel_problems, text
+from guest_hooks.preflight import facts, kernel_problems, text
 from guest_hooks.preflight.result import Certainty
 from guest_hooks.prose import Style
 from tests.support import boot_tree, kernels
@@ -457,6 +457,34 @@ def test_a_missing_library_is_not_known(tmp_path: Path, monkeypatch: pytest.Monk
     answer = tree.preflight()
     assert answer.findings == ()
     assert any("apt install python3-zstandard" in item for item in answer.unknown)
+
+
+def test_a_kernel_that_runs_now_is_not_said_to_be_unbootable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tree = BootTree(tmp_path)
+    packed("zstd")(tree)
+    monkeypatch.setattr(facts, "running", lambda *_: NEWEST)
+    answer = tree.preflight()
+    (finding,) = answer.findings
+    assert (finding.code, finding.severity, finding.certainty) == ("kernel-compression", WARNING, Certainty.UNKNOWN)
+    assert answer.will_boot
+    stage1(Stage1.DEBIAN_PV)(tree)
+    assert not tree.preflight().will_boot
+
+
+@pytest.mark.parametrize("path", [KERNEL, INITRD])
+def test_what_may_not_be_read_is_not_known(path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tree = BootTree(tmp_path)
+    read = Root.read
+
+    def refuse(root: Root, name: str, **limit: int) -> bytes:
+        if name == f"/{path}":
+            raise PermissionError(13, "Permission denied", name)
+        return read(root, name, **limit)
+
+    monkeypatch.setattr(Root, "read", refuse)
+    answer = tree.preflight()
+    assert answer.findings == ()
+    assert any("run as root" in item for item in answer.unknown)
 
 
 def test_an_entry_that_is_not_understood_is_not_known(tmp_path: Path) -> None:
