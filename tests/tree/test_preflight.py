@@ -3,7 +3,7 @@
 import json
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,8 +39,10 @@ class Layout:
 
 
 @contextmanager
-def debian(directory: Path, layout: Layout, target: str) -> Iterator[GuestTree]:
-    """A whole Debian with its kernel, on a disk of this layout, after a sync of `target` that also made grub.cfg."""
+def debian(
+    directory: Path, layout: Layout, target: str, *, prepare: Callable[[Path], object] = lambda _top: None
+) -> Iterator[GuestTree]:
+    """A whole Debian with its kernel, on a disk of this layout, after `prepare` and a sync of `target` that also made grub.cfg."""
     size = 1400 if layout.kind is Kind.FULL else 1800
     with images.disk(directory, layout.fs_type, size=size * images.MIB, table=layout.table, boot=layout.boot) as disk:
         extra = () if layout.kind is Kind.FULL else EXTRA[layout.suite]
@@ -51,6 +53,7 @@ def debian(directory: Path, layout: Layout, target: str) -> Iterator[GuestTree]:
         (disk.top / "etc/fstab").write_text("\n".join(lines) + "\n")
         if layout.suite is Suite.BOOKWORM:
             other_kernels(disk.top)
+        prepare(disk.top)
         tree = GuestTree(disk=disk, suite=layout.suite)
         tree.run("sync", f"--target={target}")
         yield tree
