@@ -46,7 +46,9 @@ def run(words: Sequence[str]) -> ExitCode | int:
         raise UsageError(f"unknown hook {name!r}", hint=f"hooks are: {', '.join(Hook)}")
     match Hook(name):
         case Hook.KERNEL_POSTINST:
-            return _kernel_installed(Root())
+            code = _kernel_installed(Root())
+            _say(kernel_warning(Root(), configuration(Root()), arguments))
+            return code
         case Hook.KERNEL_POSTRM:
             _kernel_removed(Root())
             return ExitCode.OK
@@ -79,6 +81,17 @@ def _kernel_installed(root: Root) -> ExitCode:
         comfort = "xen-guest-bootloader: the guest can boot all the same, by what was there before"
         _say([*prose.error_text(error, Style()), comfort])
         return ExitCode.OK
+
+
+def kernel_warning(root: Root, config: Config, arguments: Sequence[str]) -> list[str]:
+    """What to say, loudly, of a new kernel that this guest can't boot by; `arguments` are a kernel hook's, VERSION and IMAGE."""
+    if not arguments or not _is_ours(root, config):
+        return []
+    from guest_hooks.preflight import kernel_problems, text  # noqa: PLC0415 - only a new kernel needs the decompressors
+
+    modes = tuple(dict.fromkeys(target.mode for target in _own_targets(root, config)))
+    findings = kernel_problems(root, guest.detect(root), arguments[0], modes=modes)
+    return text.kernel_text(arguments[0], findings)
 
 
 def _kernel_removed(root: Root) -> None:

@@ -18,6 +18,7 @@ VERSION = 1
 MAX_FILE = 1 << 30
 MAX_CACHE = 8 << 20
 MAX_REMEMBERED = 64
+MAX_SUMS = 4 << 20
 DPKG_INFO = "/var/lib/dpkg/info"
 
 
@@ -131,6 +132,8 @@ def read_kernel(root: Root, path: str) -> KernelFacts:
         image = bzimage.parse(data)
     except FormatError as error:
         return KernelFacts(fault=error.code, cause=error.message)
+    except PermissionError:
+        return KernelFacts(unread=f"no right to read {path}", hint="run as root")
     except (OSError, NotRegularError) as error:
         return KernelFacts(fault="unreadable", cause=str(error))
     facts = {
@@ -173,6 +176,8 @@ def read_initrd(root: Root, path: str) -> InitrdFacts:
         if error.code == "cannot-look-inside":
             return InitrdFacts(unread=error.message, hint=error.hint)
         return InitrdFacts(fault=error.code, cause=error.message)
+    except PermissionError:
+        return InitrdFacts(unread=f"no right to read {path}", hint="run as root")
     except (OSError, NotRegularError) as error:
         return InitrdFacts(fault="unreadable", cause=str(error))
     return InitrdFacts(
@@ -188,7 +193,7 @@ def read_initrd(root: Root, path: str) -> InitrdFacts:
 def _is_packaged(root: Root, path: str, release: str, data: bytes) -> bool:
     """Whether these are the bytes that dpkg has on record for the kernel's package."""
     name = os.path.basename(root.resolve(path))
-    sums = root.read_text(f"{DPKG_INFO}/linux-image-{release}.md5sums") if release and "/" not in release else None
+    sums = root.read_text(f"{DPKG_INFO}/linux-image-{release}.md5sums", limit=MAX_SUMS) if release and "/" not in release else None
     if not sums:
         return False
     digest = hashlib.md5(data, usedforsecurity=False).hexdigest()

@@ -161,6 +161,9 @@ class _Way:
     def _menu(self, *, by_second_stage: bool) -> None:
         path = "/boot/grub/grub.cfg"
         text = facts.menu_text(self.root)
+        if text is None and self.root.exists(path):
+            self.unknown.append(f"what {path} says: it can't be read")
+            return
         if text is None:
             self.findings.append(
                 Finding(
@@ -251,6 +254,7 @@ class _Way:
             programs=way.programs,
             loader_is_certain=self.config.stage1 in (Stage1.DEBIAN_PV, Stage1.OWN, Stage1.GRUB_LEGACY),
             by_grub=self.config.stage1 is not Stage1.PYGRUB,
+            running=facts.running(self.root, self.status.guest, self.mode),
         )
 
     def _unknowable(self) -> None:

@@ -14,7 +14,7 @@ from guest_hooks.machine.block_devices import BlockDevice
 from guest_hooks.machine.boot_files import InitrdFacts, KernelFacts, Memory
 from guest_hooks.machine.root import NotRegularError, Root
 from guest_hooks.machine.run import Run
-from guest_hooks.model import BootFilesystem, Mode
+from guest_hooks.model import BootFilesystem, Guest, Mode
 from guest_hooks.preflight import stage1
 from guest_hooks.preflight.needs import OPTIONS, Kernel
 from guest_hooks.preflight.stage1 import Disks
@@ -105,6 +105,11 @@ def menu(root: Root, boot: BootFilesystem, text: str, mode: Mode, *, by_second_s
 
     saved = environment(root)[0] if by_second_stage else None
     return grub_cfg.read(text, variables=variables, grubenv=saved, look=look)
+
+
+def running(root: Root, guest: Guest, mode: Mode) -> str:
+    """The release of the kernel that runs now in this mode, or an empty string."""
+    return os.uname().release if root.is_live and guest.mode is mode else ""
 
 
 def read_files(

@@ -9,7 +9,7 @@ from functools import partial
 from guest_hooks.formats.bzimage import GRUB_XEN_UNPACKS
 from guest_hooks.formats.unpack import Compression
 from guest_hooks.machine.boot_files import KernelFacts
-from guest_hooks.model import Mode
+from guest_hooks.model import Mode, Severity
 from guest_hooks.preflight.needs import Kernel, Needs
 from guest_hooks.preflight.result import Certainty, Finding, Link
 
@@ -42,13 +42,24 @@ def kernel_findings(kernel: Kernel, needs: Needs) -> tuple[Finding, ...]:
                 hint=other,
             ),
         )
+    if not facts.compression:
+        return ()  # it could not be read at all
     match needs.mode:
         case Mode.PV:
-            return tuple(_pv(kernel, facts, needs))
+            found = _pv(kernel, facts, needs)
         case Mode.PVH:
-            return tuple(_pvh(kernel, facts))
+            found = _pvh(kernel, facts)
         case _:
-            return ()
+            found = []
+    if facts.release and facts.release == needs.running and not needs.loader_is_certain:
+        return tuple(_disproved(finding) for finding in found)
+    return tuple(found)
+
+
+def _disproved(finding: Finding) -> Finding:
+    """The finding on a kernel that runs at this moment: whatever starts this guest can start it."""
+    message = f"{finding.message}; yet it runs now, so this host may start kernels by other means (pygrub, or directly)"
+    return replace(finding, message=message, severity=Severity.WARNING, certainty=Certainty.UNKNOWN, stops=False)
 
 
 def _damage(fault: str) -> str:
@@ -70,7 +81,7 @@ def _damage_console(facts: KernelFacts, needs: Needs) -> str:
 def _pv(kernel: Kernel, facts: KernelFacts, needs: Needs) -> list[Finding]:
     path, found = kernel.path, []
     step = 'have the host start this guest as PVH (type="pvh"), or boot a kernel that Linux\'s build packed with gzip or xz'
-    compression = Compression(facts.compression) if facts.compression else Compression.UNKNOWN
+    compression = Compression(facts.compression)
     if needs.by_grub and compression not in GRUB_XEN_UNPACKS:
         message = f"{path} is packed with {compression}, which GRUB can't unpack for a PV guest"
         certainty = Certainty.CERTAIN if needs.loader_is_certain else Certainty.LIKELY

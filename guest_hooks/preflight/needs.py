@@ -22,7 +22,8 @@ class Needs:
     """What a kernel must be able to do here.
 
     `widths` are those of the PV second stages; drivers and programs are needed to reach the root; `by_grub` says that GRUB loads
-    the kernel (pygrub leaves that to libxenguest, which unpacks more), `loader_is_certain` that this is known.
+    the kernel (pygrub leaves that to libxenguest, which unpacks more), `loader_is_certain` that this is known; `running` is the
+    release of the kernel that runs now.
     """
 
     mode: Mode
@@ -31,6 +32,7 @@ class Needs:
     programs: tuple[str, ...] = ()
     loader_is_certain: bool = False
     by_grub: bool = True
+    running: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

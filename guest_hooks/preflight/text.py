@@ -1,5 +1,6 @@
 """The answer of preflight as lines for a person and as an object for `--json`."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -41,6 +42,15 @@ def verdict(answer: Preflight, style: Style) -> str:
     if not answer.ok:
         return style.paint("will boot, as far as the guest can know, and not as it should", "warn")
     return style.paint("will boot, as far as the guest can know", "good")
+
+
+def kernel_text(version: str, findings: Sequence[Finding]) -> list[str]:
+    """A warning of a new kernel that stands out from a package manager's lines; nothing where nothing was found."""
+    if not findings:
+        return []
+    bar = "*" * 72
+    words = [line for finding in findings for line in finding_text(finding, Style())]
+    return [bar, f"xen-guest-bootloader: this guest will not boot by Linux {version}:", *words, bar]
 
 
 def finding_text(finding: Finding, style: Style) -> list[str]:

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from guest_hooks import hooks
 from guest_hooks.config import Config, Modules, Stage1
 from guest_hooks.machine import boot_files
 from guest_hooks.machine.block_devices import BlockDevice
 from guest_hooks.machine.root import Root
 from guest_hooks.model import GrubCfgStatus, Guest, Mode, Problem, Severity, State
-from guest_hooks.preflight import kernel_problems, text
+from guest_hooks.preflight import facts, kernel_problems, text
 from guest_hooks.preflight.result import Certainty
 from guest_hooks.prose import Style
 from tests.support import boot_tree, kernels
@@ -458,6 +459,34 @@ def test_a_missing_library_is_not_known(tmp_path: Path, monkeypatch: pytest.Monk
     assert any("apt install python3-zstandard" in item for item in answer.unknown)
 
 
+def test_a_kernel_that_runs_now_is_not_said_to_be_unbootable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tree = BootTree(tmp_path)
+    packed("zstd")(tree)
+    monkeypatch.setattr(facts, "running", lambda *_: NEWEST)
+    answer = tree.preflight()
+    (finding,) = answer.findings
+    assert (finding.code, finding.severity, finding.certainty) == ("kernel-compression", WARNING, Certainty.UNKNOWN)
+    assert answer.will_boot
+    stage1(Stage1.DEBIAN_PV)(tree)
+    assert not tree.preflight().will_boot
+
+
+@pytest.mark.parametrize("path", [KERNEL, INITRD])
+def test_what_may_not_be_read_is_not_known(path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tree = BootTree(tmp_path)
+    read = Root.read
+
+    def refuse(root: Root, name: str, **limit: int) -> bytes:
+        if name == f"/{path}":
+            raise PermissionError(13, "Permission denied", name)
+        return read(root, name, **limit)
+
+    monkeypatch.setattr(Root, "read", refuse)
+    answer = tree.preflight()
+    assert answer.findings == ()
+    assert any("run as root" in item for item in answer.unknown)
+
+
 def test_an_entry_that_is_not_understood_is_not_known(tmp_path: Path) -> None:
     tree = BootTree(tmp_path)
     tree.write("boot/grub/grub.cfg", b"menuentry other { chainloader +1\n}\n")
@@ -547,6 +576,21 @@ def test_a_new_kernel_is_judged_by_itself(tmp_path: Path) -> None:
     tree.remove(INITRD)
     assert [finding.code for finding in kernel_problems(Root(str(tmp_path)), Guest(mode=PVH, bits=64), NEWEST)] == ["initrd-none"]
     assert kernel_problems(Root(str(tmp_path)), Guest(mode=Mode.HVM, bits=64), NEWEST) == ()
+
+
+def test_a_new_kernel_that_cannot_boot_is_told_loudly(tmp_path: Path) -> None:
+    tree = BootTree(tmp_path)
+    tree.write("sys/hypervisor/type", b"xen\n")
+    tree.write("sys/hypervisor/guest_type", b"PV\n")
+    config = Config(targets=("x86_64-xen",))
+    root = Root(str(tmp_path))
+    assert hooks.kernel_warning(root, config, [NEWEST, f"/{KERNEL}"]) == []
+    tree.write(KERNEL, boot_tree.kernel(compression="zstd"))
+    lines = hooks.kernel_warning(root, config, [NEWEST, f"/{KERNEL}"])
+    assert f"xen-guest-bootloader: this guest will not boot by Linux {NEWEST}:" in lines
+    assert "  console: error: not xen image." in lines
+    assert hooks.kernel_warning(root, config, []) == []
+    assert hooks.kernel_warning(root, Config(targets=("i386-xen_pvh",)), [NEWEST]) == []
 
 
 def test_the_answer_as_text_and_as_json(tmp_path: Path) -> None:

@@ -1,0 +1,180 @@
+"""preflight on real Debian trees: silence where they would boot, and the one finding that is true where they would not."""
+
+import json
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from guest_hooks.formats import initrd
+from guest_hooks.machine import block_devices
+from guest_hooks.machine.boot_files import read_initrd, read_kernel
+from guest_hooks.machine.root import Root
+from tests.support import images
+from tests.support.debian_tree import Kind, Suite, tarball, unpack
+from tests.support.guest_tree import GuestTree
+
+PACKAGES = (
+    *("python3", "python3-pyudev", "python3-watchdog", "python3-pyelftools", "python3-systemd"),
+    *("linux-image-amd64", "initramfs-tools", "systemd-sysv", "udev", "zstd"),
+)
+EXTRA = {Suite.BOOKWORM: (*PACKAGES, "grub-pc"), Suite.TRIXIE: PACKAGES}
+"""bookworm's tree is one that also boots by BIOS: grub-xen-bin stands beside grub-pc."""
+OTHER_KERNELS = ("6.1.0-11-amd64", "6.1.0-9-amd64")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """One disk, as for `images.disk`; `kind` FULL has a cloud image's kernel."""
+
+    suite: Suite
+    fs_type: str = "ext4"
+    table: str = ""
+    boot: str = ""
+    kind: Kind = Kind.MINIMAL
+
+
+@contextmanager
+def debian(
+    directory: Path, layout: Layout, target: str, *, prepare: Callable[[Path], object] = lambda _top: None
+) -> Iterator[GuestTree]:
+    """A whole Debian with its kernel, on a disk of this layout, after `prepare` and a sync of `target` that also made grub.cfg."""
+    size = 1400 if layout.kind is Kind.FULL else 1800
+    with images.disk(directory, layout.fs_type, size=size * images.MIB, table=layout.table, boot=layout.boot) as disk:
+        extra = () if layout.kind is Kind.FULL else EXTRA[layout.suite]
+        unpack(tarball(layout.suite, layout.kind, extra=extra), disk.top)
+        lines = [f"UUID={disk.root.uuid} / {layout.fs_type} defaults 0 1"]
+        if layout.boot:
+            lines.append(f"UUID={disk.boot.uuid} /boot {layout.boot} defaults 0 2")
+        (disk.top / "etc/fstab").write_text("\n".join(lines) + "\n")
+        if layout.suite is Suite.BOOKWORM:
+            other_kernels(disk.top)
+        prepare(disk.top)
+        tree = GuestTree(disk=disk, suite=layout.suite)
+        tree.run("sync", f"--target={target}")
+        yield tree
+
+
+def other_kernels(top: Path) -> None:
+    """Two more kernels for the menu: copies of Debian's under other names."""
+    (image,) = (top / "boot").glob("vmlinuz-*")
+    release = image.name.removeprefix("vmlinuz-")
+    for other in OTHER_KERNELS:
+        for name in ("vmlinuz", "initrd.img", "config"):
+            shutil.copy2(top / f"boot/{name}-{release}", top / f"boot/{name}-{other}")
+
+
+LAYOUTS = [
+    pytest.param(Layout(suite=Suite.BOOKWORM), "x86_64-xen", id="bookworm-pv-three-kernels-beside-grub-pc"),
+    pytest.param(Layout(suite=Suite.BOOKWORM, fs_type="btrfs"), "i386-xen_pvh", id="bookworm-btrfs"),
+    pytest.param(Layout(suite=Suite.BOOKWORM, boot="ext4", table="mbr"), "x86_64-xen", id="bookworm-own-boot"),
+    pytest.param(Layout(suite=Suite.TRIXIE), "i386-xen_pvh", id="trixie-pvh"),
+    pytest.param(Layout(suite=Suite.BOOKWORM, kind=Kind.FULL, table="gpt"), "i386-xen_pvh", id="bookworm-cloud-image"),
+    pytest.param(Layout(suite=Suite.TRIXIE, kind=Kind.FULL, table="gpt"), "i386-xen_pvh", id="trixie-cloud-image"),
+]
+
+
+@pytest.mark.parametrize(("layout", "target"), LAYOUTS)
+def test_a_healthy_debian_is_told_so_and_nothing_else(tmp_path: Path, layout: Layout, target: str) -> None:
+    with debian(tmp_path, layout, target) as tree:
+        answer = tree.run("preflight", "--json", f"--target={target}").json
+        assert answer["findings"] == []
+        assert (answer["ok"], answer["will_boot"]) == (True, True)
+        assert [step["link"] for step in answer["chain"]] == [
+            "stage-1",
+            "second-stage",
+            "grub.cfg",
+            "entry",
+            "kernel",
+            "initrd",
+            "root",
+        ]
+        assert not [item for item in answer["unknown"] if "inside" in item]
+        before = (tree.top / "var/lib/xen-guest-bootloader/preflight.json").read_bytes()
+        assert tree.run("preflight", "--json", f"--target={target}").json == answer
+        assert (tree.top / "var/lib/xen-guest-bootloader/preflight.json").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("layout", "packing"),
+    [
+        pytest.param(Layout(suite=Suite.TRIXIE), "zstd", id="trixie"),
+        pytest.param(Layout(suite=Suite.BOOKWORM, kind=Kind.FULL), "lz4", id="bookworm-cloud"),
+    ],
+)
+def test_a_kernel_of_debians_that_no_grub_unpacks_for_pv(tmp_path: Path, layout: Layout, packing: str) -> None:
+    with debian(tmp_path, layout, "x86_64-xen") as tree:
+        answer = tree.run("preflight", "--json", "--target=x86_64-xen", code=3).json
+        assert {(finding["code"], finding["console"]) for finding in answer["findings"]} == {
+            ("kernel-compression", "error: not xen image.")
+        }
+        assert packing in answer["findings"][0]["message"]
+        (image,) = (path for path in (tree.top / "boot").glob("vmlinuz-*") if not path.name.endswith(OTHER_KERNELS))
+        refused = subprocess.run(["/usr/bin/grub-file", "--is-x86_64-xen-domu", str(image)], check=False).returncode
+        assert refused == 1
+
+
+def test_damage_of_a_real_tree_is_found_and_its_repair_too(tmp_path: Path) -> None:
+    with debian(tmp_path, Layout(suite=Suite.BOOKWORM), "x86_64-xen") as tree:
+        (image,) = (path for path in (tree.top / "boot").glob("vmlinuz-*") if not path.name.endswith(OTHER_KERNELS))
+        release = image.name.removeprefix("vmlinuz-")
+        ramdisk = tree.top / f"boot/initrd.img-{release}"
+        facts = read_kernel(Root(str(tree.top)), f"/boot/{image.name}")
+        assert (facts.is_verified, facts.release, facts.has_entry, facts.has_phys32_entry) == (True, release, True, True)
+        contents = read_initrd(Root(str(tree.top)), f"/boot/{ramdisk.name}")
+        assert contents.kernels == (release,)
+
+        whole = image.read_bytes()
+        damaged = bytearray(whole)
+        damaged[len(whole) // 2] ^= 0xFF
+        image.write_bytes(damaged)
+        assert codes(tree) == {"kernel-damaged"}
+        image.write_bytes(whole)
+        assert codes(tree) == set()
+
+        whole = ramdisk.read_bytes()
+        ramdisk.write_bytes(whole[: len(whole) // 2])
+        assert codes(tree) == {"initrd-damaged"}
+        ramdisk.write_bytes(whole)
+        (tree.top / "boot/grub/grub.cfg").write_bytes((tree.top / "boot/grub/grub.cfg").read_bytes()[:3000])
+        assert codes(tree) == {"grub-cfg-invalid"}
+
+
+def codes(tree: GuestTree) -> set[str]:
+    answer = tree.run("preflight", "--json", "--target=x86_64-xen", code=None).json
+    return {finding["code"] for finding in answer["findings"] if finding["severity"] == "error"}
+
+
+@pytest.mark.parametrize("suite", list(Suite))
+def test_an_initrd_holds_what_lsinitramfs_says(tmp_path: Path, suite: Suite) -> None:
+    with tarball(suite, Kind.FULL).open("rb") as archive:
+        names = subprocess.run(["tar", "--list"], stdin=archive, capture_output=True, check=True, text=True).stdout.splitlines()
+        (name,) = (name for name in names if name.startswith("./boot/initrd.img"))
+    subprocess.run(["tar", "-xf", str(tarball(suite, Kind.FULL)), "-C", str(tmp_path), name], check=True)
+    path = tmp_path / name
+    listing = subprocess.run(["lsinitramfs", str(path)], capture_output=True, check=True, text=True, timeout=120).stdout
+    assert set(initrd.read(path.read_bytes()).names) == set(listing.splitlines())
+
+
+def test_files_on_a_disk_that_is_not_mounted(tmp_path: Path) -> None:
+    """GRUB's drivers read the raw device; what udev knows of it is given, for this machine has no udev for loop devices."""
+    paths = ("/boot/xen/pvboot-x86_64.elf", "/xen/pvboot-x86_64.elf", "/boot/grub/grub.cfg")
+    for fs_type in ("ext4", "xfs", "btrfs"):
+        with images.disk(tmp_path / fs_type, fs_type) as disk:
+            (disk.top / "boot/xen").mkdir(parents=True)
+            (disk.top / "boot/xen/pvboot-x86_64.elf").write_bytes(b"stale")
+            images.tool("umount", str(disk.top))
+            assert block_devices.files_on(disk.root.device, paths) == frozenset({paths[0]})
+            images.tool("mount", disk.root.device, str(disk.top))
+
+
+def test_what_lsblk_says_is_understood() -> None:
+    done = subprocess.run(["lsblk", "--json", "--list", "--output", "PATH,TYPE"], capture_output=True, text=True, check=True)
+    there = {
+        row["path"] for row in json.loads(done.stdout)["blockdevices"] if not row["path"].startswith(("/dev/loop", "/dev/zram"))
+    }
+    assert {device.path for device in block_devices.present()} == there

@@ -1,0 +1,144 @@
+"""What preflight predicts is what the console of a guest on real Xen says."""
+
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.support import kernels, xen_dom0, xen_lab
+from tests.support.debian_tree import Suite
+from tests.support.guest_tree import GuestTree
+from tests.support.xen_lab import Ends, GuestRun
+from tests.tree.test_preflight import Layout, debian
+
+TARGET = "x86_64-xen"
+MEMORY = 640
+DISK = "320M"
+SECONDS = 240
+AT_ROOT = "Target filesystem doesn't have requested /sbin/init"
+"""What initramfs-tools says once the root file system is mounted, which here holds /boot alone."""
+DEFAULTS = 'GRUB_TIMEOUT=0\nGRUB_DISABLE_RECOVERY=true\nGRUB_CMDLINE_LINUX="console=hvc0 rootdelay=3 panic=0"\n'
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Boot:
+    """The /boot of one guest while a damage is done to it: its default kernel and initrd, and grub.cfg."""
+
+    kernel: Path
+    initrd: Path
+    menu: Path
+
+    def edit_menu(self, old: str, new: str) -> None:
+        self.menu.write_text(self.menu.read_text().replace(old, new))
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A damage, the finding's code, and how the run ends."""
+
+    damage: Callable[[Boot], object]
+    code: str
+    ends: Ends = Ends.REACHED
+
+
+def without_driver(boot: Boot) -> None:
+    """Debian's own initrd, in which the disk's driver has another name."""
+    archive = subprocess.run(["zstd", "-dc"], input=boot.initrd.read_bytes(), capture_output=True, check=True).stdout
+    boot.initrd.write_bytes(kernels.pack(archive.replace(b"xen-blkfront.ko", b"xen-blkfronX.ko"), "gzip"))
+
+
+def small_kernel(compression: str = "xz", *, notes: Mapping[int, bytes] = kernels.LINUX_NOTES) -> Callable[[Boot], object]:
+    """A kernel that GRUB, or the domain's first instruction, ends with."""
+
+    def damage(boot: Boot) -> None:
+        release = boot.kernel.name.removeprefix("vmlinuz-")
+        elf = kernels.vmlinux(notes=notes, release=release)
+        boot.kernel.write_bytes(kernels.bzimage(elf, compression, release=release))
+
+    return damage
+
+
+CASES = {
+    "kernel-gone": Case(lambda boot: boot.kernel.unlink(), "kernel-missing"),
+    "kernel-cut-off": Case(lambda boot: boot.kernel.write_bytes(boot.kernel.read_bytes()[:4_000_000]), "kernel-truncated"),
+    "kernel-of-text": Case(lambda boot: boot.kernel.write_bytes(b"no kernel\n" * 9000), "kernel-invalid"),
+    "kernel-lzo": Case(small_kernel("lzo"), "kernel-compression"),
+    "kernel-lz4": Case(small_kernel("lz4"), "kernel-compression"),
+    "kernel-without-xen": Case(small_kernel(notes={}), "kernel-no-notes"),
+    "kernel-for-pvh-only": Case(
+        small_kernel(notes={kind: value for kind, value in kernels.LINUX_NOTES.items() if kind != 1}),
+        "kernel-no-pv",
+        ends=Ends.CRASHED,
+    ),
+    "initrd-gone": Case(lambda boot: boot.initrd.unlink(), "initrd-missing"),
+    "initrd-of-text": Case(lambda boot: boot.initrd.write_bytes(b"no initrd\n" * 9000), "initrd-invalid"),
+    "initrd-cut-off": Case(lambda boot: boot.initrd.write_bytes(boot.initrd.read_bytes()[:9_000_000]), "initrd-damaged"),
+    "initrd-without-driver": Case(without_driver, "initrd-lacks-module"),
+    "menu-gone": Case(lambda boot: boot.menu.unlink(), "grub-cfg-missing"),
+    "menu-of-another-file-system": Case(
+        lambda boot: boot.edit_menu("--fs-uuid --set=root ", "--fs-uuid --set=root 0000"), "entry-file-system-missing"
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GuestTree]:
+    def prepare(top: Path) -> None:
+        (top / "etc/default/grub.d").mkdir(parents=True, exist_ok=True)
+        (top / "etc/default/grub.d/lab.cfg").write_text(DEFAULTS)
+
+    with debian(tmp_path_factory.mktemp("tree"), Layout(suite=Suite.BOOKWORM), TARGET, prepare=prepare) as made:
+        yield made
+
+
+def disk_of(tree: GuestTree, image: Path) -> Path:
+    """A disk with the /boot of the tree alone, whose file system has the same UUID."""
+    stage = image.with_suffix(".d")
+    (stage / "dev").mkdir(parents=True)
+    shutil.copytree(tree.top / "boot", stage / "boot", symlinks=True)
+    uuid = tree.disk.root.uuid
+    subprocess.run(["mkfs.ext4", "-q", "-F", "-U", uuid, "-d", str(stage), str(image), DISK], check=True, timeout=120)
+    shutil.rmtree(stage)
+    return image
+
+
+def test_consoles_say_what_was_predicted(tree: GuestTree, tmp_path: Path) -> None:
+    dom0 = xen_dom0.prepare()
+    menu = tree.top / "boot/grub/grub.cfg"
+    release = menu.read_text().partition("vmlinuz-")[2].split()[0]
+    boot = Boot(kernel=tree.top / f"boot/vmlinuz-{release}", initrd=tree.top / f"boot/initrd.img-{release}", menu=menu)
+    whole = {path: path.read_bytes() for path in (boot.kernel, boot.initrd, boot.menu)}
+    assert tree.run("preflight", "--json", f"--target={TARGET}").json["findings"] == []
+    runs = [start(dom0, "healthy", disk_of(tree, tmp_path / "healthy.img"), AT_ROOT)]
+    predicted: dict[str, str] = {}
+    for name, case in CASES.items():
+        case.damage(boot)
+        answer = tree.run("preflight", "--json", f"--target={TARGET}", code=3).json
+        (finding,) = (finding for finding in answer["findings"] if finding["severity"] == "error" and finding["stops"])
+        assert finding["code"] == case.code, name
+        assert not answer["will_boot"]
+        predicted[name] = finding["console"].partition("…")[2] or finding["console"]
+        runs.append(start(dom0, name, disk_of(tree, tmp_path / f"{name}.img"), predicted[name], case.ends))
+        for path, data in whole.items():
+            path.write_bytes(data)
+    consoles = xen_lab.boot(runs, dom0=dom0)
+    for name, words in predicted.items():
+        assert words in consoles[name].text, name
+        assert AT_ROOT not in consoles[name].text, name
+
+
+def start(dom0: xen_dom0.Dom0, name: str, disk: Path, words: str, ends: Ends = Ends.REACHED) -> GuestRun:
+    until = "".join(f"[{character}]" if character in "`'.*[]()|?+$^{}\\" else character for character in words)
+    return GuestRun(
+        name=name,
+        disk=disk,
+        type="pv",
+        kernel=dom0.stage1(TARGET),
+        memory=MEMORY,
+        until=(until,) if ends is Ends.REACHED else (),
+        timeout=SECONDS,
+        ends=ends,
+    )
