@@ -69,7 +69,7 @@ def loop(guest: Guest) -> Iterator[Callable[[], list[int]]]:
     """The same job by a shell loop around inotifywait; gives what tells its processes."""
     root = f"/proc/{guest.leader}/root"
     watched = " ".join(f"'{root}{path}'" for path in WATCHED)
-    enter = f"nsenter --target={guest.leader} --all --root --wd=/ -- {COMMAND}"
+    enter = f"nsenter --target={guest.leader} --all --root --wdns=/ -- {COMMAND}"
     script = f'while inotifywait -q -q -e {EVENT_NAMES} {watched}; do echo sync >> "$0"; {enter}; done'
     count = guest.tree / "root/loop-syncs"
     shell = subprocess.Popen(["/bin/sh", "-c", script, str(count)], start_new_session=True, stdin=subprocess.DEVNULL)

@@ -80,7 +80,7 @@ class Guest:
     def run(self, script: str, *, check: bool = True, timeout: float = ORDER_SECONDS) -> subprocess.CompletedProcess[str]:
         """Run a shell script in the guest as root; AssertionError with what it said where `check` fails."""
         done = subprocess.run(
-            ["nsenter", f"--target={self.leader}", "--all", "--root", "--wd=/", "--", "/bin/bash", "-c", script],
+            ["nsenter", f"--target={self.leader}", "--all", "--root", "--wdns=/", "--", "/bin/bash", "-c", script],
             check=False,
             stdin=subprocess.DEVNULL,
             capture_output=True,
