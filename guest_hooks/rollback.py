@@ -8,13 +8,14 @@ from guest_hooks import commit, compare, evidence
 from guest_hooks.build import Built
 from guest_hooks.compare import Evidence, Found
 from guest_hooks.config import Config, Modules
-from guest_hooks.errors import LackingError, NotRepairedError
+from guest_hooks.errors import FormatError, LackingError, NotRepairedError
+from guest_hooks.formats import second_stage
 from guest_hooks.machine import disks, lock, receipts
 from guest_hooks.machine.receipts import Receipt, TargetReceipt
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import Run, run
 from guest_hooks.model import Change, State
-from guest_hooks.plan import Plan
+from guest_hooks.plan import MINIMAL, Plan
 from guest_hooks.status import Survey, survey
 from guest_hooks.sync import Result
 
@@ -22,6 +23,9 @@ OTHER_MODULES = frozenset(("grub-differs", "modules-differ", "module-dir-differs
 """What tells that an older second stage must not load a module from /boot/grub/<target>."""
 HARMLESS = OTHER_MODULES | {"core-image-differs", "configuration-changed", "held-by-rollback"}
 """How it may differ from the newest and still boot, as long as all it needs is inside."""
+
+MENU = ("normal", "linux")
+"""What every self-contained second stage holds, and one that reads modules from /boot does not."""
 
 
 def rollback(root: Root, config: Config, targets: Sequence[str] = (), *, lock_timeout: float = 60.0, run: Run = run) -> Result:
@@ -52,6 +56,7 @@ def _checked(root: Root, plan: Plan, core: bytes | None, receipt: Receipt) -> Bu
     """The files of `core`, a second stage that was kept, if it can still boot this guest."""
     if core is None:
         raise NotRepairedError(f"no second stage for {plan.target.name} before the present one was kept")
+    plan = replace(plan, modules=_needed(plan, core))
     files = {file.path: compare.content(file, core) for file in plan.files}
     there = evidence.gather(root, plan, receipt)
     found = {path: Found(data=data, sha256=evidence.sha256(data)) for path, data in files.items()}
@@ -67,6 +72,16 @@ def _checked(root: Root, plan: Plan, core: bytes | None, receipt: Receipt) -> Bu
             hint="make a new one with: xen-guest-bootloader sync --force",
         )
     return Built(plan=plan, core=core, files=files, module_files={})
+
+
+def _needed(plan: Plan, core: bytes) -> frozenset[str]:
+    """What `core` must hold to boot by itself: what its own modules need, for another GRUB's have other names and needs."""
+    try:
+        inside = second_stage.read(core).core
+    except FormatError:
+        return plan.modules  # the verdict says what is wrong
+    modules = inside.modules if inside else ()
+    return frozenset((*MENU, *MINIMAL, *plan.boot.modules, *(need for module in modules for need in module.needs)))
 
 
 def _put_back(root: Root, previous: Built, found: Survey) -> list[Change]:

@@ -26,7 +26,7 @@ def remember(root: Root, found: Survey, named: Sequence[str]) -> None:
         return
     text = fingerprint.take(_subjects(found, boot.device))
     if root.read_text(fingerprint.FINGERPRINT, limit=1024 * 1024) != text:
-        root.make_dirs(receipts.STATE_DIR)
+        durable.make_dirs(root, receipts.STATE_DIR)
         durable.replace(root, fingerprint.FINGERPRINT, text.encode())
 
 

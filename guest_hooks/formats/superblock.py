@@ -14,7 +14,7 @@ SIZE = 0x10048
 def read_uuid(data: bytes) -> str:
     """The UUID of the file system that starts with `data`, as blkid writes it; empty for any other content."""
     for magic_at, magic, uuid_at in _LAYOUTS:
-        if data[magic_at : magic_at + len(magic)] == magic:
+        if data[magic_at : magic_at + len(magic)] == magic and len(data) >= uuid_at + 16:
             raw = data[uuid_at : uuid_at + 16].hex()
             return "-".join((raw[:8], raw[8:12], raw[12:16], raw[16:20], raw[20:]))
     return ""

@@ -17,6 +17,12 @@ _LACKING = {
     errno.EACCES: "run as root",
     errno.EPERM: "run as root; an attribute may forbid it, too: lsattr -d",
 }
+_HINTS = {
+    errno.EIO: "look at the kernel's messages: dmesg",
+    errno.EEXIST: "a link that leads nowhere, or a file, may stand there: ls -ld {where}",
+    errno.ENOTDIR: "a file stands where a directory should be: ls -ld {where}",
+    errno.ELOOP: "links lead to each other: ls -ld {where}",
+}
 
 
 @contextmanager
@@ -48,7 +54,7 @@ def _explained(error: OSError, root: Root, path: str, done: str, need: int) -> G
         return LackingError(message + have, hint=f"make room: df {os.path.dirname(where)}")
     if error.errno in _LACKING:
         return LackingError(message, hint=_LACKING[error.errno])
-    return NotRepairedError(message, hint="look at the kernel's messages: dmesg" if error.errno == errno.EIO else "")
+    return NotRepairedError(message, hint=_HINTS.get(error.errno or 0, "").format(where=where))
 
 
 def _space(root: Root, path: str) -> tuple[int, int] | None:

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from guest_hooks.errors import LackingError, NotRepairedError
-from guest_hooks.machine import sandbox
+from guest_hooks.machine import durable, sandbox
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import CommandError, Completed, Run, run
 from guest_hooks.targets import BOOT_XEN, Target
@@ -152,7 +152,7 @@ def _locked(top: str) -> int | None:
 
 
 def _bind(root: Root, top: str, path: str, name: str) -> sandbox.Bind:
-    root.make_dirs(path)
+    durable.make_dirs(root, path)
     source = os.path.join(top, name)
     os.mkdir(source)
     return sandbox.Bind(source=source, path=path)

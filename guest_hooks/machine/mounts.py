@@ -24,7 +24,7 @@ class Mount:
 def parse(text: str) -> tuple[Mount, ...]:
     """The mounts that a mountinfo file lists, in its order; lines of another shape are passed over."""
     mounts = []
-    for line in text.splitlines():
+    for line in text.split("\n"):  # splitlines() knows line breaks that a mountpoint may have in its name
         left, separator, right = line.partition(" - ")
         fields, rest = left.split(" "), right.split(" ")
         if not separator or len(fields) < 6 or len(rest) < 3:

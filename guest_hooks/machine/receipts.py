@@ -73,7 +73,7 @@ def save(root: Root, receipt: Receipt) -> None:
     if receipt == load(root):
         return
     table = {"schema": SCHEMA, "targets": {name: asdict(target) for name, target in sorted(receipt.targets.items())}}
-    root.make_dirs(STATE_DIR)
+    durable.make_dirs(root, STATE_DIR)
     durable.replace(root, RECEIPT, (json.dumps(table, indent=1) + "\n").encode())
 
 
@@ -84,7 +84,7 @@ def previous_path(target: str) -> str:
 
 def keep_previous(root: Root, target: str, core: bytes) -> None:
     """Keep `core` for a later rollback of `target`."""
-    root.make_dirs(PREVIOUS_DIR)
+    durable.make_dirs(root, PREVIOUS_DIR)
     durable.replace(root, previous_path(target), core)
 
 

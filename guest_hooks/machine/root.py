@@ -22,6 +22,18 @@ class NotRegularError(LackingError):
     """A fifo, device, directory or over-long file stands where a plain file is expected."""
 
 
+@contextmanager
+def _leading_nowhere() -> Iterator[None]:
+    """End the block where a path leads nowhere, by links that lead to each other, too."""
+    try:
+        yield
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+
+
 @dataclass(frozen=True, slots=True)
 class Root:
     """A guest's tree: `/` for the running one, else the top of an image's.
@@ -59,19 +71,15 @@ class Root:
 
     def lstat(self, path: str) -> os.stat_result | None:
         """The status of `path` itself, or None where nothing stands there."""
-        try:
-            with self.parent(path) as (fd, name):
-                return os.stat(name, dir_fd=fd, follow_symlinks=False) if name else os.fstat(fd)
-        except (FileNotFoundError, NotADirectoryError):
-            return None
+        with _leading_nowhere(), self.parent(path) as (fd, name):
+            return os.stat(name, dir_fd=fd, follow_symlinks=False) if name else os.fstat(fd)
+        return None
 
     def stat(self, path: str) -> os.stat_result | None:
         """The status of what `path` leads to inside the root, or None where it leads nowhere."""
-        try:
-            resolved = self.resolve(path)
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        return self.lstat(resolved)
+        with _leading_nowhere():
+            return self.lstat(self.resolve(path))
+        return None
 
     def resolve(self, path: str) -> str:
         """`path` with every symbolic link followed inside the root; raises `OSError` where it leads nowhere."""
@@ -120,9 +128,8 @@ class Root:
 
     def names(self, path: str) -> tuple[str, ...]:
         """The sorted names in the directory `path`; empty where there is no such directory."""
-        try:
-            fd = self._walk(path)
-        except (FileNotFoundError, NotADirectoryError):
+        fd = self._found(path)
+        if fd is None:
             return ()
         try:
             with self._readable(fd) as readable:
@@ -132,9 +139,8 @@ class Root:
 
     def files(self, path: str, wanted: Callable[[str], bool]) -> dict[str, bytes]:
         """The bytes of those plain files in the directory `path` whose names are `wanted`; what else stands there is left out."""
-        try:
-            fd = self._walk(path)
-        except (FileNotFoundError, NotADirectoryError):
+        fd = self._found(path)
+        if fd is None:
             return {}
         found: dict[str, bytes] = {}
         try:
@@ -161,6 +167,11 @@ class Root:
                         raise
                 with self._readable(fd) as readable:
                     os.fsync(readable)
+
+    def _found(self, path: str) -> int | None:
+        with _leading_nowhere():
+            return self._walk(path)
+        return None
 
     def _walk(self, path: str) -> int:
         with self._unlinked(self.resolve(path).rstrip("/")) as fd:

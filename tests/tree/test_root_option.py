@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from guest_hooks.targets import TARGETS
 from tests.support import images, report_schema
 from tests.support.debian_tree import Suite
 from tests.support.guest_tree import FILES, GuestTree, command, environment, guest_tree, snapshot
@@ -107,8 +106,10 @@ PLACES = [
 ]
 
 
-@pytest.mark.parametrize("shape", [absolute, upward])
-@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize(
+    ("place", "shape"),
+    [*((place, absolute) for place in PLACES), *((place, upward) for place in ("/boot", "/boot/xen", "/var/lib"))],
+)
 def test_no_link_leads_a_write_outside(tree: GuestTree, tmp_path: Path, place: str, shape: Callable[[Path], str]) -> None:
     outside = tmp_path / "outside"
     for name in ("xen", "grub/x86_64-xen", "grub/fonts", "lib/xen-guest-bootloader", "x86_64-xen"):
@@ -140,13 +141,14 @@ def test_no_link_leads_a_write_outside(tree: GuestTree, tmp_path: Path, place: s
 @pytest.mark.parametrize("place", ["/boot/xen", "/boot/grub/x86_64-xen", "/var/lib/xen-guest-bootloader"])
 def test_a_link_inside_the_tree_is_followed(tree: GuestTree, place: str) -> None:
     path, moved = tree.path(place), tree.path("/boot/moved")
+    tree.boot_xen(PV_FILE).unlink()
     path.rename(moved)
-    path.symlink_to("/boot/moved")
+    path.symlink_to("/boot/moved")  # the guest's, not the host's
     try:
-        tree.boot_xen(PV_FILE).unlink()
         tree.run("sync", f"--target={PV}")
         assert path.is_symlink()
         assert tree.status(PV).states()[PV] == "current"
+        assert any(moved.iterdir())
     finally:
         path.unlink()
         moved.rename(path)
@@ -254,7 +256,7 @@ def test_a_lock_that_is_held(tree: GuestTree) -> None:
 
 
 def test_every_verb_prints_what_the_schema_says(tree: GuestTree) -> None:
-    targets = [f"--target={name}" for name in TARGETS]
+    targets = [f"--target={PV}", "--target=i386-xen_pvh"]
     for words, definition in (
         (("status", *targets), "status"),
         (("status",), "notApplicable"),

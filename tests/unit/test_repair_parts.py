@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from guest_hooks.errors import LackingError
 from guest_hooks import glance, news, pacing
+from guest_hooks.errors import LackingError
 from guest_hooks.glance import Glance
 from guest_hooks.machine import blockdevices, fingerprint, holders, journal, lock, manager, service
 from guest_hooks.machine.journal import KINDS, Outcome

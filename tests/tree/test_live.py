@@ -1,0 +1,288 @@
+"""The running guest, with a real kernel and grub-mkconfig: the cheap look that nothing has changed, grub.cfg, a terminal."""
+
+import os
+import pty
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support import report_schema
+from tests.support.debian_tree import Suite
+from tests.support.guest_tree import Outcome, live_guest, snapshot, verb
+from tests.support.tree_guest import Platform, TreeGuest
+
+CFG = "/boot/grub/grub.cfg"
+CHEAP = "Nothing to do: nothing has changed since the last sync.\n"
+FILE = "/boot/xen/pvboot-x86_64.elf"
+FINGERPRINT = "/var/lib/xen-guest-bootloader/fingerprint"
+
+
+@pytest.fixture(scope="module")
+def guest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TreeGuest]:
+    with live_guest(Suite.BOOKWORM, tmp_path_factory.mktemp("live")) as guest:
+        verb(guest, "sync")
+        yield guest
+
+
+@pytest.fixture
+def settled(guest: TreeGuest) -> TreeGuest:
+    """The guest as a sync that found nothing to do leaves it."""
+    guest.platform = Platform.PV
+    verb(guest, "sync")
+    assert verb(guest, "sync").stdout == CHEAP
+    return guest
+
+
+def test_what_is_installed_is_what_the_guest_is(guest: TreeGuest) -> None:
+    table = verb(guest, "status", "--json").json
+    assert report_schema.complaints(table, "status") == []
+    assert [(row["target"], row["required"], row["state"]) for row in table["targets"]] == [("x86_64-xen", True, "current")]
+    assert (table["guest"]["mode"], table["grub_cfg"]["state"], table["ok"]) == ("pv", "current", True)
+
+
+def test_a_host_that_switches_to_pvh_makes_its_files_wanted(settled: TreeGuest) -> None:
+    settled.platform = Platform.PVH
+    assert verb(settled, "status", "--json", code=3).states() == {"i386-xen_pvh": "missing"}
+    assert CHEAP not in verb(settled, "sync").stdout
+    assert verb(settled, "status", "--json").states() == {"i386-xen_pvh": "current"}
+
+
+@pytest.mark.parametrize("platform", [Platform.HVM, Platform.DOM0, Platform.NONE])
+def test_where_it_does_not_belong_it_writes_nothing(settled: TreeGuest, platform: Platform) -> None:
+    settled.platform = platform
+    before = snapshot(settled.path("/boot"))
+    done = verb(settled, "sync", code=5)
+    assert len([line for line in done.stderr.splitlines() if "error" in line]) == 1
+    assert snapshot(settled.path("/boot")) == before
+
+
+def test_the_cheap_look_writes_nothing(settled: TreeGuest) -> None:
+    before = snapshot(settled.path("/boot"), settled.path("/var/lib"), settled.path("/etc"))
+    assert verb(settled, "sync").stdout == CHEAP
+    assert verb(settled, "sync", "--quiet", "--automatic").stdout == ""
+    assert snapshot(settled.path("/boot"), settled.path("/var/lib"), settled.path("/etc")) == before
+
+
+def same_size_and_time(path: Path, data: bytes) -> None:
+    """Replace a file by another of the same length and time; nothing but its inode and its change time tell."""
+    status = path.stat()
+    other = path.with_name("other")
+    other.write_bytes(data)
+    other.chmod(status.st_mode & 0o7777)
+    os.utime(other, ns=(status.st_atime_ns, status.st_mtime_ns))
+    other.rename(path)
+
+
+def same_size_in_place(path: Path, data: bytes) -> None:
+    status = path.stat()
+    with path.open("r+b") as file:
+        file.write(data)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def spoiled(data: bytes) -> bytes:
+    return data[:-40] + bytes(40)
+
+
+@pytest.mark.parametrize("replace", [same_size_and_time, same_size_in_place])
+@pytest.mark.parametrize(
+    "path", [FILE, "/boot/grub/x86_64-xen/core.elf", "/boot/grub/x86_64-xen/normal.mod", "/usr/lib/grub/x86_64-xen/normal.mod"]
+)
+def test_a_file_of_the_same_size_and_time_is_seen_in_the_same_second(
+    guest: TreeGuest, path: str, replace: Callable[[Path, bytes], None]
+) -> None:
+    """The file is replaced in the very moment that a sync ends, within one second of its own time."""
+    good = guest.read("/usr/lib/grub/x86_64-xen/normal.mod")
+    guest.path(FILE).unlink()
+    verb(guest, "sync")  # writes the second stage, and remembers that all is well
+    replace(guest.path(path), spoiled(guest.read(path)))
+    assert CHEAP not in verb(guest, "sync", code=None).stdout
+    guest.path("/usr/lib/grub/x86_64-xen/normal.mod").write_bytes(good)
+    verb(guest, "sync")
+    assert verb(guest, "status", "--json").json["ok"] is True
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(lambda guest: guest.write("/etc/xen-guest-bootloader/config.toml", ""), id="configuration-made"),
+        pytest.param(lambda guest: guest.write("/etc/xen-guest-bootloader/conf.d/a.toml", ""), id="configuration-added"),
+        pytest.param(lambda guest: guest.path("/usr/lib/grub/x86_64-xen/hexdump.mod").touch(), id="package-touched"),
+        pytest.param(lambda guest: guest.path("/usr/lib/grub/x86_64-xen/new.mod").touch(), id="module-added"),
+        pytest.param(lambda guest: guest.path(CFG).touch(), id="grub-cfg-touched"),
+        pytest.param(lambda guest: guest.path("/boot/vmlinuz-6.99.0-cloud-amd64").write_bytes(b"x"), id="kernel-added"),
+        pytest.param(lambda guest: guest.path("/etc/fstab").touch(), id="fstab"),
+        pytest.param(lambda guest: guest.write(FINGERPRINT, "fingerprint 1\nstat"), id="fingerprint-damaged"),
+        pytest.param(lambda guest: guest.write(FINGERPRINT, "fingerprint 99\n"), id="fingerprint-newer"),
+        pytest.param(lambda guest: guest.write(FINGERPRINT, ""), id="fingerprint-empty"),
+        pytest.param(lambda guest: guest.path(FINGERPRINT).unlink(), id="fingerprint-deleted"),
+    ],
+)
+def test_what_may_matter_ends_the_cheap_look(settled: TreeGuest, change: Callable[[TreeGuest], object]) -> None:
+    change(settled)
+    assert verb(settled, "sync").stdout != CHEAP
+    for path in ("/etc/xen-guest-bootloader", "/usr/lib/grub/x86_64-xen/new.mod", "/boot/vmlinuz-6.99.0-cloud-amd64"):
+        there = settled.path(path)
+        shutil.rmtree(there) if there.is_dir() else there.unlink(missing_ok=True)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["--force"], ["--dry-run"], ["--target=x86_64-xen"], ["--json"], ["--adopt"]],
+    ids=lambda words: words[0],
+)
+def test_whoever_asks_for_more_gets_more(settled: TreeGuest, words: list[str]) -> None:
+    assert verb(settled, "sync", *words).stdout != CHEAP
+
+
+def cfg_state(guest: TreeGuest) -> tuple[str, list[str]]:
+    table = verb(guest, "status", "--json", code=None).json["grub_cfg"]
+    return table["state"], [problem["code"] for problem in table["problems"]]
+
+
+def kernel(guest: TreeGuest) -> Path:
+    (found,) = guest.path("/boot").glob("vmlinuz-*-amd64")
+    return found
+
+
+CFG_DAMAGES = [
+    pytest.param(lambda path: path.unlink(), "missing", "grub-cfg-missing", id="missing"),
+    pytest.param(lambda path: path.write_bytes(b""), "invalid", "grub-cfg-invalid", id="empty"),
+    pytest.param(lambda path: path.write_bytes(bytes(4096)), "invalid", "grub-cfg-invalid", id="zeros"),
+    pytest.param(
+        lambda path: path.write_text(path.read_text()[: path.read_text().index("menuentry '") + 300]),
+        "invalid",
+        "grub-cfg-invalid",
+        id="truncated",
+    ),
+    pytest.param(lambda path: path.write_text("if true; then\n" + path.read_text()), "invalid", "grub-cfg-invalid", id="syntax"),
+]
+
+
+@pytest.mark.parametrize(("damage", "state", "code"), CFG_DAMAGES)
+def test_a_damaged_grub_cfg_is_made_anew(settled: TreeGuest, damage: Callable[[Path], object], state: str, code: str) -> None:
+    good = settled.read(CFG)
+    path = settled.path(CFG)
+    path.chmod(0o644)
+    damage(path)
+    assert cfg_state(settled) == (state, [code])
+    left = verb(settled, "sync", "--no-update-grub", "--json")
+    assert left.json["grub_cfg"]["state"] == state
+    told = verb(settled, "sync", "--dry-run", "--json", code=3)
+    done = verb(settled, "sync", "--json")
+    assert [(change["path"], change["why"]) for change in done.json["changed"]] == [(CFG, [code])]
+    assert [change["path"] for change in told.json["changed"]] == [CFG]
+    assert settled.read(CFG) == good
+    assert path.stat().st_mode & 0o777 == 0o444
+
+
+def test_kernels_that_come_and_go(settled: TreeGuest) -> None:
+    new = settled.path("/boot/vmlinuz-6.99.0-cloud-amd64")
+    shutil.copy(kernel(settled), new)
+    try:
+        assert cfg_state(settled) == ("stale", ["kernel-not-in-menu"])
+        verb(settled, "sync")
+        assert b"vmlinuz-6.99.0-cloud-amd64" in settled.read(CFG)
+    finally:
+        new.unlink()
+    assert cfg_state(settled) == ("stale", ["kernel-gone"])
+    verb(settled, "sync")
+    assert b"6.99.0" not in settled.read(CFG)
+    assert cfg_state(settled) == ("current", [])
+
+
+def test_a_hand_written_grub_cfg_is_left_alone(settled: TreeGuest) -> None:
+    path = settled.path(CFG)
+    good = path.read_bytes()
+    path.unlink()
+    mine = b"menuentry 'mine' {\n\tlinux /vmlinuz root=/dev/xvda\n}\n"
+    path.write_bytes(mine)
+    assert cfg_state(settled) == ("current", [])
+    verb(settled, "sync", "--force")
+    assert path.read_bytes() == mine
+    path.unlink()
+    path.write_bytes(good)
+
+
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        pytest.param("exit 0", "empty", id="says-nothing"),
+        pytest.param("echo 'if true; then'", "Syntax error", id="syntax"),
+        pytest.param("echo '### BEGIN /etc/grub.d/10_linux ###'; echo 'set a=1'", "cut off", id="cut-off"),
+        pytest.param("echo 'set a=1'; exit 1", "failed", id="fails"),
+        pytest.param("head -c 3000 /dev/urandom", "", id="garbage"),
+    ],
+)
+def test_a_grub_mkconfig_gone_wrong_leaves_the_old_one(settled: TreeGuest, script: str, words: str) -> None:
+    real, stale = settled.path("/usr/sbin/grub-mkconfig"), settled.path("/boot/vmlinuz-6.99.0-cloud-amd64")
+    kept = real.with_name("grub-mkconfig.kept")
+    real.rename(kept)
+    settled.write("/usr/sbin/grub-mkconfig", f"#!/bin/sh\n{script}\n", mode=0o755)
+    stale.write_bytes(b"x")
+    before = settled.read(CFG)
+    settled.path(FILE).unlink()
+    try:
+        done = verb(settled, "sync", "--json", code=4)
+        assert settled.read(CFG) == before
+        assert words in done.stderr
+        assert "Traceback" not in done.stderr
+        assert [change["path"] for change in done.json["changed"]] == [FILE], "what was done before is told"
+        assert verb(settled, "status", "--json", code=3).states() == {"x86_64-xen": "current"}
+    finally:
+        kept.rename(real)
+        stale.unlink()
+
+
+def test_a_grub_cfg_with_a_password_is_root_s_alone(settled: TreeGuest) -> None:
+    settled.write("/etc/grub.d/45_password", "#!/bin/sh\necho 'password_pbkdf2 root grub.pbkdf2.sha512.1.A.B'\n", mode=0o755)
+    try:
+        settled.path(CFG).unlink()
+        verb(settled, "sync")
+        assert settled.path(CFG).stat().st_mode & 0o777 == 0o600
+    finally:
+        settled.path("/etc/grub.d/45_password").unlink()
+        settled.path(CFG).unlink()
+        verb(settled, "sync")
+
+
+def on_terminal(guest: TreeGuest, *words: str) -> str:
+    primary, secondary = pty.openpty()
+    try:
+        with subprocess.Popen(
+            guest.command("python3", "-m", "guest_hooks", *words), stdin=secondary, stdout=secondary, stderr=secondary
+        ) as process:
+            os.close(secondary)
+            text = b""
+            while True:
+                try:
+                    data = os.read(primary, 65536)
+                except OSError:  # the other end is closed
+                    break
+                text += data
+            assert process.wait(120) == 0
+    finally:
+        os.close(primary)
+    return text.decode()
+
+
+def test_progress_is_for_a_terminal(settled: TreeGuest) -> None:
+    settled.path(FILE).unlink()
+    shown = on_terminal(settled, "sync", "--force")
+    assert "Building the second stage for x86_64-xen … " in shown
+    assert " s" in shown.partition("Building the second stage for x86_64-xen … ")[2][:8]
+    last = shown.rstrip("\r\n").splitlines()[-1]
+    assert last.rpartition("\033[K")[2].startswith("wrote ")
+    settled.path(FILE).unlink()
+    piped = verb(settled, "sync", "--force")
+    assert piped.stdout == f"wrote {FILE} (missing)\n"
+    assert piped.stderr == ""
+
+
+def test_progress_does_not_mix_with_json(settled: TreeGuest) -> None:
+    done: Outcome = verb(settled, "sync", "--json", "--force")
+    assert report_schema.complaints(done.json, "sync") == []
+    assert done.stderr == ""

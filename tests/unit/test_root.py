@@ -1,0 +1,198 @@
+"""Paths under one root: every link stays inside, and nothing that stands in a path can hang or fool a reader."""
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from guest_hooks.machine.root import NotRegularError, Root
+
+
+@pytest.fixture
+def top(tmp_path: Path) -> Path:
+    """A tree with something inside, and something beside it that must not be reached."""
+    for name in ("guest/boot/xen", "guest/etc", "guest/var/lib", "outside/xen"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "guest/etc/file").write_text("inside")
+    (tmp_path / "outside/file").write_text("outside")
+    (tmp_path / "outside/xen/file").write_text("outside")
+    return tmp_path / "guest"
+
+
+ESCAPES = [
+    pytest.param("link", "../outside", "link/file", id="relative"),
+    pytest.param("link", "../../../../../../../../outside", "link/file", id="far-relative"),
+    pytest.param("link", "{outside}", "link/file", id="absolute"),
+    pytest.param("link", "{outside}/file", "link", id="absolute-file"),
+    pytest.param("link", "../outside/file", "link", id="relative-file"),
+    pytest.param("boot/xen/link", "../../../outside/file", "boot/xen/link", id="from-below"),
+    pytest.param("link", "etc/../../outside/file", "link", id="down-and-up"),
+    pytest.param("link", "/../../outside/file", "link", id="above-the-root"),
+    pytest.param("link", "./././../outside/file", "link", id="dots"),
+    pytest.param("link", "//{outside}//file", "link", id="double-slashes"),
+]
+
+
+@pytest.mark.parametrize(("link", "target", "path"), ESCAPES)
+def test_no_link_leads_outside(top: Path, link: str, target: str, path: str) -> None:
+    (top / link).symlink_to(target.format(outside=top.parent / "outside"))
+    root = Root(str(top))
+    assert not root.exists(f"/{path}")
+    with pytest.raises(OSError, match="No such file"):
+        root.read(f"/{path}")
+    with pytest.raises(OSError, match="No such file"):
+        root.resolve(f"/{path}")
+    assert root.read_text(f"/{path}") is None
+
+
+@pytest.mark.parametrize(
+    "path", ["../outside/file", "/../outside/file", "/etc/../../outside/file", "/boot/xen/../../../outside/file"]
+)
+def test_no_path_leads_outside(top: Path, path: str) -> None:
+    root = Root(str(top))
+    assert not root.exists(path)
+    with pytest.raises(OSError, match="No such file"):
+        root.read(path)
+
+
+@pytest.mark.parametrize(
+    ("target", "where"),
+    [
+        pytest.param("/etc/file", "/etc/file", id="absolute"),
+        pytest.param("../etc/file", "/etc/file", id="relative"),
+        pytest.param("../../../../etc/file", "/etc/file", id="more-ups-than-levels"),
+        pytest.param("/boot/../etc/./file", "/etc/file", id="dots"),
+    ],
+)
+def test_a_link_means_what_it_means_in_the_guest(top: Path, target: str, where: str) -> None:
+    (top / "boot/link").symlink_to(target)
+    root = Root(str(top))
+    assert root.resolve("/boot/link") == where
+    assert root.read("/boot/link") == b"inside"
+    assert root.stat("/boot/link") == root.lstat(where)
+    assert root.lstat("/boot/link") != root.lstat(where)
+
+
+LOOPS = {
+    "self": {"a": "a"},
+    "two": {"a": "b", "b": "a"},
+    "in-a-directory": {"a": "a/b"},
+    "long": {f"l{n}": f"l{n + 1}" for n in range(60)},
+}
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_links_that_lead_to_each_other_lead_nowhere(top: Path, loop: str) -> None:
+    for name, target in LOOPS[loop].items():
+        (top / name).symlink_to(target)
+    root, first = Root(str(top)), f"/{next(iter(LOOPS[loop]))}"
+    assert not root.exists(first)
+    assert root.stat(first) is None
+    assert root.stat(f"{first}/below") is None
+    assert root.lstat(f"{first}/below") is None
+    assert root.names(first) == ()
+    assert root.read_text(first) is None
+    with pytest.raises(OSError):  # noqa: PT011 - ENOENT or ELOOP
+        root.read(first)
+
+
+def test_forty_links_are_followed(top: Path) -> None:
+    for number in range(40):
+        (top / f"l{number}").symlink_to(f"l{number + 1}")
+    (top / "l40").write_text("there")
+    assert Root(str(top)).read("/l0") == b"there"
+
+
+def special(top: Path, kind: str) -> Path:
+    path = top / "etc/special"
+    match kind:
+        case "fifo":
+            os.mkfifo(path)
+        case "directory":
+            path.mkdir()
+        case "sparse":
+            with path.open("wb") as file:
+                file.truncate(10 << 30)
+        case "too-long":
+            path.write_bytes(bytes(101))
+    return path
+
+
+@pytest.mark.parametrize("kind", ["fifo", "directory", "sparse", "too-long"])
+def test_what_is_no_small_plain_file_is_refused_at_once(top: Path, kind: str) -> None:
+    special(top, kind)
+    root = Root(str(top))
+    with pytest.raises((NotRegularError, IsADirectoryError)):
+        root.read("/etc/special", limit=100)
+    assert root.read_text("/etc/special", limit=100) is None
+
+
+def test_a_socket_and_a_device_are_refused(top: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(top)
+    with socket.socket(socket.AF_UNIX) as unix:
+        unix.bind("etc/socket")
+        with pytest.raises(OSError, match="No such device"):
+            Root(str(top)).read("/etc/socket")
+    with pytest.raises(NotRegularError, match="not a regular file"):
+        Root("/").read("/dev/zero")
+
+
+def test_a_file_at_its_limit_is_read(top: Path) -> None:
+    (top / "etc/file").write_bytes(bytes(100))
+    assert len(Root(str(top)).read("/etc/file", limit=100)) == 100
+
+
+ODD = ["new\nline", "tab\t", " ", "-rf", "ä", "\x1b[2J", "a" * 255, "back\\slash", "quote'\"$(id)"]
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_odd_names_are_names(top: Path, name: str) -> None:
+    root = Root(str(top))
+    (top / "etc" / name).write_text("x")
+    assert name in root.names("/etc")
+    assert root.read(f"/etc/{name}") == b"x"
+    root.make_dirs(f"/var/{name}/below")
+    assert (top / "var" / name / "below").is_dir()
+
+
+def test_a_name_that_is_no_utf_8(top: Path) -> None:
+    name = os.fsdecode(b"\xff\xfe")
+    (top / "etc" / name).write_text("x")
+    assert name in Root(str(top)).names("/etc")
+    assert Root(str(top)).read(f"/etc/{name}") == b"x"
+
+
+def test_directories_are_made_inside(top: Path) -> None:
+    (top / "var/lib").rmdir()
+    (top / "var/lib").symlink_to("/srv")
+    (top / "srv").mkdir()
+    Root(str(top)).make_dirs("/var/lib/a/b", mode=0o700)
+    assert (top / "srv/a/b").is_dir()
+    assert (top / "srv/a/b").stat().st_mode & 0o777 == 0o700
+    Root(str(top)).make_dirs("/var/lib/a/b")
+
+
+@pytest.mark.parametrize("target", ["{outside}/new", "../../outside/new", "nowhere"])
+def test_no_directory_is_made_through_a_link_that_leads_nowhere(top: Path, target: str) -> None:
+    (top / "var/link").symlink_to(target.format(outside=top.parent / "outside"))
+    with pytest.raises(FileExistsError):
+        Root(str(top)).make_dirs("/var/link/below")
+    assert sorted(path.name for path in (top.parent / "outside").iterdir()) == ["file", "xen"]
+
+
+def test_the_root_itself(top: Path) -> None:
+    root = Root(str(top))
+    assert root.exists("/")
+    assert root.resolve("/") == "/"
+    assert "etc" in root.names("/")
+    assert (root.outside("/boot"), Root().outside("/boot")) == (f"{top}/boot", "/boot")
+    assert (root.is_live, Root().is_live) == (False, True)
+
+
+def test_what_is_not_there(top: Path) -> None:
+    root = Root(str(top))
+    assert root.lstat("/etc/file/below") is None
+    assert root.stat("/nowhere") is None
+    assert root.names("/nowhere") == root.names("/etc/file") == ()
+    assert root.read_text("/nowhere") is None
