@@ -70,16 +70,8 @@ def in_the_kernel(image: bytes) -> int:
     return image.index(b"grub rescue> ")
 
 
-<<<<<<< HEAD
-def copied_from(name: str) -> Callable[[Path], None]:
-    def copy(path: Path) -> None:
-        path.write_bytes(path.with_name(name).read_bytes())
-
-    return copy
-=======
 def copied_from(name: str) -> Callable[[Path], object]:
     return lambda path: path.write_bytes(path.with_name(name).read_bytes())
->>>>>>> coretests
 
 
 def directory_with_a_file(path: Path) -> None:
