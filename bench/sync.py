@@ -1,4 +1,4 @@
-"""What a sync costs beside `python3 -c pass` and a bare grub-install, and that one with nothing to do writes nothing.
+"""What a sync costs beside `python3 -c pass` and a bare grub-install, and that one with nothing to do opens nothing for writing.
 
 Runs in a mount namespace of its own, with a file system of its own on /boot, so that the machine's stays as it is.
 """
