@@ -68,7 +68,7 @@ reliability: ## kill, fill and race it at every point: the long sweeps (root)
 	$(AS_ROOT) tests/reliability/run $(ARGS)
 
 .PHONY: bench
-bench: ## measure what DESIGN promises of speed, as ratios in one run (root)
+bench: ## measure speed and memory, as ratios in one run (root)
 	tests/install-needs check test
 	$(AS_ROOT) bench/run $(ARGS)
 
