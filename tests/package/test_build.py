@@ -1,0 +1,61 @@
+"""The package builds from one source on both releases, with its Build-Depends and nothing else, and lintian has no complaint."""
+
+import subprocess
+from pathlib import Path
+
+from tests.conftest import CHECKOUT
+from tests.support import debian_package, sources
+from tests.support.debian_tree import Kind, Suite, tarball, unpack
+from tests.support.tree_guest import TreeGuest
+
+TOOLS = ("debhelper", "dh-python", "dpkg-dev", "lintian", "pybuild-plugin-pyproject", "python3-all", "python3-setuptools")
+
+
+def test_it_builds_and_lintian_is_content(suite: Suite, tmp_path: Path) -> None:
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    unpack(tarball(suite, Kind.MINIMAL, extra=TOOLS), tree)
+    source = tree / "build/source"
+    for path in sources.tracked():
+        copy = source / path.relative_to(CHECKOUT)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        debian_package.host("cp", "-p", str(path), str(copy))
+    script = "cd /build/source && dpkg-buildpackage --no-sign && cd .. && lintian --fail-on error,warning --allow-root *.changes"
+    enter = ["chroot", str(tree), "/bin/sh", "-c", script]
+    done = subprocess.run(
+        enter, check=False, capture_output=True, text=True, timeout=900, env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
+    )
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
+    assert list((tree / "build").glob("xen-guest-bootloader_*_all.deb"))
+
+
+def test_what_an_admin_may_edit_is_a_conffile(shared_guest: TreeGuest) -> None:
+    found = shared_guest.read("/var/lib/dpkg/info/xen-guest-bootloader.conffiles").decode().split()
+    assert found == [
+        "/etc/default/grub.d/xen-guest-bootloader.cfg",
+        "/etc/grub.d/00_chainload_xen_pvh",
+        "/etc/kernel/postinst.d/zz-xen-guest-bootloader",
+        "/etc/kernel/postrm.d/zz-xen-guest-bootloader",
+        "/etc/xen-guest-bootloader/config.toml",
+    ]
+
+
+def test_a_bug_report_tells_what_is_needed(shared_guest: TreeGuest) -> None:
+    said = shared_guest.shell("/usr/share/bug/xen-guest-bootloader 3>&1").stdout
+    assert '"mode": "pv"' in said
+    assert '"state": "current"' in said
+    assert "diversion of /usr/sbin/grub-install to /usr/sbin/grub-install.distrib" in said
+    assert "grub-xen-bin" in said
+
+
+def test_the_shell_completes_verbs_and_targets(shared_guest: TreeGuest) -> None:
+    script = """
+        _init_completion() { words=("${COMP_WORDS[@]}"); cword=$COMP_CWORD; cur=${words[cword]}; prev=${words[cword-1]}; }
+        . /usr/share/bash-completion/completions/xen-guest-bootloader
+        complete_words() { COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _xen_guest_bootloader; echo "${COMPREPLY[@]}"; }
+        complete_words xen-guest-bootloader st
+        complete_words xen-guest-bootloader sync --target i
+        complete_words xen-guest-bootloader sync --ad
+    """
+    done = shared_guest.run("bash", "-c", script)
+    assert done.stdout.splitlines() == ["status stage1", "i386-xen i386-xen_pvh", "--adopt"]

@@ -1,0 +1,87 @@
+"""The manual pages and the completion say what the program does: every verb, option, exit code, key and hook."""
+
+import argparse
+import re
+import subprocess
+from collections.abc import Iterator
+from dataclasses import fields
+
+import pytest
+
+from guest_hooks import arguments
+from guest_hooks.config import Config
+from guest_hooks.errors import ExitCode
+from guest_hooks.hooks import Hook
+from guest_hooks.targets import TARGETS
+from tests.conftest import CHECKOUT
+
+PAGES = ("xen-guest-bootloader.8", "xen-guest-bootloader.toml.5")
+
+
+def page(name: str) -> str:
+    """The source of a page, as it reads: without roff's escapes."""
+    return (CHECKOUT / "man" / name).read_text().replace("\\-", "-").replace("\\(dq", '"')
+
+
+def subparsers() -> dict[str, argparse.ArgumentParser]:
+    action = next(action for action in arguments.parser()._actions if isinstance(action, argparse._SubParsersAction))
+    return dict(action.choices)
+
+
+def long_options() -> Iterator[str]:
+    for parser in subparsers().values():
+        yield from (name for action in parser._actions for name in action.option_strings if name.startswith("--"))
+
+
+@pytest.mark.parametrize("verb", sorted(subparsers()))
+def test_every_verb_is_described(verb: str) -> None:
+    assert re.search(rf'^\.(B|BI) "?{verb}\b', page(PAGES[0]), re.MULTILINE)
+    assert f" {verb} " in (CHECKOUT / "completion/xen-guest-bootloader").read_text().replace("'", " ")
+
+
+@pytest.mark.parametrize("option", sorted({*long_options()} - {"--help"}))
+def test_every_option_is_described(option: str) -> None:
+    assert option in page(PAGES[0])
+    assert option in (CHECKOUT / "completion/xen-guest-bootloader").read_text()
+
+
+@pytest.mark.parametrize("code", list(ExitCode), ids=lambda code: code.name)
+def test_every_exit_code_is_described(code: ExitCode) -> None:
+    assert f".B {code.value}\n{code.meaning}\n" in page(PAGES[0])
+
+
+@pytest.mark.parametrize("hook", list(Hook), ids=str)
+def test_every_hook_is_described(hook: Hook) -> None:
+    assert hook in page(PAGES[0])
+
+
+@pytest.mark.parametrize("key", [each.name for each in fields(Config)])
+def test_every_key_is_described_with_its_default(key: str) -> None:
+    default = getattr(Config(), key)
+    if isinstance(default, bool):
+        shown = str(default).lower()
+    elif isinstance(default, tuple):
+        shown = "[" + ", ".join(f'"{item}"' for item in default) + "]"
+    elif isinstance(default, str):
+        shown = f'"{default}"'
+    else:
+        shown = f"{default:g}"
+    assert f'.BR {key} " = {shown}"' in page(PAGES[1])
+    assert re.search(rf"^#{key} = {re.escape(shown)}$", (CHECKOUT / "config/config.toml").read_text(), re.MULTILINE)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_every_target_is_named(target: str) -> None:
+    assert all(target in page(name) for name in PAGES)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_the_pages_are_sound(name: str) -> None:
+    done = subprocess.run(
+        ["man", "--warnings", "--encoding=UTF-8", "--local-file", CHECKOUT / "man" / name],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.stderr == ""
