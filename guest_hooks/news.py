@@ -47,5 +47,7 @@ def tell_troubles(troubles: Sequence[str]) -> None:
     if not troubles:
         journal.send(Outcome.WATCH_MENDED, "everything is watched again")
         return
-    hint = "sysctl fs.inotify.max_user_watches fs.inotify.max_user_instances; a full check runs each audit_interval in any case"
+    hint = "a full check runs each audit_interval in any case"
+    if any("cannot be watched" in trouble for trouble in troubles):
+        hint = f"sysctl fs.inotify.max_user_watches fs.inotify.max_user_instances; {hint}"
     journal.send(Outcome.WATCH_TROUBLED, "; ".join(troubles), cause=troubles[0], hint=hint)

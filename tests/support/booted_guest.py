@@ -207,7 +207,7 @@ def booted(work: Path, deb: Path, *, suite: Suite = Suite.BOOKWORM) -> Iterator[
         nspawn = subprocess.Popen(
             [
                 *("systemd-nspawn", "--quiet", "--boot", f"--directory={tree}", "--register=no", "--keep-unit", "--console=pipe"),
-                *("--machine=service-guest", "--private-network", "--capability=all", f"--bind={loop}:{DISK}"),
+                *(f"--machine=service-guest-{os.getpid()}", "--private-network", "--capability=all", f"--bind={loop}:{DISK}"),
             ],
             stdin=subprocess.DEVNULL,
             stdout=log.open("wb"),

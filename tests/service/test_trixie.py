@@ -1,0 +1,33 @@
+"""The same on the release after: systemd 257, Python 3.13, watchdog 6.0."""
+
+from pathlib import Path
+
+from tests.support import booted_guest
+from tests.support.booted_guest import SECOND_STAGE
+from tests.support.debian_tree import Suite
+
+WATCHER = "xen-guest-bootloader.service"
+
+
+def test_trixie(deb: Path, tmp_path: Path) -> None:
+    with booted_guest.booted(tmp_path, deb, suite=Suite.TRIXIE) as guest:
+        guest.at_rest()
+        before = guest.digest()
+        assert guest.service()["troubles"] == []
+        assert "6.0" in guest.out("dpkg-query --show python3-watchdog")
+        guest.run("sleep 1.1")
+        looked = guest.service()["look_at"]
+        guest.run(f"cat {SECOND_STAGE} /boot/grub/x86_64-xen/* > /dev/null; sleep 1.1")  # which watchdog 6.0 reports if asked to
+        assert guest.service()["look_at"] == looked
+        guest.run(f"mv {SECOND_STAGE} /boot/xen/elsewhere")
+        guest.until(f"echo '{before}  {SECOND_STAGE}' | sha256sum --check")
+        guest.run("rm -r /boot/xen")
+        guest.until(f"echo '{before}  {SECOND_STAGE}' | sha256sum --check")
+        guest.at_rest()
+        pid = guest.out(f"systemctl show -P MainPID {WATCHER}")
+        guest.run(f"kill -KILL {pid}")
+        guest.until(f"systemctl is-active {WATCHER} && test $(systemctl show -P MainPID {WATCHER}) != {pid}")
+        guest.run(f"rm {SECOND_STAGE}")
+        guest.until(f"echo '{before}  {SECOND_STAGE}' | sha256sum --check")
+        guest.run(f"systemctl stop {WATCHER}")
+        assert guest.out(f"systemctl show -P Result {WATCHER}") == "success"
