@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from guest_hooks import compare
-from guest_hooks.compare import Evidence, Found, ModuleDir, Packaged, Remembered
+from guest_hooks.compare import Evidence, Found, ModuleDir, Packaged
 from guest_hooks.errors import FormatError, NotRepairedError
 from guest_hooks.evidence import sha256
 from guest_hooks.machine import grub_tools
+from guest_hooks.machine.receipts import TargetReceipt
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import Run, run
 from guest_hooks.model import State
@@ -46,7 +47,7 @@ def _verify(plan: Plan, files: Mapping[str, bytes], packaged: Packaged, core: by
             found={path: Found(data=data, sha256=sha256(data)) for path, data in files.items()},
             packaged=packaged,
             module_dir=ModuleDir(core_sha256=sha256(core)),
-            remembered=Remembered(),
+            remembered=TargetReceipt(),
         ),
     )
     if verdict.state is not State.CURRENT:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from guest_hooks.errors import FormatError
 from guest_hooks.formats import pvh_bridge, second_stage
 from guest_hooks.formats.second_stage import SecondStage
+from guest_hooks.machine.receipts import TargetReceipt
 from guest_hooks.model import FileStatus, Problem, Severity, State, TargetStatus
 from guest_hooks.plan import FileKind, Plan, PlannedFile
 
@@ -43,22 +44,13 @@ class ModuleDir:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Remembered:
-    """What the receipt says: what grub-install was asked to embed into which image, and which image `rollback` put back."""
-
-    core_sha256: str = ""
-    request: tuple[str, ...] = ()
-    held_sha256: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
     """All that a verdict on one target rests on; `found` has every path of the plan."""
 
     found: Mapping[str, Found]
     packaged: Packaged
     module_dir: ModuleDir
-    remembered: Remembered
+    remembered: TargetReceipt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

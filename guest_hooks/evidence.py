@@ -4,7 +4,7 @@ import hashlib
 import re
 import stat
 
-from guest_hooks.compare import Evidence, Found, ModuleDir, Packaged, Remembered
+from guest_hooks.compare import Evidence, Found, ModuleDir, Packaged
 from guest_hooks.errors import FormatError
 from guest_hooks.formats import grub_core, moddep
 from guest_hooks.machine.receipts import Receipt
@@ -20,12 +20,11 @@ _VERSION = re.compile(r'^grub_package_version="(.*)"$', re.MULTILINE)
 def gather(root: Root, plan: Plan, receipt: Receipt) -> Evidence:
     """All the evidence on one target; nothing is changed."""
     files = _grub_files(root, plan.target)
-    remembered = receipt.target(plan.target.name)
     return Evidence(
         found={file.path: installed(root, file.path) for file in plan.files},
         packaged=_packaged(root, plan.target, files),
         module_dir=_module_dir(root, plan.target, files),
-        remembered=Remembered(core_sha256=remembered.core_sha256, request=remembered.request, held_sha256=remembered.held_sha256),
+        remembered=receipt.target(plan.target.name),
     )
 
 

@@ -6,10 +6,11 @@ from dataclasses import replace
 import pytest
 
 from guest_hooks import compare, plan
-from guest_hooks.compare import Evidence, Found, ModuleDir, Packaged, Remembered
+from guest_hooks.compare import Evidence, Found, ModuleDir, Packaged
 from guest_hooks.config import Config
 from guest_hooks.evidence import sha256
 from guest_hooks.formats import second_stage
+from guest_hooks.machine.receipts import TargetReceipt
 from guest_hooks.model import BootFilesystem, Guest, Mode, Severity, State, TargetStatus
 from guest_hooks.plan import Plan, Wanted
 from guest_hooks.targets import TARGETS
@@ -42,7 +43,7 @@ def evidence(target: str, image: bytes | None) -> Evidence:
             data = compare.content(file, good) if file.path != made.files[0].path else image
             found[file.path] = Found(data=data, sha256=sha256(data))
     return Evidence(
-        found=found, packaged=packaged(good), module_dir=ModuleDir(core_sha256=sha256(image or b"")), remembered=Remembered()
+        found=found, packaged=packaged(good), module_dir=ModuleDir(core_sha256=sha256(image or b"")), remembered=TargetReceipt()
     )
 
 
@@ -134,7 +135,7 @@ def test_a_drive_named_outright_needs_no_uuid() -> None:
 
 def test_a_receipt_tells_that_the_configuration_has_changed() -> None:
     image = core_image(PV)
-    remembered = Remembered(core_sha256=sha256(image), request=("hexdump",))
+    remembered = TargetReceipt(core_sha256=sha256(image), request=("hexdump",))
     status = judged(PV, image, lambda e: replace(e, remembered=remembered))
     assert (status.state, codes(status)) == (State.STALE, {"configuration-changed"})
     assert judged(PV, image, lambda e: replace(e, remembered=replace(remembered, core_sha256="other"))).state is State.CURRENT
@@ -142,7 +143,7 @@ def test_a_receipt_tells_that_the_configuration_has_changed() -> None:
 
 def test_what_rollback_put_back_is_said_and_changes_no_verdict() -> None:
     image = core_image(PV)
-    status = judged(PV, image, lambda e: replace(e, remembered=Remembered(held_sha256=sha256(image))))
+    status = judged(PV, image, lambda e: replace(e, remembered=TargetReceipt(held_sha256=sha256(image))))
     assert (status.state, codes(status)) == (State.CURRENT, {"held-by-rollback"})
     assert status.problems[0].severity is Severity.WARNING
 
