@@ -8,7 +8,7 @@ from dataclasses import fields
 
 import pytest
 
-from guest_hooks import arguments
+from guest_hooks import __version__, arguments
 from guest_hooks.config import Config
 from guest_hooks.errors import ExitCode
 from guest_hooks.hooks import Hook
@@ -85,3 +85,10 @@ def test_the_pages_are_sound(name: str) -> None:
         timeout=60,
     )
     assert done.stderr == ""
+
+
+def test_one_version_everywhere() -> None:
+    changelog = (CHECKOUT / "debian/changelog").read_text().splitlines()[0]
+    assert changelog.startswith(f"xen-guest-bootloader ({__version__})")
+    assert (CHECKOUT / "NEWS").read_text().startswith(f"{__version__}\n")
+    assert all(f'"xen-guest-bootloader {__version__}"' in page(name) for name in PAGES)
