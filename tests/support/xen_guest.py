@@ -6,9 +6,9 @@ Each runs a script that the lab gives it on a second disk, prints what it says o
 import io
 import json
 import tarfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -56,12 +56,14 @@ exec </dev/null >/dev/hvc0 2>&1
 mkdir -p /run/lab
 tar -xf /dev/xvdb -C /run/lab
 echo "LAB-GUEST type=$(cat /sys/hypervisor/guest_type)"
+echo "LAB-CMDLINE $(cat /proc/cmdline) end"
 sh /run/lab/run
 echo "LAB-GUEST-DONE $?"
 sleep 0.5
 systemctl poweroff --force --force
 """
-UP = r"LAB-GUEST type=(\w+)"
+CMDLINE = "LAB-CMDLINE (.*) end"
+"""The guest's first words: it is up, and came by what this tells."""
 DONE = "LAB-GUEST-DONE 0"
 
 
@@ -72,7 +74,6 @@ class XenGuest:
     suite: Suite
     disks: tuple[Path, ...]
     work: Path
-    runs: list[str] = field(default_factory=list)
 
     def run(
         self, name: str, mode: str, dom0: Dom0, script: str, *, kernel: Path | None = None, seconds: int = SECONDS, **options: Any
@@ -161,8 +162,3 @@ def _script_disk(script: str) -> bytes:
         member.size = len(script.encode())
         tar.addfile(member, io.BytesIO(script.encode()))
     return buffer.getvalue()
-
-
-def names(found: Sequence[dict[str, Any]]) -> dict[str, str]:
-    """The state of each target of a status."""
-    return {target["target"]: target["state"] for target in found}

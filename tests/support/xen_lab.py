@@ -4,6 +4,7 @@
 each run ended. Nothing waits without a bound, and a failed expectation shows the console.
 """
 
+import fcntl
 import io
 import re
 import shlex
@@ -11,7 +12,8 @@ import subprocess
 import tarfile
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -21,6 +23,9 @@ from tests.support.xen_dom0 import Dom0, prepare
 DOM0_MIB = 512
 START_SECONDS = 120
 """For QEMU, Xen and dom0 to reach the scenario: 10 s on an idle machine of two cores."""
+
+WAIT_SECONDS = 3600
+"""For another lab on this machine to end."""
 
 XEN_OPTIONS = (
     f"com1=115200,8n1 console=com1 dom0_mem={DOM0_MIB}M,max:{DOM0_MIB}M dom0_max_vcpus=1 noreboot "
@@ -105,7 +110,7 @@ def boot(runs: Sequence[GuestRun], *, dom0: Dom0 | None = None, memory: int | No
     dom0 = dom0 or prepare()
     memory = memory or max(run.memory for run in runs) + DOM0_MIB + 384
     disks = list(dict.fromkeys(disk for run in runs for disk in (run.disk, run.data, *run.more) if disk))
-    with tempfile.TemporaryDirectory(prefix="xen-lab-") as directory:
+    with _alone(), tempfile.TemporaryDirectory(prefix="xen-lab-") as directory:
         work = Path(directory)
         scenario = work / "scenario.tar"
         scenario.write_bytes(_scenario(runs, disks))
@@ -121,6 +126,21 @@ def boot(runs: Sequence[GuestRun], *, dom0: Dom0 | None = None, memory: int | No
         console = consoles[run.name]
         assert console.ends is run.ends, f"guest {run.name} ended as {console.ends}, not {run.ends}:\n{console._shown()}"
     return consoles
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Wait until no other lab runs on this machine: two on two cores starve each other past every bound."""
+    with (Path(tempfile.gettempdir()) / "xen-lab.lock").open("w") as lock:
+        end = time.monotonic() + WAIT_SECONDS
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                assert time.monotonic() < end, f"another lab has been running for {WAIT_SECONDS} s"
+                time.sleep(1)
+        yield
 
 
 def _scenario(runs: Sequence[GuestRun], disks: Sequence[Path]) -> bytes:

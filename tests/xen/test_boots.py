@@ -3,36 +3,49 @@
 import re
 
 from guest_hooks import stage1
+from guest_hooks.formats import boot_provenance
+from guest_hooks.model import LastBoot
 from guest_hooks.targets import TARGETS
 from tests.support import xen_lab
 from tests.support.xen_dom0 import Dom0
-from tests.support.xen_guest import DONE, STAGE1_TARGETS, STATUS, UP, XenGuest, answer
+from tests.support.xen_guest import CMDLINE, STAGE1_TARGETS, STATUS, XenGuest, answer
 from tests.support.xen_lab import Console
 
 SECOND_STAGES = {"pv": "/boot/xen/pvboot-x86_64.elf", "pvh": "/boot/xen/pvhboot-i386.linux"}
 PLATFORMS = {"pv": "xen", "pvh": "xen_pvh"}
 
 
-def boots_by_second_stage(console: Console, mode: str, *, prefix: str = "(xen/xvda)/boot/grub") -> None:
-    """The console shows stage 1, the handover, a second GRUB, Linux; and the guest's own word on it agrees."""
-    console.expect("Welcome to GRUB!", f"Chainloading .*{re.escape(SECOND_STAGES[mode].removeprefix('/boot'))}", "Welcome to GRUB!")
-    console.expect(UP, DONE)
+def came_by_second_stage(console: Console, mode: str, *, prefix: str = "(xen/xvda)/boot/grub") -> None:
+    """The console shows stage 1, the handover, a second GRUB, Linux in the right mode; and Linux knows by which GRUB it came."""
+    second_stage = re.escape(SECOND_STAGES[mode].removeprefix("/boot"))
+    console.expect("Welcome to GRUB!", f"Chainloading .*{second_stage}", "Welcome to GRUB!", f"LAB-GUEST type={mode.upper()}")
     console.never("symbol `.*' not found", "grub rescue>", "[Uu]nknown kernel command line param")
-    assert re.search(UP, console.text).group(1) == mode.upper()  # type: ignore[union-attr]
+    cmdline = re.search(CMDLINE, console.text)
+    assert cmdline, console.text
+    expected = LastBoot(via="second-stage", prefix=prefix, platform=PLATFORMS[mode])
+    assert boot_provenance.read(cmdline.group(1)) == expected
+
+
+def boots_by_second_stage(console: Console, mode: str, *, prefix: str = "(xen/xvda)/boot/grub") -> None:
+    """It came by the second stage, and the guest's own program says the same and finds all as it should be."""
+    came_by_second_stage(console, mode, prefix=prefix)
     status = answer(console)
     assert status["last_boot"] == {"via": "second-stage", "prefix": prefix, "platform": PLATFORMS[mode]}
-    assert {target["target"]: target["state"] for target in status["targets"]} == {
-        "x86_64-xen": "current",
-        "i386-xen_pvh": "current",
-    }, status
+    states = {target["target"]: target["state"] for target in status["targets"]}
+    assert states == {"x86_64-xen": "current", "i386-xen_pvh": "current"}, status
     assert status["ok"], status
 
 
 def test_one_disk_as_pv_then_pvh_then_pv(dom0: Dom0, bookworm: XenGuest) -> None:
-    starts = {"first": "pv", "second": "pvh", "third": "pv"}
-    consoles = xen_lab.boot([bookworm.run(name, mode, dom0, STATUS) for name, mode in starts.items()])
-    for name, mode in starts.items():
-        boots_by_second_stage(consoles[name], mode)
+    runs = [
+        bookworm.run("first", "pv", dom0, STATUS),
+        bookworm.run("second", "pvh", dom0, "", until=(CMDLINE,)),
+        bookworm.run("third", "pv", dom0, "", until=(CMDLINE,)),
+    ]
+    consoles = xen_lab.boot(runs)
+    boots_by_second_stage(consoles["first"], "pv")
+    came_by_second_stage(consoles["second"], "pvh")
+    came_by_second_stage(consoles["third"], "pv")
 
 
 def test_stage_1s_of_our_own_boot_it(dom0: Dom0, bookworm: XenGuest) -> None:
@@ -40,18 +53,18 @@ def test_stage_1s_of_our_own_boot_it(dom0: Dom0, bookworm: XenGuest) -> None:
     for mode, target in STAGE1_TARGETS.items():
         image = bookworm.work / f"stage1-{mode}.bin"
         stage1.build(TARGETS[target], str(image))
-        runs.append(bookworm.run(mode, mode, dom0, STATUS, kernel=image, until=(UP,)))
+        runs.append(bookworm.run(mode, mode, dom0, STATUS, kernel=image, until=("Loading Linux",)))
     consoles = xen_lab.boot(runs)
     for mode, path in SECOND_STAGES.items():
         chainloading = re.escape(f"Chainloading (xen/xvda){path}")
-        consoles[mode].expect("Welcome to GRUB!", chainloading, "Welcome to GRUB!", f"LAB-GUEST type={mode.upper()}")
+        consoles[mode].expect("Welcome to GRUB!", chainloading, "Welcome to GRUB!", "Loading Linux")
         consoles[mode].never("Reading ")
 
 
 def test_the_bridge_in_little_and_in_much_memory(dom0: Dom0, bookworm: XenGuest) -> None:
     """In 64 MiB Debian's kernel has no room, so that the second stage's own word on that is the proof that it ran."""
     little = bookworm.run("little", "pvh", dom0, "", memory=64, until=("out of memory",), linger=0)
-    much = bookworm.run("much", "pvh", dom0, "", memory=4096, until=(UP,))
+    much = bookworm.run("much", "pvh", dom0, "", memory=4096, until=("Loading Linux",))
     consoles = xen_lab.boot([little, much])
     consoles["little"].expect("Welcome to GRUB!", "Chainloading", "Welcome to GRUB!", "out of memory")
-    consoles["much"].expect("Welcome to GRUB!", "Chainloading", "Welcome to GRUB!", "LAB-GUEST type=PVH")
+    consoles["much"].expect("Welcome to GRUB!", "Chainloading", "Welcome to GRUB!", "Loading Linux")

@@ -10,7 +10,6 @@ from tests.support.debian_tree import Suite
 from tests.support.tree_guest import TreeGuest
 from tests.support.xen_dom0 import Dom0
 from tests.support.xen_guest import STATUS, XenGuest
-from tests.support.xen_lab import Ends
 from tests.xen.test_boots import boots_by_second_stage
 
 MODULES = "cp /root/newer/x86_64-xen/*.mod /boot/grub/x86_64-xen/ && sync\n"
@@ -83,15 +82,3 @@ def test_our_service_repairs_it_and_it_boots(dom0: Dom0, ours: XenGuest) -> None
     )
     consoles["damaging"].expect("REPAIRED")
     boots_by_second_stage(consoles["repaired"], "pv")
-
-
-def test_spoiled_code_crashes_a_guest_that_nobody_repairs(dom0: Dom0, ours: XenGuest) -> None:
-    """So that the repair above is known to have mattered."""
-    masked = "systemctl mask --runtime --now xen-guest-bootloader.service\n" + CODE
-    consoles = xen_lab.boot(
-        [
-            ours.run("damaging", "pv", dom0, masked),
-            ours.run("crashing", "pv", dom0, "", until=(), ends=Ends.CRASHED, seconds=90),
-        ]
-    )
-    consoles["crashing"].expect("Chainloading")
