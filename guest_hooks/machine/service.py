@@ -23,7 +23,11 @@ WATCHER = "xen-guest-bootloader.service"
 SYNC = "xen-guest-bootloader-sync.service"
 SIZE = 8192
 """Bytes; the file is always this long, filled up with spaces, so that one write replaces it."""
-MOST_TROUBLES = 20
+MOST_TROUBLES = 10
+MOST_WORDS = 300
+"""Characters of one sentence."""
+MOST_LINE = 1000
+"""Characters of the status line."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +71,7 @@ def line(status: ServiceStatus) -> str:
         words.append(f"last repair {status.repair_at}: {status.repair}")
     if status.retry_at:
         words.append(f"next try {status.retry_at}")
-    return "; ".join([*words, *status.troubles])
+    return " ".join("; ".join([*words, *status.troubles]).split())[:MOST_LINE]
 
 
 class StateFile:
@@ -93,10 +97,12 @@ class StateFile:
 
     def write(self, status: ServiceStatus) -> None:
         """Replace what the file says; a status file that can't be written stops nothing."""
-        row = asdict(status)
-        row["troubles"] = [trouble[:200] for trouble in status.troubles[:MOST_TROUBLES]]
+        row = {name: value[:MOST_WORDS] if isinstance(value, str) else value for name, value in asdict(status).items()}
+        row["troubles"] = [trouble[:MOST_WORDS] for trouble in status.troubles[:MOST_TROUBLES]]
+        data = json.dumps(row, ensure_ascii=False).encode(errors="replace").ljust(SIZE - 1) + b"\n"
         with suppress(OSError):
-            os.pwrite(self._fd, json.dumps(row).encode().ljust(SIZE - 1) + b"\n", 0)
+            os.pwrite(self._fd, data, 0)
+            os.ftruncate(self._fd, len(data))
 
     def close(self) -> None:
         """Empty the file and let it go: the watcher ended as it should."""

@@ -28,6 +28,7 @@ def test_it_starts_with_the_system_and_says_how_it_is(guest: Guest) -> None:
     assert guest.out(f"systemctl is-enabled {WATCHER}") == "enabled"
     assert "as it was left" in guest.out(f"systemctl show -P StatusText {WATCHER}")
     assert guest.service()["troubles"] == []
+    assert guest.resident_mib() < 30
 
 
 def test_it_cannot_write_to_boot(guest: Guest) -> None:

@@ -24,6 +24,7 @@ def test_trixie(deb: Path, tmp_path: Path) -> None:
         guest.run("rm -r /boot/xen")
         guest.until(f"echo '{before}  {SECOND_STAGE}' | sha256sum --check")
         guest.at_rest()
+        assert guest.resident_mib() < 30
         pid = guest.out(f"systemctl show -P MainPID {WATCHER}")
         guest.run(f"kill -KILL {pid}")
         guest.until(f"systemctl is-active {WATCHER} && test $(systemctl show -P MainPID {WATCHER}) != {pid}")

@@ -114,6 +114,10 @@ class Guest:
             ' && sleep 0.7 && grep -q \'"phase": "quiet".*"as it was left"\' /run/xen-guest-bootloader/watch/state.json'
         )
 
+    def resident_mib(self) -> float:
+        """How much memory the watcher holds."""
+        return int(self.out("grep VmRSS /proc/$(systemctl show -P MainPID xen-guest-bootloader)/status").split()[1]) / 1024
+
     def pid(self, script: str) -> int:
         """The process whose number in the guest a script prints, as the machine numbers it."""
         wanted = self.out(script)

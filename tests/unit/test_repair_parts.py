@@ -164,15 +164,26 @@ def test_the_state_file_holds_what_was_written(tmp_path: Path) -> None:
     file.write(said)
     read = service.read(root)
     assert read.since == said.since
-    assert read.troubles == ("one", "x" * 200)
+    assert read.troubles == ("one", "x" * service.MOST_WORDS)
     file.close()
     assert service.read(root) == service.ServiceStatus()
 
 
-def test_the_most_it_can_say_fits_into_the_file() -> None:
-    most = service.ServiceStatus(troubles=("\u20ac" * 200,) * service.MOST_TROUBLES)
-    assert len(json.dumps(most.troubles)) > service.SIZE / 8
-    assert len(json.dumps(["x" * 200] * service.MOST_TROUBLES)) < service.SIZE
+def test_a_long_word_leaves_no_tail_behind(tmp_path: Path) -> None:
+    root = Root(str(tmp_path))
+    file = service.StateFile(root)
+    long = "\u20ac" * 9999
+    file.write(service.ServiceStatus(running=True, pid=os.getpid(), look=long, repair=long, troubles=(long,) * 99))
+    assert len(service.read(root).look) == service.MOST_WORDS
+    file.write(service.ServiceStatus(running=True, pid=os.getpid(), look="short"))
+    assert service.read(root).look == "short"
+    file.close()
+
+
+def test_the_status_line_is_one_line() -> None:
+    line = service.line(service.ServiceStatus(phase="quiet", look_at="now", look="a\nREADY=1", troubles=("x" * 9999,)))
+    assert "\n" not in line
+    assert len(line) <= service.MOST_LINE
 
 
 def test_the_cheap_look_asks_the_fingerprint_where_there_is_one(tmp_path: Path) -> None:

@@ -99,6 +99,17 @@ def test_a_directory_made_again_is_watched_again(watched: Watched, lose: Callabl
     watched.expect((boot / "xen/pvboot-i386.elf").touch)
 
 
+def test_another_directory_in_the_place_of_one_is_watched(watched: Watched) -> None:
+    boot = watched.tree / "boot"
+
+    def swap() -> None:
+        boot.rename(boot.with_name("boot.old"))
+        (boot / "xen").mkdir(parents=True)
+
+    watched.expect(swap)
+    watched.expect((boot / "xen/pvboot-i386.elf").touch)
+
+
 def test_what_is_not_there_is_watched_for_from_above(watched: Watched) -> None:
     assert "/etc" in watched.armed
     before = watched.notices
