@@ -75,6 +75,18 @@ def test_a_change_is_seen(kept: tuple[Path, Path], change: Callable[[Path], obje
     assert fingerprint.differing(str(kept[1])) != ()
 
 
+@pytest.mark.parametrize("kind", ["stat", "dir"])
+def test_the_kernel_s_own_time_alone_tells_of_other_bytes(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "top").mkdir()
+    (tmp_path / "top/file").write_bytes(b"a" * 100)
+    (tmp_path / "fingerprint").write_text(
+        fingerprint.take([(kind, f"{tmp_path}/top/file" if kind == "stat" else f"{tmp_path}/top")])
+    )
+    assert fingerprint.holds(str(tmp_path / "fingerprint"))
+    overwritten(tmp_path / "top")
+    assert not fingerprint.holds(str(tmp_path / "fingerprint"))
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -154,6 +154,20 @@ def test_changes_as_text() -> None:
     assert prose.changes_text((), dry_run=False) == []
 
 
+def test_a_next_step_is_told_once() -> None:
+    problems = [
+        Problem(code="a", message="one", hint="do it"),
+        Problem(code="b", message="two", hint="do it"),
+        Problem(code="c", message="x"),
+    ]
+    assert prose.problem_text(problems, Style()) == [
+        "      problem: one [a]",
+        "      problem: two [b]",
+        "      problem: x [c]",
+        "      -> do it",
+    ]
+
+
 def test_an_error_is_a_line_and_a_next_step() -> None:
     assert prose.error_text(LackingError("no room", hint="make room"), Style()) == [
         "xen-guest-bootloader: error: no room",
