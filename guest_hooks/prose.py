@@ -92,11 +92,11 @@ def status_text(status: Status, style: Style, service: ServiceStatus | None = No
     if status.grub_cfg:
         rows.append(("grub.cfg", status.grub_cfg.state, status.grub_cfg.path))
     width = max((len(name) for name, _, _ in rows), default=0)
-    groups = [target.problems for target in status.targets] + ([status.grub_cfg.problems] if status.grub_cfg else [])
-    for (name, state, details), problems in zip(rows, groups, strict=True):
+    below = [[*problem_text(target.problems, style), *_file_lines(target, style)] for target in status.targets]
+    below += [problem_text(status.grub_cfg.problems, style)] if status.grub_cfg else []
+    for (name, state, details), more in zip(rows, below, strict=True):
         lines.append(f"  {name:<{width}}  {style.paint(f'{state:<8}', _kind(state))}  {details}")
-        lines += problem_text(problems, style)
-        lines += _file_lines(status, name, style)
+        lines += more
     lines += problem_text(status.problems, style)
     lines += ["", _last_boot_text(status.last_boot), *_service_lines(service, style)]
     lines.append(
@@ -137,11 +137,10 @@ def _details(target: TargetStatus) -> str:
     return f"{target.path}  {version}".rstrip()
 
 
-def _file_lines(status: Status, name: str, style: Style) -> list[str]:
+def _file_lines(target: TargetStatus, style: Style) -> list[str]:
     if not style.verbose:
         return []
-    target = next((t for t in status.targets if name.startswith(t.target)), None)
-    return [f"      {f.path}  {f.state}  {f.size} bytes  sha256 {f.sha256 or '-'}" for f in target.files] if target else []
+    return [f"      {f.path}  {f.state}  {f.size} bytes  sha256 {f.sha256 or '-'}" for f in target.files]
 
 
 def _last_boot_text(boot: LastBoot) -> str:

@@ -13,6 +13,8 @@ from guest_hooks.formats import superblock
 
 FINGERPRINT = "/var/lib/xen-guest-bootloader/fingerprint"
 HEAD = "fingerprint 1"
+END = "end"
+"""The first and the last line: one that was cut off, even behind a whole line, is none."""
 GRAIN_NS = 20_000_000
 """A change within one tick of the kernel's clock can leave a time as it was; 20 ms is two ticks of the slowest (HZ=100)."""
 COARSE_NS = 1_100_000_000
@@ -24,9 +26,9 @@ def holds(path: str = FINGERPRINT) -> bool:
     try:
         with open(path, encoding="utf-8") as file:
             lines = file.read().splitlines()
-        if not lines or lines[0] != HEAD:
+        if not _is_whole(lines):
             return False
-        return all(_measure(*line.split("\t")[:2]) == line for line in lines[1:])
+        return all(_measure(*line.split("\t")[:2]) == line for line in lines[1:-1])
     except (OSError, ValueError, TypeError, KeyError):
         return False
 
@@ -36,9 +38,9 @@ def differing(path: str = FINGERPRINT) -> tuple[str, ...]:
     try:
         with open(path, encoding="utf-8") as file:
             lines = file.read().splitlines()
-        if not lines or lines[0] != HEAD:
+        if not _is_whole(lines):
             return (path,)
-        return tuple(dict.fromkeys(line.split("\t")[1] for line in lines[1:] if not _still(line)))
+        return tuple(dict.fromkeys(line.split("\t")[1] for line in lines[1:-1] if not _still(line)))
     except (OSError, ValueError, IndexError):
         return (path,)
 
@@ -52,6 +54,10 @@ def measured(subjects: list[tuple[str, str]]) -> tuple[str, ...]:
         except (OSError, ValueError) as error:
             lines.append(f"{kind}\t{path}\t{error}")
     return tuple(lines)
+
+
+def _is_whole(lines: list[str]) -> bool:
+    return len(lines) > 2 and lines[0] == HEAD and lines[-1] == END
 
 
 def _still(line: str) -> bool:
@@ -70,7 +76,7 @@ def take(subjects: list[tuple[str, str]]) -> str:
     newest = max((_newest(path) for kind, path in subjects if kind in ("stat", "dir")), default=0)
     grain = GRAIN_NS if newest % 1_000_000_000 else COARSE_NS
     time.sleep(max(0, min(newest + grain - time.time_ns(), grain)) / 1e9)
-    return "\n".join(lines) + "\n"
+    return "\n".join((*lines, END)) + "\n"
 
 
 def _measure(kind: str, path: str) -> str:

@@ -73,6 +73,7 @@ BAD_WORDS = [
     *(pytest.param([verb, "--color=sometimes"], "sometimes", id=f"{verb}-color") for verb in VERBS),
     pytest.param(["status", "--dry-run"], "--dry-run", id="status-takes-no-dry-run"),
     pytest.param(["sync", "--forc"], "--forc", id="an-option-is-not-abbreviated"),
+    pytest.param(["--verbos", "detect"], "--verbos", id="a-common-option-is-not-abbreviated"),
     *(
         pytest.param([verb, "--lock-timeout", text], text, id=f"{verb}-lock-timeout-{text}")
         for verb in ("sync", "rollback")

@@ -1,0 +1,195 @@
+"""What is printed, word for word; a change here is a change that users and their programs see.
+
+The files of tests/golden are what was printed when they were made; `UPDATE_GOLDEN=1` makes them anew, for the eyes of a reviewer.
+"""
+
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from guest_hooks import prose, report
+from guest_hooks.errors import LackingError, NotApplicableError, NotRepairedError
+from guest_hooks.model import (
+    BootFilesystem,
+    Change,
+    FileStatus,
+    GrubCfgStatus,
+    Guest,
+    LastBoot,
+    Mode,
+    Problem,
+    Severity,
+    State,
+    Status,
+    TargetStatus,
+)
+from guest_hooks.prose import Style
+from tests.support import report_schema
+
+GOLDEN = Path(__file__).parent.parent / "golden"
+
+GUEST = Guest(mode=Mode.PV, bits=64, evidence=("/sys/hypervisor/type: xen", "/sys/hypervisor/guest_type: PV"))
+BOOT = BootFilesystem(
+    mountpoint="/boot",
+    device="/dev/xvda1",
+    fs_type="ext4",
+    fs_uuid="0f0e0d0c-0b0a-4908-8706-050403020100",
+    grub_dir="/grub",
+    modules=("ext2", "part_gpt"),
+)
+PV = TargetStatus(
+    target="x86_64-xen",
+    required=True,
+    state=State.CURRENT,
+    files=(FileStatus(path="/boot/xen/pvboot-x86_64.elf", state=State.CURRENT, sha256="a" * 64, size=1213872),),
+    prefix="($root)/grub",
+    fs_uuid=BOOT.fs_uuid,
+    modules=87,
+    grub_version="2.06-13+deb12u2",
+)
+PV32 = TargetStatus(
+    target="i386-xen",
+    required=False,
+    state=State.MISSING,
+    files=(FileStatus(path="/boot/xen/pvboot-i386.elf", state=State.MISSING),),
+    problems=(
+        Problem(code="missing", message="/boot/xen/pvboot-i386.elf is missing", hint="make it with: xen-guest-bootloader sync"),
+    ),
+)
+PVH = TargetStatus(
+    target="i386-xen_pvh",
+    required=False,
+    state=State.STALE,
+    files=(
+        FileStatus(path="/boot/xen/pvhboot-i386.elf", state=State.CURRENT, sha256="b" * 64, size=855840),
+        FileStatus(path="/boot/xen/pvhboot-x86_64.elf", state=State.STALE, sha256="c" * 64, size=855840),
+    ),
+    prefix="($root)/grub",
+    fs_uuid=BOOT.fs_uuid,
+    modules=85,
+    grub_version="2.06-13+deb12u2",
+    problems=(
+        Problem(
+            code="copy-differs",
+            message="/boot/xen/pvhboot-x86_64.elf does not belong to /boot/xen/pvhboot-i386.elf",
+            hint="bring it up to date with: xen-guest-bootloader sync",
+        ),
+    ),
+)
+CFG = GrubCfgStatus(path="/boot/grub/grub.cfg", state=State.CURRENT)
+GOOD = Status(
+    guest=GUEST,
+    boot=BOOT,
+    targets=(PV,),
+    grub_cfg=CFG,
+    last_boot=LastBoot(via="second-stage", prefix="(xen/xvda,gpt1)/grub", platform="xen"),
+)
+BAD = replace(
+    GOOD,
+    targets=(replace(PV, state=State.INVALID), PV32, PVH),
+    grub_cfg=replace(
+        CFG,
+        state=State.STALE,
+        problems=(
+            Problem(code="kernel-not-in-menu", message="/boot/grub/grub.cfg does not name vmlinuz-6.1", hint="make it anew"),
+        ),
+    ),
+    last_boot=LastBoot(),
+    problems=(Problem(code="target-failed", message="i386-xen: no room", hint="make room", severity=Severity.WARNING),),
+)
+NOWHERE = replace(GOOD, guest=Guest(mode=Mode.HVM, bits=64, efi=True), boot=None, targets=(), grub_cfg=None)
+
+CHANGES = (
+    Change(path="/boot/xen/pvboot-x86_64.elf", before="", after="a" * 64, why=("missing",)),
+    Change(path="/boot/grub/grub.cfg", before="d" * 64, after="e" * 64, why=("kernel-gone", "kernel-not-in-menu")),
+)
+FAILURES = (NotRepairedError("it is foreign", hint="use --adopt"),)
+
+
+def golden(name: str, text: str) -> None:
+    path = GOLDEN / name
+    if os.environ.get("UPDATE_GOLDEN"):
+        path.write_text(text)
+    assert text == path.read_text()
+
+
+@pytest.mark.parametrize(("name", "status"), [("good", GOOD), ("bad", BAD), ("nowhere", NOWHERE)])
+def test_status_as_json(name: str, status: Status) -> None:
+    table = report.status_json(status)
+    assert report_schema.complaints(table, "status") == []
+    golden(f"status-{name}.json", json.dumps(table, indent=2) + "\n")
+
+
+@pytest.mark.parametrize(("name", "status"), [("good", GOOD), ("bad", BAD), ("nowhere", NOWHERE)])
+@pytest.mark.parametrize(
+    ("manner", "style"), [("plain", Style()), ("verbose", Style(verbose=True)), ("colour", Style(colour=True))]
+)
+def test_status_as_text(name: str, status: Status, manner: str, style: Style) -> None:
+    golden(f"status-{name}-{manner}.txt", "\n".join(prose.status_text(status, style)) + "\n")
+
+
+def test_sync_as_json() -> None:
+    table = report.sync_json(BAD, CHANGES, FAILURES)
+    assert report_schema.complaints(table, "sync") == []
+    golden("sync.json", json.dumps(table, indent=2) + "\n")
+
+
+def test_errors_as_json() -> None:
+    error = report.error_json(LackingError("no room", hint="make room"))
+    assert report_schema.complaints(error, "error") == []
+    golden("error.json", json.dumps(error, indent=2) + "\n")
+    nothing = report.no_status_json(GUEST, NotApplicableError("no Xen guest"))
+    assert report_schema.complaints(nothing, "notApplicable") == []
+
+
+def test_changes_as_text() -> None:
+    assert prose.changes_text(CHANGES, dry_run=False) == [
+        "wrote /boot/xen/pvboot-x86_64.elf (missing)",
+        "wrote /boot/grub/grub.cfg (kernel-gone, kernel-not-in-menu)",
+    ]
+    assert prose.changes_text(CHANGES[:1], dry_run=True) == ["would write /boot/xen/pvboot-x86_64.elf (missing)"]
+    assert prose.changes_text((), dry_run=False) == []
+
+
+def test_a_next_step_is_told_once() -> None:
+    problems = [
+        Problem(code="a", message="one", hint="do it"),
+        Problem(code="b", message="two", hint="do it"),
+        Problem(code="c", message="x"),
+    ]
+    assert prose.problem_text(problems, Style()) == [
+        "      problem: one [a]",
+        "      problem: two [b]",
+        "      problem: x [c]",
+        "      -> do it",
+    ]
+
+
+def test_an_error_is_a_line_and_a_next_step() -> None:
+    assert prose.error_text(LackingError("no room", hint="make room"), Style()) == [
+        "xen-guest-bootloader: error: no room",
+        "  -> make room",
+    ]
+    assert prose.error_text(LackingError("no room"), Style()) == ["xen-guest-bootloader: error: no room"]
+
+
+@pytest.mark.parametrize(
+    ("status", "ok"),
+    [
+        pytest.param(GOOD, True, id="good"),
+        pytest.param(BAD, False, id="bad"),
+        pytest.param(replace(GOOD, targets=(PV, PV32)), True, id="an-optional-one-is-missing"),
+        pytest.param(replace(GOOD, targets=(replace(PV, state=State.STALE),)), False, id="a-required-one-is-stale"),
+        pytest.param(replace(GOOD, grub_cfg=replace(CFG, state=State.MISSING)), False, id="no-grub-cfg"),
+        pytest.param(replace(GOOD, problems=(Problem(code="a", message="b"),)), False, id="an-error-beside"),
+        pytest.param(
+            replace(GOOD, problems=(Problem(code="a", message="b", severity=Severity.WARNING),)), True, id="a-warning-beside"
+        ),
+    ],
+)
+def test_ok_means_that_nothing_is_left_to_do(status: Status, ok: bool) -> None:
+    assert status.ok is ok
+    assert report.status_json(status)["ok"] is ok
