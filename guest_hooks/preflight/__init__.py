@@ -1,7 +1,7 @@
 """Will the next boot work: follow it link by link, as it will happen, and say what is in the way."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from guest_hooks.config import Config, Stage1
 from guest_hooks.errors import FormatError
@@ -20,7 +20,6 @@ from guest_hooks.targets import TARGETS
 
 FSTAB = "/etc/fstab"
 _UPDATE = "make it with: xen-guest-bootloader sync"
-_FALLBACKS = (Stage1.GRUB_LEGACY, Stage1.PYGRUB)
 
 
 def preflight(
@@ -98,17 +97,23 @@ class _Way:
 
     def _stage1(self) -> None:
         arches = tuple(arch for t in self.targets if t.required for arch in TARGETS[t.target].arches[:1])
-        followed = [kind for kind in stage1.kinds(self.config.stage1, self.mode) if kind not in _FALLBACKS]
-        paths = [path for kind in followed for path in stage1.wanted(kind, self.mode, arches)]
+        kinds = stage1.kinds(self.config.stage1, self.mode)
+        paths = [path for kind in kinds for path in stage1.wanted(kind, self.mode, arches)]
         disks = facts.disks(self.root, self.boot, self.devices, paths, run=self.run)
-        for kind in followed:
-            steps, findings, _ = stage1.follow(kind, self.mode, arches, disks)
-            self.chain += steps
-            self.findings += findings
-        if self.config.stage1 is Stage1.PYGRUB:
-            self.chain.append(Step(link=Link.STAGE1, text="pygrub reads grub.cfg in the host, and starts the default entry itself"))
-        if self.config.stage1 is Stage1.GRUB_LEGACY:
-            self._legacy()
+        for kind in kinds:
+            match kind:
+                case Stage1.PYGRUB:
+                    self.chain.append(
+                        Step(link=Link.STAGE1, text="pygrub reads grub.cfg in the host and starts the default entry itself")
+                    )
+                case Stage1.GRUB_LEGACY:
+                    self._legacy()
+                case _:
+                    steps, findings, _ = stage1.follow(kind, self.mode, arches, disks)
+                    self.chain += steps
+                    known = {(finding.code, finding.thing) for finding in self.findings}
+                    new = [finding for finding in findings if (finding.code, finding.thing) not in known]
+                    self.findings += new if kind is kinds[0] else [_unlikely(finding) for finding in new]
         self.unknown += [f"what is on {device}, which could not be read" for device in disks.unread]
         if not self.devices:
             self.unknown.append("which other disks this guest will have, and what is on them")
@@ -116,38 +121,10 @@ class _Way:
     def _legacy(self) -> None:
         path = "/boot/grub/menu.lst"
         text = self.root.read_text(path)
-        self.chain.append(Step(link=Link.STAGE1, text=f"pvgrub-legacy reads {path}"))
-        if not self.boot.fs_type.startswith("ext"):
-            message = f"pvgrub-legacy can't read {self.boot.fs_type}, the file system of /boot"
-            self.findings.append(
-                Finding(
-                    code="legacy-file-system",
-                    link=Link.STAGE1,
-                    thing=path,
-                    message=message,
-                    console="grubdom>",
-                    hint="use an ext3 file system for /boot",
-                )
-            )
-        if text is None:
-            message = f"{path} is missing, and pvgrub-legacy reads no other menu"
-            self.findings.append(
-                Finding(
-                    code="legacy-menu-missing",
-                    link=Link.STAGE1,
-                    thing=path,
-                    message=message,
-                    console="grubdom>",
-                    hint="set legacy_menu = true, then: xen-guest-bootloader sync",
-                )
-            )
-        elif not any(target.path.rpartition("/")[2] in text for target in self.targets):
-            message = f"{path} does not name the second stage"
-            self.findings.append(
-                Finding(
-                    code="legacy-menu-other", link=Link.STAGE1, thing=path, message=message, stops=False, severity=Severity.WARNING
-                )
-            )
+        self.chain.append(Step(link=Link.STAGE1, text=f"pvgrub-legacy {'reads' if text else 'finds no'} {path}"))
+        if self.config.stage1 is Stage1.GRUB_LEGACY:
+            names = [target.path.rpartition("/")[2] for target in self.targets]
+            self.findings += stage1.legacy_findings(path, text, self.boot, names)
 
     def _second_stage(self) -> bool:
         """Look at the second stages; whether one of them, not stage 1, reads grub.cfg."""
@@ -262,6 +239,11 @@ class _Way:
         self.unknown.append(f"the host's type= for this guest (followed: {self.mode})")
         if self.config.stage1 is Stage1.AUTO:
             self.unknown.append(f"which stage 1 the host starts (followed: {titles}; `stage1` in the configuration names another)")
+
+
+def _unlikely(finding: Finding) -> Finding:
+    """What is wrong for a stage 1 that is not the likeliest."""
+    return replace(finding, severity=Severity.WARNING, stops=False)
 
 
 def _second_stage_text(target: TargetStatus) -> str:

@@ -68,7 +68,9 @@ def _damage(fault: str) -> str:
 
 def _damage_console(facts: KernelFacts, needs: Needs) -> str:
     if needs.mode is Mode.PV:
-        return "premature end of file" if facts.fault == "truncated" else "error: not xen image."
+        # xzio looks for the end of the payload first, the others read on to where the bytes end
+        is_read = facts.fault == "truncated" and facts.compression in (Compression.NONE, Compression.GZIP)
+        return "premature end of file" if is_read else "error: not xen image."
     match facts.fault:
         case "truncated":
             return "premature end of file"

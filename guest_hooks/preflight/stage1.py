@@ -6,6 +6,7 @@ device that has the file, and grub-core/disk/xen/xendisk.c, which lists disks as
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from guest_hooks.config import Stage1
 from guest_hooks.machine.block_devices import BlockDevice
@@ -39,10 +40,12 @@ class Disks:
 
 
 def kinds(configured: Stage1, mode: Mode) -> tuple[Stage1, ...]:
-    """Which first stages may start this guest: the one that is configured, else GRUB's of this mode."""
+    """Which first stages may start this guest: the one that is configured, else all that fit the mode, the likeliest first."""
     if configured is not Stage1.AUTO:
         return (configured,)
-    return (Stage1.DEBIAN_PV,) if mode is Mode.PV else (Stage1.DEBIAN_PVH,)
+    if mode is Mode.PV:
+        return Stage1.DEBIAN_PV, Stage1.OWN, Stage1.PYGRUB, Stage1.GRUB_LEGACY
+    return Stage1.DEBIAN_PVH, Stage1.OWN
 
 
 def wanted(kind: Stage1, mode: Mode, arches: Sequence[str]) -> tuple[str, ...]:
@@ -110,6 +113,23 @@ def follow(kind: Stage1, mode: Mode, arches: Sequence[str], disks: Disks) -> tup
         )
     )
     return (Step(link=Link.STAGE1, text=message),), tuple(found), ""
+
+
+def legacy_findings(path: str, text: str | None, boot: BootFilesystem, names: Sequence[str]) -> tuple[Finding, ...]:
+    """What keeps pvgrub-legacy from starting a second stage by its menu; `names` are the second stages' file names."""
+    found = partial(Finding, link=Link.STAGE1, thing=path)
+    setting = "set legacy_menu = true, then: xen-guest-bootloader sync"
+    rows: list[Finding] = []
+    if not boot.fs_type.startswith("ext"):
+        message = f"pvgrub-legacy can't read {boot.fs_type}, the file system of /boot"
+        rows.append(found(code="legacy-file-system", message=message, console="grubdom>", hint="use ext3 for /boot"))
+    if text is None:
+        message = f"{path} is missing, and pvgrub-legacy reads no other menu"
+        rows.append(found(code="legacy-menu-missing", message=message, console="grubdom>", hint=setting))
+    elif not any(name in text for name in names):
+        message = f"{path} does not name the second stage"
+        rows.append(found(code="legacy-menu-other", message=message, hint=setting, stops=False, severity=Severity.WARNING))
+    return tuple(rows)
 
 
 def _comes_first(device: str, disks: Disks) -> bool:

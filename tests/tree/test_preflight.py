@@ -84,7 +84,7 @@ def test_a_healthy_debian_is_told_so_and_nothing_else(tmp_path: Path, layout: La
         answer = tree.run("preflight", "--json", f"--target={target}").json
         assert answer["findings"] == []
         assert (answer["ok"], answer["will_boot"]) == (True, True)
-        assert [step["link"] for step in answer["chain"]] == [
+        assert list(dict.fromkeys(step["link"] for step in answer["chain"])) == [
             "stage-1",
             "second-stage",
             "grub.cfg",
