@@ -31,7 +31,7 @@ class Scenario:
     start: Start
     config: str
     plain: bool
-    snapshot: Snapshot
+    snapshot: Snapshot | None
     old: View
     new: View
     stand_in: bytes | None
@@ -67,27 +67,36 @@ def make(lab: Lab, start: Start, *, config: str = EMBEDDED, plain: bool = False)
     lab.config = config
     empty = lab.snapshot("empty")
     stand_in = None
-    lab.use_grub(Suite.TRIXIE)
     if config:
-        lab.config = EMBEDDED
-        lab.synced()
-        stand_in = lab.view().core
-        lab.config = config
+        stand_in = embedded_core(lab)
         lab.fresh(empty)
-    if start is not Start.FIRST:
-        lab.use_grub(Suite.BOOKWORM if start is Start.UPGRADE else Suite.TRIXIE)
-        _work(lab, plain)
-        lab.use_grub(Suite.TRIXIE)
-    if start is Start.REPAIR:
-        _damage(lab, plain=plain)
+    prepare(lab, start, plain=plain)
     snapshot = lab.snapshot("start")
     old = lab.view()
-    _work(lab, plain)
+    _work(lab, plain=plain)
     lab.settle()
     new = lab.view()
     assert new.core, "the run made no second stage"
     assert new.modules == Suite.TRIXIE, "the run made no module directory"
     return Scenario(start=start, config=config, plain=plain, snapshot=snapshot, old=old, new=new, stand_in=stand_in)
+
+
+def prepare(lab: Lab, start: Start, *, plain: bool = False) -> None:
+    """Make of an empty lab what the run is to find."""
+    if start is not Start.FIRST:
+        lab.grub = Suite.BOOKWORM if start is Start.UPGRADE else Suite.TRIXIE
+        _work(lab, plain=plain)
+    lab.grub = Suite.TRIXIE
+    if start is Start.REPAIR:
+        _damage(lab, plain=plain)
+
+
+def embedded_core(lab: Lab) -> bytes:
+    """The self-contained second stage of the newer GRUB; the lab is changed by making it."""
+    config, lab.config, lab.grub = lab.config, EMBEDDED, Suite.TRIXIE
+    lab.synced("--force")
+    lab.config = config
+    return (lab.work / SECOND_STAGE[1:]).read_bytes()
 
 
 def command(lab: Lab, scenario: Scenario) -> list[str]:
@@ -107,7 +116,7 @@ def after(lab: Lab, scenario: Scenario) -> str:
     return f"left behind: {left[0]}" if left else ""
 
 
-def _work(lab: Lab, plain: bool) -> None:
+def _work(lab: Lab, *, plain: bool) -> None:
     done = lab.run(*(PLAIN if plain else lab.sync_command()))
     assert done.returncode == 0, done.stderr
 
