@@ -9,9 +9,12 @@ from tests.reliability.table import Row, markdown
 
 _TEXT = """# Reliability, measured
 
-Written by `make reliability`; the same sweeps, shorter, run in `make test`. "Broken" means: what GRUB's own drivers read on a raw copy
-of the disk is neither the whole old nor the whole new second stage, or it lacks the modules it needs, or the run that follows does not
-end at `current`, or the error does not say what it should. `grub-install` is Debian's, run for the same target in the same places; it
+Written by `make reliability`; the same sweeps, shorter, run in `make test`. "Broken" means: what GRUB's own drivers read on
+a raw copy
+of the disk is neither the whole old nor the whole new second stage, or it lacks the modules it needs, or the run that
+follows does not
+end at `current`, or the error does not say what it should. `grub-install` is Debian's, run for the same target in the same
+places; it
 is asked only for the first of these.
 
 {table}
@@ -20,16 +23,20 @@ is asked only for the first of these.
 ## How
 
 - *Killed*: strace counts the system calls by which a run changes the file system, and a run is killed before each of those chosen
-  (all that occur once or a few times, the rest spread evenly). GRUB's view is taken at once, and again when all is written back. Then
+  (all that occur once or a few times, the rest spread evenly). GRUB's view is taken at once, and again when all is written
+  back. Then
   the file system must be writable within a second, and the next sync must end at `current` with nothing left over.
-- *A system call fails*: the same calls, each with each error. Exit code 0 is right only if all is as it should be; else 4 or 7, with
+- *A system call fails*: the same calls, each with each error. Exit code 0 is right only if all is as it should be; else 4
+  or 7, with
   the path, the cause, and for want of space what it needs and has.
 - *Filled*: the commit of an upgrade at every KiB of free space from none to beyond what it asks for; and whole runs.
 - *Power cut*: the disk is a file that logs each write and flush it is given. After every write (evenly chosen where there are many)
-  three disks are looked at: all writes so far; of those since the last flush only this one; all but one. At the end: what was flushed
+  three disks are looked at: all writes so far; of those since the last flush only this one; all but one. At the end: what
+  was flushed
   when the run returned must be all of the new.
 - *Two runs at once*: GRUB 2.06 and 2.12 modules installed for one each, started together; what is left is all of one of them.
-- *Fuzzed*: atheris, guided by coverage, from real files as seeds. No exception but the documented one; time and memory within bounds
+- *Fuzzed*: atheris, guided by coverage, from real files as seeds. No exception but the documented one; time and memory
+  within bounds
   that grow with the input's size.
 {broken}"""
 
@@ -52,7 +59,9 @@ def _broken(rows: Sequence[Row]) -> str:
             parts.append(f"\n### Ours: {row.test}\n\n" + "".join(f"- {_line(fault)}\n" for fault in row.faults))
         if row.plain_faults:
             kinds = Counter(fault.rpartition(": ")[2] for fault in row.plain_faults)
-            parts.append(f"\n### `grub-install`: {row.test}\n\n" + "".join(f"- {count}: {kind}\n" for kind, count in kinds.most_common(6)))
+            parts.append(
+                f"\n### `grub-install`: {row.test}\n\n" + "".join(f"- {count}: {kind}\n" for kind, count in kinds.most_common(6))
+            )
     return "\n## What was broken\n" + "".join(parts) if parts else ""
 
 

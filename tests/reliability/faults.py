@@ -1,6 +1,7 @@
 """Each system call by which a run changes the file system failing: what the run says, what GRUB reads, how the next run ends."""
 
 import errno
+import os
 from collections.abc import Iterator, Sequence
 
 from tests.reliability import scenario
@@ -22,7 +23,7 @@ def sweep(lab: Lab, made: Scenario, chosen: Sequence[Point], errors: Sequence[st
 
 
 def _failed_at(lab: Lab, made: Scenario, point: Point, error: str) -> str:
-    lab.fresh(made.snapshot)
+    lab.fresh(made.start_disk)
     done = lab.run(*inject(point, f"error={error}"), *scenario.command(lab, made))
     lab.settle()
     fault = made.fault(lab.view())
@@ -49,6 +50,4 @@ def _unexplained(code: int, said: str, error: str) -> str:
 
 
 def _strerror(error: str) -> str:
-    import os
-
     return os.strerror(getattr(errno, error))

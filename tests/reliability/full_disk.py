@@ -22,10 +22,10 @@ BEYOND = 64 * KIB
 
 def steps(lab: Lab, made: Scenario, *, step: int = KIB) -> Iterator[str]:
     """Commit what a sync had built at every fill level, without building it again each time."""
-    lab.fresh(made.snapshot)
+    lab.fresh(made.start_disk)
     lab.synced()
     built = _built(lab)
-    lab.fresh(made.snapshot)
+    lab.fresh(made.start_disk)
     free = 0
     fitted = 0
     while fitted <= BEYOND // step:
@@ -41,14 +41,14 @@ def steps(lab: Lab, made: Scenario, *, step: int = KIB) -> Iterator[str]:
             fitted += 1
             fault = made.fault(lab.view()) or ("" if cat(lab.copy(), SECOND_STAGE) == made.new.core else "not the new one")
             yield f"{free // KIB} KiB free: {fault}" if fault else ""
-            lab.fresh(made.snapshot)
+            lab.fresh(made.start_disk)
         free += step
 
 
 def runs(lab: Lab, made: Scenario, *, most: int, step: int) -> Iterator[str]:
     """Whole runs, with all they write beside, at fill levels `step` bytes apart up to `most`."""
     for free in range(0, most, step):
-        lab.fresh(made.snapshot)
+        lab.fresh(made.start_disk)
         _leave(lab, free)
         done = lab.run(*scenario.command(lab, made))
         lab.settle()

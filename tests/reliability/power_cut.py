@@ -16,9 +16,10 @@ Look = Callable[[Path], str]
 
 def sweep(directory: Path, fs_type: str, start: Start, *, config: str = "", plain: bool = False, most: int = 0) -> Iterator[str]:
     """Record one run on `fs_type` and cut the power everywhere; `most` bounds the cuts that are looked at (0: all of them)."""
-    with write_log.recorded(directory / "disk", SIZES[fs_type]) as disk, fault_lab.lab(
-        directory / "lab", fs_type, config=config, image=disk.image
-    ) as lab:
+    with (
+        write_log.recorded(directory / "disk", SIZES[fs_type]) as disk,
+        fault_lab.lab(directory / "lab", fs_type, config=config, image=disk.image) as lab,
+    ):
         made, base, writes, done = _recorded(lab, disk, start, plain=plain)
         look = _memory(made)
         name = f"{fs_type}, {made.name}"
@@ -136,6 +137,3 @@ def _copied(source: Path, target: Path) -> Path:
 
 def _copy(source: Path, target: Path) -> None:
     subprocess.run(["cp", "--sparse=always", str(source), str(target)], check=True, timeout=120)
-
-
-

@@ -43,7 +43,7 @@ class Scenario:
             return f"{self.start}, grub-install"
         return f"{self.start}, {'minimal' if self.config else 'embedded'}"
 
-    def fault(self, view: View) -> str:
+    def fault(self, view: View) -> str:  # noqa: PLR0911 - one for each thing that can stand there
         """Why the guest would not boot, or not by what was or is to be there; empty where all is well."""
         if view.menu not in (self.old.menu, self.new.menu) and not self.plain:
             return f"grub.cfg is {_sized(view.menu)}"
@@ -56,6 +56,12 @@ class Scenario:
             is_whole = self._carries_all or view.modules == self.new.modules
             return "" if is_whole else "the new second stage stands without its modules"
         return f"the second stage is {_sized(view.core)}, neither the old nor the new"
+
+    @property
+    def start_disk(self) -> Snapshot:
+        """For `Lab.fresh`."""
+        assert self.snapshot is not None
+        return self.snapshot
 
     @property
     def _carries_all(self) -> bool:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from tests.conftest import CHECKOUT
 from tests.reliability import faults, full_disk, fuzz, kills, power_cut, races, scenario
+from tests.reliability.fuzz_targets import TARGETS
 from tests.reliability.scenario import EMBEDDED, MINIMAL, Start
 from tests.reliability.table import Row, tally
 from tests.support import fault_lab
@@ -52,23 +53,27 @@ def all_sections(*, kill_points: int, fault_points: int, cuts: int, pair_count: 
             (Start.REPAIR, MINIMAL, False),
             (Start.UPGRADE, EMBEDDED, True),
         ):
-            find = functools.partial(power_cut.sweep, fs_type=fs_type, start=start, config=config, plain=plain, most=cuts)
+            find = functools.partial(_cuts, fs_type=fs_type, start=start, config=config, plain=plain, most=cuts)
             made.append(_section(f"power cut at a write, {fs_type}", f"cuts {fs_type} {start} {config} {plain}", find, plain=plain))
-    made.append(_section("two runs at once, of two GRUB versions", "races", functools.partial(_races, plain=False, count=pair_count)))
     made.append(
-        _section("two runs at once, of two GRUB versions", "races plain", functools.partial(_races, plain=True, count=pair_count), plain=True)
+        _section("two runs at once, of two GRUB versions", "races", functools.partial(_races, plain=False, count=pair_count))
     )
-    for name in ("test_hostile.py", "test_surroundings.py", "test_minimal.py"):
-        made.append(_section(_TESTS[name], name, functools.partial(_pytest, name=name)))
-    for parser in fuzz.TARGETS:
-        made.append(_section(f"fuzzed: {fuzz.TARGETS[parser].what}", f"fuzz {parser}", functools.partial(fuzz.guided, parser, fuzz_seconds)))
+    race = "two runs at once, of two GRUB versions"
+    made.append(_section(race, "races", functools.partial(_races, plain=False, count=pair_count)))
+    made.append(_section(race, "races plain", functools.partial(_races, plain=True, count=pair_count), plain=True))
+    made.extend(_section(row, name, functools.partial(_pytest, name=name)) for name, row in _TESTS.items())
+    made.extend(
+        _section(f"fuzzed: {parser.what}", f"fuzz {name}", functools.partial(_fuzzed, name=name, seconds=fuzz_seconds))
+        for name, parser in TARGETS.items()
+    )
     return made
 
 
 def run_section(section: Section, directory: Path) -> Row:
     """Run one section to its end under `directory`; what it raises counts as broken."""
     start = time.monotonic()
-    points, found = 0, ()
+    points = 0
+    found: tuple[str, ...] = ()
     try:
         points, found = tally(section.find(directory))
     except Exception as error:  # noqa: BLE001 - one sweep's end must not be that of the others
@@ -135,11 +140,19 @@ def _runs(directory: Path, *, plain: bool) -> Found:
         yield from full_disk.runs(lab, made, most=5 << 20, step=(43 if plain else 170) * full_disk.KIB)
 
 
+def _cuts(directory: Path, *, fs_type: str, start: Start, config: str, plain: bool, most: int) -> Found:
+    return power_cut.sweep(directory, fs_type, start, config=config, plain=plain, most=most)
+
+
 def _races(directory: Path, *, plain: bool, count: int) -> Found:
     with _lab(directory) as lab:
         empty = lab.snapshot("empty")
         command = list(scenario.PLAIN) if plain else lab.sync_command()
         yield from races.pairs(lab, empty, command, command, count=count, plain=plain)
+
+
+def _fuzzed(directory: Path, *, name: str, seconds: float) -> Found:
+    return fuzz.guided(name, seconds, directory)
 
 
 def _pytest(directory: Path, *, name: str) -> Found:
@@ -148,5 +161,3 @@ def _pytest(directory: Path, *, name: str) -> Found:
     for line in done.stdout.splitlines():
         if result := re.match(r"(PASSED|FAILED|ERROR) tests/", line):
             yield "" if result[1] == "PASSED" else line
-
-

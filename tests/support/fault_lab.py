@@ -1,4 +1,4 @@
-"""A guest to break: this machine's own tree, with a /boot, a /var/lib and GRUB modules of the lab's, one namespace a command.
+"""A guest to break: this machine's own tree, with /boot, /var/lib and GRUB's modules of the lab's, in a namespace a command.
 
 No Debian tree is unpacked and no chroot entered, so a sync costs what it costs in a guest, and thousands of them fit into a test.
 """

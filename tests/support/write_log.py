@@ -82,7 +82,7 @@ def recorded(directory: Path, size: int) -> Iterator[RecordedDisk]:
 
 
 def _serve(mountpoint: str, content: str, log: str) -> None:
-    import fusepy as fuse
+    import fusepy as fuse  # noqa: PLC0415 - the tests themselves don't need it
 
     class Disk(fuse.Operations):  # type: ignore[misc]
         def __init__(self) -> None:
