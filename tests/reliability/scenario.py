@@ -43,7 +43,7 @@ class Scenario:
             return f"{self.start}, grub-install"
         return f"{self.start}, {'minimal' if self.config else 'embedded'}"
 
-    def fault(self, view: View) -> str:  # noqa: PLR0911 - one for each thing that can stand there
+    def fault(self, view: View) -> str:
         """Why the guest would not boot, or not by what was or is to be there; empty where all is well."""
         if view.menu not in (self.old.menu, self.new.menu) and not self.plain:
             return f"grub.cfg is {_sized(view.menu)}"
