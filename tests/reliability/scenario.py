@@ -1,5 +1,6 @@
 """From what state to what state a sync brings the lab, and whether what GRUB reads in between is whole."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -10,7 +11,7 @@ from tests.support.fault_lab import MODULES, SECOND_STAGE, Lab, Snapshot, View
 EMBEDDED = ""
 MINIMAL = 'modules = "minimal"\n'
 PLAIN = ("grub-install", "--target=x86_64-xen")
-TEMPORARY_MARK = "xen-guest-bootloader"
+TEMPORARY_MARK = ".xen-guest-bootloader-"
 
 
 class Start(StrEnum):
@@ -118,8 +119,13 @@ def after(lab: Lab, scenario: Scenario) -> str:
     view = lab.view()
     if view != scenario.new:
         return f"after the next sync GRUB reads {_sized(view.core)}, modules {view.modules!r}, grub.cfg {_sized(view.menu)}"
-    left = [path for path in (lab.work / "boot").rglob("*") if TEMPORARY_MARK in path.name]
+    left = [path for path in _everything(lab) if TEMPORARY_MARK in path.name]
     return f"left behind: {left[0]}" if left else ""
+
+
+def _everything(lab: Lab) -> Iterator[Path]:
+    yield from (lab.work / "boot").rglob("*")
+    yield from (lab.work / "var-lib").rglob("*")
 
 
 def _work(lab: Lab, *, plain: bool) -> None:
