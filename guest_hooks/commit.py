@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from guest_hooks.build import Built
 from guest_hooks.evidence import find, installed, is_from_package, sha256
-from guest_hooks.machine import durable, grub_tools, space
+from guest_hooks.machine import durable, grub_tools, receipts, space
 from guest_hooks.machine.barrier import barrier
 from guest_hooks.machine.root import Root
 from guest_hooks.model import Change, Problem, TargetStatus
@@ -26,8 +26,8 @@ MARGIN = 256 * 1024
 def sweep(root: Root) -> None:
     """Remove what killed runs left; the caller holds the lock."""
     grub_tools.sweep()
-    durable.sweep(root, BOOT_XEN)
-    durable.sweep(root, grub_tools.GRUB_DIR)
+    for directory in (BOOT_XEN, grub_tools.GRUB_DIR, receipts.STATE_DIR, receipts.PREVIOUS_DIR):
+        durable.sweep(root, directory)
     for target in TARGETS.values():
         durable.remove_tree(root, target.grub_dir + NEW_SUFFIX)
 

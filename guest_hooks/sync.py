@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, replace
 
 from guest_hooks import commit, evidence, grub_config, legacy_menu, plan, unchanged
@@ -83,6 +83,8 @@ def sync(root: Root, config: Config, request: Request, *, step: Step = nullconte
             found = survey(root, config, targets=request.targets, run=run)
         work = _work(found, request)
         if not work.targets and not work.menu and not work.legacy_menu:
+            with suppress(GuestHooksError):  # what a killed run left takes room, and no more than that
+                commit.sweep(root)
             unchanged.remember(root, found, request.targets)
             return _result(found.status, (), work.failures, ())
         disks.require_writable(root)

@@ -50,7 +50,7 @@ class Point:
 def points(lab: Lab, made: Scenario) -> list[Point]:
     """Every system call with which the scenario's run changes something, in their order."""
     log = Path(lab.work / "strace")
-    lab.fresh(made.snapshot)
+    lab.fresh(made.start_disk)
     lab.run("strace", "-y", "-e", f"trace={','.join(CALLS)}", "-e", "signal=none", "-o", str(log), *scenario.command(lab, made))
     counts: Counter[str] = Counter()
     found = []
@@ -89,7 +89,7 @@ def sweep(lab: Lab, made: Scenario, chosen: Sequence[Point]) -> Iterator[str]:
 
 
 def _killed_at(lab: Lab, made: Scenario, point: Point) -> str:
-    lab.fresh(made.snapshot)
+    lab.fresh(made.start_disk)
     done = lab.run(*inject(point, "signal=KILL"), *scenario.command(lab, made))
     if done.returncode not in (-signal.SIGKILL, 128 + signal.SIGKILL):
         return f"it was not killed, but ended with {done.returncode}: {done.stderr[-200:]}"

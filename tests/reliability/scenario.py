@@ -1,5 +1,6 @@
 """From what state to what state a sync brings the lab, and whether what GRUB reads in between is whole."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -10,7 +11,7 @@ from tests.support.fault_lab import MODULES, SECOND_STAGE, Lab, Snapshot, View
 EMBEDDED = ""
 MINIMAL = 'modules = "minimal"\n'
 PLAIN = ("grub-install", "--target=x86_64-xen")
-TEMPORARY_MARK = "xen-guest-bootloader"
+TEMPORARY_MARK = ".xen-guest-bootloader-"
 
 
 class Start(StrEnum):
@@ -31,7 +32,7 @@ class Scenario:
     start: Start
     config: str
     plain: bool
-    snapshot: Snapshot
+    snapshot: Snapshot | None
     old: View
     new: View
     stand_in: bytes | None
@@ -58,6 +59,12 @@ class Scenario:
         return f"the second stage is {_sized(view.core)}, neither the old nor the new"
 
     @property
+    def start_disk(self) -> Snapshot:
+        """For `Lab.fresh`."""
+        assert self.snapshot is not None
+        return self.snapshot
+
+    @property
     def _carries_all(self) -> bool:
         return not self.config and not self.plain
 
@@ -67,27 +74,36 @@ def make(lab: Lab, start: Start, *, config: str = EMBEDDED, plain: bool = False)
     lab.config = config
     empty = lab.snapshot("empty")
     stand_in = None
-    lab.use_grub(Suite.TRIXIE)
     if config:
-        lab.config = EMBEDDED
-        lab.synced()
-        stand_in = lab.view().core
-        lab.config = config
+        stand_in = embedded_core(lab)
         lab.fresh(empty)
-    if start is not Start.FIRST:
-        lab.use_grub(Suite.BOOKWORM if start is Start.UPGRADE else Suite.TRIXIE)
-        _work(lab, plain)
-        lab.use_grub(Suite.TRIXIE)
-    if start is Start.REPAIR:
-        _damage(lab, plain=plain)
+    prepare(lab, start, plain=plain)
     snapshot = lab.snapshot("start")
     old = lab.view()
-    _work(lab, plain)
+    _work(lab, plain=plain)
     lab.settle()
     new = lab.view()
     assert new.core, "the run made no second stage"
     assert new.modules == Suite.TRIXIE, "the run made no module directory"
     return Scenario(start=start, config=config, plain=plain, snapshot=snapshot, old=old, new=new, stand_in=stand_in)
+
+
+def prepare(lab: Lab, start: Start, *, plain: bool = False) -> None:
+    """Make of an empty lab what the run is to find."""
+    if start is not Start.FIRST:
+        lab.grub = Suite.BOOKWORM if start is Start.UPGRADE else Suite.TRIXIE
+        _work(lab, plain=plain)
+    lab.grub = Suite.TRIXIE
+    if start is Start.REPAIR:
+        _damage(lab, plain=plain)
+
+
+def embedded_core(lab: Lab) -> bytes:
+    """The self-contained second stage of the newer GRUB; the lab is changed by making it."""
+    config, lab.config, lab.grub = lab.config, EMBEDDED, Suite.TRIXIE
+    lab.synced("--force")
+    lab.config = config
+    return (lab.work / SECOND_STAGE[1:]).read_bytes()
 
 
 def command(lab: Lab, scenario: Scenario) -> list[str]:
@@ -103,11 +119,16 @@ def after(lab: Lab, scenario: Scenario) -> str:
     view = lab.view()
     if view != scenario.new:
         return f"after the next sync GRUB reads {_sized(view.core)}, modules {view.modules!r}, grub.cfg {_sized(view.menu)}"
-    left = [path for path in (lab.work / "boot").rglob("*") if TEMPORARY_MARK in path.name]
+    left = [path for path in _everything(lab) if TEMPORARY_MARK in path.name]
     return f"left behind: {left[0]}" if left else ""
 
 
-def _work(lab: Lab, plain: bool) -> None:
+def _everything(lab: Lab) -> Iterator[Path]:
+    yield from (lab.work / "boot").rglob("*")
+    yield from (lab.work / "var-lib").rglob("*")
+
+
+def _work(lab: Lab, *, plain: bool) -> None:
     done = lab.run(*(PLAIN if plain else lab.sync_command()))
     assert done.returncode == 0, done.stderr
 

@@ -26,7 +26,7 @@ def test_a_directory_repaired_alone_keeps_no_stand_in(lab: Lab) -> None:
 
 
 def test_rollback_refuses_a_second_stage_whose_modules_are_gone(lab: Lab) -> None:
-    lab.use_grub(Suite.TRIXIE)
+    lab.grub = Suite.TRIXIE
     lab.synced()
     before = lab.view()
     done = lab.run(

@@ -1,4 +1,4 @@
-"""A guest to break: this machine's own tree, with a /boot, a /var/lib and GRUB modules of the lab's, one namespace a command.
+"""A guest to break: this machine's own tree, with /boot, /var/lib and GRUB's modules of the lab's, in a namespace a command.
 
 No Debian tree is unpacked and no chroot entered, so a sync costs what it costs in a guest, and thousands of them fit into a test.
 """
@@ -29,7 +29,7 @@ _ENTER = """
 set -eu
 mount --bind "$LAB/boot" /boot
 mount --bind "$LAB/var-lib" /var/lib
-mount --bind "$LAB/grub" /usr/lib/grub
+mount --bind "$GRUB" /usr/lib/grub
 mount --bind "$LAB/grub-mkconfig" /usr/sbin/grub-mkconfig
 [ ! -e "$LAB/grub-install" ] || mount --bind "$LAB/grub-install" /usr/sbin/grub-install
 exec "$@"
@@ -74,12 +74,13 @@ class Snapshot:
 
 @dataclass(slots=True, kw_only=True)
 class Lab:
-    """One guest. `work` is on a tmpfs of its own; `boot` is mounted by `fresh` and outlives the commands."""
+    """One guest. `work` is on a tmpfs of its own; its `boot` outlives the commands; `grub` is whose modules they find installed."""
 
     work: Path
     fs_type: str
     image: Path
     config: str = ""
+    grub: Suite = Suite.BOOKWORM
     _stack: ExitStack = field(default_factory=ExitStack)
 
     @property
@@ -123,12 +124,6 @@ class Lab:
         """Let everything that was written reach the disk, as half a minute would."""
         barrier(self.root, "/boot")
 
-    def use_grub(self, suite: Suite) -> None:
-        """Make `suite`'s GRUB modules the installed ones, for commands that start from now on."""
-        link = self.work / "grub"
-        link.unlink(missing_ok=True)
-        link.symlink_to(grub_modules(suite))
-
     def command(self, *command: str) -> list[str]:
         """The command of this machine that runs `command` in the lab."""
         return ["unshare", "--mount", "--propagation", "private", "--", "sh", "-c", _ENTER, "sh", *command]
@@ -139,6 +134,7 @@ class Lab:
             "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
             "LC_ALL": "C.UTF-8",
             "LAB": str(self.work),
+            "GRUB": str(grub_modules(self.grub)),
             "PYTHONPATH": str(CHECKOUT),
             "PYTHONDONTWRITEBYTECODE": "1",
         }
@@ -233,10 +229,10 @@ def lab(directory: Path, fs_type: str = "ext4", *, config: str = "", image: Path
         mkconfig.chmod(0o755)
         (directory / "menu").write_text("1")
         made = Lab(work=directory, fs_type=fs_type, image=image or directory / "disk.img", config=config)
-        with made.image.open("wb") as file:
-            file.truncate(SIZES[fs_type])
+        if image is None:
+            with made.image.open("wb") as file:
+                file.truncate(SIZES[fs_type])
         images.tool(*images.MKFS[fs_type], str(made.image))
-        made.use_grub(Suite.BOOKWORM)
         made.mount()
         stack.callback(made.stop)
         yield made

@@ -1,0 +1,104 @@
+"""A file system filled in 1 KiB steps over the whole range in which an upgrade may or may not fit."""
+
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+
+from guest_hooks import commit
+from guest_hooks.build import Built
+from guest_hooks.errors import ExitCode, LackingError
+from guest_hooks.machine import space
+from guest_hooks.model import BootFilesystem, State, TargetStatus
+from guest_hooks.plan import FileKind, Plan, PlannedFile
+from guest_hooks.targets import TARGETS
+from tests.reliability import scenario
+from tests.reliability.scenario import Scenario
+from tests.support.fault_lab import MODULES, SECOND_STAGE, TARGET, Lab, cat
+
+KIB = 1024
+BEYOND = 64 * KIB
+"""How far above what is asked for the sweep goes on."""
+
+
+def steps(lab: Lab, made: Scenario, *, step: int = KIB) -> Iterator[str]:
+    """Commit what a sync had built at every fill level, without building it again each time."""
+    lab.fresh(made.start_disk)
+    lab.synced()
+    built = _built(lab)
+    lab.fresh(made.start_disk)
+    free = 0
+    fitted = 0
+    while fitted <= BEYOND // step:
+        _leave(lab, free)
+        names = _names(lab)
+        try:
+            commit.install(lab.root, [built], [_BEFORE])
+        except LackingError as error:
+            said = "it needs " in error.message and " free" in error.message and "/boot/xen" in error.message
+            whole = cat(lab.copy(), SECOND_STAGE) == made.old.core and names == _names(lab)
+            yield "" if said and whole and not fitted else f"{free // KIB} KiB free: {error.message}; untouched: {whole}"
+        else:
+            fitted += 1
+            fault = made.fault(lab.view()) or ("" if cat(lab.copy(), SECOND_STAGE) == made.new.core else "not the new one")
+            yield f"{free // KIB} KiB free: {fault}" if fault else ""
+            lab.fresh(made.start_disk)
+        free += step
+
+
+def runs(lab: Lab, made: Scenario, *, most: int, step: int) -> Iterator[str]:
+    """Whole runs, with all they write beside, at fill levels `step` bytes apart up to `most`."""
+    for free in range(0, most, step):
+        lab.fresh(made.start_disk)
+        _leave(lab, free)
+        done = lab.run(*scenario.command(lab, made))
+        lab.settle()
+        fault = made.fault(lab.view())
+        if not fault and not made.plain:
+            if done.returncode not in (ExitCode.OK, ExitCode.LACKING):
+                fault = f"it ended with {done.returncode}: {done.stderr[-300:]}"
+            elif done.returncode and not ("it needs " in done.stderr and " free" in done.stderr and "/boot" in done.stderr):
+                fault = f"it does not say path, need and have: {done.stderr[-300:]}"
+            (lab.work / "boot/ballast").unlink(missing_ok=True)
+            fault = fault or scenario.after(lab, made)
+        yield f"{made.name}, {free // KIB} KiB free: {fault}" if fault else ""
+
+
+def _leave(lab: Lab, free: int) -> None:
+    """Fill the file system until root can write `free` bytes more."""
+    fd = os.open(lab.work / "boot/ballast", os.O_WRONLY | os.O_CREAT, 0o600)
+    try:
+        block = os.fstatvfs(fd).f_frsize
+        for _ in range(16):  # the ballast's own extents take a block now and then
+            excess = space.free(lab.root, "/boot") - free
+            if abs(excess) < block:
+                break
+            size = os.fstat(fd).st_size
+            if excess < 0:
+                os.ftruncate(fd, max(0, size + excess // block * block))
+            else:
+                with suppress(OSError):
+                    os.posix_fallocate(fd, size, excess // block * block)
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _names(lab: Lab) -> list[str]:
+    return sorted(str(path) for path in (lab.work / "boot").rglob("*"))
+
+
+def _built(lab: Lab) -> Built:
+    core = (lab.work / SECOND_STAGE[1:]).read_bytes()
+    plan = Plan(
+        target=TARGETS[TARGET],
+        required=True,
+        files=(PlannedFile(path=SECOND_STAGE, kind=FileKind.CORE),),
+        boot=BootFilesystem(mountpoint="/boot", device="", fs_type=lab.fs_type, fs_uuid="", grub_dir="/grub", drive="", modules=()),
+        modules=frozenset(),
+        request=(),
+    )
+    modules = {path.name: path.read_bytes() for path in (lab.work / MODULES[1:]).iterdir()}
+    return Built(plan=plan, core=core, files={SECOND_STAGE: core}, module_files=modules)
+
+
+_BEFORE = TargetStatus(target=TARGET, required=True, state=State.STALE, files=())

@@ -1,0 +1,252 @@
+"""A tree made by an enemy, given with --root: nothing outside it is read into a result or written, and nothing hangs."""
+
+import json
+import os
+import shutil
+import stat
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import CHECKOUT
+from tests.support import images
+from tests.support.debian_tree import CACHE, Kind, Suite, tarball, unpack
+
+NOT_OURS = "the words of another"
+STAGE = "boot/xen/pvboot-x86_64.elf"
+LINKED = [
+    "boot/xen",
+    STAGE,
+    "boot/grub",
+    "boot/grub/x86_64-xen",
+    "boot/grub/x86_64-xen/core.elf",
+    "boot/grub/x86_64-xen/normal.mod",
+    "boot/grub/grub.cfg",
+    "boot/grub/locale",
+    "etc/xen-guest-bootloader",
+    "etc/xen-guest-bootloader/config.toml",
+    "etc/xen-guest-bootloader/conf.d/a.toml",
+    "etc/fstab",
+    "var/lib/xen-guest-bootloader",
+    "var/lib/xen-guest-bootloader/receipt.json",
+    "var/lib/xen-guest-bootloader/lock",
+    "var/lib/xen-guest-bootloader/previous",
+    "usr/lib/grub/x86_64-xen",
+    "usr/lib/grub/x86_64-xen/moddep.lst",
+    "usr/lib/grub/x86_64-xen/normal.mod",
+    "proc",
+    "sys",
+    "dev",
+]
+IN_THE_WAY = [
+    STAGE,
+    "boot/grub/grub.cfg",
+    "boot/grub/x86_64-xen/core.elf",
+    "boot/grub/x86_64-xen/normal.mod",
+    "etc/fstab",
+    "etc/xen-guest-bootloader/config.toml",
+    "var/lib/xen-guest-bootloader/receipt.json",
+    "var/lib/xen-guest-bootloader/lock",
+    "usr/lib/grub/x86_64-xen/moddep.lst",
+    "usr/lib/grub/x86_64-xen/normal.mod",
+]
+
+
+@pytest.fixture(scope="module")
+def unpacked() -> Path:
+    directory = CACHE / "trees" / "unpacked-bookworm"
+    if not directory.exists():
+        partial = directory.with_suffix(f".{os.getpid()}")
+        partial.mkdir()
+        unpack(tarball(Suite.BOOKWORM, Kind.MINIMAL), partial)
+        partial.rename(directory)
+    return directory
+
+
+@contextmanager
+def overlaid(unpacked: Path, layers: Path, top: Path) -> Iterator[Path]:
+    """The unpacked tree under `layers`/upper, and `layers`/boot.img as its /boot."""
+    with ExitStack() as stack:
+        top.mkdir()
+        shutil.rmtree(layers / "work", ignore_errors=True)
+        (layers / "work").mkdir()
+        options = f"lowerdir={unpacked},upperdir={layers}/upper,workdir={layers}/work"
+        images.tool("mount", "-t", "overlay", "-o", options, "overlay", str(top))
+        stack.callback(images.tool, "umount", "--lazy", "--recursive", str(top))
+        device = stack.enter_context(images.attached(layers / "boot.img"))
+        filesystem = images.Filesystem(image=layers / "boot.img", fs_type="ext4", device=device, uuid="", drive="loop0")
+        stack.enter_context(images.mounted(filesystem, top / "boot"))
+        yield top
+
+
+@pytest.fixture(scope="module")
+def synced(unpacked: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Layers in which a sync has been to /boot."""
+    directory = tmp_path_factory.mktemp("synced")
+    images.tool("mount", "-t", "tmpfs", "layers", str(directory))
+    (directory / "upper").mkdir()
+    with (directory / "boot.img").open("wb") as file:
+        file.truncate(64 * images.MIB)
+    images.tool(*images.MKFS["ext4"], str(directory / "boot.img"))
+    with overlaid(unpacked, directory, directory / "tree") as top:
+        done = tool(top, "sync", "--no-update-grub")
+        assert done.returncode == 0, done.stderr
+        (top / "boot/grub/grub.cfg").write_text("set timeout=1\n")
+        (top / "etc/xen-guest-bootloader/conf.d").mkdir(parents=True)
+    yield directory
+    images.tool("umount", "--lazy", str(directory))
+
+
+@pytest.fixture
+def tree(unpacked: Path, synced: Path, tmp_path: Path) -> Iterator[Path]:
+    """A Debian tree of its own over the unpacked one, with a /boot that a sync has been to."""
+    layers = tmp_path / "layers"
+    layers.mkdir()
+    images.tool("mount", "-t", "tmpfs", "layers", str(layers))
+    images.tool("cp", "--archive", "--sparse=always", f"{synced}/upper", f"{synced}/boot.img", str(layers))
+    with overlaid(unpacked, layers, tmp_path / "tree") as top:
+        yield top
+    images.tool("umount", "--lazy", str(layers))
+
+
+@pytest.fixture
+def outside(tmp_path: Path) -> Iterator[Path]:
+    """Another's directory, in which every name that is looked for stands; it must stay as it is."""
+    top = tmp_path / "outside"
+    for path in LINKED:
+        (top / "as-file").mkdir(parents=True, exist_ok=True)
+        (top / "as-file" / path.replace("/", "_")).write_text(NOT_OURS)
+    for name in ("xen", "grub", "conf.d", "x86_64-xen", "previous"):
+        (top / "as-dir" / name).mkdir(parents=True)
+    for name in (
+        "config.toml",
+        "receipt.json",
+        "grub.cfg",
+        "core.elf",
+        "moddep.lst",
+        "normal.mod",
+        "pvboot-x86_64.elf",
+        "null",
+        "lock",
+    ):
+        (top / "as-dir" / name).write_text(NOT_OURS)
+    before = listing(top)
+    yield top
+    assert listing(top) == before
+
+
+def listing(top: Path) -> list[tuple[str, int, int, int]]:
+    found = []
+    for path in sorted([top, *top.rglob("*")]):
+        status = path.lstat()
+        found.append((str(path), status.st_mode, status.st_size, status.st_mtime_ns))
+    return found
+
+
+def tool(top: Path, *words: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    command = ["/usr/bin/python3", "-m", "guest_hooks", "--root", str(top), *words, "--target", "x86_64-xen"]
+    environment = os.environ | {"PYTHONPATH": str(CHECKOUT), "PYTHONDONTWRITEBYTECODE": "1"} | (env or {})
+    return subprocess.run(command, capture_output=True, text=True, errors="replace", env=environment, timeout=90, check=False)
+
+
+def tried(top: Path) -> None:
+    """Repair it: that ends with a documented exit code, soon, and with nobody else's words."""
+    done = tool(top, "sync", "--no-update-grub", "--json")
+    assert done.returncode in (0, 2, 4, 7), done.stderr
+    assert NOT_OURS not in done.stdout + done.stderr
+    assert json.loads(done.stdout)["schema"] == 1
+
+
+def cleared(path: Path) -> Path:
+    """`path`, with nothing there and its directory made."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    path.unlink(missing_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+@pytest.mark.parametrize("path", LINKED)
+@pytest.mark.parametrize("kind", ["as-file", "as-dir"])
+def test_a_link_to_outside_leads_nowhere(tree: Path, outside: Path, path: str, kind: str) -> None:
+    target = outside / kind / (path.replace("/", "_") if kind == "as-file" else "")
+    cleared(tree / path).symlink_to(target if kind == "as-file" else f"{'../' * 12}{str(target).lstrip('/')}")
+    tried(tree)
+
+
+def test_a_boot_that_is_a_link_is_not_followed_outside(tree: Path, outside: Path) -> None:
+    images.tool("umount", "--lazy", str(tree / "boot"))
+    cleared(tree / "boot").symlink_to(outside / "as-dir")
+    tried(tree)
+
+
+def make_fifo(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def make_device(path: Path) -> None:
+    os.mknod(path, stat.S_IFCHR | 0o600, os.makedev(1, 5))  # /dev/zero
+
+
+def make_directory(path: Path) -> None:
+    path.mkdir()
+    (path / "file").touch()
+
+
+def make_loop(path: Path) -> None:
+    path.symlink_to(path.name)
+
+
+@pytest.mark.parametrize("path", IN_THE_WAY)
+@pytest.mark.parametrize("make", [make_fifo, make_device, make_directory, make_loop])
+def test_what_is_no_file_is_not_read(tree: Path, path: str, make: Callable[[Path], None]) -> None:
+    make(cleared(tree / path))
+    tried(tree)
+
+
+def test_ten_gigabytes_of_nothing_are_not_read(tree: Path) -> None:
+    with (tree / STAGE).open("wb") as file:
+        file.truncate(10 << 30)
+    done = tool(tree, "status", "--json")
+    target = json.loads(done.stdout)["targets"][0]
+    assert (target["state"], target["problems"][0]["code"]) == ("invalid", "unreadable")
+    assert tool(tree, "sync", "--no-update-grub").returncode == 0
+    assert (tree / STAGE).stat().st_size < 4 * images.MIB
+
+
+def test_a_configuration_that_is_not_utf_8_changes_nothing(tree: Path) -> None:
+    (tree / "etc/xen-guest-bootloader/config.toml").write_bytes(b'targets = ["\xff\xfe"]\n')
+    (tree / STAGE).unlink()
+    done = tool(tree, "sync")
+    assert done.returncode == 2
+    assert "config.toml: not valid TOML" in done.stderr
+    assert not (tree / STAGE).exists()
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "boot/vmlinuz-6.1\n### END ###",
+        "boot/xen/a\nb",
+        "boot/grub/x86_64-xen/a\nb.mod",
+        "etc/xen-guest-bootloader/conf.d/a\nb.toml",
+        "usr/lib/grub/x86_64-xen/a\nb.mod",
+        "boot/vmlinuz-\udcff\udcfe",
+    ],
+)
+def test_a_name_with_a_newline_is_a_name(tree: Path, path: str) -> None:
+    (tree / path).write_bytes(b"# nothing\n")
+    tried(tree)
+
+
+def test_a_root_with_a_newline_is_a_root(tree: Path, tmp_path: Path) -> None:
+    odd = tmp_path / "a\nroot"
+    odd.mkdir()
+    images.tool("mount", "--rbind", str(tree), str(odd))
+    try:
+        tried(odd)
+    finally:
+        images.tool("umount", "--lazy", "--recursive", str(odd))
