@@ -16,7 +16,9 @@ def test_debian_tests(make_guest: MakeGuest, deb: Path) -> None:
     debian_package.host("cp", "-r", str(CHECKOUT / "debian"), str(source))
     guest.path(f"/root/{deb.name}").write_bytes(deb.read_bytes())
     guest.run("apt-get", "install", "-y", f"/root/{deb.name}", env={"GUEST_APT": str(guest.apt_cache)})
-    command = ["autopkgtest", "--no-built-binaries", "/root/source", "--", "null"]
+    # The guest is a machine of its own, and thrown away: autopkgtest can not know.
+    ignored = "--ignore-restrictions=isolation-machine,breaks-testbed"
+    command = ["autopkgtest", ignored, "--no-built-binaries", "/root/source", "--", "null"]
     done = guest.run(*command, check=False, env={"GUEST_APT": str(guest.apt_cache)})
     words = done.stdout + done.stderr
     assert done.returncode == 0, words[-6000:]

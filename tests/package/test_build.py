@@ -20,7 +20,9 @@ def test_it_builds_and_lintian_is_content(suite: Suite, tmp_path: Path) -> None:
         copy = source / path.relative_to(CHECKOUT)
         copy.parent.mkdir(parents=True, exist_ok=True)
         debian_package.host("cp", "-p", str(path), str(copy))
-    script = "cd /build/source && dpkg-buildpackage --no-sign && cd .. && lintian --fail-on error,warning --allow-root *.changes"
+    # -I: what is never listed, a compiler, is not needed either.
+    build = "cd /build/source && dpkg-checkbuilddeps -I && dpkg-buildpackage --no-sign --no-check-builddeps"
+    script = f"{build} && cd .. && lintian --fail-on error,warning --allow-root *.changes"
     enter = ["chroot", str(tree), "/bin/sh", "-c", script]
     done = subprocess.run(
         enter, check=False, capture_output=True, text=True, timeout=900, env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
