@@ -32,7 +32,7 @@ PACKAGES = (
 )
 ROOT_SIZE = 1800 * images.MIB
 STAGE1_TARGETS = {"pv": "x86_64-xen", "pvh": "i386-xen_pvh"}
-SECONDS = 900
+SECONDS = 420
 """A bound, for a whole Debian to come up and run the script under emulation on a machine that has other work, too."""
 
 CONFIG = 'targets = ["x86_64-xen", "i386-xen_pvh"]\n'

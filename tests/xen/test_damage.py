@@ -14,6 +14,8 @@ from tests.xen.test_boots import boots_by_second_stage
 
 MODULES = "cp /root/newer/x86_64-xen/*.mod /boot/grub/x86_64-xen/ && sync\n"
 """What a GRUB upgrade that was cut off leaves: other modules beside the old second stage."""
+DEAD = ("symbol `grub_.*' not found|out of range pointer", "grub rescue>|Aborted")
+"""The end of a core of 2.06 with modules of 2.12: which of the two it is depends on how far apart the two builds are."""
 CODE = "dd if=/dev/zero of=/boot/xen/pvboot-x86_64.elf bs=4096 seek=4 count=8 conv=notrunc status=none && sync\n"
 """Its notes are good, so that stage 1 starts it."""
 RUNNING = """
@@ -46,12 +48,13 @@ def _with_newer_modules(newer: Path, tree: TreeGuest) -> None:
 
 @pytest.fixture(scope="module")
 def plain(newer: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[XenGuest]:
-    """A guest that was installed as Debian documents it, without this package."""
+    """A guest made as Debian documents it, without this package, in which an upgrade of GRUB was then cut off."""
 
     def prepare(tree: TreeGuest) -> None:
         _with_newer_modules(newer, tree)
         tree.run("grub-install", "--target=x86_64-xen")
         tree.run("update-grub")
+        tree.shell(MODULES)
 
     with xen_guest.made(tmp_path_factory.mktemp("plain"), Suite.BOOKWORM, None, prepare=prepare) as guest:
         yield guest
@@ -66,14 +69,10 @@ def ours(newer: Path, deb: Path, tmp_path_factory: pytest.TempPathFactory) -> It
         yield guest
 
 
-def test_plain_tools_leave_a_rescue_prompt(dom0: Dom0, plain: XenGuest) -> None:
-    consoles = xen_lab.boot(
-        [
-            plain.run("damaging", "pv", dom0, MODULES),
-            plain.run("damaged", "pv", dom0, "", until=("grub rescue>",), linger=0, seconds=90),
-        ]
-    )
-    consoles["damaged"].expect("Chainloading", "Welcome to GRUB!", "symbol `grub_.*' not found", "grub rescue>")
+def test_plain_tools_leave_a_guest_that_does_not_boot(dom0: Dom0, plain: XenGuest) -> None:
+    consoles = xen_lab.boot([plain.run("damaged", "pv", dom0, "", until=("grub rescue>", "Aborted"), linger=0)])
+    consoles["damaged"].expect("Chainloading", "Welcome to GRUB!", *DEAD)
+    consoles["damaged"].never("LAB-GUEST")
 
 
 def test_our_service_repairs_it_and_it_boots(dom0: Dom0, ours: XenGuest) -> None:
