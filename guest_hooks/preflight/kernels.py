@@ -68,6 +68,8 @@ def _damage(fault: str) -> str:
 
 def _damage_console(facts: KernelFacts, needs: Needs) -> str:
     if needs.mode is Mode.PV:
+        if facts.fault == "not-a-kernel" and "empty" not in facts.cause:
+            return "error: version too old for xen boot."
         # xzio looks for the end of the payload first, the others read on to where the bytes end
         is_read = facts.fault == "truncated" and facts.compression in (Compression.NONE, Compression.GZIP)
         return "premature end of file" if is_read else "error: not xen image."

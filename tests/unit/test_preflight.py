@@ -172,6 +172,7 @@ def packed(compression: str) -> Damage:
 
 
 NOT_XEN = "not xen image."
+TOO_OLD = "version too old for xen boot."
 GONE = f"file `/{KERNEL}' not found."
 PANIC = "Unable to mount root fs"
 SHELL = "Dropping to a shell!"
@@ -179,10 +180,16 @@ WARNING, LIKELY = Severity.WARNING, Certainty.LIKELY
 CASES = [
     Case("kernel-gone", lambda tree: tree.remove(KERNEL), "kernel-missing", GONE),
     Case("kernel-empty", write(KERNEL, b""), "kernel-invalid", NOT_XEN),
-    Case("kernel-of-zeros", write(KERNEL, bytes(100_000)), "kernel-invalid", NOT_XEN),
-    Case("kernel-of-text", write(KERNEL, b"no kernel\n" * 900), "kernel-invalid", NOT_XEN),
+    Case("kernel-of-zeros", write(KERNEL, bytes(100_000)), "kernel-invalid", TOO_OLD),
+    Case("kernel-of-text", write(KERNEL, b"no kernel\n" * 900), "kernel-invalid", TOO_OLD),
     Case("kernel-of-text-pvh", write(KERNEL, b"no kernel\n" * 900), "kernel-invalid", "invalid magic number", mode=PVH),
-    Case("kernel-cut-off", write(KERNEL, boot_tree.kernel()[:5000]), "kernel-truncated", "premature end of file"),
+    Case("kernel-cut-off", write(KERNEL, boot_tree.kernel()[:5000]), "kernel-truncated", NOT_XEN),
+    Case(
+        "kernel-cut-off-gzip",
+        write(KERNEL, boot_tree.kernel(compression="gzip")[:5000]),
+        "kernel-truncated",
+        "premature end of file",
+    ),
     Case("kernel-cut-off-pvh", write(KERNEL, boot_tree.kernel()[:5000]), "kernel-truncated", "premature end of file", mode=PVH),
     Case("kernel-damaged", write(KERNEL, damaged_payload()), "kernel-damaged", NOT_XEN),
     Case("kernel-damaged-pvh", write(KERNEL, damaged_payload()), "kernel-damaged", "System halted", mode=PVH),
