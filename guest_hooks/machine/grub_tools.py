@@ -3,6 +3,7 @@
 import fcntl
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -68,6 +69,7 @@ def staging(root: Root, target: Target, arguments: Sequence[str], *, run: Run = 
         raise LackingError(
             f"GRUB's modules for {target.name} are not installed: no {target.lib_dir}", hint="apt install grub-xen-bin"
         )
+    _require_plain_files(root, target.lib_dir)
     with _scratch() as top:
         binds = [_bind(root, top, f"{GRUB_DIR}/{target.name}", "modules"), _bind(root, top, BOOT_XEN, "xen")]
         binds += [_bind(root, top, path, os.path.basename(path)) for path in SPOILED_DIRS if root.exists(path)]
@@ -78,6 +80,15 @@ def staging(root: Root, target: Target, arguments: Sequence[str], *, run: Run = 
             raise _explained(error) from error
         modules = os.path.join(top, "modules")
         yield Staged(core=_read(os.path.join(modules, "core.elf"), target), module_dir=modules, completed=completed)
+
+
+def _require_plain_files(root: Root, directory: str) -> None:
+    """Raise `NotRepairedError` for a fifo or device among GRUB's modules, on which grub-install would wait for ever."""
+    for name in root.names(directory):
+        status = root.stat(f"{directory}/{name}")
+        if status is not None and not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
+            where = root.outside(f"{directory}/{name}")
+            raise NotRepairedError(f"{where} is not a regular file", hint="apt install --reinstall grub-xen-bin")
 
 
 def make_config(root: Root, *, run: Run = run) -> bytes:

@@ -2,9 +2,11 @@
 
 import os
 import shlex
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import NoReturn, Protocol
 
@@ -71,26 +73,30 @@ def run(
     """
     name = shlex.join(command[:3])
     try:
-        done = subprocess.run(
-            command,
-            input=stdin,
-            capture_output=True,
-            env=environment() | dict(env or {}),
-            timeout=timeout,
-            check=False,
-            start_new_session=True,
-        )
+        code, stdout, stderr = _ended(command, timeout, stdin, environment() | dict(env or {}))
     except FileNotFoundError as error:
         raise LackingError(f"{command[0]} is not installed", hint=_PACKAGES.get(command[0], "")) from error
     except subprocess.TimeoutExpired as error:
         raise CommandError(f"{name} did not end within {timeout:g} s") from error
     except OSError as error:
         raise CommandError(f"{name} could not be started: {error.strerror}") from error
-    stderr = done.stderr.decode(errors="replace").strip()
-    if done.returncode not in success_codes:
-        message = f"{name} failed with exit code {done.returncode}: {_last_line(stderr)}"
-        raise CommandError(message, code=done.returncode, stdout=done.stdout, stderr=stderr)
-    return Completed(code=done.returncode, stdout=done.stdout, stderr=done.stderr)
+    if code not in success_codes:
+        said = stderr.decode(errors="replace").strip()
+        raise CommandError(f"{name} failed with exit code {code}: {_last_line(said)}", code=code, stdout=stdout, stderr=said)
+    return Completed(code=code, stdout=stdout, stderr=stderr)
+
+
+def _ended(command: Sequence[str], timeout: float, stdin: bytes, env: Mapping[str, str]) -> tuple[int, bytes, bytes]:
+    """Exit code, stdout and stderr; when the time is up, all that the command started is ended with it."""
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, env=env, start_new_session=True) as process:
+        try:
+            stdout, stderr = process.communicate(stdin, timeout)
+        except BaseException:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            raise
+        return process.returncode, stdout, stderr
 
 
 def become(path: str, argv: Sequence[str]) -> NoReturn:
