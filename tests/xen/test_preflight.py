@@ -69,11 +69,6 @@ BY_GRUB = {
     "kernel-lzo": Case(small_kernel("lzo"), "kernel-compression"),
     "kernel-lz4": Case(small_kernel("lz4"), "kernel-compression"),
     "kernel-without-xen": Case(small_kernel(notes={}), "kernel-no-notes"),
-    "kernel-for-pvh-only": Case(
-        small_kernel(notes={kind: value for kind, value in kernels.LINUX_NOTES.items() if kind != 1}),
-        "kernel-no-pv",
-        ends=Ends.CRASHED,
-    ),
     "initrd-gone": Case(lambda boot: boot.initrd.unlink(), "initrd-missing"),
     "menu-gone": Case(lambda boot: boot.menu.unlink(), "grub-cfg-missing"),
     "menu-of-another-file-system": Case(
