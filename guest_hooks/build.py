@@ -12,7 +12,7 @@ from guest_hooks.machine.receipts import TargetReceipt
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import Run, run
 from guest_hooks.model import State
-from guest_hooks.plan import Plan
+from guest_hooks.plan import FileKind, Plan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +31,7 @@ def build(root: Root, plan: Plan, packaged: Packaged, *, run: Run = run) -> Buil
     with grub_tools.staging(root, plan.target, [*arguments, *grub_tools.NOTHING_ELSE], run=run) as staged:
         core, module_files = staged.core, staged.module_files()
     try:
-        files = {file.path: compare.content(file, core) for file in plan.files}
+        files = {file.path: compare.content(file, core) for file in plan.files if file.kind is not FileKind.UNWANTED}
     except FormatError as error:
         raise NotRepairedError(f"{plan.target.name}: {error.message}", hint="please report this") from error
     _verify(plan, files, packaged, core)
@@ -44,7 +44,7 @@ def _verify(plan: Plan, files: Mapping[str, bytes], packaged: Packaged, core: by
     verdict = compare.judge(
         plan,
         Evidence(
-            found={path: Found(data=data, sha256=sha256(data)) for path, data in files.items()},
+            found={file.path: _found(files.get(file.path)) for file in plan.files},
             packaged=packaged,
             module_dir=ModuleDir(core_sha256=sha256(core)),
             remembered=TargetReceipt(),
@@ -66,3 +66,7 @@ def _verify_modules(plan: Plan, module_files: Mapping[str, bytes], packaged: Pac
             f"grub-install for {plan.target.name} made a module directory that is not whole: {', '.join(sorted(odd)[:5])} …",
             hint=f"see what it does: grub-install --target={plan.target.name} --verbose",
         )
+
+
+def _found(data: bytes | None) -> Found:
+    return Found() if data is None else Found(data=data, sha256=sha256(data))

@@ -9,12 +9,15 @@ from collections.abc import Mapping, Sequence
 
 from guest_hooks.build import Built
 from guest_hooks.evidence import find, installed, is_from_package, sha256
+from guest_hooks.formats import pvh_bridge
 from guest_hooks.machine import durable, grub_tools, receipts, space
 from guest_hooks.machine.barrier import barrier
 from guest_hooks.machine.root import Root
 from guest_hooks.model import Change, Problem, TargetStatus
+from guest_hooks.plan import FileKind
 from guest_hooks.targets import BOOT_XEN, TARGETS
 
+UNWANTED = "bridge-unwanted"
 NEW_SUFFIX = ".xen-guest-bootloader-new"
 MADE_FILES = (".img", "core.elf", "load.cfg")
 """What it makes there."""
@@ -59,6 +62,8 @@ def install(
     else:
         warnings += _put(root, files)
         warnings += _exchange(root, odd, settle=False)
+    for path in _unwanted(root, built):
+        durable.remove(root, path)
     return changed, tuple(dict.fromkeys(warnings))
 
 
@@ -77,6 +82,7 @@ def changes(root: Root, built: Sequence[Built], before: Sequence[TargetStatus]) 
         if directory_differs(root, each):
             path = f"{each.plan.target.grub_dir}/core.elf"
             rows.append(Change(path=path, before=find(root, path).sha256, after=sha256(each.core), why=reasons(status)))
+    rows += [Change(path=path, before=find(root, path).sha256, after="", why=(UNWANTED,)) for path in _unwanted(root, built)]
     return rows
 
 
@@ -90,6 +96,12 @@ def directory_differs(root: Root, built: Built) -> bool:
     where = built.plan.target.grub_dir
     made = built.module_files
     return root.files(where, lambda name: is_from_package(name) or name in made) != dict(made)
+
+
+def _unwanted(root: Root, built: Sequence[Built]) -> tuple[str, ...]:
+    """The bridges that stand where the configuration wants none."""
+    paths = [file.path for each in built for file in each.plan.files if file.kind is FileKind.UNWANTED]
+    return tuple(path for path in paths if (data := installed(root, path).data) is not None and pvh_bridge.is_bridge(data))
 
 
 def _differing(root: Root, built: Sequence[Built]) -> dict[str, bytes]:

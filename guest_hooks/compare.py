@@ -76,6 +76,7 @@ def judge(plan: Plan, evidence: Evidence) -> TargetStatus:
             size=len(evidence.found[file.path].data or b""),
         )
         for file in plan.files
+        if file.kind is not FileKind.UNWANTED or findings[file.path]
     )
     core = stage.core if stage else None
     return TargetStatus(
@@ -170,6 +171,10 @@ def _surroundings(plan: Plan, stage: SecondStage, evidence: Evidence) -> Iterato
 
 def _other_findings(plan: Plan, file: PlannedFile, found: Found, core: bytes | None) -> Iterator[_Finding]:
     """About a file that is a function of the core image; `core` is None where that must be made anew anyway."""
+    if file.kind is FileKind.UNWANTED:
+        if found.data is not None and pvh_bridge.is_bridge(found.data):
+            yield _stale_finding("bridge-unwanted", f"{file.path} is there, and the configuration says pvh_chainload = false")
+        return
     if file.kind is FileKind.CORE or found.data is None:
         unfit = list(_unfit(plan, file.path, found))
         yield from unfit

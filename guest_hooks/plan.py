@@ -19,10 +19,11 @@ MINIMAL = ("search_fs_uuid",)
 
 
 class FileKind(StrEnum):
-    """How an installed file follows from the core image."""
+    """How an installed file follows from the core image; an unwanted one must not be there."""
 
     CORE = "core"
     BRIDGE = "bridge"
+    UNWANTED = "unwanted"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,8 +118,10 @@ def _files(target: Target, guest: Guest, config: Config) -> tuple[PlannedFile, .
         automatic = arches if guest.bits == 64 else arches[:1]
         arches = tuple(dict.fromkeys(arch for name in config.pvh_names for arch in (automatic if name == AUTO else (name,))))
     files = [PlannedFile(path=target.path(arch), kind=FileKind.CORE) for arch in arches]
-    if target.bridge and config.pvh_chainload:
-        files.append(PlannedFile(path=f"{BOOT_XEN}/{target.bridge}", kind=FileKind.BRIDGE))
+    if target.bridge:
+        # grub.cfg hands over to the bridge where it finds one: without it there is nothing to turn off.
+        kind = FileKind.BRIDGE if config.pvh_chainload else FileKind.UNWANTED
+        files.append(PlannedFile(path=f"{BOOT_XEN}/{target.bridge}", kind=kind))
     return tuple(files)
 
 

@@ -117,8 +117,14 @@ def problem_text(problems: Iterable[Problem], style: Style) -> list[str]:
 
 def changes_text(changes: Iterable[Change], *, dry_run: bool) -> list[str]:
     """One line a change."""
-    word = "would write" if dry_run else "wrote"
-    return [f"{word} {change.path} ({', '.join(change.why) or 'asked to'})" for change in changes]
+    return [f"{_deed(change, dry_run=dry_run)} {change.path} ({', '.join(change.why) or 'asked to'})" for change in changes]
+
+
+def _deed(change: Change, *, dry_run: bool) -> str:
+    is_removal = change.why == ("bridge-unwanted",)
+    if dry_run:
+        return "would remove" if is_removal else "would write"
+    return "removed" if is_removal else "wrote"
 
 
 def error_text(error: GuestHooksError, style: Style) -> list[str]:

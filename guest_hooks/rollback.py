@@ -15,7 +15,7 @@ from guest_hooks.machine.receipts import Receipt, TargetReceipt
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import Run, run
 from guest_hooks.model import Change, State
-from guest_hooks.plan import MINIMAL, Plan
+from guest_hooks.plan import MINIMAL, FileKind, Plan
 from guest_hooks.status import Survey, survey
 from guest_hooks.sync import Result
 
@@ -57,9 +57,10 @@ def _checked(root: Root, plan: Plan, core: bytes | None, receipt: Receipt) -> Bu
     if core is None:
         raise NotRepairedError(f"no second stage for {plan.target.name} before the present one was kept")
     plan = replace(plan, modules=_needed(plan, core))
-    files = {file.path: compare.content(file, core) for file in plan.files}
+    files = {file.path: compare.content(file, core) for file in plan.files if file.kind is not FileKind.UNWANTED}
     there = evidence.gather(root, plan, receipt)
-    found = {path: Found(data=data, sha256=evidence.sha256(data)) for path, data in files.items()}
+    found = {file.path: Found() for file in plan.files}
+    found |= {path: Found(data=data, sha256=evidence.sha256(data)) for path, data in files.items()}
     verdict = compare.judge(
         plan, Evidence(found=found, packaged=there.packaged, module_dir=there.module_dir, remembered=there.remembered)
     )

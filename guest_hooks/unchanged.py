@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from guest_hooks import grub_config
 from guest_hooks.config import LOCAL_DIR, MAIN_FILE, VENDOR_DIR
+from guest_hooks.evidence import installed
 from guest_hooks.machine import durable, fingerprint, grub_tools, receipts
 from guest_hooks.machine.root import Root
 from guest_hooks.status import Survey
@@ -25,6 +26,8 @@ def remember(root: Root, found: Survey, named: Sequence[str]) -> None:
         durable.remove(root, fingerprint.FINGERPRINT)
         return
     text = fingerprint.take(_subjects(found, boot.device))
+    if any(installed(root, file.path).sha256 != file.sha256 for target in found.status.targets for file in target.files):
+        return  # one was replaced since it was judged
     if root.read_text(fingerprint.FINGERPRINT, limit=1024 * 1024) != text:
         durable.make_dirs(root, receipts.STATE_DIR)
         durable.replace(root, fingerprint.FINGERPRINT, text.encode())

@@ -9,7 +9,7 @@ from guest_hooks import compare, plan
 from guest_hooks.compare import Evidence, Found, ModuleDir, Packaged
 from guest_hooks.config import Config
 from guest_hooks.evidence import sha256
-from guest_hooks.formats import second_stage
+from guest_hooks.formats import pvh_bridge, second_stage
 from guest_hooks.machine.receipts import TargetReceipt
 from guest_hooks.model import BootFilesystem, Guest, Mode, Severity, State, TargetStatus
 from guest_hooks.plan import Plan, Wanted
@@ -192,3 +192,17 @@ def test_the_files_that_follow_from_the_core_are_judged_by_it() -> None:
 def test_without_the_package_no_difference_is_invented() -> None:
     status = judged(PV, core_image(PV), lambda e: replace(e, packaged=Packaged()))
     assert (status.state, status.problems) == (State.CURRENT, ())
+
+
+def test_a_bridge_that_is_not_wanted_is_a_problem() -> None:
+    want = Wanted(target=TARGETS[PVH], required=True)
+    made = plan.make(want, Guest(mode=Mode.PVH, bits=64), Config(pvh_chainload=False), BOOT, {})
+    core = core_image(PVH)
+    path = "/boot/xen/pvhboot-i386.linux"
+    there = {file.path: Found(data=core, sha256=sha256(core)) for file in made.files}
+    bridge = pvh_bridge.wrap(core)
+    for found, expected in ((Found(), False), (Found(data=bridge, sha256=sha256(bridge)), True)):
+        seen = Evidence(found={**there, path: found}, packaged=Packaged(), module_dir=ModuleDir(), remembered=TargetReceipt())
+        status = compare.judge(made, seen)
+        assert (path in [file.path for file in status.files]) is expected
+        assert ("bridge-unwanted" in [problem.code for problem in status.problems]) is expected
