@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from typing import assert_never
 
-from guest_hooks import grub_config, plan, prose
+from guest_hooks import grub_config, outcomes, plan, prose
 from guest_hooks.config import Config
 from guest_hooks.configuration import configuration
 from guest_hooks.errors import ExitCode, GuestHooksError, NotApplicableError, UsageError
@@ -132,6 +132,7 @@ def _repair(root: Root) -> Result | None:
     if not _is_ours(root, config) or fingerprint.holds():
         return None
     result = sync(root, config, Request(automatic=True, lock_timeout=LOCK_TIMEOUT))
+    outcomes.tell(result)
     _say(f"xen-guest-bootloader: {line}" for line in prose.changes_text(result.changes, dry_run=False))
     return result
 
@@ -160,6 +161,7 @@ def _grub_install(root: Root, arguments: Sequence[str]) -> ExitCode | int:
             return code
     request = Request(targets=tuple(named), adopt=True, update_grub=False, lock_timeout=LOCK_TIMEOUT)
     result = sync(root, config, request)
+    outcomes.tell(result)
     _say(f"xen-guest-bootloader: {line}" for line in prose.changes_text(result.changes, dry_run=False))
     for failure in result.failures:
         raise failure

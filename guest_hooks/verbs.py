@@ -130,7 +130,7 @@ def _preflight(session: Session) -> ExitCode:
 
 
 def _sync(session: Session) -> ExitCode:
-    from guest_hooks import sync
+    from guest_hooks import outcomes, sync
     from guest_hooks.configuration import configuration
 
     options = session.options
@@ -144,7 +144,15 @@ def _sync(session: Session) -> ExitCode:
         lock_timeout=options.lock_timeout,
     )
     config = configuration(session.root, options.config)
-    result = sync.sync(session.root, config, request, step=session.step)
+    is_told = session.root.is_live and not request.dry_run
+    try:
+        result = sync.sync(session.root, config, request, step=session.step)
+    except GuestHooksError as error:
+        if is_told:
+            outcomes.tell_failure(error)
+        raise
+    if is_told:
+        outcomes.tell(result)
     session.answer(report.sync_json(result.status, result.changes, result.failures))
     code = sync.exit_code(result, request, config)
     session.say(prose.changes_text(result.changes, dry_run=options.dry_run) or (["Nothing to do."] if code is ExitCode.OK else []))
@@ -208,9 +216,9 @@ def _stage1(session: Session) -> ExitCode:
 
 
 def _to_journal(text: str) -> None:
-    from systemd import journal
+    from guest_hooks.machine import journal
 
-    journal.send(text, SYSLOG_IDENTIFIER=PROGRAM, PRIORITY=3)
+    journal.send(journal.Outcome.FAULT, text)
 
 
 def _root(path: str) -> Root:
