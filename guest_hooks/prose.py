@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from guest_hooks.errors import GuestHooksError
-from guest_hooks.formats.inspection import Inspection
+from guest_hooks.formats.inspection import Inspection, Kernel
 from guest_hooks.machine.service import ServiceStatus
 from guest_hooks.machine.service import line as service_line
 from guest_hooks.model import (
@@ -47,6 +47,8 @@ def inspection_text(found: Inspection, style: Style) -> list[str]:
     """What `inspect` shows a person of one file."""
     stage = found.stage
     path = style.paint(_printable(found.path), "bold")
+    if found.kernel is not None:
+        return _kernel_text(path, found.kernel, style)
     if stage is None:
         why = found.unreadable.message if found.unreadable else "nothing is known of it"
         return [f"{path}: no second stage: {why}"]
@@ -69,6 +71,19 @@ def inspection_text(found: Inspection, style: Style) -> list[str]:
         for name, problems in found.problems.items():
             lines += [f"  for {name}:", *problem_text(problems, style)]
     return lines
+
+
+def _kernel_text(path: str, kernel: Kernel, style: Style) -> list[str]:
+    image = kernel.image
+    release = f" {_printable(kernel.release)}" if kernel.release else ""
+    lines = [f"{path}: a Linux kernel{release}, {image.bits}-bit {image.format}, packed with {image.compression}"]
+    if image.is_truncated:
+        lines.append(style.paint(f"  cut off: {image.size} of at least {image.needed_size} bytes", "bad"))
+    lines += [f"  note {name}: {value!r}" for name, value in kernel.notes] if style.verbose else []
+    if kernel.unread is not None:
+        return [*lines, *problem_text([kernel.unread], style)]
+    starts = [mode for mode, note in (("PV", "ENTRY"), ("PVH", "PHYS32_ENTRY")) if note in dict(kernel.notes)]
+    return [*lines, f"  its notes let it start as: {', '.join(starts) or 'no Xen guest'}"]
 
 
 def guest_text(guest: Guest, style: Style) -> list[str]:
@@ -100,7 +115,7 @@ def status_text(status: Status, style: Style, service: ServiceStatus | None = No
     lines += problem_text(status.problems, style)
     lines += ["", _last_boot_text(status.last_boot), *_service_lines(service, style)]
     lines.append(
-        style.paint("All is as it should be.", "good") if status.ok else style.paint("Something is to be done; see above.", "bad")
+        style.paint("Second stage and grub.cfg are as they should be.", "good") if status.ok else style.paint("Something is to be done; see above.", "bad")
     )
     return lines
 

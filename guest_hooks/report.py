@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from guest_hooks.errors import ExitCode, GuestHooksError
-from guest_hooks.formats.inspection import Inspection
+from guest_hooks.formats.inspection import Inspection, Kernel
 from guest_hooks.machine.service import ServiceStatus
 from guest_hooks.model import (
     BootFilesystem,
@@ -85,7 +85,18 @@ def fault_json(fault: Exception) -> dict[str, Any]:
 
 def inspection_json(found: Inspection) -> dict[str, Any]:
     """What `inspect --json` prints for one file."""
-    stage, core = found.stage, found.stage.core if found.stage else None
+    stage, core, kernel = found.stage, found.stage.core if found.stage else None, found.kernel
+    bits = kernel.image.bits if kernel else stage.elf_class if stage else 0
+    machine = MACHINES.get(stage.machine, str(stage.machine)) if stage else None
+    if kernel:
+        machine = "x86_64" if kernel.image.bits == 64 else "i386"
+        notes: dict[str, str | int] = dict(kernel.notes)
+    else:
+        notes = (
+            {note.name: note.value if isinstance(note.value, str | int) else note.value.hex() for note in stage.notes}
+            if stage
+            else {}
+        )
     problems = [{"target": name, **_problem_json(problem)} for name, row in found.problems.items() for problem in row]
     return {
         "schema": SCHEMA,
@@ -93,11 +104,10 @@ def inspection_json(found: Inspection) -> dict[str, Any]:
         "size": found.size,
         "format": found.format,
         "bridge": found.is_bridge,
-        "class": f"ELF{stage.elf_class}" if stage else None,
-        "machine": MACHINES.get(stage.machine, str(stage.machine)) if stage else None,
-        "notes": {note.name: note.value if isinstance(note.value, str | int) else note.value.hex() for note in stage.notes}
-        if stage
-        else {},
+        "class": f"ELF{bits}" if bits else None,
+        "machine": machine,
+        "notes": notes,
+        "kernel": _kernel_json(found.kernel) if found.kernel else None,
         "prefix": core.prefix if core else "",
         "config": core.config if core else "",
         "fs_uuid": core.fs_uuid if core else "",
@@ -105,7 +115,18 @@ def inspection_json(found: Inspection) -> dict[str, Any]:
         "modules": [module.name for module in core.modules] if core else [],
         "module_sha256": {module.name: module.sha256 for module in core.modules} if core else {},
         "fits": list(found.fits),
-        "problems": problems if not found.fits else [row for row in problems if row["target"] in found.fits],
+        "problems": [] if kernel else problems if not found.fits else [row for row in problems if row["target"] in found.fits],
+    }
+
+
+def _kernel_json(kernel: Kernel) -> dict[str, Any]:
+    image = kernel.image
+    return {
+        "wrapping": str(image.format),
+        "release": kernel.release,
+        "protocol": f"{image.protocol >> 8}.{image.protocol & 255:02}" if image.protocol else "",
+        "compression": str(image.compression),
+        "unread": _problem_json(kernel.unread) if kernel.unread else None,
     }
 
 

@@ -101,6 +101,7 @@ def _detect(session: Session) -> ExitCode:
 def _status(session: Session) -> ExitCode:
     from guest_hooks.configuration import configuration
     from guest_hooks.machine import guest, service
+    from guest_hooks.preflight import preflight, text
     from guest_hooks.status import survey
 
     config = configuration(session.root, session.options.config)
@@ -112,8 +113,14 @@ def _status(session: Session) -> ExitCode:
         print("\n".join(prose.error_text(error, session.style)), file=sys.stderr)
         return error.exit_code
     watcher = service.read(session.root) if session.root.is_live else None
-    session.answer(report.status_json(status, watcher))
+    next_boot = None
+    if os.geteuid() == 0:
+        with session.step("Following the next boot"):
+            next_boot = preflight(session.root, config, status, remember=False)
+    answer = {**report.status_json(status, watcher), "next_boot": text.short_json(next_boot) if next_boot else None}
+    session.answer(answer)
     session.say(prose.status_text(status, session.style, watcher))
+    session.say(text.short_text(next_boot, session.style) if next_boot else [])
     return ExitCode.OK if status.ok else ExitCode.DIFFERS
 
 

@@ -3,10 +3,21 @@
 from dataclasses import dataclass
 
 from guest_hooks.errors import FormatError
-from guest_hooks.formats import pvh_bridge, second_stage
+from guest_hooks.formats import bzimage, pvh_bridge, second_stage, xen_notes
+from guest_hooks.formats.bzimage import Image, ImageFormat
 from guest_hooks.formats.second_stage import SecondStage
 from guest_hooks.model import Problem
 from guest_hooks.targets import TARGETS, Target
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kernel:
+    """A Linux kernel: what its head says, and the notes of the vmlinux inside by name; `unread` is why there are none."""
+
+    image: Image
+    notes: tuple[tuple[str, str | int], ...] = ()
+    release: str = ""
+    unread: Problem | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,10 +31,13 @@ class Inspection:
     fits: tuple[str, ...]
     problems: dict[str, tuple[Problem, ...]]
     unreadable: Problem | None = None
+    kernel: Kernel | None = None
 
     @property
     def format(self) -> str:
-        """`second-stage` for what a target may be served by, else `unknown`."""
+        """`second-stage` for what a target may be served by, `kernel`, else `unknown`."""
+        if self.kernel is not None:
+            return "kernel"
         return "second-stage" if self.stage is not None and (self.fits or self.stage.core is not None) else "unknown"
 
 
@@ -36,6 +50,7 @@ def inspect(path: str, data: bytes) -> Inspection:
         stage = second_stage.read(core)
     except FormatError as error:
         unreadable = Problem(code=error.code, message=error.message, hint=error.hint)
+    kernel = None if stage is not None and stage.core is not None else _kernel(core)
     near = [target for target in TARGETS.values() if _is_near(stage, target)] or list(TARGETS.values())
     problems = {target.name: second_stage.problems(core, target) for target in near}
     return Inspection(
@@ -46,7 +61,25 @@ def inspect(path: str, data: bytes) -> Inspection:
         fits=tuple(name for name, found in problems.items() if not found),
         problems=problems,
         unreadable=unreadable,
+        kernel=kernel,
     )
+
+
+def _kernel(data: bytes) -> Kernel | None:
+    """What `data` is as a Linux kernel; None for anything else, an ELF file that is not Linux among it."""
+    try:
+        image = bzimage.parse(data)
+    except FormatError:
+        return None
+    try:
+        found = bzimage.notes(data, image)
+    except FormatError as error:
+        unread = Problem(code=error.code, message=error.message, hint=error.hint)
+        return Kernel(image=image, release=image.release, unread=unread) if image.format is ImageFormat.BZIMAGE else None
+    if image.format is ImageFormat.ELF and not found.release:
+        return None
+    notes = tuple(xen_notes.described(number, value) for number, value in found.xen)
+    return Kernel(image=image, notes=notes, release=image.release or found.release)
 
 
 def _is_near(stage: SecondStage | None, target: Target) -> bool:

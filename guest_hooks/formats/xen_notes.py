@@ -62,6 +62,18 @@ def number(name: str) -> int:
     return _NUMBERS[name]
 
 
+def described(number: int, value: bytes) -> tuple[str, str | int]:
+    """The name of a note of this type, and its value as a report shows it: bytes that are neither text nor number in hex."""
+    name, kind = _TABLE.get(number, (str(number), Kind.BYTES))
+    match kind:
+        case Kind.STRING:
+            return name, value.partition(b"\0")[0].decode("utf-8", errors="backslashreplace")
+        case Kind.NUMBER if len(value) in (1, 2, 4, 8):
+            return name, int.from_bytes(value, "little")
+        case _:
+            return name, value.hex()
+
+
 def read(elf: Elf, data: bytes) -> tuple[Note, ...]:
     """Xen's notes in the file's order, from PT_NOTE segments or, where these hold none, from SHT_NOTE sections.
 

@@ -23,9 +23,17 @@ _UPDATE = "make it with: xen-guest-bootloader sync"
 
 
 def preflight(
-    root: Root, config: Config, status: Status, *, devices: tuple[BlockDevice, ...] | None = None, run: Run = run
+    root: Root,
+    config: Config,
+    status: Status,
+    *,
+    devices: tuple[BlockDevice, ...] | None = None,
+    remember: bool = True,
+    run: Run = run,
 ) -> Preflight:
-    """Follow the next boot of the guest that `status`, a survey of the same tree, describes; only our own cache is written.
+    """Follow the next boot of the guest that `status`, a survey of the same tree, describes.
+
+    With `remember`, what was learnt of kernels and initrds is kept for the next time; nothing else is ever written.
 
     `devices` are the guest's disks where the caller knows them; else a running guest's are looked up, and an image's are not known.
     """
@@ -39,7 +47,8 @@ def preflight(
         _Way(root=root, config=config, status=status, boot=boot, devices=devices, memory=memory, mode=mode, run=run).follow()
         for mode in modes
     ]
-    memory.save()
+    if remember:
+        memory.save()
     findings = {(finding.code, finding.thing, finding.message): finding for way in ways for finding in way.findings}
     return Preflight(
         guest=status.guest,

@@ -35,6 +35,17 @@ def preflight_text(answer: Preflight, style: Style) -> list[str]:
     return lines
 
 
+def short_json(answer: Preflight) -> dict[str, Any]:
+    """The `next_boot` object of `status --json`."""
+    return {"ok": answer.ok, "will_boot": answer.will_boot, "findings": [asdict(finding) for finding in answer.findings]}
+
+
+def short_text(answer: Preflight, style: Style) -> list[str]:
+    """The line, and the findings, that `status` adds."""
+    found = [line for finding in answer.findings for line in finding_text(finding, style)]
+    return [f"Next boot: {verdict(answer, style)}", *(f"  {line}" for line in found)]
+
+
 def verdict(answer: Preflight, style: Style) -> str:
     """One line: whether it will boot."""
     if not answer.will_boot:
