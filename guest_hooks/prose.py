@@ -115,7 +115,9 @@ def status_text(status: Status, style: Style, service: ServiceStatus | None = No
     lines += problem_text(status.problems, style)
     lines += ["", _last_boot_text(status.last_boot), *_service_lines(service, style)]
     lines.append(
-        style.paint("Second stage and grub.cfg are as they should be.", "good") if status.ok else style.paint("Something is to be done; see above.", "bad")
+        style.paint("Second stage and grub.cfg are as they should be.", "good")
+        if status.ok
+        else style.paint("Something is to be done; see above.", "bad")
     )
     return lines
 
