@@ -42,7 +42,7 @@ printf '### BEGIN /etc/grub.d/00_header ###\\nset lab="%s"\\n### END /etc/grub.d
 
 def grub_modules(suite: Suite) -> Path:
     """The directory that is /usr/lib/grub in `suite`: GRUB 2.06 in bookworm, 2.12 in trixie."""
-    directory = CACHE / "grub" / suite
+    directory = CACHE / "grub-modules" / suite
     if not directory.exists():
         partial = directory.with_suffix(f".{os.getpid()}")
         partial.mkdir(parents=True)
