@@ -122,6 +122,8 @@ def made(
         wants = tree.path("/etc/systemd/system/basic.target.wants")
         wants.mkdir(parents=True, exist_ok=True)
         (wants / "xen-lab.service").symlink_to("/etc/systemd/system/xen-lab.service")
+        # A login prompt hangs up the console, and with it whatever the script has still to say.
+        tree.path("/etc/systemd/system/serial-getty@hvc0.service").symlink_to("/dev/null")
         for name, text in INITRAMFS.items():
             tree.write(f"/etc/initramfs-tools/{name}", text)
         tree.run("update-initramfs", "-u")
