@@ -4,8 +4,8 @@ from tests.support import xen_lab
 from tests.support.xen_dom0 import Dom0
 from tests.support.xen_guest import STATUS, XenGuest
 from tests.support.xen_lab import Ends
+from tests.xen.long_damage import CODE
 from tests.xen.test_boots import boots_by_second_stage
-from tests.xen.test_damage import CODE
 
 
 def test_one_disk_as_pv_then_pvh_then_pv(dom0: Dom0, bookworm: XenGuest) -> None:

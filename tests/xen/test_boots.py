@@ -37,13 +37,14 @@ def boots_by_second_stage(console: Console, mode: str, *, prefix: str = "(xen/xv
 
 
 def test_one_disk_as_pv_then_pvh_then_pv(dom0: Dom0, bookworm: XenGuest) -> None:
+    """The guest's own word (`status`) takes longer; the same test in long_boots.py asks for it."""
     runs = [
-        bookworm.run("first", "pv", dom0, STATUS),
+        bookworm.run("first", "pv", dom0, "", until=(CMDLINE,)),
         bookworm.run("second", "pvh", dom0, "", until=(CMDLINE,)),
         bookworm.run("third", "pv", dom0, "", until=("Loading initial ramdisk",)),
     ]
     consoles = xen_lab.boot(runs)
-    boots_by_second_stage(consoles["first"], "pv")
+    came_by_second_stage(consoles["first"], "pv")
     came_by_second_stage(consoles["second"], "pvh")
     consoles["third"].expect("Welcome to GRUB!", "Chainloading", "Welcome to GRUB!", "Loading initial ramdisk")
 
