@@ -223,14 +223,14 @@ class _Forward:
 
 
 def _elf_end(data: bytes) -> int:
-    """The least length of the ELF file `data`: the end of its last segment, as far as the headers can be read."""
+    """The least length of the ELF file `data`: the end of its last segment; `FormatError` where its headers are cut short."""
     try:
         if data[4] == 2:
             at, count = _u64(data, 32), _u16(data, 56)
             return max((_u64(data, at + 56 * n + 8) + _u64(data, at + 56 * n + 32) for n in range(count)), default=64)
         at, count = _u32(data, 28), _u16(data, 44)
         return max((_u32(data, at + 32 * n + 4) + _u32(data, at + 32 * n + 16) for n in range(count)), default=52)
-    except (struct.error, IndexError) as error:
+    except (struct.error, OverflowError, IndexError) as error:  # OverflowError: an offset past all addresses
         raise FormatError("truncated", f"the ELF file ends after {len(data)} bytes, inside its headers") from error
 
 

@@ -44,9 +44,7 @@ def guided(name: str, seconds: float, directory: Path) -> Iterator[str]:
     runs = max((int(count) for count in counts), default=0)
     yield from ("" for _ in range(runs))
     if done.returncode != 0 or not runs:
-        told = [
-            line for line in done.stderr.splitlines() if re.match(r"\S*(Error|Exception|==\d+==|Traceback|artifact)|  File", line)
-        ]
+        told = [line for line in (done.stdout + done.stderr).splitlines() if _TELLING.match(line)]
         yield f"{name}: exit {done.returncode}: " + "; ".join(told[-12:])
 
 

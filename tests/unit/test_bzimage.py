@@ -31,6 +31,7 @@ def outcome(work: Callable[[], object]) -> str:
 
 COMPRESSIONS = ["none", *kernels.PACKERS]
 IMAGE = kernels.bzimage(compression="xz")
+FAR_HEADERS = kernels.vmlinux()[:32] + b"\xff" * 8 + kernels.vmlinux()[40:]
 
 
 @pytest.mark.parametrize("compression", COMPRESSIONS)
@@ -74,6 +75,7 @@ def test_a_signature_behind_the_image_is_no_damage() -> None:
         pytest.param(b"menuentry {}\n" * 100, "not-a-kernel", id="text"),
         pytest.param(IMAGE[:0x210], "truncated", id="cut-in-the-header"),
         pytest.param(b"\x7fELF\x02\x01", "truncated", id="cut-in-the-elf-header"),
+        pytest.param(FAR_HEADERS, "truncated", id="program-headers-past-all-memory"),
     ],
 )
 def test_what_is_no_kernel_is_named(data: bytes, code: str) -> None:
