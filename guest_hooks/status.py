@@ -24,11 +24,16 @@ class Survey:
     status: Status
 
 
-def survey(root: Root, config: Config, *, targets: Sequence[str] = (), run: Run = run) -> Survey:
-    """Gather and judge. Raises `NotApplicableError` where the guest has no target, `LackingError` where /boot can't be told."""
+def survey(
+    root: Root, config: Config, *, targets: Sequence[str] = (), boot: BootFilesystem | None = None, run: Run = run
+) -> Survey:
+    """Gather and judge; `boot` is /boot's file system where the caller has just looked at it.
+
+    Raises `NotApplicableError` where the guest has no target, `LackingError` where /boot can't be told.
+    """
     here = guest.detect(root)
     wants = plan.wanted(here, config, targets, grub_config.kernels(root))
-    boot = disks.boot_filesystem(root, run=run)
+    boot = boot or disks.boot_filesystem(root, run=run)
     plans = tuple(plan.make(want, here, config, boot, evidence.dependencies(root, want.target)) for want in wants)
     receipt = receipts.load(root)
     status = Status(

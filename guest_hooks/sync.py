@@ -94,7 +94,7 @@ def sync(root: Root, config: Config, request: Request, *, step: Step = nullconte
             changes, warnings = _install(root, config, found, built, run)
         changes += _renew_menus(root, found, work, failures, step=step, run=run)
         receipts.save(root, _receipt(receipts.load(root), built))
-        after = survey(root, config, targets=request.targets, run=run)
+        after = survey(root, config, targets=request.targets, boot=found.status.boot, run=run)
         unchanged.remember(root, after, request.targets)
         return _result(after.status, tuple(changes), (*work.failures, *failures), warnings)
 

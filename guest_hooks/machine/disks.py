@@ -1,6 +1,7 @@
 """The file system behind /boot: mountinfo, udev's database, and grub-probe where GRUB's view can differ."""
 
 import os
+from collections.abc import Mapping
 
 from guest_hooks.errors import LackingError
 from guest_hooks.machine import grub_tools, mounts
@@ -20,18 +21,16 @@ def boot_filesystem(root: Root, *, run: Run = run) -> BootFilesystem:
     mount = boot_mount(root)
     inside = "" if root.is_live else os.path.realpath(root.path)
     fs_uuid = _udev_uuid(mount)
-    abstraction = drive = partmap = fs = ""
+    known: Mapping[str, str] = {}
     grub_dir = grub_tools.GRUB_DIR if mount.mountpoint in ("/", inside) else grub_tools.GRUB_DIR.removeprefix(BOOT)
     if os.geteuid() == 0:
         try:
-            fs_uuid = grub_tools.probe(root, "fs_uuid", BOOT, run=run) or fs_uuid
-            abstraction, drive, partmap, fs = (
-                grub_tools.probe(root, what, BOOT, run=run) for what in ("abstraction", "drive", "partmap", "fs")
-            )
-            grub_dir = grub_tools.relative_path(root, BOOT, run=run).rstrip("/") + "/grub"
+            known = grub_tools.facts(root, BOOT, run=run)
+            fs_uuid = known["fs_uuid"] or fs_uuid
+            grub_dir = known["path"].rstrip("/") + "/grub"
         except CommandError as error:
             raise LackingError(
-                f"GRUB cannot read the file system of {root.outside(BOOT)} ({mount.fs_type} on {mount.source}): {error.message}",
+                f"GRUB cannot read the file system of {root.outside(BOOT)} ({mount.fs_type} on {mount.source}): {error.said}",
                 hint="see what it is with: findmnt -T /boot; grub-probe -v /boot",
             ) from error
     return BootFilesystem(
@@ -40,9 +39,17 @@ def boot_filesystem(root: Root, *, run: Run = run) -> BootFilesystem:
         fs_type=mount.fs_type,
         fs_uuid=fs_uuid,
         grub_dir=grub_dir,
-        drive=drive if abstraction else "",
-        modules=tuple(dict.fromkeys([*fs.split(), *(f"part_{name}" for name in partmap.split()), *abstraction.split()])),
+        drive=known["drive"] if known and known["abstraction"] else "",
+        modules=_modules(known),
     )
+
+
+def _modules(known: Mapping[str, str]) -> tuple[str, ...]:
+    """GRUB's modules for this file system, partition map and abstraction."""
+    if not known:
+        return ()
+    maps = (f"part_{name}" for name in known["partmap"].split())
+    return tuple(dict.fromkeys([*known["fs"].split(), *maps, *known["abstraction"].split()]))
 
 
 def boot_mount(root: Root) -> mounts.Mount:

@@ -5,7 +5,7 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
@@ -22,10 +22,13 @@ STAGING_DIR = "/run/xen-guest-bootloader"
 STAGING_PREFIX = "staging."
 INSTALL_TIMEOUT = 300
 PROBE_TIMEOUT = 60
+PROBED = ("fs_uuid", "abstraction", "drive", "partmap", "fs")
+_ASK = 'set -e; path=$1; shift; for what; do grub-probe --target="$what" "$path"; printf "\\0"; done; exec grub-mkrelpath "$path"'
+"""One shell for all questions: a tree's namespace costs more to make than the answers."""
 SPOILED_DIRS = (f"{GRUB_DIR}/locale", f"{GRUB_DIR}/fonts")
 """What grub-install empties and fills in place, whichever target it installs."""
-
-
+_NOT_FOUND = 127
+"""sh's exit code for a program that is not there."""
 NOTHING_ELSE = ("--locales=", "--fonts=", "--themes=")
 """Only modules and core image: a second stage on a Xen console shows no fonts, and translations are the admin's grub-install's."""
 
@@ -48,15 +51,22 @@ class Staged:
         return files
 
 
-def probe(root: Root, what: str, path: str, *, run: Run = run) -> str:
-    """grub-probe's word on `what` (`fs_uuid`, `abstraction`, `drive`, `partmap`, `fs`, `device`) for the file system of `path`."""
-    command = sandbox.command(root, ["grub-probe", f"--target={what}", path])
-    return run(command, timeout=PROBE_TIMEOUT).text.strip()
+def facts(root: Root, path: str, *, run: Run = run) -> Mapping[str, str]:
+    """GRUB's word on the file system of `path`: grub-probe's for each of `PROBED`, grub-mkrelpath's as `path`.
 
-
-def relative_path(root: Root, path: str, *, run: Run = run) -> str:
-    """`path` as GRUB names it on its file system (grub-mkrelpath)."""
-    return run(sandbox.command(root, ["grub-mkrelpath", path]), timeout=PROBE_TIMEOUT).text
+    Raises `LackingError` where GRUB's tools are not installed, `CommandError` where they can't tell.
+    """
+    try:
+        with _namespace():
+            completed = run(sandbox.command(root, ["sh", "-c", _ASK, "sh", path, *PROBED]), timeout=PROBE_TIMEOUT)
+    except CommandError as error:
+        if error.code == _NOT_FOUND:
+            raise LackingError(f"GRUB's tools are not installed in {root.path}", hint="apt install grub-common") from error
+        raise
+    answers = completed.text.split("\0")
+    if len(answers) != len(PROBED) + 1:
+        raise CommandError("grub-probe and grub-mkrelpath gave no answer, and no error")
+    return dict(zip((*PROBED, "path"), map(str.strip, answers), strict=True))
 
 
 @contextmanager
@@ -75,10 +85,8 @@ def staging(root: Root, target: Target, arguments: Sequence[str], *, run: Run = 
         binds += [_bind(root, top, path, os.path.basename(path)) for path in SPOILED_DIRS if root.exists(path)]
         # the wrapper lets what bears our mark (run.environment) through, under the name it was called by
         argv = ["grub-install", f"--target={target.name}", *arguments]
-        try:
+        with _namespace():
             completed = run(sandbox.command(root, argv, binds=binds), timeout=INSTALL_TIMEOUT)
-        except CommandError as error:
-            raise _explained(error) from error
         modules = os.path.join(top, "modules")
         yield Staged(core=_read(os.path.join(modules, "core.elf"), target), module_dir=modules, completed=completed)
 
@@ -96,13 +104,17 @@ def make_config(root: Root, *, run: Run = run) -> bytes:
     """The grub.cfg that grub-mkconfig would write now; nothing is written."""
     if not root.exists("/usr/sbin/grub-mkconfig"):
         raise LackingError("grub-mkconfig is not installed", hint="apt install grub2-common")
-    return run(sandbox.command(root, ["grub-mkconfig"]), timeout=INSTALL_TIMEOUT).stdout
+    with _namespace():
+        return run(sandbox.command(root, ["grub-mkconfig"]), timeout=INSTALL_TIMEOUT).stdout
 
 
 def script_error(root: Root, config: bytes, *, run: Run = run) -> str:
     """Why GRUB's script parser refuses `config`, or an empty string where it accepts it."""
-    completed = run(sandbox.command(root, ["grub-script-check"]), stdin=config, timeout=PROBE_TIMEOUT, success_codes=(0, 1))
-    return "" if completed.code == 0 else completed.stderr.decode(errors="replace").strip().splitlines()[-1]
+    command = sandbox.command(root, ["grub-script-check"])
+    with _namespace():
+        completed = run(command, stdin=config, timeout=PROBE_TIMEOUT, success_codes=(0, 1))
+    said = completed.stderr.decode(errors="replace").strip() or "grub-script-check refuses it"
+    return "" if completed.code == 0 else said.splitlines()[-1]
 
 
 def sweep() -> None:
@@ -173,9 +185,14 @@ def _read(path: str, target: Target) -> bytes:
         raise NotRepairedError(f"grub-install for {target.name} ended well and made no core.elf") from error
 
 
-def _explained(error: CommandError) -> CommandError | LackingError:
-    if "unshare failed" in error.stderr or "unshare: " in error.stderr:
-        return LackingError(
-            "this process may not make a mount namespace (unshare)", hint="run as root, outside an unprivileged container"
-        )
-    return error
+@contextmanager
+def _namespace() -> Iterator[None]:
+    """`LackingError` where what runs in here may not have a mount namespace of its own."""
+    try:
+        yield
+    except CommandError as error:
+        if "unshare failed" in error.stderr or "unshare: " in error.stderr:
+            raise LackingError(
+                "this process may not make a mount namespace (unshare)", hint="run as root, outside an unprivileged container"
+            ) from error
+        raise

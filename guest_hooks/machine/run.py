@@ -43,6 +43,11 @@ class CommandError(GuestHooksError):
         self.stdout = stdout
         self.stderr = stderr
 
+    @property
+    def said(self) -> str:
+        """The last line the command wrote to stderr, or what became of it where it wrote none."""
+        return _last_line(self.stderr) if self.stderr else self.message
+
 
 class Run(Protocol):
     """The shape of `run`, for callers that take it as a parameter."""

@@ -232,6 +232,16 @@ def test_a_full_boot_is_refused_with_need_and_have(own_boot: GuestTree) -> None:
     own_boot.run("sync", f"--target={PV}")
 
 
+def test_a_process_that_may_have_no_mount_namespace_is_refused(tree: GuestTree) -> None:
+    before = snapshot(tree.top)
+    script = 'echo 0 >/proc/sys/user/max_mnt_namespaces; exec "$@"'
+    prefix = ["unshare", "--user", "--map-root-user", "sh", "-c", script, "sh"]
+    refused = tree.run("sync", "--force", f"--target={PV}", code=7, prefix=prefix)
+    assert "may not make a mount namespace" in refused.stderr
+    assert "outside an unprivileged container" in refused.stderr
+    assert snapshot(tree.top) == before
+
+
 def test_modules_that_are_not_installed(tree: GuestTree) -> None:
     lib = tree.path("/usr/lib/grub/x86_64-xen")
     lib.rename(f"{lib}.away")
