@@ -28,6 +28,7 @@ def main() -> None:
         debian(Path(directory), Layout(suite=Suite.BOOKWORM), TARGET) as tree,
     ):
         kernels = sorted(path.name for path in (tree.top / "boot").glob("vmlinuz-*"))
+        _package(tree.top, kernels)
         command = [PYTHON, "-m", "guest_hooks", "--root", str(tree.top), "preflight", f"--target={TARGET}", "--quiet"]
         _once(command)
         first, again = [], []
@@ -46,6 +47,13 @@ def main() -> None:
     print(f"preflight, first run, /boot not in the page cache: {three * 1000:.0f} ms (best {min(cold) * 1000:.0f})")
     print(f"preflight again, nothing changed: {two * 1000:.0f} ms (best {min(again) * 1000:.0f})")
     print(f"again / first: {two / one:.2f} (at most 0.33)")
+
+
+def _package(top: Path, kernels: list[str]) -> None:
+    """Have dpkg know the copies of Debian's kernel as it knows the kernels of three packages."""
+    (sums,) = (path for path in top.glob("var/lib/dpkg/info/linux-image-*.md5sums") if "vmlinuz" in path.read_text())
+    digest, _ = next(line.split("  boot/vmlinuz") for line in sums.read_text().splitlines() if "vmlinuz" in line)
+    sums.write_text(sums.read_text() + "".join(f"{digest}  boot/{name}\n" for name in kernels))
 
 
 def _once(command: list[str]) -> float:

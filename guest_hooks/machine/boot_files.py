@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, TypeVar
 
 from guest_hooks.errors import FormatError, GuestHooksError
-from guest_hooks.formats import bzimage, initrd
+from guest_hooks.formats import bzimage, initrd, kernel_config
 from guest_hooks.machine.root import NotRegularError, Root
 
 CACHE = "/var/lib/xen-guest-bootloader/preflight.json"
@@ -19,7 +19,10 @@ MAX_FILE = 1 << 30
 MAX_CACHE = 8 << 20
 MAX_REMEMBERED = 64
 MAX_SUMS = 4 << 20
+MAX_CONFIG = 2 << 20
 DPKG_INFO = "/var/lib/dpkg/info"
+NOTE_OPTIONS = frozenset({"XEN", "XEN_PV", "PVH"})
+"""What a kernel is built with decides which notes it has: arch/x86/xen/xen-head.S and arch/x86/platform/pvh/head.S."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,17 +149,27 @@ def read_kernel(root: Root, path: str) -> KernelFacts:
     }
     if image.is_truncated:
         cause = f"the file has {image.size} bytes and must have {image.needed_size}"
-        return _revived(KernelFacts, facts | {"fault": "truncated", "cause": cause}) or KernelFacts()
+        facts |= {"fault": "truncated", "cause": cause}
+    else:
+        facts |= _inside(root, path, data, image)
+    return _revived(KernelFacts, facts) or KernelFacts()
+
+
+def _inside(root: Root, path: str, data: bytes, image: bzimage.Image) -> dict[str, Any]:
+    """What is in the kernel: by the package's word where these are its bytes, else by unpacking it."""
     is_verified = _is_packaged(root, path, image.release, data)
+    told = _notes_by_config(root, path, image.release) if is_verified else None
+    if told is not None:
+        return told | {"is_verified": True}
     try:
         notes = bzimage.notes(data, image, to_the_end=not is_verified)
     except FormatError as error:
         words = {"unread": error.message, "hint": error.hint}
         faults = {"fault": error.code, "cause": error.message}
         more = words if error.code in ("cannot-look-inside", "no-payload", "unknown-compression") else faults
-        return _revived(KernelFacts, facts | more | {"is_verified": is_verified}) or KernelFacts()
+        return more | {"is_verified": is_verified}
     loader = notes.value(bzimage.LOADER)
-    facts |= {
+    return {
         "is_verified": is_verified,
         "bits": notes.bits,
         "release": image.release or notes.release,
@@ -165,7 +178,6 @@ def read_kernel(root: Root, path: str) -> KernelFacts:
         "has_phys32_entry": notes.value(bzimage.PHYS32_ENTRY) is not None,
         "loader": (loader or b"").rstrip(b"\0").decode(errors="replace"),
     }
-    return _revived(KernelFacts, facts) or KernelFacts()
 
 
 def read_initrd(root: Root, path: str) -> InitrdFacts:
@@ -190,8 +202,27 @@ def read_initrd(root: Root, path: str) -> InitrdFacts:
     )
 
 
+def _notes_by_config(root: Root, path: str, release: str) -> dict[str, Any] | None:
+    """The notes of a kernel whose bytes are the package's, told by the package's configuration; None where that is not there."""
+    name = f"{os.path.dirname(root.resolve(path))}/config-{release}"
+    try:
+        data = root.read(name, limit=MAX_CONFIG)
+    except (OSError, NotRegularError, FormatError):
+        return None
+    if not _is_packaged(root, name, release, data):
+        return None
+    options = kernel_config.parse(data.decode(errors="replace"), NOTE_OPTIONS)
+    has_notes = options.get("XEN") == "y"
+    return {
+        "has_notes": has_notes,
+        "has_entry": options.get("XEN_PV") == "y",
+        "has_phys32_entry": options.get("PVH") == "y",
+        "loader": "generic" if has_notes else "",
+    }
+
+
 def _is_packaged(root: Root, path: str, release: str, data: bytes) -> bool:
-    """Whether these are the bytes that dpkg has on record for the kernel's package."""
+    """Whether these are the bytes that dpkg has on record for this file of the kernel's package."""
     name = os.path.basename(root.resolve(path))
     sums = root.read_text(f"{DPKG_INFO}/linux-image-{release}.md5sums", limit=MAX_SUMS) if release and "/" not in release else None
     if not sums:

@@ -5,14 +5,14 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
 from guest_hooks.formats import initrd
 from guest_hooks.machine import block_devices
-from guest_hooks.machine.boot_files import read_initrd, read_kernel
+from guest_hooks.machine.boot_files import KernelFacts, read_initrd, read_kernel
 from guest_hooks.machine.root import Root
 from tests.support import images
 from tests.support.debian_tree import Kind, Suite, tarball, unpack
@@ -68,6 +68,17 @@ def other_kernels(top: Path) -> None:
             shutil.copy2(top / f"boot/{name}-{release}", top / f"boot/{name}-{other}")
 
 
+def kernel_facts(tree: GuestTree) -> tuple[KernelFacts, KernelFacts]:
+    """What is known of Debian's kernel by dpkg's sums and its configuration; and by unpacking it, without those sums."""
+    (image,) = (path for path in (tree.top / "boot").glob("vmlinuz-*") if not path.name.endswith(OTHER_KERNELS))
+    sums = tree.top / f"var/lib/dpkg/info/linux-image-{image.name.removeprefix('vmlinuz-')}.md5sums"
+    told = read_kernel(Root(str(tree.top)), f"/boot/{image.name}")
+    hidden = sums.rename(sums.with_suffix(".hidden"))
+    read = read_kernel(Root(str(tree.top)), f"/boot/{image.name}")
+    hidden.rename(sums)
+    return told, read
+
+
 LAYOUTS = [
     pytest.param(Layout(suite=Suite.BOOKWORM), "x86_64-xen", id="bookworm-pv-three-kernels-beside-grub-pc"),
     pytest.param(Layout(suite=Suite.BOOKWORM, fs_type="btrfs"), "i386-xen_pvh", id="bookworm-btrfs"),
@@ -94,6 +105,8 @@ def test_a_healthy_debian_is_told_so_and_nothing_else(tmp_path: Path, layout: La
             "root",
         ]
         assert not [item for item in answer["unknown"] if "inside" in item]
+        told, read = kernel_facts(tree)
+        assert told == replace(read, is_verified=True)
         before = (tree.top / "var/lib/xen-guest-bootloader/preflight.json").read_bytes()
         assert tree.run("preflight", "--json", f"--target={target}").json == answer
         assert (tree.top / "var/lib/xen-guest-bootloader/preflight.json").read_bytes() == before
