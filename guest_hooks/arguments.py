@@ -42,7 +42,7 @@ class _Verb:
 
 _VERBS = (
     _Verb(name="detect", does="which guest this is, by what evidence, and so which targets", options=("target",)),
-    _Verb(name="status", does="how the second stages and grub.cfg are; nothing is changed", options=("target",)),
+    _Verb(name="status", does="how the second stages and grub.cfg are; nothing is changed", options=("target", "metrics")),
     _Verb(
         name="sync",
         does="make them as they should be",
@@ -70,6 +70,7 @@ _OPTIONS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
             "help": f"only this target, again for more: {', '.join(TARGETS)}",
         },
     ),
+    "metrics": (("--metrics",), {"action": "store_true", "help": "print metrics for Prometheus' node exporter instead"}),
     "dry-run": (
         ("--dry-run", "-n"),
         {"action": "store_true", "help": "tell which files would be written and why; exit code 3 if any"},

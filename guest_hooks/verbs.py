@@ -99,15 +99,20 @@ def _detect(session: Session) -> ExitCode:
 
 
 def _status(session: Session) -> ExitCode:
+    from guest_hooks import metrics
     from guest_hooks.configuration import configuration
     from guest_hooks.machine import guest, service
     from guest_hooks.preflight import preflight, text
     from guest_hooks.status import survey
 
+    if session.options.metrics and session.options.json:
+        raise UsageError("--metrics and --json are two forms of one answer", hint=f"see: {PROGRAM} status --help")
     config = configuration(session.root, session.options.config)
     try:
         status = survey(session.root, config, targets=session.options.target).status
     except NotApplicableError as error:
+        if session.options.metrics:
+            raise
         session.answer(report.no_status_json(guest.detect(session.root), error))
         session.say(prose.guest_text(guest.detect(session.root), session.style))
         print("\n".join(prose.error_text(error, session.style)), file=sys.stderr)
@@ -117,6 +122,9 @@ def _status(session: Session) -> ExitCode:
     if os.geteuid() == 0:
         with session.step("Following the next boot"):
             next_boot = preflight(session.root, config, status, remember=False)
+    if session.options.metrics:
+        print(metrics.text(status, watcher, next_boot.ok if next_boot else None), end="")
+        return ExitCode.OK if status.ok else ExitCode.DIFFERS
     answer = {**report.status_json(status, watcher), "next_boot": text.short_json(next_boot) if next_boot else None}
     session.answer(answer)
     session.say(prose.status_text(status, session.style, watcher))

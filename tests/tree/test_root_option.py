@@ -265,6 +265,18 @@ def test_a_lock_that_is_held(tree: GuestTree) -> None:
     assert f"process {holder.pid}" in done.stderr
 
 
+def test_metrics_tell_what_status_tells(tree: GuestTree) -> None:
+    gone = tree.boot_xen(PV_FILE)
+    whole = gone.read_bytes()
+    for state, code in (("current", 0), ("missing", 3)):
+        done = tree.run("status", "--metrics", f"--target={PV}", code=code)
+        assert f'second_stage_state{{target="{PV}",required="true",state="{state}"}} 1\n' in done.stdout
+        assert f"xen_guest_bootloader_ok {int(code == 0)}\n" in done.stdout
+        gone.unlink(missing_ok=True)
+    gone.write_bytes(whole)
+    assert tree.run("status", "--metrics", code=5).stdout == ""
+
+
 def test_every_verb_prints_what_the_schema_says(tree: GuestTree) -> None:
     targets = [f"--target={PV}", "--target=i386-xen_pvh"]
     for words, definition in (

@@ -113,6 +113,12 @@ def test_a_wrong_word_is_named_on_one_line(tree: Path, words: list[str], named: 
         assert done.stdout == ""
 
 
+def test_one_answer_has_one_form(tree: Path) -> None:
+    done = Run("--root", str(tree), "status", "--metrics", "--json")
+    assert (done.code, done.json["error"]["exit_code"]) == (2, 2)
+    assert "--metrics and --json" in done.stderr
+
+
 BAD_CONFIGURATIONS = [
     pytest.param(b"targts = ['auto']", "targts", id="unknown-key"),
     pytest.param(b"targets = 'auto'", "targets", id="text-for-list"),

@@ -19,6 +19,7 @@ TOP_MODULES = {
     "config": VOCABULARY,
     "report": REPORT,
     "prose": REPORT,
+    "metrics": REPORT,
     "__main__": FRONT_DOOR,
     "cli": FRONT_DOOR,
     "verbs": FRONT_DOOR,

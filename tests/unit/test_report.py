@@ -5,13 +5,16 @@ The files of tests/golden are what was printed when they were made; `UPDATE_GOLD
 
 import json
 import os
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from prometheus_client import parser
 
-from guest_hooks import prose, report
+from guest_hooks import metrics, prose, report
 from guest_hooks.errors import LackingError, NotApplicableError, NotRepairedError
+from guest_hooks.machine.service import ServiceStatus
 from guest_hooks.model import (
     BootFilesystem,
     Change,
@@ -129,6 +132,23 @@ def test_status_as_json(name: str, status: Status) -> None:
 )
 def test_status_as_text(name: str, status: Status, manner: str, style: Style) -> None:
     golden(f"status-{name}-{manner}.txt", "\n".join(prose.status_text(status, style)) + "\n")
+
+
+@pytest.mark.parametrize(("name", "status"), [("good", GOOD), ("bad", BAD), ("nowhere", NOWHERE)])
+def test_status_as_metrics(name: str, status: Status) -> None:
+    text = metrics.text(status, ServiceStatus(running=name == "good"), name == "good")
+    golden(f"status-{name}.prom", text)
+    families = list(parser.text_string_to_metric_families(text))
+    assert {family.type for family in families} == {"gauge"}
+    assert {sample.name for family in families for sample in family.samples} == {family.name for family in families}
+
+
+def test_what_was_not_looked_at_has_no_metric() -> None:
+    names = set(re.findall(r"^# TYPE (\S+) gauge$", metrics.text(GOOD), re.MULTILINE))
+    assert names == {
+        f"xen_guest_bootloader_{name}"
+        for name in ("ok", "second_stage_state", "grub_cfg_state", "problems", "booted_by_second_stage")
+    }
 
 
 def test_sync_as_json() -> None:
