@@ -8,6 +8,9 @@ from guest_hooks.machine.barrier import EXT, open_directory
 from guest_hooks.machine.failures import told, uninterrupted
 from guest_hooks.machine.root import Root
 
+INODE_BYTES = 256
+"""mkfs.ext4's inode_size."""
+
 
 def free(root: Root, path: str) -> int:
     """Bytes that root can still write to the file system that holds `path`; 0 where its inodes are used up."""
@@ -23,8 +26,11 @@ def free(root: Root, path: str) -> int:
     blocks = status.f_bavail
     if is_ext:
         # Root may use what is reserved for it, but not what ext4 keeps for itself: 2 %, at most 4096 clusters (fs/ext4/super.c,
-        # ext4_calculate_overhead and ext4_set_resv_clusters). f_blocks leaves the overhead out, so round up.
-        blocks = max(0, status.f_bfree - min(status.f_blocks // 45 + 1, 4096))
+        # ext4_calculate_overhead and ext4_set_resv_clusters). f_blocks leaves out inode tables and journal, most of a small /boot's
+        # overhead, so they are added as mkfs.ext4 makes them; the rest is rounded up.
+        inode_tables = status.f_files * INODE_BYTES // status.f_frsize
+        journal = max(4096, status.f_blocks // 32)
+        blocks = max(0, status.f_bfree - min((status.f_blocks + inode_tables + journal) // 47 + 1, 4096))
     return blocks * status.f_frsize
 
 

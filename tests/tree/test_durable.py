@@ -119,6 +119,13 @@ def test_what_free_space_promises_can_be_written(disk: images.Disk) -> None:
         space.require(root, "/new", 64 * images.MIB)
 
 
+@pytest.mark.parametrize("size", [16, 32, 64])
+def test_a_small_file_system_can_be_filled_to_what_was_promised(tmp_path: Path, size: int) -> None:
+    with images.disk(tmp_path, "ext4", size=size * images.MIB) as disk:
+        root = Root(str(disk.top))
+        durable.replace(root, "/large", bytes(space.free(root, "/") - 12 * 1024))
+
+
 def test_no_inode_is_no_space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(images.MKFS, "ext4", [*images.MKFS["ext4"], "-N", "16"])
     with images.disk(tmp_path, "ext4", size=64 * images.MIB) as disk:
