@@ -1,5 +1,6 @@
 """Debian's GRUB tools, run for one root: grub-probe, grub-install in staging, grub-mkconfig, grub-script-check."""
 
+import errno
 import fcntl
 import os
 import shutil
@@ -10,7 +11,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from guest_hooks.errors import LackingError, NotRepairedError
-from guest_hooks.machine import durable, sandbox
+from guest_hooks.machine import durable, sandbox, space
+from guest_hooks.machine.failures import told
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import CommandError, Completed, Run, run
 from guest_hooks.targets import BOOT_XEN, Target
@@ -20,6 +22,8 @@ DIVERTED = "/usr/sbin/grub-install.distrib"
 """Where this package's diversion keeps Debian's grub-install (debian/xen-guest-bootloader.preinst)."""
 STAGING_DIR = "/run/xen-guest-bootloader"
 STAGING_PREFIX = "staging."
+ENVIRONMENT_BYTES = 8192
+"""What grub-install may put beside the live files: grubenv, and a directory for it."""
 INSTALL_TIMEOUT = 300
 PROBE_TIMEOUT = 60
 PROBED = ("fs_uuid", "abstraction", "drive", "partmap", "fs")
@@ -73,31 +77,46 @@ def facts(root: Root, path: str, *, run: Run = run) -> Mapping[str, str]:
 def staging(root: Root, target: Target, arguments: Sequence[str], *, run: Run = run) -> Iterator[Staged]:
     """Run grub-install with `--target` and `arguments` beside the live files; what it made is there until the end.
 
-    Raises `LackingError` where the target's modules are not installed or namespaces are refused, `CommandError` where it fails.
+    Raises `LackingError` where the target's modules are not installed, namespaces are refused or there is no room for staging,
+    `CommandError` where it fails.
     """
     if not root.exists(f"{target.lib_dir}/moddep.lst"):
         raise LackingError(
             f"GRUB's modules for {target.name} are not installed: no {target.lib_dir}", hint="apt install grub-xen-bin"
         )
-    _require_plain_files(root, target.lib_dir)
-    with _scratch() as top:
-        binds = [_bind(root, top, f"{GRUB_DIR}/{target.name}", "modules"), _bind(root, top, BOOT_XEN, "xen")]
-        binds += [_bind(root, top, path, os.path.basename(path)) for path in SPOILED_DIRS if root.exists(path)]
+    # The modules, the core image twice, and what whole blocks add; beside them translations and fonts, unless told not to.
+    beside = () if set(NOTHING_ELSE) <= set(arguments) else SPOILED_DIRS
+    need = 2 * _size_of_modules(root, target.lib_dir) + sum(_size(root, path) for path in beside)
+    with _scratch(need) as top:
+        have = space.free(Root(), STAGING_DIR)
+        over = {f"{GRUB_DIR}/{target.name}": "modules", BOOT_XEN: "xen"}
+        over |= {path: os.path.basename(path) for path in SPOILED_DIRS if root.exists(path)}
+        for path in over:
+            durable.make_dirs(root, path)
+        with told(Root(), STAGING_DIR, "filled", need=need):
+            binds = [_bind(top, path, name) for path, name in over.items()]
         # the wrapper lets what bears our mark (run.environment) through, under the name it was called by
         argv = ["grub-install", f"--target={target.name}", *arguments]
-        with _namespace():
+        with _room(root, need, have), _namespace():
             completed = run(sandbox.command(root, argv, binds=binds), timeout=INSTALL_TIMEOUT)
         modules = os.path.join(top, "modules")
         yield Staged(core=_read(os.path.join(modules, "core.elf"), target), module_dir=modules, completed=completed)
 
 
-def _require_plain_files(root: Root, directory: str) -> None:
-    """Raise `NotRepairedError` for a fifo or device among GRUB's modules, on which grub-install would wait for ever."""
+def _size(root: Root, directory: str) -> int:
+    return sum(status.st_size for name in root.names(directory) if (status := root.stat(f"{directory}/{name}")) is not None)
+
+
+def _size_of_modules(root: Root, directory: str) -> int:
+    """The bytes of GRUB's modules; raises `NotRepairedError` for a fifo or device there, on which grub-install waits for ever."""
+    size = 0
     for name in root.names(directory):
         status = root.stat(f"{directory}/{name}")
         if status is not None and not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
             where = root.outside(f"{directory}/{name}")
             raise NotRepairedError(f"{where} is not a regular file", hint="apt install --reinstall grub-xen-bin")
+        size += status.st_size if status is not None and stat.S_ISREG(status.st_mode) else 0
+    return size
 
 
 def make_config(root: Root, *, run: Run = run) -> bytes:
@@ -141,12 +160,19 @@ def _remove_abandoned(top: str) -> None:
 
 
 @contextmanager
-def _scratch() -> Iterator[str]:
-    """A staging directory that is locked, and so not swept by a run on another root, for as long as this process lives."""
-    os.makedirs(STAGING_DIR, mode=0o755, exist_ok=True)
+def _scratch(need: int) -> Iterator[str]:
+    """A staging directory that is locked, and so not swept by a run on another root, for as long as this process lives.
+
+    `need` is the bytes that are to be put there.
+    """
+    with told(Root(), STAGING_DIR, "made", need=need):
+        os.makedirs(STAGING_DIR, mode=0o755, exist_ok=True)
     while True:
-        with tempfile.TemporaryDirectory(prefix=STAGING_PREFIX, dir=STAGING_DIR, ignore_cleanup_errors=True) as top:
-            fd = _locked(top)
+        with told(Root(), STAGING_DIR, "filled", need=need):
+            made = tempfile.TemporaryDirectory(prefix=STAGING_PREFIX, dir=STAGING_DIR, ignore_cleanup_errors=True)
+        with made as top:
+            with told(Root(), STAGING_DIR, "locked"):
+                fd = _locked(top)
             if fd is None:
                 continue
             try:
@@ -170,8 +196,7 @@ def _locked(top: str) -> int | None:
     return None
 
 
-def _bind(root: Root, top: str, path: str, name: str) -> sandbox.Bind:
-    durable.make_dirs(root, path)
+def _bind(top: str, path: str, name: str) -> sandbox.Bind:
     source = os.path.join(top, name)
     os.mkdir(source)
     return sandbox.Bind(source=source, path=path)
@@ -196,3 +221,21 @@ def _namespace() -> Iterator[None]:
                 "this process may not make a mount namespace (unshare)", hint="run as root, outside an unprivileged container"
             ) from error
         raise
+
+
+@contextmanager
+def _room(root: Root, need: int, have: int) -> Iterator[None]:
+    """`LackingError` where grub-install runs out of space: about `need` bytes of staging, which had `have` when it began."""
+    try:
+        yield
+    except CommandError as error:
+        if not any(os.strerror(code) in error.stderr for code in (errno.ENOSPC, errno.EDQUOT)):
+            raise
+        where = STAGING_DIR
+        # It writes to staging, and an environment block to the guest's own directory.
+        if (left := space.free(root, GRUB_DIR)) < space.free(Root(), STAGING_DIR):
+            where, need, have = root.outside(GRUB_DIR), ENVIRONMENT_BYTES, left
+        raise LackingError(
+            f"{where} has no room for what grub-install makes: it needs {need} bytes, {have} are free",
+            hint=f"make room: df {where}",
+        ) from error

@@ -1,10 +1,15 @@
 """A file system without room for an upgrade; `make reliability` tries every KiB."""
 
+import re
 from pathlib import Path
 
+import pytest
+
+from guest_hooks.errors import ExitCode
 from tests.reliability import full_disk, scenario
 from tests.reliability.scenario import Start
 from tests.support import fault_lab
+from tests.support.fault_lab import SECOND_STAGE
 
 
 def test_an_upgrade_fits_or_is_refused_before_anything_is_touched(tmp_path: Path) -> None:
@@ -14,3 +19,20 @@ def test_an_upgrade_fits_or_is_refused_before_anything_is_touched(tmp_path: Path
         assert len(found) > 20
         assert [fault for fault in found if fault] == []
         assert [fault for fault in full_disk.runs(lab, made, most=5 << 20, step=5 << 18) if fault] == []
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param("size=64k,nr_inodes=1", id="no-directory"),
+        pytest.param("size=64k,nr_inodes=3", id="no-directory-in-it"),
+        pytest.param("size=1m", id="no-second-stage"),
+    ],
+)
+def test_a_full_run_is_told_with_need_and_have(tmp_path: Path, options: str) -> None:
+    full = f'mount -t tmpfs -o {options} full /run; exec "$@"'
+    with fault_lab.lab(tmp_path / "lab") as lab:
+        done = lab.sync(before=("sh", "-c", full, "sh"))
+        assert done.returncode == ExitCode.LACKING, done.stderr
+        assert re.search(r"error: /run/xen-guest-bootloader .* it needs \d+ bytes, \d+ .*free", done.stderr)
+        assert not (lab.work / SECOND_STAGE[1:]).exists()

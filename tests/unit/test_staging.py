@@ -15,7 +15,7 @@ def staging_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_sweep_leaves_what_another_run_works_in(staging_dir: Path) -> None:
-    with grub_tools._scratch() as top:
+    with grub_tools._scratch(0) as top:
         (Path(top) / "core.elf").touch()
         grub_tools.sweep()
         assert (Path(top) / "core.elf").exists()
