@@ -1,7 +1,7 @@
 """A file system filled in 1 KiB steps over the whole range in which an upgrade may or may not fit."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
 from guest_hooks import commit
@@ -29,7 +29,7 @@ def steps(lab: Lab, made: Scenario, *, step: int = KIB) -> Iterator[str]:
     free = 0
     fitted = 0
     while fitted <= BEYOND // step:
-        _leave(lab, free)
+        leave(lab, free)
         names = _names(lab)
         try:
             commit.install(lab.root, [built], [_BEFORE])
@@ -45,11 +45,19 @@ def steps(lab: Lab, made: Scenario, *, step: int = KIB) -> Iterator[str]:
         free += step
 
 
-def runs(lab: Lab, made: Scenario, *, most: int, step: int) -> Iterator[str]:
-    """Whole runs, with all they write beside, at fill levels `step` bytes apart up to `most`."""
-    for free in range(0, most, step):
+def levels(lab: Lab, made: Scenario) -> list[int]:
+    """Where a whole run is to be tried: in steps over all of the range, and at every KiB where what happens changes."""
+    enough = _enough(lab, made)
+    below = 256 if made.plain else 12
+    coarse = range(0, enough + BEYOND, 16 * KIB if made.plain else 128 * KIB)
+    return sorted({*coarse, *range(0, 12 * KIB, KIB), *range(enough - below * KIB, enough + 4 * KIB, KIB)})
+
+
+def runs(lab: Lab, made: Scenario, chosen: Sequence[int]) -> Iterator[str]:
+    """Whole runs, with all they write beside, with as many bytes free as each of `chosen` says."""
+    for free in chosen:
         lab.fresh(made.start_disk)
-        _leave(lab, free)
+        leave(lab, free)
         done = lab.run(*scenario.command(lab, made))
         lab.settle()
         fault = made.fault(lab.view())
@@ -63,7 +71,18 @@ def runs(lab: Lab, made: Scenario, *, most: int, step: int) -> Iterator[str]:
         yield f"{made.name}, {free // KIB} KiB free: {fault}" if fault else ""
 
 
-def _leave(lab: Lab, free: int) -> None:
+def _enough(lab: Lab, made: Scenario) -> int:
+    """The least that a whole run must find free to end well, to the KiB."""
+    low, high = 0, 16 * 1024
+    while high - low > 1:
+        middle = (low + high) // 2
+        lab.fresh(made.start_disk)
+        leave(lab, middle * KIB)
+        low, high = (low, middle) if lab.run(*scenario.command(lab, made)).returncode == 0 else (middle, high)
+    return high * KIB
+
+
+def leave(lab: Lab, free: int) -> None:
     """Fill the file system until root can write `free` bytes more."""
     fd = os.open(lab.work / "boot/ballast", os.O_WRONLY | os.O_CREAT, 0o600)
     try:

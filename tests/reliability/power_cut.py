@@ -14,13 +14,25 @@ from tests.support.write_log import RecordedDisk, Write
 Look = Callable[[Path], str]
 
 
-def sweep(directory: Path, fs_type: str, start: Start, *, config: str = "", plain: bool = False, most: int = 0) -> Iterator[str]:
-    """Record one run on `fs_type` and cut the power everywhere; `most` bounds the cuts that are looked at (0: all of them)."""
+def sweep(
+    directory: Path,
+    fs_type: str,
+    start: Start,
+    *,
+    config: str = "",
+    plain: bool = False,
+    most: int = 0,
+    program: tuple[str, ...] = (),
+) -> Iterator[str]:
+    """Record one run on `fs_type` and cut the power everywhere; `most` bounds the cuts that are looked at (0: all of them).
+
+    `program` is what of Python is recorded instead of the sync as it is.
+    """
     with (
         write_log.recorded(directory / "disk", SIZES[fs_type]) as disk,
         fault_lab.lab(directory / "lab", fs_type, config=config, image=disk.image) as lab,
     ):
-        made, base, writes, done = _recorded(lab, disk, start, plain=plain)
+        made, base, writes, done = _recorded(lab, disk, start, plain=plain, program=program)
         look = _memory(made)
         name = f"{fs_type}, {made.name}"
         for what, fault in _cuts(lab.work / "cut.img", base, writes, look, most):
@@ -29,7 +41,9 @@ def sweep(directory: Path, fs_type: str, start: Start, *, config: str = "", plai
             yield _returned(lab, made, base, writes[:done], name)
 
 
-def _recorded(lab: Lab, disk: RecordedDisk, start: Start, *, plain: bool) -> tuple[Scenario, Path, list[Write], int]:
+def _recorded(
+    lab: Lab, disk: RecordedDisk, start: Start, *, plain: bool, program: tuple[str, ...]
+) -> tuple[Scenario, Path, list[Write], int]:
     """The scenario, the disk at its start, what was written since, and how much of that when the run returned."""
     scenario.prepare(lab, start, plain=plain)
     lab.settle()
@@ -39,6 +53,7 @@ def _recorded(lab: Lab, disk: RecordedDisk, start: Start, *, plain: bool) -> tup
     _copy(disk.content, base)
     mark = disk.mark()
     old = _view(base)
+    lab.program = program or lab.program
     command = list(scenario.PLAIN) if plain else lab.sync_command()
     ended = lab.run(*command)
     assert ended.returncode == 0, ended.stderr

@@ -1,4 +1,4 @@
-"""Two runs at once, of one GRUB version and of two: what is left is all of one."""
+"""Two runs at once, of two GRUB versions: what is left is all of one."""
 
 import subprocess
 import time
@@ -7,22 +7,24 @@ from collections.abc import Iterator, Sequence
 from tests.support.debian_tree import Suite
 from tests.support.fault_lab import Lab, Snapshot
 
+DELAYS = 10
+DELAY_SECONDS = 0.08
+"""Between the two starts: a run takes most of a second."""
+
 
 def pairs(
     lab: Lab, start: Snapshot, first: Sequence[str], second: Sequence[str], *, count: int, plain: bool = False
 ) -> Iterator[str]:
-    """Run two commands at the same time, `first` with GRUB 2.06 and `second` with 2.12, and say what was mixed."""
+    """Run two commands at the same time, one with GRUB 2.06 and one with 2.12, each first in turn; what was mixed."""
     for number in range(count):
         lab.fresh(start)
+        runs = [(Suite.BOOKWORM, first), (Suite.TRIXIE, second)]
         processes = []
-        for suite, command in ((Suite.BOOKWORM, first), (Suite.TRIXIE, second)):
+        for suite, command in runs if number % 2 else reversed(runs):
             lab.grub = suite
-            processes.append(
-                subprocess.Popen(
-                    lab.command(*command), env=lab.environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-                )
-            )
-            time.sleep(number % 10 * 0.03)
+            whole, env = lab.command(*command), lab.environment()
+            processes.append(subprocess.Popen(whole, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True))
+            time.sleep(number // 2 % DELAYS * DELAY_SECONDS)
         said = [process.communicate(timeout=120)[1] for process in processes]
         codes = [process.returncode for process in processes]
         fault = _mixed(lab, plain=plain)

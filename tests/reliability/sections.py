@@ -4,7 +4,7 @@ import functools
 import re
 import subprocess
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +12,7 @@ from pathlib import Path
 from tests.conftest import CHECKOUT
 from tests.reliability import faults, full_disk, fuzz, kills, power_cut, races, scenario
 from tests.reliability.fuzz_targets import TARGETS
+from tests.reliability.kills import Victim
 from tests.reliability.scenario import EMBEDDED, MINIMAL, Start
 from tests.reliability.table import Row, tally
 from tests.support import fault_lab
@@ -30,21 +31,64 @@ class Section:
     plain: bool = False
 
 
-def all_sections(*, kill_points: int, fault_points: int, cuts: int, pair_count: int, fuzz_seconds: float) -> list[Section]:
-    """Every section, the longest first."""
-    made: list[Section] = []
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Points:
+    """How much is tried; `alike` are system calls at one file of many in a module directory, for all others are tried anyway."""
+
+    kills_alike: int
+    kills_of_child: int
+    kills_at_times: int
+    faults_alike: int
+    cuts: int
+    pairs: int
+    fuzz_seconds: float
+
+
+def all_sections(points: Points) -> list[Section]:
+    """Every section."""
+    made = [*_kill_sections(points), *_fault_sections(points), *_full_sections(), *_cut_sections(points), *_race_sections(points)]
+    made.extend(_section(row, path, functools.partial(_pytest, path=path)) for path, row in _TESTS.items())
+    for name, parser in TARGETS.items():
+        find = functools.partial(_fuzzed, name=name, seconds=points.fuzz_seconds)
+        made.append(_section(f"fuzzed: {parser.what}", f"fuzz {name}", find))
+    return made
+
+
+def _kill_sections(points: Points) -> Iterator[Section]:
     for start in Start:
-        for config, plain in ((EMBEDDED, False), (MINIMAL, False), (EMBEDDED, True)):
-            most = kill_points if not plain else kill_points * 2
-            find = functools.partial(_kills, start=start, config=config, plain=plain, most=most)
-            made.append(_section(f"killed before a system call, {start}", f"kills {start} {config} {plain}", find, plain=plain))
-    for config, plain in ((EMBEDDED, False), (MINIMAL, False), (EMBEDDED, True)):
-        find = functools.partial(_faults, config=config, plain=plain, most=fault_points)
-        names = "a system call fails: " + ", ".join(faults.ERRORS)
-        made.append(_section(names, f"faults {config} {plain}", find, plain=plain))
-    made.append(_section("file system filled in 1 KiB steps", "full", _steps))
-    made.append(_section("whole runs on a filled file system", "full runs", functools.partial(_runs, plain=False)))
-    made.append(_section("whole runs on a filled file system", "full plain", functools.partial(_runs, plain=True), plain=True))
+        row = f"killed before a system call, {start}"
+        for config, plain in _KINDS:
+            alike = points.kills_alike if not plain else 100
+            find = functools.partial(_kills, start=start, config=config, plain=plain, alike=alike)
+            yield _section(row, f"kills {start} {_named(config, plain=plain)}", find, plain=plain)
+    find = functools.partial(_kills, start=Start.UPGRADE, config=EMBEDDED, plain=False, alike=2, fs_type="xfs")
+    yield _section("killed before a system call, upgrade on XFS", "kills xfs", find)
+    for victim in (Victim.CHILD, Victim.ALL):
+        for start in Start:
+            find = functools.partial(_kills_of_child, start=start, victim=victim, alike=points.kills_of_child)
+            yield _section(f"at a system call of its grub-install: {victim} killed", f"kills child {victim} {start}", find)
+    for start in Start:
+        for config in (EMBEDDED, MINIMAL):
+            find = functools.partial(_kills_at_times, start=start, config=config, count=points.kills_at_times)
+            name = f"kills times {start} {_named(config, plain=False)}"
+            yield _section("killed at evenly spread times, alone and with all it started", name, find)
+
+
+def _fault_sections(points: Points) -> Iterator[Section]:
+    for config, plain in _KINDS:
+        find = functools.partial(_faults, config=config, plain=plain, alike=points.faults_alike if not plain else 30)
+        row = "a system call fails: " + ", ".join(faults.ERRORS)
+        yield _section(row, f"faults {_named(config, plain=plain)}", find, plain=plain)
+
+
+def _full_sections() -> Iterator[Section]:
+    yield _section("file system filled in 1 KiB steps, the commit alone", "full commit", _steps)
+    row = "file system filled in 1 KiB steps where it matters, whole runs"
+    yield _section(row, "full runs", functools.partial(_runs, plain=False))
+    yield _section(row, "full plain", functools.partial(_runs, plain=True), plain=True)
+
+
+def _cut_sections(points: Points) -> Iterator[Section]:
     for fs_type in fault_lab.SIZES:
         for start, config, plain in (
             (Start.FIRST, EMBEDDED, False),
@@ -53,20 +97,19 @@ def all_sections(*, kill_points: int, fault_points: int, cuts: int, pair_count: 
             (Start.REPAIR, MINIMAL, False),
             (Start.UPGRADE, EMBEDDED, True),
         ):
-            find = functools.partial(_cuts, fs_type=fs_type, start=start, config=config, plain=plain, most=cuts)
-            made.append(_section(f"power cut at a write, {fs_type}", f"cuts {fs_type} {start} {config} {plain}", find, plain=plain))
-    made.append(
-        _section("two runs at once, of two GRUB versions", "races", functools.partial(_races, plain=False, count=pair_count))
-    )
-    race = "two runs at once, of two GRUB versions"
-    made.append(_section(race, "races", functools.partial(_races, plain=False, count=pair_count)))
-    made.append(_section(race, "races plain", functools.partial(_races, plain=True, count=pair_count), plain=True))
-    made.extend(_section(row, name, functools.partial(_pytest, name=name)) for name, row in _TESTS.items())
-    made.extend(
-        _section(f"fuzzed: {parser.what}", f"fuzz {name}", functools.partial(_fuzzed, name=name, seconds=fuzz_seconds))
-        for name, parser in TARGETS.items()
-    )
-    return made
+            find = functools.partial(_cuts, fs_type=fs_type, start=start, config=config, plain=plain, most=points.cuts)
+            name = f"cuts {fs_type} {start} {_named(config, plain=plain)}"
+            yield _section(f"power cut at a write, {fs_type}", name, find, plain=plain)
+
+
+def _race_sections(points: Points) -> Iterator[Section]:
+    row = "two runs at once, of two GRUB versions: "
+    half = points.pairs // 2
+    yield _section(f"{row}sync and sync", "races sync", functools.partial(_races, other="sync", count=half))
+    find = functools.partial(_races, other="grub-install", count=points.pairs - half)
+    yield _section(f"{row}sync and the wrapped `grub-install`", "races grub-install", find)
+    find = functools.partial(_races, other="plain", count=half)
+    yield _section(f"{row}sync and sync", "races plain", find, plain=True)
 
 
 def run_section(section: Section, directory: Path) -> Row:
@@ -101,31 +144,51 @@ def merged(rows: Iterable[Row]) -> list[Row]:
     return list(table.values())
 
 
+_KINDS = ((EMBEDDED, False), (MINIMAL, False), (EMBEDDED, True))
+_ALL = 10_000
 _TESTS = {
-    "test_hostile.py": "hostile --root trees",
-    "test_surroundings.py": "/boot unmounted or read-only, odd receipts, clock set back",
-    "test_minimal.py": "module directory and second stage change together",
+    "tests/tree/test_freeze.py": "killed or stopped while a file system is frozen",
+    "tests/reliability/test_hostile.py": "hostile --root trees",
+    "tests/reliability/test_surroundings.py": "/boot unmounted or read-only, odd receipts, clock set back",
+    "tests/reliability/test_minimal.py": "module directory and second stage change together",
 }
 
 
 def _section(row: str, name: str, find: Callable[..., Found], *, plain: bool = False) -> Section:
-    return Section(row=row, name=name.replace("\n", " "), find=find, plain=plain)
+    return Section(row=row, name=name, find=find, plain=plain)
 
 
-def _lab(directory: Path) -> AbstractContextManager[Lab]:
-    return fault_lab.lab(directory / "lab")
+def _named(config: str, *, plain: bool) -> str:
+    if plain:
+        return "plain"
+    return "minimal" if config else "embedded"
 
 
-def _kills(directory: Path, *, start: Start, config: str, plain: bool, most: int) -> Found:
-    with _lab(directory) as lab:
+def _lab(directory: Path, fs_type: str = "ext4") -> AbstractContextManager[Lab]:
+    return fault_lab.lab(directory / "lab", fs_type)
+
+
+def _kills(directory: Path, *, start: Start, config: str, plain: bool, alike: int, fs_type: str = "ext4") -> Found:
+    with _lab(directory, fs_type) as lab:
         made = scenario.make(lab, start, config=config, plain=plain)
-        yield from kills.sweep(lab, made, kills.spread(kills.points(lab, made), most))
+        yield from kills.sweep(lab, made, kills.spread(kills.points(lab, made), single=_ALL, alike=alike))
 
 
-def _faults(directory: Path, *, config: str, plain: bool, most: int) -> Found:
+def _kills_of_child(directory: Path, *, start: Start, victim: Victim, alike: int) -> Found:
+    with _lab(directory) as lab:
+        made = scenario.make(lab, start)
+        yield from kills.child_sweep(lab, made, kills.spread(kills.child_points(lab, made), single=alike, alike=alike), victim)
+
+
+def _kills_at_times(directory: Path, *, start: Start, config: str, count: int) -> Found:
+    with _lab(directory) as lab:
+        yield from kills.timed_sweep(lab, scenario.make(lab, start, config=config), count)
+
+
+def _faults(directory: Path, *, config: str, plain: bool, alike: int) -> Found:
     with _lab(directory) as lab:
         made = scenario.make(lab, Start.UPGRADE, config=config, plain=plain)
-        yield from faults.sweep(lab, made, kills.spread(kills.points(lab, made), most))
+        yield from faults.sweep(lab, made, kills.spread(kills.points(lab, made), single=_ALL, alike=alike))
 
 
 def _steps(directory: Path) -> Found:
@@ -136,27 +199,31 @@ def _steps(directory: Path) -> Found:
 def _runs(directory: Path, *, plain: bool) -> Found:
     with _lab(directory) as lab:
         made = scenario.make(lab, Start.UPGRADE, plain=plain)
-        # Up to beyond the peak; grub-install is quick enough for the steps of the first megabytes to be finer.
-        yield from full_disk.runs(lab, made, most=5 << 20, step=(43 if plain else 170) * full_disk.KIB)
+        yield from full_disk.runs(lab, made, full_disk.levels(lab, made))
 
 
 def _cuts(directory: Path, *, fs_type: str, start: Start, config: str, plain: bool, most: int) -> Found:
     return power_cut.sweep(directory, fs_type, start, config=config, plain=plain, most=most)
 
 
-def _races(directory: Path, *, plain: bool, count: int) -> Found:
+def _races(directory: Path, *, other: str, count: int) -> Found:
     with _lab(directory) as lab:
         empty = lab.snapshot("empty")
-        command = list(scenario.PLAIN) if plain else lab.sync_command()
-        yield from races.pairs(lab, empty, command, command, count=count, plain=plain)
+        plain = list(scenario.PLAIN)
+        if other == "plain":
+            yield from races.pairs(lab, empty, plain, plain, count=count, plain=True)
+        else:
+            lab.install_package()
+            sync = lab.sync_command()
+            yield from races.pairs(lab, empty, sync, sync if other == "sync" else plain, count=count)
 
 
 def _fuzzed(directory: Path, *, name: str, seconds: float) -> Found:
     return fuzz.guided(name, seconds, directory)
 
 
-def _pytest(directory: Path, *, name: str) -> Found:
-    command = ["/usr/bin/python3", "-m", "pytest", "-q", "-rA", f"--basetemp={directory}/pytest", f"tests/reliability/{name}"]
+def _pytest(directory: Path, *, path: str) -> Found:
+    command = ["/usr/bin/python3", "-m", "pytest", "-q", "-rA", f"--basetemp={directory}/pytest", path]
     done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, timeout=1800, check=False)
     for line in done.stdout.splitlines():
         if result := re.match(r"(PASSED|FAILED|ERROR) tests/", line):

@@ -18,7 +18,15 @@ def test_an_upgrade_fits_or_is_refused_before_anything_is_touched(tmp_path: Path
         found = list(full_disk.steps(lab, made, step=64 * full_disk.KIB))
         assert len(found) > 20
         assert [fault for fault in found if fault] == []
-        assert [fault for fault in full_disk.runs(lab, made, most=5 << 20, step=5 << 18) if fault] == []
+        assert [fault for fault in full_disk.runs(lab, made, [0, 3 << 20, 6 << 20]) if fault] == []
+
+
+def test_grub_install_leaves_less_than_a_second_stage(tmp_path: Path) -> None:
+    with fault_lab.lab(tmp_path / "lab") as lab:
+        made = scenario.make(lab, Start.UPGRADE, plain=True)
+        enough = full_disk.levels(lab, made)[-1] - full_disk.BEYOND
+        found = list(full_disk.runs(lab, made, range(enough - 64 * full_disk.KIB, enough, 16 * full_disk.KIB)))
+        assert [fault for fault in found if fault] != []
 
 
 @pytest.mark.parametrize(

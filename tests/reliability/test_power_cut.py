@@ -20,3 +20,28 @@ def test_grub_reads_the_old_or_the_new_at_every_write(tmp_path: Path, fs_type: s
 def test_what_grub_install_wrote_is_not_on_the_disk_when_it_returns(tmp_path: Path) -> None:
     found = list(power_cut.sweep(tmp_path, "ext4", Start.FIRST, plain=True, most=10))
     assert found[-1].endswith("not all of the new")
+
+
+_BROKEN = """
+import sys
+from guest_hooks.machine import durable
+{change}
+from guest_hooks import cli
+sys.exit(cli.main())
+"""
+_NO_FIRST_BARRIER = """
+real, calls = durable.barrier, []
+def barrier(root, path):
+    calls.append(path)
+    return real(root, path) if len(calls) > 1 else None
+durable.barrier = barrier
+"""
+_NO_SECOND_NAME = "durable._keep = lambda root, path: []"
+
+
+@pytest.mark.parametrize(
+    "change", [pytest.param(_NO_FIRST_BARRIER, id="no-first-barrier"), pytest.param(_NO_SECOND_NAME, id="no-second-name")]
+)
+def test_the_cuts_find_a_sync_that_leaves_out_a_step(tmp_path: Path, change: str) -> None:
+    program = ("-c", _BROKEN.format(change=change))
+    assert any(power_cut.sweep(tmp_path, "ext4", Start.UPGRADE, program=program))

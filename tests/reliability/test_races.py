@@ -2,12 +2,17 @@
 
 from pathlib import Path
 
-from tests.reliability import races
+import pytest
+
+from tests.reliability import scenario
+from tests.reliability.races import pairs
 from tests.support import fault_lab
 
 
-def test_two_versions_at_once_leave_all_of_one(tmp_path: Path) -> None:
+@pytest.mark.parametrize("wrapped", [pytest.param(False, id="sync"), pytest.param(True, id="grub-install")])
+def test_a_sync_and_another_run_of_two_versions_leave_all_of_one(tmp_path: Path, *, wrapped: bool) -> None:
     with fault_lab.lab(tmp_path / "lab") as lab:
+        lab.install_package()
         empty = lab.snapshot("empty")
-        found = races.pairs(lab, empty, lab.sync_command(), lab.sync_command(), count=3)
-        assert [fault for fault in found if fault] == []
+        other = list(scenario.PLAIN) if wrapped else lab.sync_command()
+        assert [fault for fault in pairs(lab, empty, lab.sync_command(), other, count=3) if fault] == []

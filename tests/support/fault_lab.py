@@ -3,6 +3,7 @@
 No Debian tree is unpacked and no chroot entered, so a sync costs what it costs in a guest, and thousands of them fit into a test.
 """
 
+import functools
 import os
 import shutil
 import subprocess
@@ -27,6 +28,9 @@ TIMEOUT = 120
 
 _ENTER = """
 set -eu
+if [ -e "$LAB/package" ]; then
+    for top in usr/sbin usr/bin usr/lib; do mount -t overlay -o "lowerdir=$LAB/package/$top:/$top" overlay "/$top"; done
+fi
 mount --bind "$LAB/boot" /boot
 mount --bind "$LAB/var-lib" /var/lib
 mount --bind "$GRUB" /usr/lib/grub
@@ -35,6 +39,9 @@ mount --bind "$LAB/grub-mkconfig" /usr/sbin/grub-mkconfig
 exec "$@"
 """
 # What makes the menu is not tried here; that a menu is never broken is.
+_PROGRAM = """#!/bin/sh
+exec /usr/bin/python3 -m guest_hooks "$@"
+"""
 _MKCONFIG = """#!/bin/sh
 printf '### BEGIN /etc/grub.d/00_header ###\\nset lab="%s"\\n### END /etc/grub.d/00_header ###\\n' "$(cat "{work}/menu")"
 """
@@ -74,13 +81,17 @@ class Snapshot:
 
 @dataclass(slots=True, kw_only=True)
 class Lab:
-    """One guest. `work` is on a tmpfs of its own; its `boot` outlives the commands; `grub` is whose modules they find installed."""
+    """One guest. `work` is on a tmpfs of its own; its `boot` outlives the commands; `grub` is whose modules they find installed.
+
+    `program` is what of Python is run as a sync: a test may break it.
+    """
 
     work: Path
     fs_type: str
     image: Path
     config: str = ""
     grub: Suite = Suite.BOOKWORM
+    program: tuple[str, ...] = ("-m", "guest_hooks")
     _stack: ExitStack = field(default_factory=ExitStack)
 
     @property
@@ -156,7 +167,7 @@ class Lab:
     def sync_command(self, *options: str) -> list[str]:
         """A plain sync of the one target, with the lab's configuration."""
         (self.work / "config.toml").write_text(self.config)
-        tool = ["/usr/bin/python3", "-m", "guest_hooks", "sync", "--target", TARGET]
+        tool = ["/usr/bin/python3", *self.program, "sync", "--target", TARGET]
         return [*tool, "--config", str(self.work / "config.toml"), *options]
 
     def sync(self, *options: str, before: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
@@ -167,6 +178,17 @@ class Lab:
         """Run a sync that must end well."""
         done = self.sync(*options)
         assert done.returncode == 0, done.stderr
+
+    def install_package(self) -> None:
+        """Let the lab's commands find this package's grub-install, and Debian's where the diversion keeps it."""
+        sbin, tool, lib = (self.work / "package/usr" / name for name in ("sbin", "bin", "lib/xen-guest-bootloader"))
+        for directory in (sbin, tool, lib):
+            directory.mkdir(parents=True)
+        shutil.copy(CHECKOUT / "scripts/grub-install", sbin / "grub-install")
+        shutil.copy(os.path.realpath("/usr/sbin/grub-install"), sbin / "grub-install.distrib")
+        shutil.copy(CHECKOUT / "scripts/applies", lib / "applies")
+        (tool / "xen-guest-bootloader").write_text(_PROGRAM)
+        (tool / "xen-guest-bootloader").chmod(0o755)
 
     def copy(self, name: str = "copy") -> Path:
         """The mounted disk as a power cut of this moment would leave it."""
@@ -179,6 +201,13 @@ class Lab:
         image = image or self.copy()
         core = cat(image, SECOND_STAGE)
         return View(core=core, menu=cat(image, MENU), modules=modules_there(image))
+
+
+@functools.cache
+def _compile() -> None:
+    """Let Python compile the program once and not in each of thousands of runs, which are told to write no byte code."""
+    compiler = ["/usr/bin/python3", "-m", "compileall", "-q", str(CHECKOUT / "guest_hooks")]
+    subprocess.run(compiler, stdout=subprocess.DEVNULL, check=True, timeout=120)
 
 
 def cat(image: Path, path: str) -> bytes | None:
@@ -218,6 +247,7 @@ def grub_files(suite: Suite) -> Path:
 @contextmanager
 def lab(directory: Path, fs_type: str = "ext4", *, config: str = "", image: Path | None = None) -> Iterator[Lab]:
     """A lab with an empty disk, mounted; `image` is where its backing file is to be, if not in memory."""
+    _compile()
     directory.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         images.tool("mount", "-t", "tmpfs", "-o", "mode=755", "lab", str(directory))
