@@ -14,12 +14,11 @@ _CODES = {"ENOSPC": (7,), "EDQUOT": (7,), "EROFS": (7,), "EIO": (4,), "EINTR": (
 """The exit codes of a run that could not do without the call; one that could ends with 0."""
 
 
-def sweep(lab: Lab, made: Scenario, chosen: Sequence[Point], errors: Sequence[str] = ERRORS) -> Iterator[str]:
-    """Let each of the points fail with each error; for each, what was broken or an empty string."""
+def sweep(lab: Lab, made: Scenario, chosen: Sequence[Point], error: str) -> Iterator[str]:
+    """Let each of the points fail with `error`; for each, what was broken or an empty string."""
     for point in chosen:
-        for error in errors:
-            fault = _failed_at(lab, made, point, error)
-            yield f"{made.name}: {error} from {point.line[:120]}: {fault}" if fault else ""
+        fault = _failed_at(lab, made, point, error)
+        yield f"{made.name}: {error} from {point.line[:120]}: {fault}" if fault else ""
 
 
 def _failed_at(lab: Lab, made: Scenario, point: Point, error: str) -> str:

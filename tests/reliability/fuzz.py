@@ -1,8 +1,9 @@
 """Parsers on hostile bytes, guided by coverage: nothing but the documented exception, time and memory bounded by the input's size.
 
-As a program: `fuzz.py PARSER SECONDS DIRECTORY` under the interpreter that has atheris.
+As a program, under the interpreter that has atheris: `fuzz.py PARSER DIRECTORY LIBFUZZER-OPTION...`.
 """
 
+import os
 import re
 import subprocess
 import sys
@@ -34,21 +35,32 @@ def bounded(attempt: Attempt, data: bytes) -> None:
         raise AssertionError(f"{len(data)} bytes took {spent:.1f} s")
 
 
-def guided(name: str, seconds: float, directory: Path) -> Iterator[str]:
-    """Fuzz one parser with atheris for `seconds`; an empty string for each input tried, and what was found."""
-    command = [str(CHECKOUT / ".venv/bin/python"), __file__, name, str(seconds), str(directory)]
+def guided(name: str, directory: Path, *, seconds: int = 0, runs: int = 0, seed: int) -> Iterator[str]:
+    """Fuzz one parser with atheris; an empty string for each input tried, and what was found.
+
+    It ends after `seconds`, or, the same way each time, after `runs` inputs. What makes a parser fail stays in `directory`.
+    """
+    end = f"-runs={runs}" if runs else f"-max_total_time={seconds}"
+    command = [str(CHECKOUT / ".venv/bin/python"), __file__, name, str(directory), f"-seed={seed}", end]
     done = subprocess.run(
-        command, cwd=CHECKOUT, capture_output=True, text=True, errors="replace", timeout=seconds + 300, check=False
+        command,
+        cwd=CHECKOUT,
+        env=os.environ | {"PYTHONHASHSEED": "0"},
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=seconds + 300,
+        check=False,
     )
     counts = re.findall(r"^(?:Done |stat::number_of_executed_units: |#)(\d+)", done.stderr, re.MULTILINE)
-    runs = max((int(count) for count in counts), default=0)
-    yield from ("" for _ in range(runs))
-    if done.returncode != 0 or not runs:
+    tried = max((int(count) for count in counts), default=0)
+    yield from ("" for _ in range(tried))
+    if done.returncode != 0 or tried < runs or not tried:
         told = [line for line in (done.stdout + done.stderr).splitlines() if _TELLING.match(line)]
-        yield f"{name}: exit {done.returncode}: " + "; ".join(told[-12:])
+        yield f"{name}, seed {seed}, exit {done.returncode}, {tried} inputs, see {directory}: " + "; ".join(told[-12:])
 
 
-def _main(name: str, seconds: str, directory: str) -> None:
+def _main(name: str, directory: str, *given: str) -> None:
     import atheris  # noqa: PLC0415 - only this interpreter has it
 
     with atheris.instrument_imports(include=["guest_hooks", "elftools"]):
@@ -58,7 +70,7 @@ def _main(name: str, seconds: str, directory: str) -> None:
     corpus.mkdir(parents=True, exist_ok=True)
     for number, seed in enumerate(parser.seeds()):
         (corpus / f"seed-{number}").write_bytes(seed[:MOST_BYTES])
-    options = [f"-max_total_time={float(seconds):.0f}", f"-max_len={MOST_BYTES}", "-timeout=60", f"-rss_limit_mb={MOST_MEGABYTES}"]
+    options = [*given, f"-max_len={MOST_BYTES}", "-timeout=60", f"-rss_limit_mb={MOST_MEGABYTES}"]
     options += [f"-artifact_prefix={directory}/", "-print_final_stats=1"]
     atheris.Setup([sys.argv[0], *options, str(corpus)], lambda data: bounded(parser.attempt, data))
     atheris.Fuzz()

@@ -16,9 +16,13 @@ from tests.support import kernels, second_stages
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parser:
-    """`attempt` parses an input and lets only undocumented exceptions out; `seeds` are real inputs."""
+    """`attempt` parses an input and lets only undocumented exceptions out; `seeds` are real inputs.
+
+    `runs` is how many inputs take about two seconds.
+    """
 
     what: str
+    runs: int
     attempt: Callable[[bytes], None]
     seeds: Callable[[], list[bytes]]
 
@@ -91,23 +95,26 @@ def _menus() -> list[bytes]:
 
 
 TARGETS = {
-    "elf": Parser(what="ELF", attempt=_second_stage, seeds=_images),
-    "notes": Parser(what="notes", attempt=_notes, seeds=_note_seeds),
-    "modules": Parser(what="module block", attempt=_module_block, seeds=_blocks),
-    "menu": Parser(what="grub.cfg", attempt=_grub_cfg, seeds=_menus),
-    "kernel": Parser(what="kernel images", attempt=_kernel, seeds=_kernels),
+    "elf": Parser(what="ELF", runs=600, attempt=_second_stage, seeds=_images),
+    "notes": Parser(what="notes", runs=40, attempt=_notes, seeds=_note_seeds),
+    "modules": Parser(what="module block", runs=80, attempt=_module_block, seeds=_blocks),
+    "menu": Parser(what="grub.cfg", runs=50, attempt=_grub_cfg, seeds=_menus),
+    "kernel": Parser(what="kernel images", runs=600, attempt=_kernel, seeds=_kernels),
     "initrd": Parser(
         what="initrds",
+        runs=4000,
         attempt=_initrd,
         seeds=lambda: [b"070701" + b"0" * 104 + b"TRAILER!!!\0\0\0\0"],
     ),
     "config": Parser(
         what="configuration",
+        runs=4000,
         attempt=_configuration,
         seeds=lambda: [b'targets = ["auto"]\nmodules = "minimal"\nsettle_seconds = 0.3\nupdate_grub = true\n'],
     ),
     "receipt": Parser(
         what="receipts",
+        runs=8000,
         attempt=_receipt,
         seeds=lambda: [b'{"schema": 1, "targets": {"x86_64-xen": {"core_sha256": "00", "request": ["ls"], "held_sha256": ""}}}'],
     ),

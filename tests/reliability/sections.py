@@ -2,6 +2,7 @@
 
 import functools
 import re
+import secrets
 import subprocess
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -41,7 +42,7 @@ class Points:
     faults_alike: int
     cuts: int
     pairs: int
-    fuzz_seconds: float
+    fuzz_seconds: int
 
 
 def all_sections(points: Points) -> list[Section]:
@@ -58,7 +59,7 @@ def _kill_sections(points: Points) -> Iterator[Section]:
     for start in Start:
         row = f"killed before a system call, {start}"
         for config, plain in _KINDS:
-            alike = points.kills_alike if not plain else 100
+            alike = points.kills_alike if not plain else 60
             find = functools.partial(_kills, start=start, config=config, plain=plain, alike=alike)
             yield _section(row, f"kills {start} {_named(config, plain=plain)}", find, plain=plain)
     find = functools.partial(_kills, start=Start.UPGRADE, config=EMBEDDED, plain=False, alike=2, fs_type="xfs")
@@ -75,10 +76,12 @@ def _kill_sections(points: Points) -> Iterator[Section]:
 
 
 def _fault_sections(points: Points) -> Iterator[Section]:
+    row = "a system call fails: " + ", ".join(faults.ERRORS)
     for config, plain in _KINDS:
-        find = functools.partial(_faults, config=config, plain=plain, alike=points.faults_alike if not plain else 30)
-        row = "a system call fails: " + ", ".join(faults.ERRORS)
-        yield _section(row, f"faults {_named(config, plain=plain)}", find, plain=plain)
+        for error in faults.ERRORS:
+            alike = points.faults_alike if not plain else 30
+            find = functools.partial(_faults, config=config, plain=plain, alike=alike, error=error)
+            yield _section(row, f"faults {_named(config, plain=plain)} {error}", find, plain=plain)
 
 
 def _full_sections() -> Iterator[Section]:
@@ -185,10 +188,10 @@ def _kills_at_times(directory: Path, *, start: Start, config: str, count: int) -
         yield from kills.timed_sweep(lab, scenario.make(lab, start, config=config), count)
 
 
-def _faults(directory: Path, *, config: str, plain: bool, alike: int) -> Found:
+def _faults(directory: Path, *, config: str, plain: bool, alike: int, error: str) -> Found:
     with _lab(directory) as lab:
         made = scenario.make(lab, Start.UPGRADE, config=config, plain=plain)
-        yield from faults.sweep(lab, made, kills.spread(kills.points(lab, made), single=_ALL, alike=alike))
+        yield from faults.sweep(lab, made, kills.spread(kills.points(lab, made), single=_ALL, alike=alike), error)
 
 
 def _steps(directory: Path) -> Found:
@@ -218,8 +221,8 @@ def _races(directory: Path, *, other: str, count: int) -> Found:
             yield from races.pairs(lab, empty, sync, sync if other == "sync" else plain, count=count)
 
 
-def _fuzzed(directory: Path, *, name: str, seconds: float) -> Found:
-    return fuzz.guided(name, seconds, directory)
+def _fuzzed(directory: Path, *, name: str, seconds: int) -> Found:
+    return fuzz.guided(name, directory, seconds=seconds, seed=secrets.randbelow(1 << 31))
 
 
 def _pytest(directory: Path, *, path: str) -> Found:

@@ -14,4 +14,4 @@ def test_a_call_that_fails_is_told_and_breaks_nothing(tmp_path: Path, error: str
     with fault_lab.lab(tmp_path / "lab") as lab:
         made = scenario.make(lab, Start.UPGRADE)
         chosen = kills.spread(kills.points(lab, made), single=3, alike=1)
-        assert [fault for fault in faults.sweep(lab, made, chosen, [error]) if fault] == []
+        assert [fault for fault in faults.sweep(lab, made, chosen, error) if fault] == []
