@@ -5,7 +5,7 @@ import os
 from guest_hooks.errors import GuestHooksError, LackingError, NotRepairedError
 from guest_hooks.machine import journal
 from guest_hooks.machine.journal import Outcome
-from guest_hooks.model import State
+from guest_hooks.model import Status
 from guest_hooks.sync import Result
 
 
@@ -13,21 +13,27 @@ def tell(result: Result) -> None:
     """One entry for each file that was changed and for each failure."""
     if not os.path.exists(journal.SOCKET):
         return
-    states = {file.path: (status.target, file.state) for status in result.status.targets for file in status.files}
+    before, after = _states(result.before), _states(result.status)
     for change in result.changes:
-        target, after = states.get(change.path, ("", State.CURRENT))
+        target, state = after.get(change.path, ("", ""))
         journal.send(
             Outcome.REPAIRED,
             f"{change.path} was made as it should be: {', '.join(change.why)}",
             target=target,
             path=change.path,
-            before=State.STALE if change.before else State.MISSING,
-            after=after,
+            before=before[change.path][1] if change.path in before else "",
+            after=state,
             cause=", ".join(change.why),
         )
     foreign = {problem.message for status in result.status.targets for problem in status.problems if problem.code == "foreign"}
     for failure in result.failures:
         tell_failure(failure, is_foreign=failure.message in foreign)
+
+
+def _states(status: Status) -> dict[str, tuple[str, str]]:
+    """Target (empty for a menu) and state of each file that has a verdict of its own."""
+    files = {file.path: (target.target, str(file.state)) for target in status.targets for file in target.files}
+    return files | ({status.grub_cfg.path: ("", str(status.grub_cfg.state))} if status.grub_cfg else {})
 
 
 def tell_failure(error: GuestHooksError, *, is_foreign: bool = False) -> None:

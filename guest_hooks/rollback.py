@@ -49,7 +49,8 @@ def rollback(root: Root, config: Config, targets: Sequence[str] = (), *, lock_ti
         changes = [change for each in previous for change in _put_back(root, each, found)]
         held = {each.plan.target.name: TargetReceipt(held_sha256=evidence.sha256(each.core)) for each in previous}
         receipts.save(root, Receipt(targets={**receipt.targets, **held}))
-        return Result(status=survey(root, config, targets=targets, run=run).status, changes=tuple(changes))
+        after = survey(root, config, targets=targets, boot=found.status.boot, run=run)
+        return Result(before=found.status, status=after.status, changes=tuple(changes))
 
 
 def _checked(root: Root, plan: Plan, core: bytes | None, receipt: Receipt) -> Built:

@@ -39,8 +39,9 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """How it is afterwards, what was changed (on a dry run: what would be), and what failed for required targets."""
+    """How it was and is, what was changed (on a dry run: what would be), and what failed for required targets."""
 
+    before: Status
     status: Status
     changes: tuple[Change, ...] = ()
     failures: tuple[GuestHooksError, ...] = ()
@@ -75,7 +76,7 @@ def sync(root: Root, config: Config, request: Request, *, step: Step = nullconte
         found = survey(root, config, targets=request.targets, run=run)
         work = _work(found, request)
         foretold, failures = _foretold(root, work, step, run)
-        return _result(found.status, foretold, (*work.failures, *failures), ())
+        return _result(found, found, foretold, (*work.failures, *failures), ())
     if os.geteuid() != 0:
         raise LackingError("sync must be run as root", hint=f"sudo {SYNC}")
     with lock.held(root, timeout=request.lock_timeout):
@@ -86,7 +87,7 @@ def sync(root: Root, config: Config, request: Request, *, step: Step = nullconte
             with suppress(GuestHooksError):  # what a killed run left takes room, and no more than that
                 commit.sweep(root)
             unchanged.remember(root, found, request.targets)
-            return _result(found.status, (), work.failures, ())
+            return _result(found, found, (), work.failures, ())
         disks.require_writable(root)
         commit.sweep(root)
         built, failures = _build_all(root, work.targets, step, run)
@@ -96,7 +97,7 @@ def sync(root: Root, config: Config, request: Request, *, step: Step = nullconte
         receipts.save(root, _receipt(receipts.load(root), built))
         after = survey(root, config, targets=request.targets, boot=found.status.boot, run=run)
         unchanged.remember(root, after, request.targets)
-        return _result(after.status, tuple(changes), (*work.failures, *failures), warnings)
+        return _result(found, after, tuple(changes), (*work.failures, *failures), warnings)
 
 
 def exit_code(result: Result, request: Request, config: Config) -> ExitCode:
@@ -230,7 +231,9 @@ def _foretold(root: Root, work: _Work, step: Step, run: Run) -> tuple[tuple[Chan
     return tuple(changes), failures
 
 
-def _result(status: Status, changes: tuple[Change, ...], failures: Sequence[_Failure], warnings: tuple[Problem, ...]) -> Result:
+def _result(
+    before: Survey, after: Survey, changes: tuple[Change, ...], failures: Sequence[_Failure], warnings: tuple[Problem, ...]
+) -> Result:
     """What failed for a target that is not required is a warning."""
     optional = tuple(
         Problem(code="target-failed", message=f"{each.name}: {each.error.message}", hint=each.error.hint, severity=Severity.WARNING)
@@ -238,7 +241,8 @@ def _result(status: Status, changes: tuple[Change, ...], failures: Sequence[_Fai
         if not each.required
     )
     return Result(
-        status=replace(status, problems=(*status.problems, *warnings, *optional)),
+        before=before.status,
+        status=replace(after.status, problems=(*after.status.problems, *warnings, *optional)),
         changes=changes,
         failures=tuple(each.error for each in failures if each.required),
     )

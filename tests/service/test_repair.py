@@ -53,6 +53,10 @@ def test_a_repair_is_in_the_journal_with_its_explanation(guest: Guest) -> None:
     entry = json.loads(guest.out(f"journalctl -o json -n 1 MESSAGE_ID={KINDS[Outcome.NOTICED].message_id}"))
     assert entry["BOOTLOADER_PATH"] == SECOND_STAGE
     assert entry["_SYSTEMD_UNIT"] == WATCHER
+    done = json.loads(guest.out(f"journalctl -o json -n 1 MESSAGE_ID={KINDS[Outcome.REPAIRED].message_id}"))
+    assert (done["BOOTLOADER_PATH"], done["BOOTLOADER_TARGET"]) == (SECOND_STAGE, TARGET)
+    assert (done["BOOTLOADER_STATE_BEFORE"], done["BOOTLOADER_STATE_AFTER"]) == ("missing", "current")
+    assert done["_SYSTEMD_UNIT"] == SYNC
     explained = guest.out(f"journalctl -x -n 1 MESSAGE_ID={KINDS[Outcome.NOTICED].message_id}")
     assert "A change was noticed, and is being looked after" in explained
     assert SECOND_STAGE in explained
