@@ -19,7 +19,7 @@ from guest_hooks.configuration import configuration
 from guest_hooks.errors import ExitCode, GuestHooksError, LackingError
 from guest_hooks.glance import Glance
 from guest_hooks.machine import holders, manager, service
-from guest_hooks.machine.blockdevices import BlockDevices
+from guest_hooks.machine.block_device_changes import BlockDevices
 from guest_hooks.machine.disks import BOOT
 from guest_hooks.machine.grub_tools import GRUB_DIR
 from guest_hooks.machine.mount_changes import MountChanges

@@ -12,7 +12,7 @@ import pytest
 from guest_hooks import glance, news, pacing
 from guest_hooks.errors import LackingError
 from guest_hooks.glance import Glance
-from guest_hooks.machine import blockdevices, fingerprint, holders, journal, lock, manager, service
+from guest_hooks.machine import block_device_changes, fingerprint, holders, journal, lock, manager, service
 from guest_hooks.machine.journal import KINDS, Outcome
 from guest_hooks.machine.mount_changes import MountChanges
 from guest_hooks.machine.root import Root
@@ -222,9 +222,9 @@ def test_mounts_that_do_not_concern_the_paths_are_no_change() -> None:
 
 @pytest.mark.filterwarnings("error")
 def test_without_udev_block_devices_are_told_as_a_trouble(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(blockdevices, "UDEV_CONTROL", str(tmp_path / "none"))
+    monkeypatch.setattr(block_device_changes, "UDEV_CONTROL", str(tmp_path / "none"))
     with pytest.raises(LackingError, match="udev does not run"):
-        blockdevices.BlockDevices()
+        block_device_changes.BlockDevices()
 
 
 def test_without_a_journal_an_entry_is_a_line_on_stderr(
