@@ -1,4 +1,7 @@
-"""Making one target's second stage: real grub-install in staging, and everything checked that will be installed."""
+"""Making one target's second stage: real grub-install in staging, and everything checked that will be installed.
+
+Where the core image of the last sync still stands in /boot/grub/<target>, and is the one that would be made, that is taken.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,7 +9,7 @@ from dataclasses import dataclass
 from guest_hooks import compare
 from guest_hooks.compare import Evidence, Found, ModuleDir, Packaged
 from guest_hooks.errors import FormatError, NotRepairedError
-from guest_hooks.evidence import sha256
+from guest_hooks.evidence import find, is_from_package, sha256
 from guest_hooks.machine import grub_tools
 from guest_hooks.machine.receipts import TargetReceipt
 from guest_hooks.machine.root import Root
@@ -25,18 +28,46 @@ class Built:
     module_files: Mapping[str, bytes]
 
 
-def build(root: Root, plan: Plan, packaged: Packaged, *, run: Run = run) -> Built:
-    """Make and verify; the live files stay as they are. Raises `NotRepairedError` where what was made may not be installed."""
+def build(root: Root, plan: Plan, packaged: Packaged, *, remembered: TargetReceipt | None = None, run: Run = run) -> Built:
+    """Make and verify; the live files stay as they are. Raises `NotRepairedError` where what was made may not be installed.
+
+    `remembered` is what the last sync made of this target; None makes it anew whatever is there.
+    """
+    standing = _standing(root, plan, packaged, remembered) if remembered else None
+    if standing is not None:
+        return standing
     arguments = [f"--modules={' '.join(plan.request)}"] if plan.request else []
     with grub_tools.staging(root, plan.target, [*arguments, *grub_tools.NOTHING_ELSE], run=run) as staged:
         core, module_files = staged.core, staged.module_files()
-    try:
-        files = {file.path: compare.content(file, core) for file in plan.files if file.kind is not FileKind.UNWANTED}
-    except FormatError as error:
-        raise NotRepairedError(f"{plan.target.name}: {error.message}", hint="please report this") from error
+    files = _files(plan, core)
     _verify(plan, files, packaged, core)
     _verify_modules(plan, module_files, packaged)
     return Built(plan=plan, core=core, files=files, module_files=module_files)
+
+
+def _standing(root: Root, plan: Plan, packaged: Packaged, remembered: TargetReceipt) -> Built | None:
+    """What the last sync made, from /boot/grub/<target>: if all of it is there, and grub-install would make the same today."""
+    where = plan.target.grub_dir
+    core = find(root, f"{where}/core.elf").data
+    if core is None or (sha256(core), plan.request) != (remembered.core_sha256, remembered.request):
+        return None
+    modules = root.files(where, is_from_package)
+    if modules != root.files(plan.target.lib_dir, is_from_package):
+        return None
+    files = _files(plan, core)
+    try:
+        _verify(plan, files, packaged, core)
+    except NotRepairedError:  # another UUID, another GRUB
+        return None
+    return Built(plan=plan, core=core, files=files, module_files={**modules, "core.elf": core})
+
+
+def _files(plan: Plan, core: bytes) -> dict[str, bytes]:
+    """What is installed of a core image, by path."""
+    try:
+        return {file.path: compare.content(file, core) for file in plan.files if file.kind is not FileKind.UNWANTED}
+    except FormatError as error:
+        raise NotRepairedError(f"{plan.target.name}: {error.message}", hint="please report this") from error
 
 
 def _verify(plan: Plan, files: Mapping[str, bytes], packaged: Packaged, core: bytes) -> None:

@@ -75,7 +75,7 @@ def sync(root: Root, config: Config, request: Request, *, step: Step = nullconte
     if request.dry_run:
         found = survey(root, config, targets=request.targets, run=run)
         work = _work(found, request)
-        foretold, failures = _foretold(root, work, step, run)
+        foretold, failures = _foretold(root, work, request, step, run)
         return _result(found, found, foretold, (*work.failures, *failures), ())
     if os.geteuid() != 0:
         raise LackingError("sync must be run as root", hint=f"sudo {SYNC}")
@@ -90,7 +90,7 @@ def sync(root: Root, config: Config, request: Request, *, step: Step = nullconte
             return _result(found, found, (), work.failures, ())
         disks.require_writable(root)
         commit.sweep(root)
-        built, failures = _build_all(root, work.targets, step, run)
+        built, failures = _build_all(root, work.targets, request, step, run)
         with step("Writing to the disk"):
             changes, warnings = _install(root, config, found, built, run)
         changes += _renew_menus(root, found, work, failures, step=step, run=run)
@@ -133,13 +133,15 @@ def _work(found: Survey, request: Request) -> _Work:
 
 
 def _build_all(
-    root: Root, targets: Sequence[tuple[Plan, TargetStatus]], step: Step, run: Run
+    root: Root, targets: Sequence[tuple[Plan, TargetStatus]], request: Request, step: Step, run: Run
 ) -> tuple[list[tuple[Built, TargetStatus]], list[_Failure]]:
     built, failures = [], []
+    receipt = Receipt() if request.force else receipts.load(root)
     for each, status in targets:
         try:
             with step(f"Building the second stage for {each.target.name}"):
-                built.append((build(root, each, evidence.packaged(root, each.target), run=run), status))
+                remembered = receipt.target(each.target.name)
+                built.append((build(root, each, evidence.packaged(root, each.target), remembered=remembered, run=run), status))
         except GuestHooksError as error:
             failures.append(_failure(each, error))
     return built, failures
@@ -215,11 +217,11 @@ def _receipt(receipt: Receipt, built: Sequence[tuple[Built, TargetStatus]]) -> R
     return Receipt(targets={**receipt.targets, **made})
 
 
-def _foretold(root: Root, work: _Work, step: Step, run: Run) -> tuple[tuple[Change, ...], list[_Failure]]:
+def _foretold(root: Root, work: _Work, request: Request, step: Step, run: Run) -> tuple[tuple[Change, ...], list[_Failure]]:
     """What a sync would change, to the byte where the directories that building needs are there; else all would be written."""
     can_build = os.geteuid() == 0
     exact = [row for row in work.targets if can_build and all(root.exists(path) for path in (BOOT_XEN, row[0].target.grub_dir))]
-    built, failures = _build_all(root, exact, step, run)
+    built, failures = _build_all(root, exact, request, step, run)
     changes = commit.changes(root, [each for each, _ in built], [status for _, status in built])
     for each, status in (row for row in work.targets if row not in exact):
         files = [*((file.path, file.sha256) for file in status.files), (f"{each.target.grub_dir}/core.elf", "")]

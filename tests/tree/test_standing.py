@@ -1,0 +1,112 @@
+"""What the last sync made and still stands in /boot/grub/<target> is taken again; anything else is made anew by grub-install."""
+
+import shlex
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support import images
+from tests.support.debian_tree import Suite
+from tests.support.guest_tree import FILES, GuestTree, guest_tree
+
+PV = "x86_64-xen"
+PVH = "i386-xen_pvh"
+RAN = "/var/tmp/grub-install-ran"
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GuestTree]:
+    """A guest whose grub-install leaves a mark before it does its work."""
+    with guest_tree(tmp_path_factory.mktemp("standing"), Suite.BOOKWORM) as tree:
+        program = tree.path("/usr/sbin/grub-install")
+        program.rename(program.with_suffix(".real"))
+        program.write_text(f'#!/bin/sh\ntouch {shlex.quote(RAN)}\nexec /usr/sbin/grub-install.real "$@"\n')
+        program.chmod(0o755)
+        tree.sync()
+        yield tree
+
+
+def has_run(tree: GuestTree, *words: str) -> bool:
+    """Whether a sync needed grub-install to end well."""
+    mark = tree.path(RAN)
+    mark.unlink(missing_ok=True)
+    tree.sync(*words)
+    assert set(tree.status().states().values()) == {"current"}
+    return mark.exists()
+
+
+def rewrite(path: Path, change: Callable[[bytes], bytes]) -> None:
+    path.write_bytes(change(path.read_bytes()))
+
+
+@pytest.mark.parametrize("target", [PV, PVH])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        pytest.param(lambda path: path.unlink(), id="deleted"),
+        pytest.param(lambda path: rewrite(path, lambda data: data[:1000]), id="cut-off"),
+        pytest.param(lambda path: rewrite(path, lambda data: data[:5000] + bytes(4) + data[5004:]), id="overwritten"),
+    ],
+)
+def test_it_is_put_back_byte_for_byte(tree: GuestTree, target: str, damage: Callable[[Path], None]) -> None:
+    before = {name: tree.boot_xen(name).read_bytes() for name in FILES[target]}
+    for name in FILES[target]:
+        damage(tree.boot_xen(name))
+    assert not has_run(tree)
+    assert {name: tree.boot_xen(name).read_bytes() for name in FILES[target]} == before
+
+
+def spoil_core(tree: GuestTree) -> None:
+    rewrite(tree.path(f"/boot/grub/{PV}/core.elf"), lambda data: data[:5000] + bytes(4) + data[5004:])
+
+
+def spoil_module(tree: GuestTree) -> None:
+    rewrite(tree.path(f"/boot/grub/{PV}/ls.mod"), lambda data: data[:-1])
+
+
+def add_module(tree: GuestTree) -> None:
+    tree.path(f"/boot/grub/{PV}/stray.mod").write_bytes(b"stray")
+
+
+def forget(tree: GuestTree) -> None:
+    tree.path("/var/lib/xen-guest-bootloader/receipt.json").unlink()
+
+
+def change_uuid(tree: GuestTree) -> None:
+    images.tool("umount", str(tree.top))
+    try:
+        images.tool("e2fsck", "-fy", tree.disk.root.device)
+        images.tool("tune2fs", "-U", "random", tree.disk.root.device)
+    finally:
+        images.tool("mount", tree.disk.root.device, str(tree.top))
+
+
+def other_modules(tree: GuestTree) -> None:
+    tree.path("/etc/xen-guest-bootloader").mkdir(exist_ok=True)
+    tree.path("/etc/xen-guest-bootloader/config.toml").write_text('extra_modules = ["hexdump"]\n')
+
+
+@pytest.mark.parametrize(
+    "change",
+    [spoil_core, spoil_module, add_module, forget, other_modules, change_uuid],
+    ids=lambda change: str(change.__name__),
+)
+def test_what_is_not_the_same_is_made_anew(tree: GuestTree, change: Callable[[GuestTree], None]) -> None:
+    tree.boot_xen(FILES[PV][0]).unlink(missing_ok=True)
+    change(tree)
+    assert has_run(tree)
+    assert not tree.path(f"/boot/grub/{PV}/stray.mod").exists()
+
+
+def test_force_makes_it_anew(tree: GuestTree) -> None:
+    assert has_run(tree, "--force")
+    assert not has_run(tree)
+
+
+def test_without_grub_install_it_is_put_back_all_the_same(tree: GuestTree) -> None:
+    program = tree.path("/usr/sbin/grub-install")
+    hidden = program.rename(program.with_suffix(".hidden"))
+    tree.boot_xen(FILES[PV][0]).unlink()
+    assert not has_run(tree)
+    hidden.rename(program)
