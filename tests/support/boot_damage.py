@@ -1,0 +1,145 @@
+"""What can be wrong with a guest that is to boot, done to a tree."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from guest_hooks.config import Config, Modules, Stage1
+from guest_hooks.machine.block_devices import BlockDevice
+from guest_hooks.model import GrubCfgStatus, Mode, Problem, State
+from tests.support import boot_tree, kernels
+from tests.support.boot_tree import NEWEST, OWN_DISK, UUID, BootTree
+
+KERNEL = f"boot/vmlinuz-{NEWEST}"
+INITRD = f"boot/initrd.img-{NEWEST}"
+CONFIG = f"boot/config-{NEWEST}"
+PV, PVH = Mode.PV, Mode.PVH
+OTHER_UUID = "11111111-2222-3333-4444-555555555555"
+SECOND = BlockDevice(path="/dev/xvdb", type="disk", fs_type="ext4", uuid=OTHER_UUID)
+EARLIER = BlockDevice(path="/dev/sda", type="disk", fs_type="ext4", uuid=OTHER_UUID)
+STAGE2 = "/boot/xen/pvboot-x86_64.elf"
+Damage = Callable[[BootTree], object]
+
+
+def write(path: str, data: bytes) -> Damage:
+    return lambda tree: tree.write(path, data)
+
+
+def kernel_of(**notes_or_kind: object) -> bytes:
+    """A kernel with other notes or another head."""
+    bits = int(str(notes_or_kind.pop("bits", 64)))
+    notes = notes_or_kind.pop("notes", kernels.LINUX_NOTES)
+    assert isinstance(notes, dict)
+    elf = kernels.vmlinux(notes=notes, release=NEWEST, bits=bits)
+    return kernels.bzimage(elf, release=NEWEST, **notes_or_kind)  # type: ignore[arg-type]
+
+
+def without(*kinds: int) -> dict[int, bytes]:
+    return {kind: value for kind, value in kernels.LINUX_NOTES.items() if kind not in kinds}
+
+
+def options(old: str, new: str) -> Damage:
+    return write(CONFIG, boot_tree.OPTIONS.replace(old, new).encode())
+
+
+def damaged_payload() -> bytes:
+    data = bytearray(boot_tree.kernel())
+    middle = len(data) * 2 // 3
+    data[middle : middle + 400] = b"\xa5" * 400
+    return bytes(data)
+
+
+def truncated_initrd() -> bytes:
+    return boot_tree.initrd()[:-90]
+
+
+def no_initrd_line(tree: BootTree) -> None:
+    tree.edit_menu(f"\tinitrd\t/boot/initrd.img-{NEWEST}\n", "")
+
+
+def second_disk(device: BlockDevice, *paths: str) -> Damage:
+    def damage(tree: BootTree) -> None:
+        tree.devices = (*tree.devices, device)
+        tree.disks.files[device.path] = paths
+
+    return damage
+
+
+def lvm(tree: BootTree) -> None:
+    """This machine has no device mapper: what lsblk says of an LVM guest is given."""
+    member = BlockDevice(path="/dev/xvda2", type="part", fs_type="LVM2_member", uuid="abc", parent="xvda")
+    volume = BlockDevice(path="/dev/mapper/vg--a-root", type="lvm", fs_type="ext4", uuid=UUID, parent="xvda2")
+    tree.devices = (OWN_DISK, member, volume)
+    tree.boot = replace(tree.boot, device=volume.path, drive="(lvmid/x/y)")
+    tree.edit_menu("root=/dev/xvda1", "root=/dev/vg-a/root")
+
+
+def lvm_without_program(tree: BootTree) -> None:
+    lvm(tree)
+    directory = f"usr/lib/modules/{NEWEST}/kernel"
+    names = [f"{directory}/{name}.ko" for name in ("xen-blkfront", "ext4", "dm-mod")]
+    tree.write(INITRD, kernels.pack(kernels.cpio(dict.fromkeys(names, b"x")), "gzip"))
+
+
+def own_boot_and_second_disk(tree: BootTree) -> None:
+    tree.own_boot()
+    second_disk(SECOND, STAGE2)(tree)
+
+
+def set_root(value: str) -> Damage:
+    return lambda tree: tree.edit_menu("root=/dev/xvda1", value)
+
+
+def twice(tree: BootTree) -> None:
+    set_root(f"root=UUID={UUID}")(tree)
+    second_disk(replace(SECOND, uuid=UUID))(tree)
+
+
+def nothing_there(tree: BootTree) -> None:
+    tree.remove("boot/grub/grub.cfg")
+    tree.remove(STAGE2[1:])
+    tree.second_stage(State.MISSING, "missing")
+
+
+def refused_menu(tree: BootTree) -> None:
+    problem = Problem(code="grub-cfg-invalid", message="grub.cfg: line 3: syntax error", hint="sync")
+    tree.grub_cfg = GrubCfgStatus(path="/boot/grub/grub.cfg", state=State.INVALID, problems=(problem,))
+
+
+def second_stage(state: State, code: str, message: str = "it is not right") -> Damage:
+    return lambda tree: tree.second_stage(state, code, message)
+
+
+def minimal_mismatch(tree: BootTree) -> None:
+    tree.config = Config(modules=Modules.MINIMAL)
+    tree.second_stage(State.STALE, "module-dir-differs")
+
+
+def saved(value: str) -> Damage:
+    def damage(tree: BootTree) -> None:
+        tree.edit_menu('set default="0"', 'set default="${saved_entry}"')
+        block = f"# GRUB Environment Block\nsaved_entry={value}\n".encode()
+        tree.write("boot/grub/grubenv", block.ljust(1024, b"#"))
+
+    return damage
+
+
+def stage1(kind: Stage1, then: Damage = lambda _tree: None) -> Damage:
+    def damage(tree: BootTree) -> None:
+        tree.config = Config(stage1=kind)
+        then(tree)
+
+    return damage
+
+
+def legacy_on_xfs(tree: BootTree) -> None:
+    tree.boot = replace(tree.boot, fs_type="xfs")
+    tree.write("boot/grub/menu.lst", b"kernel (hd0,0)/boot/xen/pvboot-x86_64.elf\n")
+
+
+def remove_modules(tree: BootTree) -> None:
+    tree.remove(f"lib/modules/{NEWEST}/modules.builtin")
+    (tree.top / f"lib/modules/{NEWEST}").rmdir()
+
+
+def packed(compression: str) -> Damage:
+    return lambda tree: tree.write(KERNEL, boot_tree.kernel(compression=compression))

@@ -1,0 +1,79 @@
+"""Kernels and initrds as facts: what was read once is remembered, and only while it is true."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from guest_hooks.machine import boot_files
+from guest_hooks.machine.root import Root
+from tests.support import boot_tree
+from tests.support.boot_damage import (
+    KERNEL,
+)
+from tests.support.boot_tree import BootTree
+
+
+class TestMemory:
+    """What was read once is not read again, until it changes."""
+
+    @pytest.fixture
+    def reads(self, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+        seen: list[str] = []
+
+        def spy(read: Callable[[Root, str], object]) -> Callable[[Root, str], object]:
+            def seen_read(root: Root, path: str) -> object:
+                seen.append(path)
+                return read(root, path)
+
+            return seen_read
+
+        monkeypatch.setattr(boot_files, "read_kernel", spy(boot_files.read_kernel))
+        monkeypatch.setattr(boot_files, "read_initrd", spy(boot_files.read_initrd))
+        monkeypatch.setattr(os, "geteuid", lambda: 0)
+        return seen
+
+    def test_a_second_run_reads_what_changed(self, tmp_path: Path, reads: list[str]) -> None:
+        tree = BootTree(tmp_path)
+        first = tree.preflight()
+        assert len(reads) == 6
+        reads.clear()
+        assert tree.preflight() == first
+        assert reads == []
+        tree.write(KERNEL, boot_tree.kernel(compression="zstd"))
+        assert "kernel-compression" in {finding.code for finding in tree.preflight().findings}
+        assert reads == [f"/{KERNEL}"]
+
+    @pytest.mark.parametrize(
+        "damage",
+        [b"", b"{", b"[]", b'{"version": 1, "files": {"a": 3}}', b'{"version": 99, "files": {}}', b"\xff" * 99, b"[" * 100_000],
+        ids=["empty", "cut-off", "list", "odd-entry", "another-version", "bytes", "deep"],
+    )
+    def test_a_damaged_cache_is_made_anew(self, tmp_path: Path, reads: list[str], damage: bytes) -> None:
+        tree = BootTree(tmp_path)
+        first = tree.preflight()
+        tree.write(boot_files.CACHE[1:], damage)
+        reads.clear()
+        assert tree.preflight() == first
+        assert len(reads) == 6
+        assert len(json.loads(tree.read(boot_files.CACHE[1:]))["files"]) == 6
+
+    def test_facts_of_another_shape_are_not_believed(self, tmp_path: Path, reads: list[str]) -> None:
+        tree = BootTree(tmp_path)
+        first = tree.preflight()
+        cache = json.loads(tree.read(boot_files.CACHE[1:]))
+        for entry in cache["files"].values():
+            entry["facts"]["fault"] = 7
+        tree.write(boot_files.CACHE[1:], json.dumps(cache).encode())
+        reads.clear()
+        assert tree.preflight() == first
+        assert len(reads) == 6
+
+    def test_no_right_to_write_is_no_fault(self, tmp_path: Path, reads: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(os, "geteuid", lambda: 1000)
+        tree = BootTree(tmp_path)
+        assert tree.preflight().findings == ()
+        assert len(reads) == 6
+        assert not (tmp_path / boot_files.CACHE[1:]).exists()

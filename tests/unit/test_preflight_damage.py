@@ -1,0 +1,246 @@
+"""Every kind of damage that keeps a guest from booting has its finding."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from guest_hooks.config import Stage1
+from guest_hooks.model import Mode, Severity, State
+from guest_hooks.preflight.result import Certainty
+from tests.support import boot_tree, kernels
+from tests.support.boot_damage import (
+    EARLIER,
+    INITRD,
+    KERNEL,
+    OTHER_UUID,
+    PV,
+    PVH,
+    SECOND,
+    STAGE2,
+    Damage,
+    damaged_payload,
+    kernel_of,
+    legacy_on_xfs,
+    lvm_without_program,
+    minimal_mismatch,
+    no_initrd_line,
+    nothing_there,
+    options,
+    own_boot_and_second_disk,
+    packed,
+    refused_menu,
+    remove_modules,
+    saved,
+    second_disk,
+    second_stage,
+    set_root,
+    stage1,
+    truncated_initrd,
+    twice,
+    without,
+    write,
+)
+from tests.support.boot_tree import NEWEST, RELEASES, UUID, BootTree
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One damage and the finding that must follow: its code, the console's words, whether the boot ends there."""
+
+    name: str
+    damage: Damage
+    code: str
+    console: str = ""
+    mode: Mode = PV
+    boots: bool = False
+    severity: Severity = Severity.ERROR
+    certainty: Certainty = Certainty.CERTAIN
+    also: frozenset[str] = frozenset()
+
+
+NOT_XEN = "not xen image."
+TOO_OLD = "version too old for xen boot."
+GONE = f"file `/{KERNEL}' not found."
+PANIC = "Unable to mount root fs"
+SHELL = "Dropping to a shell!"
+WARNING, LIKELY = Severity.WARNING, Certainty.LIKELY
+CASES = [
+    Case("kernel-gone", lambda tree: tree.remove(KERNEL), "kernel-missing", GONE),
+    Case("kernel-empty", write(KERNEL, b""), "kernel-invalid", NOT_XEN),
+    Case("kernel-of-zeros", write(KERNEL, bytes(100_000)), "kernel-invalid", TOO_OLD),
+    Case("kernel-of-text", write(KERNEL, b"no kernel\n" * 900), "kernel-invalid", TOO_OLD),
+    Case("kernel-of-text-pvh", write(KERNEL, b"no kernel\n" * 900), "kernel-invalid", "invalid magic number", mode=PVH),
+    Case("kernel-cut-off", write(KERNEL, boot_tree.kernel()[:5000]), "kernel-truncated", NOT_XEN),
+    Case(
+        "kernel-cut-off-gzip",
+        write(KERNEL, boot_tree.kernel(compression="gzip")[:5000]),
+        "kernel-truncated",
+        "premature end of file",
+    ),
+    Case("kernel-cut-off-pvh", write(KERNEL, boot_tree.kernel()[:5000]), "kernel-truncated", "premature end of file", mode=PVH),
+    Case("kernel-damaged", write(KERNEL, damaged_payload()), "kernel-damaged", NOT_XEN),
+    Case("kernel-damaged-pvh", write(KERNEL, damaged_payload()), "kernel-damaged", "System halted", mode=PVH),
+    Case("kernel-zstd", packed("zstd"), "kernel-compression", NOT_XEN, certainty=LIKELY),
+    Case("kernel-zstd-debian-pv", stage1(Stage1.DEBIAN_PV, packed("zstd")), "kernel-compression", NOT_XEN),
+    Case("kernel-lz4", packed("lz4"), "kernel-compression", NOT_XEN, certainty=LIKELY),
+    Case("kernel-lzo", packed("lzo"), "kernel-compression", NOT_XEN, certainty=LIKELY),
+    Case("kernel-bzip2", packed("bzip2"), "kernel-compression", NOT_XEN, certainty=LIKELY),
+    Case("kernel-lzma", packed("lzma"), "kernel-compression", NOT_XEN, certainty=LIKELY),
+    Case("kernel-without-xen", write(KERNEL, kernel_of(notes={})), "kernel-no-notes", "no XEN note"),
+    Case("kernel-for-pvh-only", write(KERNEL, kernel_of(notes=without(1))), "kernel-no-pv"),
+    Case(
+        "kernel-of-another-loader",
+        write(KERNEL, kernel_of(notes={**kernels.LINUX_NOTES, 8: b"odd\0"})),
+        "kernel-loader",
+        "invalid loader",
+    ),
+    Case("kernel-32-bit", write(KERNEL, kernel_of(bits=32)), "kernel-width", "incompatible architecture"),
+    Case("kernel-without-pvh-note", write(KERNEL, kernel_of(notes=without(18))), "kernel-no-pvh", mode=PVH, certainty=LIKELY),
+    Case("kernel-without-pvh-option", options("XEN_PVH=y", "XEN_PVH=n"), "kernel-no-pvh", mode=PVH, certainty=LIKELY),
+    Case(
+        "kernel-bare-elf-pvh",
+        write(KERNEL, kernels.vmlinux(release=NEWEST)),
+        "kernel-not-bzimage",
+        "invalid magic number",
+        mode=PVH,
+    ),
+    Case("kernel-zimage-pvh", write(KERNEL, kernel_of(loads_high=False)), "kernel-protocol", "32-bit boot", mode=PVH),
+    Case("kernel-modules-gone", remove_modules, "kernel-modules-missing", boots=True),
+    Case("initrd-gone", lambda tree: tree.remove(INITRD), "initrd-missing", f"file `/{INITRD}' not found."),
+    Case("initrd-empty", write(INITRD, b""), "initrd-empty", PANIC),
+    Case("initrd-of-zeros", write(INITRD, bytes(70_000)), "initrd-empty", PANIC),
+    Case("initrd-of-text", write(INITRD, b"no initrd\n" * 99), "initrd-invalid", PANIC),
+    Case("initrd-cut-off", write(INITRD, truncated_initrd()), "initrd-damaged", PANIC),
+    Case("initrd-cut-off-plain", write(INITRD, boot_tree.initrd(compression="none")[:-200]), "initrd-truncated", PANIC),
+    Case("initrd-of-another-kernel", write(INITRD, boot_tree.initrd(RELEASES[1])), "initrd-of-another-kernel", SHELL),
+    Case("initrd-without-disk-driver", write(INITRD, boot_tree.initrd(modules=("ext4", "dm-mod"))), "initrd-lacks-module", SHELL),
+    Case(
+        "initrd-without-file-system", write(INITRD, boot_tree.initrd(modules=("xen-blkfront", "xfs"))), "initrd-lacks-module", SHELL
+    ),
+    Case("initrd-without-lvm", lvm_without_program, "initrd-lacks-program", SHELL),
+    Case("initrd-packing-unknown-to-kernel", options("CONFIG_RD_ZSTD=y\n", ""), "initrd-compression", PANIC),
+    Case("no-initrd", no_initrd_line, "initrd-none", PANIC),
+    Case("menu-gone", lambda tree: tree.remove("boot/grub/grub.cfg"), "grub-cfg-missing", "grub>"),
+    Case("menu-refused", refused_menu, "grub-cfg-invalid", "syntax error"),
+    Case("menu-without-entries", write("boot/grub/grub.cfg", b"set timeout=5\n"), "menu-empty", "grub>"),
+    Case(
+        "entry-of-another-file-system",
+        lambda tree: tree.edit_menu(UUID, OTHER_UUID),
+        "entry-file-system-missing",
+        f"no such device: {OTHER_UUID}",
+    ),
+    Case("root-gone", set_root(f"root=UUID={OTHER_UUID}"), "root-missing", "does not exist.  Dropping to a shell!"),
+    Case("root-by-a-disk-of-another-name", set_root("root=/dev/sda1"), "root-missing", SHELL),
+    Case("root-label-gone", set_root("root=LABEL=old"), "root-missing", SHELL),
+    Case("root-partuuid-gone", set_root("root=PARTUUID=5a4f3c1e-02"), "root-missing", SHELL),
+    Case("root-not-named", set_root("quiet"), "root-none", "No root device specified"),
+    Case("root-twice", twice, "root-twice", certainty=LIKELY),
+    Case("other-disk-comes-first", second_disk(EARLIER, STAGE2), "other-disk-first", certainty=LIKELY),
+    Case("other-disk-menu-first-pvh", second_disk(EARLIER, "/boot/grub/grub.cfg"), "other-disk-first", mode=PVH, certainty=LIKELY),
+    Case(
+        "other-disk-has-an-earlier-name",
+        own_boot_and_second_disk,
+        "other-disk-first",
+        certainty=LIKELY,
+    ),
+    Case(
+        "other-disk-has-a-copy",
+        second_disk(SECOND, STAGE2),
+        "other-disk-has-copy",
+        boots=True,
+        severity=WARNING,
+        certainty=LIKELY,
+    ),
+    Case(
+        "nothing-to-start",
+        nothing_there,
+        "stage1-finds-nothing",
+        "no such device: /boot/grub/grub.cfg",
+        also=frozenset({"grub-cfg-missing", "second-stage-missing"}),
+    ),
+    Case(
+        "second-stage-gone",
+        second_stage(State.MISSING, "missing"),
+        "second-stage-missing",
+        f"no such device: {STAGE2}.",
+        boots=True,
+    ),
+    Case(
+        "second-stage-of-another-width",
+        second_stage(State.INVALID, "class-mismatch"),
+        "second-stage-class-mismatch",
+        "incompatible architecture",
+        boots=True,
+    ),
+    Case(
+        "second-stage-cut-off",
+        second_stage(State.INVALID, "load-size"),
+        "second-stage-load-size",
+        NOT_XEN,
+        boots=True,
+        certainty=LIKELY,
+    ),
+    Case("second-stage-zeroed", second_stage(State.INVALID, "kernel-zeroed"), "second-stage-kernel-zeroed"),
+    Case(
+        "second-stage-is-a-stage-1", second_stage(State.INVALID, "stage-1-image"), "second-stage-stage-1-image", "Welcome to GRUB!"
+    ),
+    Case(
+        "second-stage-of-another-uuid", second_stage(State.STALE, "uuid-mismatch"), "second-stage-uuid-mismatch", "no such device"
+    ),
+    Case(
+        "second-stage-of-another-prefix",
+        second_stage(State.STALE, "prefix-mismatch"),
+        "second-stage-prefix-mismatch",
+        "grub>",
+        certainty=LIKELY,
+    ),
+    Case(
+        "second-stage-without-file-system",
+        second_stage(State.STALE, "modules-missing", "it lacks modules it may need to boot: part_msdos"),
+        "second-stage-modules-missing",
+        "no such device",
+        certainty=LIKELY,
+    ),
+    Case("second-stage-old-but-whole", second_stage(State.STALE, "grub-differs"), "second-stage-grub-differs", boots=True),
+    Case("second-stage-amid-other-modules", minimal_mismatch, "second-stage-module-dir-differs", "symbol `grub_", certainty=LIKELY),
+    Case(
+        "grubenv-damaged",
+        write("boot/grub/grubenv", bytes(1024)),
+        "grubenv-invalid",
+        "invalid environment block",
+        boots=True,
+        severity=WARNING,
+    ),
+    Case(
+        "default-gone", saved("Debian, long ago"), "default-not-there", "Booting `Debian GNU/Linux'", boots=True, severity=WARNING
+    ),
+    Case(
+        "another-kernel-gone",
+        lambda tree: tree.remove(f"boot/vmlinuz-{RELEASES[2]}"),
+        "kernel-missing",
+        f"vmlinuz-{RELEASES[2]}' not found",
+        boots=True,
+        severity=WARNING,
+    ),
+    Case("legacy-menu-gone", stage1(Stage1.GRUB_LEGACY), "legacy-menu-missing", "grubdom>"),
+    Case("legacy-on-xfs", stage1(Stage1.GRUB_LEGACY, legacy_on_xfs), "legacy-file-system", "grubdom>"),
+]
+
+
+@pytest.mark.parametrize("case", [pytest.param(case, id=case.name) for case in CASES])
+def test_damage_is_found(case: Case, tmp_path: Path) -> None:
+    tree = BootTree(tmp_path, mode=case.mode)
+    case.damage(tree)
+    answer = tree.preflight()
+    found = {finding.code: finding for finding in answer.findings}
+    assert case.code in found
+    finding = found[case.code]
+    assert case.console in finding.console
+    assert (finding.severity, finding.certainty) == (case.severity, case.certainty)
+    assert answer.will_boot == case.boots
+    assert answer.ok == (case.severity is Severity.WARNING)
+    assert finding.message
+    assert finding.hint
+    if case.severity is Severity.ERROR:
+        assert {code for code, other in found.items() if other.severity is Severity.ERROR} == {case.code} | case.also
