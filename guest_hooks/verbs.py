@@ -9,7 +9,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, TextIO
 
@@ -42,7 +42,9 @@ class Session:
             print(json.dumps(table, ensure_ascii=False))
 
     def step(self, what: str) -> AbstractContextManager[None]:
-        """Show a step of a long run, where a person watches."""
+        """Show a step of a long run where a person watches; with `--json`, the object may go to that same terminal."""
+        if self.options.quiet or self.options.json:
+            return nullcontext()
         from guest_hooks import progress
 
         return progress.shown(what, sys.stderr)

@@ -6,15 +6,17 @@ import os
 import pty
 import re
 import subprocess
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import AbstractContextManager, nullcontext, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
 
-from guest_hooks import arguments, cli, verbs
+from guest_hooks import arguments, cli, progress, verbs
 from guest_hooks.errors import ExitCode, GuestHooksError
+from guest_hooks.machine.root import Root
+from guest_hooks.prose import Style
 from guest_hooks.targets import TARGETS
 from tests.conftest import CHECKOUT
 from tests.support import report_schema, second_stages
@@ -380,3 +382,27 @@ def test_a_closed_pipe_is_no_fault(tree: Path) -> None:
         env=environment(),
     )
     assert (done.returncode in (0, 5), done.stderr) == (True, "")
+
+
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [
+        pytest.param((), ["Waiting"], id="for-a-person"),
+        pytest.param(("--json",), [], id="one-terminal-gets-the-object-too"),
+        pytest.param(("--quiet",), [], id="quiet"),
+    ],
+)
+def test_steps_are_shown_to_a_person_alone(
+    words: tuple[str, ...], shown: list[str], tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[str] = []
+
+    def note(what: str, _stream: object) -> AbstractContextManager[None]:
+        steps.append(what)
+        return nullcontext()
+
+    monkeypatch.setattr(progress, "shown", note)
+    options = arguments.parser().parse_args(["status", *words])
+    with verbs.Session(options=options, root=Root(str(tree)), style=Style()).step("Waiting"):
+        pass
+    assert steps == shown
