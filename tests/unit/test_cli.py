@@ -406,3 +406,19 @@ def test_steps_are_shown_to_a_person_alone(
     with verbs.Session(options=options, root=Root(str(tree)), style=Style()).step("Waiting"):
         pass
     assert steps == shown
+
+
+@pytest.mark.parametrize("words", ["detect", "detect --json"])
+def test_no_room_for_what_is_said_is_no_fault(tree: Path, words: str) -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [PYTHON, "-m", "guest_hooks", "--root", str(tree), *words.split()],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment(),
+            timeout=60,
+            check=False,
+        )
+    assert done.returncode == ExitCode.LACKING
+    assert done.stderr.startswith("xen-guest-bootloader: error: standard output could not be written: No space left on device\n")
