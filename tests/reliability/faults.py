@@ -23,7 +23,10 @@ def sweep(lab: Lab, made: Scenario, chosen: Sequence[Point], error: str) -> Iter
 
 def _failed_at(lab: Lab, made: Scenario, point: Point, error: str) -> str:
     lab.fresh(made.start_disk)
-    done = lab.run(*inject(point, f"error={error}"), *scenario.command(lab, made))
+    log = lab.work / "injected"
+    done = lab.run(*inject(point, f"error={error}", log=str(log)), *scenario.command(lab, made))
+    if "(INJECTED)" not in log.read_text(errors="replace"):
+        return f"the call was not made to fail, and the run ended with {done.returncode}"
     lab.settle()
     fault = made.fault(lab.view())
     if fault:

@@ -42,7 +42,7 @@ CALLS = (
     "ioctl",
 )
 _PLACES = re.compile(r"/boot\b|/var/lib/xen-guest-bootloader|\.xen-guest-bootloader")
-_READS = re.compile(r"^openat\((?!.*O_CREAT|.*O_TRUNC|.*O_RDWR|.*O_WRONLY)|^ioctl\(.*(TCGETS|TIOC|BLK)")
+_READS = re.compile(r"^openat\((?!.*O_CREAT|.*O_TRUNC|.*O_RDWR|.*O_WRONLY)|^ioctl\(.*(TCGETS|TIOC|BLK)|^write\([12]<")
 _MOST_OF_A_CHILD = {"openat": 2000, "write": 400, "fsync": 400, "mkdir": 40, "ioctl": 40, "unlink": 400, "rename": 400}
 """Beyond what any process that a run starts comes to, above all its grub-install."""
 _MODULE = re.compile(r"x86_64-xen\.xen-guest-bootloader-new(/|>, \")|x86_64-xen/\w+\.(mod|lst)|/locale/|/fonts/")
@@ -87,13 +87,14 @@ def _changes(log: Path) -> list[Point]:
     return found
 
 
-def inject(point: Point, action: str) -> list[str]:
-    """The tracer that does `action` (`signal=KILL`, `error=EIO`) at that point."""
+def inject(point: Point, action: str, *, log: str = "/dev/null") -> list[str]:
+    """The tracer that does `action` (`signal=KILL`, `error=EIO`) at that point, and says so in `log`."""
     # Each process has a count of its own: where none that a run starts comes so far, the kernel can pick out the calls that matter,
-    # for which strace must follow them all. Otherwise it stops the run alone, at every call.
-    quickly = ["-f", "--seccomp-bpf"] if point.number > _MOST_OF_A_CHILD.get(point.call, 0) else []
+    # for which strace must follow them all. Otherwise it stops the run alone, at every call; only there it can send signals, too.
+    is_quick = action.startswith("error") and point.number > _MOST_OF_A_CHILD.get(point.call, 0)
+    quickly = ["-f", "--seccomp-bpf"] if is_quick else []
     when = f"inject={point.call}:{action}:when={point.number}"
-    return ["strace", *quickly, "-o", "/dev/null", "-e", f"trace={point.call}", "-e", when]
+    return ["strace", *quickly, "-o", log, "-e", f"trace={point.call}", "-e", when]
 
 
 def spread(found: Sequence[Point], *, single: int, alike: int) -> list[Point]:

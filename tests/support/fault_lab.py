@@ -1,4 +1,4 @@
-"""A guest to break: this machine's own tree, with /boot, /var/lib and GRUB's modules of the lab's, in a namespace a command.
+"""A guest to break: this machine's own tree, with /boot, /var/lib, /run and GRUB's modules of the lab's, in a namespace a command.
 
 No Debian tree is unpacked and no chroot entered, so a sync costs what it costs in a guest, and thousands of them fit into a test.
 """
@@ -31,6 +31,8 @@ set -eu
 if [ -e "$LAB/package" ]; then
     for top in usr/sbin usr/bin usr/lib; do mount -t overlay -o "lowerdir=$LAB/package/$top:/$top" overlay "/$top"; done
 fi
+mkdir -p /run/xen-guest-bootloader
+mount --bind "$LAB/run" /run/xen-guest-bootloader
 mount --bind "$LAB/boot" /boot
 mount --bind "$LAB/var-lib" /var/lib
 mount --bind "$GRUB" /usr/lib/grub
@@ -105,8 +107,10 @@ class Lab:
         # A new file: another process's mount namespace may keep the last one mounted for a while.
         self.image.unlink()
         images.tool("cp", "--sparse=always", str(snapshot.image), str(self.image))
-        shutil.rmtree(self.work / "var-lib", ignore_errors=True)
+        for name in ("var-lib", "run"):
+            shutil.rmtree(self.work / name, ignore_errors=True)
         shutil.copytree(snapshot.var_lib, self.work / "var-lib")
+        (self.work / "run").mkdir()
         self.mount(options=options)
 
     def mount(self, *, options: str = "defaults") -> None:
@@ -252,7 +256,7 @@ def lab(directory: Path, fs_type: str = "ext4", *, config: str = "", image: Path
     with ExitStack() as stack:
         images.tool("mount", "-t", "tmpfs", "-o", "mode=755", "lab", str(directory))
         stack.callback(images.tool, "umount", "--lazy", str(directory))
-        for name in ("boot", "var-lib"):
+        for name in ("boot", "var-lib", "run"):
             (directory / name).mkdir()
         mkconfig = directory / "grub-mkconfig"
         mkconfig.write_text(_MKCONFIG.replace("{work}", str(directory)))
