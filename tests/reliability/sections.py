@@ -37,9 +37,11 @@ class Points:
     """How much is tried; `alike` are system calls at one file of many in a module directory, for all others are tried anyway."""
 
     kills_alike: int
+    kills_minimal: int
     kills_of_child: int
     kills_at_times: int
     faults_alike: int
+    faults_minimal: int
     cuts: int
     pairs: int
     fuzz_seconds: int
@@ -59,10 +61,11 @@ def _kill_sections(points: Points) -> Iterator[Section]:
     for start in Start:
         row = f"killed before a system call, {start}"
         for config, plain in _KINDS:
-            alike = points.kills_alike if not plain else 60
-            find = functools.partial(_kills, start=start, config=config, plain=plain, alike=alike)
+            alike = 2 if config else points.kills_alike if not plain else 60
+            single = points.kills_minimal if config else _ALL
+            find = functools.partial(_kills, start=start, config=config, plain=plain, single=single, alike=alike)
             yield _section(row, f"kills {start} {_named(config, plain=plain)}", find, plain=plain)
-    find = functools.partial(_kills, start=Start.UPGRADE, config=EMBEDDED, plain=False, alike=2, fs_type="xfs")
+    find = functools.partial(_kills, start=Start.UPGRADE, config=EMBEDDED, plain=False, single=10, alike=2, fs_type="xfs")
     yield _section("killed before a system call, upgrade on XFS", "kills xfs", find)
     for victim in (Victim.CHILD, Victim.ALL):
         for start in Start:
@@ -78,9 +81,10 @@ def _kill_sections(points: Points) -> Iterator[Section]:
 def _fault_sections(points: Points) -> Iterator[Section]:
     row = "a system call fails: " + ", ".join(faults.ERRORS)
     for config, plain in _KINDS:
-        for error in faults.ERRORS:
+        for error in faults.ERRORS if not config else ("ENOSPC", "EIO"):
             alike = points.faults_alike if not plain else 30
-            find = functools.partial(_faults, config=config, plain=plain, alike=alike, error=error)
+            single = points.faults_minimal if config else _ALL
+            find = functools.partial(_faults, config=config, plain=plain, single=single, alike=alike, error=error)
             yield _section(row, f"faults {_named(config, plain=plain)} {error}", find, plain=plain)
 
 
@@ -171,10 +175,10 @@ def _lab(directory: Path, fs_type: str = "ext4") -> AbstractContextManager[Lab]:
     return fault_lab.lab(directory / "lab", fs_type)
 
 
-def _kills(directory: Path, *, start: Start, config: str, plain: bool, alike: int, fs_type: str = "ext4") -> Found:
+def _kills(directory: Path, *, start: Start, config: str, plain: bool, single: int, alike: int, fs_type: str = "ext4") -> Found:
     with _lab(directory, fs_type) as lab:
         made = scenario.make(lab, start, config=config, plain=plain)
-        yield from kills.sweep(lab, made, kills.spread(kills.points(lab, made), single=_ALL, alike=alike))
+        yield from kills.sweep(lab, made, kills.spread(kills.points(lab, made), single=single, alike=alike))
 
 
 def _kills_of_child(directory: Path, *, start: Start, victim: Victim, alike: int) -> Found:
@@ -188,10 +192,10 @@ def _kills_at_times(directory: Path, *, start: Start, config: str, count: int) -
         yield from kills.timed_sweep(lab, scenario.make(lab, start, config=config), count)
 
 
-def _faults(directory: Path, *, config: str, plain: bool, alike: int, error: str) -> Found:
+def _faults(directory: Path, *, config: str, plain: bool, single: int, alike: int, error: str) -> Found:
     with _lab(directory) as lab:
         made = scenario.make(lab, Start.UPGRADE, config=config, plain=plain)
-        yield from faults.sweep(lab, made, kills.spread(kills.points(lab, made), single=_ALL, alike=alike), error)
+        yield from faults.sweep(lab, made, kills.spread(kills.points(lab, made), single=single, alike=alike), error)
 
 
 def _steps(directory: Path) -> Found:
