@@ -46,8 +46,8 @@ there.
 for. It must be refused before anything is touched, or end well.
 """,
     """
-*Filled, whole runs*: in steps of 128 KiB (`grub-install`: 16 KiB) over the whole range, and at every KiB near none and below the
-least with which a run ends well (12 KiB, `grub-install`: 256 KiB).
+*Filled, whole runs*: in steps of 256 KiB (`grub-install`: 64 KiB) over the whole range, and at every KiB near none and below
+the least with which a run ends well (12 KiB, `grub-install`: 128 KiB).
 """,
     """
 *Power cut*: the disk is a file that logs each write and flush it is given. After writes evenly chosen from all, three disks are

@@ -48,8 +48,8 @@ def steps(lab: Lab, made: Scenario, *, step: int = KIB) -> Iterator[str]:
 def levels(lab: Lab, made: Scenario) -> list[int]:
     """Where a whole run is to be tried: in steps over all of the range, and at every KiB where what happens changes."""
     enough = _enough(lab, made)
-    below = 256 if made.plain else 12
-    coarse = range(0, enough + BEYOND, 16 * KIB if made.plain else 128 * KIB)
+    below = 128 if made.plain else 12
+    coarse = range(0, enough + BEYOND, 64 * KIB if made.plain else 256 * KIB)
     return sorted({*coarse, *range(0, 12 * KIB, KIB), *range(enough - below * KIB, enough + 4 * KIB, KIB)})
 
 
