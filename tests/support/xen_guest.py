@@ -3,12 +3,14 @@
 Each runs a script that the lab gives it on a second disk, prints what it says on its console, and powers off.
 """
 
+import hashlib
 import io
 import json
 import tarfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -32,38 +34,71 @@ PACKAGES = (
 )
 ROOT_SIZE = 1800 * images.MIB
 STAGE1_TARGETS = {"pv": "x86_64-xen", "pvh": "i386-xen_pvh"}
-SECONDS = 420
+SECONDS = 900
 """A bound, for a whole Debian to come up and run the script under emulation on a machine that has other work, too."""
 
 CONFIG = 'targets = ["x86_64-xen", "i386-xen_pvh"]\n'
 GRUB_DEFAULTS = 'GRUB_TIMEOUT=0\nGRUB_CMDLINE_LINUX="$GRUB_CMDLINE_LINUX console=hvc0 loglevel=3 systemd.show_status=no"\n'
 # Debian's initrd of a fifth of the size: GRUB reads it and Linux unpacks it under emulation.
 INITRAMFS = {"conf.d/lab": "MODULES=list\n", "modules": "xen-blkfront\next4\nxfs\nbtrfs\ncrc32c_generic\n"}
+FIRST_WORDS = """#!/bin/sh
+[ "$1" = prereqs ] && exit 0
+echo "LAB-GUEST type=$(cat /sys/hypervisor/guest_type)"
+echo "LAB-CMDLINE $(cat /proc/cmdline) end"
+for dev in /dev "$rootmnt/dev"; do
+    if [ "$(dd if="$dev/xvdb" bs=4 count=1 2>/dev/null)" = bare ]; then
+        echo "init=/usr/local/sbin/xen-lab" >>/conf/param.conf
+        break
+    fi
+done
+"""
+"""The initrd's last script: Linux is up and its root file system mounted."""
 UNIT = """[Unit]
-Description=Run the lab's script
+Description=Run the lab's script {when}
 DefaultDependencies=no
-After=local-fs.target
+After=local-fs.target systemd-udev-trigger.service
+{order}
 [Service]
 Type=oneshot
 TimeoutStartSec=infinity
-ExecStart=/usr/local/sbin/xen-lab
-[Install]
-WantedBy=basic.target
+ExecStart=/usr/local/sbin/xen-lab {when}
 """
-"""Early, for all that comes later takes a minute or more under emulation; a script waits for what it wants of it."""
 SCRIPT = """#!/bin/sh
 exec </dev/null >/dev/hvc0 2>&1
+when=$1
+if [ $$ = 1 ]; then
+    when=bare
+    export PATH=/usr/sbin:/usr/bin:/sbin:/bin
+    mount -o remount,rw /
+    mount -a
+fi
 mkdir -p /run/lab
 tar -xf /dev/xvdb -C /run/lab
-echo "LAB-GUEST type=$(cat /sys/hypervisor/guest_type)"
-echo "LAB-CMDLINE $(cat /proc/cmdline) end"
+[ -e "/run/lab/$when" ] || exit 0
+echo "LAB-SCRIPT $when"
 sh /run/lab/run
 echo "LAB-GUEST-DONE $?"
 sleep 0.5
-systemctl poweroff --force --force
+[ $$ = 1 ] || exec systemctl poweroff --force --force
+sync
+sleep 600
 """
 CMDLINE = "LAB-CMDLINE (.*) end"
 """The guest's first words: it is up, and came by what this tells."""
+
+
+class When(StrEnum):
+    """When a script runs: each takes a minute or more longer under emulation than the one before."""
+
+    BARE = "bare"
+    """In place of systemd."""
+    EARLY = "early"
+    """By systemd, before other services start."""
+    LATE = "late"
+    """Beside the services of a booting system."""
+
+
+ORDER = {When.EARLY: "Before=sysinit.target", When.LATE: "After=basic.target"}
 DONE = "LAB-GUEST-DONE 0"
 
 
@@ -76,11 +111,21 @@ class XenGuest:
     work: Path
 
     def run(
-        self, name: str, mode: str, dom0: Dom0, script: str, *, kernel: Path | None = None, seconds: int = SECONDS, **options: Any
+        self,
+        name: str,
+        mode: str,
+        dom0: Dom0,
+        script: str,
+        *,
+        when: When = When.EARLY,
+        kernel: Path | None = None,
+        seconds: int = SECONDS,
+        **options: Any,
     ) -> GuestRun:
-        """A start of this guest as `mode` (`pv`, `pvh`) that runs `script` and ends by itself."""
-        data = self.work / f"{name}-script.tar"
-        data.write_bytes(_script_disk(script))
+        """A start of this guest as `mode` (`pv`, `pvh`) that runs `script` and ends after it."""
+        disk = _script_disk(script, when)
+        data = self.work / f"script-{hashlib.sha256(disk).hexdigest()[:12]}.tar"
+        data.write_bytes(disk)
         settings: dict[str, Any] = {"until": (DONE,), "linger": 2.0, "ends": Ends.REACHED} | options
         return GuestRun(
             name=name,
@@ -103,27 +148,32 @@ def made(
     fs_type: str = "ext4",
     table: str = "",
     boot: str = "",
+    boot_size: int = images.SIZE,
     config: str = CONFIG,
     prepare: Callable[[TreeGuest], object] = lambda _: None,
 ) -> Iterator[XenGuest]:
     """Make a guest; its disks are whole, unmounted images while the block runs.
 
-    `fs_type`, `table` and `boot` are those of `images.disk`. `prepare` is called with the tree before the package is installed;
-    without a `deb`, it is all that is done.
+    `fs_type`, `table`, `boot` and `boot_size` are those of `images.disk`. `prepare` is called with the tree before the package is
+    installed; without a `deb`, it is all that is done.
     """
-    with images.disk(directory, fs_type, size=ROOT_SIZE, table=table, boot=boot, boot_size=images.SIZE) as disk:
+    with images.disk(directory, fs_type, size=ROOT_SIZE, table=table, boot=boot, boot_size=boot_size) as disk:
         unpack(tarball(suite, Kind.MINIMAL, extra=PACKAGES), disk.top)
         tree = TreeGuest(disk=disk, work=directory, suite=suite, platform=Platform.PV)
         tree.write("/etc/fstab", _fstab(disk))
         tree.write("/etc/hostname", f"{suite}\n")
         tree.write("/etc/default/grub.d/lab.cfg", GRUB_DEFAULTS)
-        tree.write("/etc/systemd/system/xen-lab.service", UNIT)
         tree.write("/usr/local/sbin/xen-lab", SCRIPT, mode=0o755)
-        wants = tree.path("/etc/systemd/system/basic.target.wants")
-        wants.mkdir(parents=True, exist_ok=True)
-        (wants / "xen-lab.service").symlink_to("/etc/systemd/system/xen-lab.service")
+        for when, order in ORDER.items():
+            unit = f"/etc/systemd/system/xen-lab-{when}.service"
+            tree.write(unit, UNIT.format(when=when, order=order))
+            wants = tree.path("/etc/systemd/system/multi-user.target.wants")
+            wants.mkdir(parents=True, exist_ok=True)
+            (wants / Path(unit).name).symlink_to(unit)
         # A login prompt hangs up the console, and with it whatever the script has still to say.
         tree.path("/etc/systemd/system/serial-getty@hvc0.service").symlink_to("/dev/null")
+        tree.write("/etc/machine-id", "0f3c1a526e0d4c8b9a413f2f5d1c7e10\n")
+        tree.write("/etc/initramfs-tools/scripts/init-bottom/lab", FIRST_WORDS, mode=0o755)
         for name, text in INITRAMFS.items():
             tree.write(f"/etc/initramfs-tools/{name}", text)
         tree.run("update-initramfs", "-u")
@@ -133,6 +183,8 @@ def made(
             tree.path("/root/package.deb").write_bytes(deb.read_bytes())
             tree.run("dpkg", "--install", "/root/package.deb")
             tree.path("/root/package.deb").unlink()
+            # As the kernel's hook leaves it on a guest: what preflight learnt of the kernel, which takes minutes under emulation.
+            tree.run("xen-guest-bootloader", "preflight", check=False)
         # Another process's mount namespace may keep the file system mounted after us.
         images.tool("sync", "-f", str(disk.top))
         found = dict.fromkeys((disk.root.image, disk.boot.image))
@@ -144,10 +196,15 @@ def made(
 def answer(console: Console, marker: str = "JSON") -> Any:
     """The JSON object that a script printed between lines `BEGIN-JSON` and `END-JSON`."""
     console.expect(f"BEGIN-{marker}", f"END-{marker}")
-    return json.loads(console.text.partition(f"BEGIN-{marker}\n")[2].partition(f"END-{marker}")[0].replace("\n", ""))
+    text = console.text.partition(f"BEGIN-{marker}\n")[2].partition(f"END-{marker}")[0]
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise AssertionError(f"guest {console.name}: {error} in what it printed as JSON:\n{console.text[-6000:]!r}") from None
 
 
-STATUS = "echo BEGIN-JSON; xen-guest-bootloader status --json; echo END-JSON\n"
+STATUS = "udevadm settle --timeout=60; echo BEGIN-JSON; xen-guest-bootloader status --json; echo END-JSON\n"
+"""On one terminal, as a person runs it."""
 
 
 def _fstab(disk: images.Disk) -> str:
@@ -157,10 +214,11 @@ def _fstab(disk: images.Disk) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _script_disk(script: str) -> bytes:
+def _script_disk(script: str, when: str) -> bytes:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
-        member = tarfile.TarInfo("run")
-        member.size = len(script.encode())
-        tar.addfile(member, io.BytesIO(script.encode()))
+        for name, text in ((when, ""), ("run", script)):  # the initrd reads the first name
+            member = tarfile.TarInfo(name)
+            member.size = len(text.encode())
+            tar.addfile(member, io.BytesIO(text.encode()))
     return buffer.getvalue()
