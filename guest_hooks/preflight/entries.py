@@ -34,7 +34,10 @@ class Ground:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where an entry loads from: `is_here` is on /boot's file system, `missing` the name of one that is gone."""
+    """Where an entry loads from: `is_here` is on /boot's file system, `missing` the name of one that is looked for in vain.
+
+    A search that finds nothing leaves $root as it was: on the file system where grub.cfg is (grub-core/commands/search.c).
+    """
 
     is_here: bool
     is_known: bool = True
@@ -57,7 +60,7 @@ def place(boot: Boot, filesystem: BootFilesystem, devices: Sequence[BlockDevice]
                 return Place(is_here=True)
             if named or not (devices or (kind == "fs-uuid" and filesystem.fs_uuid)):
                 return Place(is_here=False, is_known=False)
-            return Place(is_here=False, missing=key)
+            return Place(is_here=True, missing=key)
         case _:
             return Place(is_here=False, is_known=False)
 
@@ -93,26 +96,12 @@ def _entry(entry: Entry, ground: Ground, unknown: list[str], *, is_default: bool
             unknown.append(f"what the entry {entry.title!r} starts ({entry.not_understood or 'it loads no kernel'})")
         return ()
     where = place(load, boot, devices)
-    if where.missing:
-        message = f"the entry {entry.title!r} looks for the file system {where.missing}, which this guest does not have"
-        certainty = Certainty.CERTAIN if devices else Certainty.LIKELY
-        console = f"error: no such device: {where.missing}."
-        return (
-            Finding(
-                code="entry-file-system-missing",
-                link=Link.ENTRY,
-                thing=where.missing,
-                message=message,
-                console=console,
-                certainty=certainty,
-                hint=UPDATE,
-            ),
-        )
+    search = (_search_in_vain(entry, where.missing, is_sure=bool(devices)),) if where.missing else ()
     path = stage1.in_guest(load.kernel, boot) if where.is_here else ""
     if not path or path not in files.kernels:
         if is_default:
             unknown.append(f"the files of the entry {entry.title!r}, which are on another file system ({load.device})")
-        return ()
+        return search
     kernel = files.kernels[path]
     pairs = [(name, files.initrds[name]) for item in load.initrds if (name := stage1.in_guest(item, boot)) in files.initrds]
     if kernel.facts is not None and kernel.facts.unread:
@@ -122,10 +111,25 @@ def _entry(entry: Entry, ground: Ground, unknown: list[str], *, is_default: bool
             unknown.append(f"what is inside {name}: {facts.unread} ({facts.hint})")
     here = ground.needs(load)
     return (
+        *search,
         *(_as_grub_says(finding, path, load.kernel) for finding in kernels.kernel_findings(kernel, here)),
         *initrds.initrd_findings(kernel, pairs, here),
         *kernels.modules_finding(kernel),
         *root_fs.findings(load.arguments, entry.title, devices),
+    )
+
+
+def _search_in_vain(entry: Entry, key: str, *, is_sure: bool) -> Finding:
+    return Finding(
+        code="entry-file-system-missing",
+        link=Link.ENTRY,
+        thing=key,
+        message=f"the entry {entry.title!r} looks for the file system {key}, which this guest does not have",
+        console=f"error: no such device: {key}.",
+        certainty=Certainty.CERTAIN if is_sure else Certainty.LIKELY,
+        hint=UPDATE,
+        stops=False,
+        severity=Severity.WARNING,
     )
 
 

@@ -129,6 +129,8 @@ CASES = [
         lambda tree: tree.edit_menu(UUID, OTHER_UUID),
         "entry-file-system-missing",
         f"no such device: {OTHER_UUID}",
+        boots=True,
+        severity=WARNING,
     ),
     Case("root-gone", set_root(f"root=UUID={OTHER_UUID}"), "root-missing", "does not exist.  Dropping to a shell!"),
     Case("root-by-a-disk-of-another-name", set_root("root=/dev/sda1"), "root-missing", SHELL),
