@@ -2,7 +2,7 @@
 # dom0's only program: start Xen's daemons, then run each guest of the scenario on /dev/vda, one after another.
 #
 # A scenario is a tar: order (one name a line) and per guest NAME/cfg (an xl configuration), NAME/settings (shell variables:
-# timeout, linger: seconds; ends: how the run may end) and NAME/until (extended regular expressions, one a line; the first to
+# timeout, linger: seconds; copied, copies, every, aim: see Copies in xen_lab.py) and NAME/until (extended regular expressions, one a line; the first to
 # appear on the guest's console ends the run). Guests' consoles go to the second serial port between marker lines.
 
 /bin/busybox mkdir -p /usr/bin /usr/sbin /sbin
@@ -45,23 +45,46 @@ state() { xl list "$1" 2>/dev/null | awk -v name="$1" '$1 == name { print $5 }';
 
 # Follow one guest to its end; prints how it ended.
 follow() {
-    name=$1 log=/var/log/xen/console/guest-$1.log end=$(($(now) + timeout))
+    name=$1 log=/var/log/xen/console/guest-$1.log end=$(($(now) + timeout)) looks=0
     while :; do
         if [ -s "/scenario/$name/until" ] && grep -aqE -f "/scenario/$name/until" "$log" 2>/dev/null; then
             echo reached && return
         fi
-        case "$(state "$name")" in
+        # A start of xl is dear here: the guest has the time instead.
+        looks=$(((looks + 1) % 8))
+        [ "$looks" -ne 0 ] || case "$(state "$name")" in
             '') echo gone && return ;;
             *c*) echo crashed && return ;;
             *s*) echo stopped && return ;;
         esac
         [ "$(now)" -lt "$end" ] || { echo timeout && return; }
-        sleep 0.4
+        sleep 0.7
+    done
+}
+
+said() { grep -aoE "$aim" "$log" | wc -l; }
+
+# Take the copies that the settings ask for, as destroying the domain at those moments would leave its disk.
+copy() {
+    number=0
+    for target in $copies; do
+        number=$((number + 1)) end=$(($(now) + 200)) before=$(said)
+        if [ $((number % 3)) -eq 0 ]; then
+            while [ "$(said)" -eq "$before" ] && [ "$(now)" -lt "$end" ]; do sleep 0.1; done
+        else
+            sleep "$every"
+        fi
+        xl pause "$1"
+        blockdev --flushbufs "$copied"
+        dd if="$copied" of="$target" bs=1M iflag=direct oflag=direct 2>/scenario/dd.log || { say "no copy:"; cat /scenario/dd.log; }
+        sleep 1.5 # what the guest said before reaches the serial line
+        echo "LAB-COPY at $(now) s" >/dev/ttyS1
+        xl unpause "$1"
     done
 }
 
 guest() {
-    name=$1 timeout=60 linger=0
+    name=$1 timeout=60 linger=0 copies='' copied='' every='' aim=''
     # shellcheck source=/dev/null
     . "/scenario/$name/settings"
     log=/var/log/xen/console/guest-$name.log
@@ -72,7 +95,7 @@ guest() {
         tail -n +1 -f "$log" >/dev/ttyS1 &
         tail=$!
         how=$(follow "$name")
-        [ "$how" != reached ] || sleep "$linger"
+        [ "$how" != reached ] || { sleep "$linger"; copy "$name"; }
         xl destroy "$name" 2>/dev/null
         sleep 0.5
         kill "$tail" && wait "$tail" 2>/dev/null

@@ -24,6 +24,9 @@ DOM0_MIB = 512
 START_SECONDS = 120
 """For QEMU, Xen and dom0 to reach the scenario: 10 s on an idle machine of two cores."""
 
+COPY_SECONDS = 90
+"""For a copy of a small disk, and the wait before it."""
+
 WAIT_SECONDS = 3600
 """For another lab on this machine to end."""
 
@@ -51,12 +54,27 @@ class Ends(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Copies:
+    """Copies of a running guest's disk: the domain is paused, what it gave to the disk is copied, and it runs on.
+
+    Each is what `xl destroy` at that moment would leave. Every third waits until the guest says `aim` (an extended regular
+    expression) again, the others for `every` seconds.
+    """
+
+    of: Path
+    to: tuple[Path, ...]
+    every: float
+    aim: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GuestRun:
     """One start of one guest.
 
     `disk` is a raw image, written to as the guest writes; `data` a second one, read-only (xvdb), `more` further ones (xvdc and
     on). The run ends when a line of `until` (extended regular expressions) is on the console and `linger` seconds have passed, when
-    the domain ends, or after `timeout` seconds. `memory` is in MiB; `options` are further ones of xl's configuration.
+    the domain ends, or after `timeout` seconds; `copies` are made before it ends. `memory` is in MiB; `options` are further ones of
+    xl's configuration.
     """
 
     name: str
@@ -70,6 +88,7 @@ class GuestRun:
     options: dict[str, object] = field(default_factory=dict)
     until: tuple[str, ...] = ()
     linger: float = 0
+    copies: Copies | None = None
     timeout: int = 60
     ends: Ends = Ends.REACHED
 
@@ -109,13 +128,14 @@ def boot(runs: Sequence[GuestRun], *, dom0: Dom0 | None = None, memory: int | No
     """
     dom0 = dom0 or prepare()
     memory = memory or max(run.memory for run in runs) + DOM0_MIB + 384
-    disks = list(dict.fromkeys(disk for run in runs for disk in (run.disk, run.data, *run.more) if disk))
+    copies = [path for run in runs if run.copies for path in run.copies.to]
+    disks = list(dict.fromkeys(disk for run in runs for disk in (run.disk, run.data, *run.more, *copies) if disk))
     with _alone(), tempfile.TemporaryDirectory(prefix="xen-lab-") as directory:
         work = Path(directory)
         scenario = work / "scenario.tar"
         scenario.write_bytes(_scenario(runs, disks))
         logs = (work / "dom0.log", work / "guests.log")
-        limit = START_SECONDS + sum(run.timeout + run.linger + 10 for run in runs)
+        limit = START_SECONDS + sum(run.timeout + run.linger + 10 for run in runs) + COPY_SECONDS * len(copies)
         ended = _qemu(dom0, memory, [scenario, *disks], logs, limit)
         lab, guests = (log.read_bytes().decode(errors="replace") if log.exists() else "" for log in logs)
     consoles = _consoles(guests, lab)
@@ -164,6 +184,11 @@ def _scenario(runs: Sequence[GuestRun], disks: Sequence[Path]) -> bytes:
         } | run.options
         files[f"{run.name}/cfg"] = "".join(f"{key}={value!r}\n" for key, value in settings.items())
         files[f"{run.name}/settings"] = f"timeout={run.timeout}\nlinger={shlex.quote(str(run.linger))}\n"
+        if run.copies:
+            targets = " ".join(_device(disks.index(path)) for path in run.copies.to)
+            source = _device(disks.index(run.copies.of))
+            files[f"{run.name}/settings"] += f"copied={source}\ncopies='{targets}'\nevery={run.copies.every}\n"
+            files[f"{run.name}/settings"] += f"aim={shlex.quote(run.copies.aim)}\n"
         files[f"{run.name}/until"] = "".join(f"{pattern}\n" for pattern in run.until)
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:

@@ -3,72 +3,101 @@
 `make test-xen` runs this, `make test` does not.
 """
 
-from collections.abc import Iterator
+import re
 from pathlib import Path
 
-import pytest
-
-from tests.support import newer_grub, xen_guest, xen_lab
+from tests.support import images, newer_grub, xen_guest, xen_lab
 from tests.support.debian_tree import Suite
 from tests.support.tree_guest import TreeGuest
 from tests.support.xen_dom0 import Dom0
-from tests.support.xen_guest import DONE, STATUS, XenGuest
-from tests.support.xen_lab import Console
-from tests.xen.test_boots import boots_by_second_stage
+from tests.support.xen_guest import STAGE1_TARGETS, When
+from tests.support.xen_lab import Console, Copies, GuestRun
+from tests.xen.test_boots import SECOND_STAGES, came_by_second_stage
 
-SYNC = STATUS + "echo SYNC-BEGINS; xen-guest-bootloader sync --force; echo SYNC-ENDS; sleep 60\n"
+SYNCS = """
+cuts=/etc/xen-guest-bootloader/conf.d/cuts.toml
+while :; do
+    for setting in 'extra_modules = ["ntfs"]' 'modules = "minimal"' ''; do
+        echo "$setting" >$cuts
+        echo SYNC-BEGINS
+        xen-guest-bootloader sync --no-update-grub || exit
+        echo SYNC-ENDS
+    done
+done
+"""
+"""Each has other files to write than the one before; with `minimal`, the module directories are exchanged, too."""
+WRITING = "Writing to the disk"
+"""A step that sync shows on a terminal for as long as it takes."""
 CUTS = 20
-LONGEST = 20.0
-"""Seconds: longer than a sync takes under emulation."""
-UPGRADE = "dpkg --force-depends --install /root/newer-grub-xen-bin.deb; echo UPGRADED; sleep 60\n"
+EVERY = 5.0
+"""Seconds before a cut that is not aimed: a sync takes longer than that under emulation, and no multiple of it."""
+BOOT_SIZE = 96 * images.MIB
+TO_LINUX = (16,)
+"""Of the cuts, those from which Linux is started, too."""
+UPGRADE = "dpkg --force-depends --install /root/newer-grub-xen-bin.deb && echo UPGRADED; sleep 60\n"
 
 
-def cut(dom0: Dom0, guest: XenGuest, moments: list[float]) -> list[Console]:
-    """Destroy the guest so many seconds after each of its syncs began, then boot it once more."""
-    runs = [
-        guest.run(f"cut{number}", ("pv", "pvh")[number % 2], dom0, SYNC, until=("SYNC-BEGINS",), linger=moment)
-        for number, moment in enumerate(moments)
-    ]
-    runs.append(guest.run("last", "pv", dom0, STATUS))
-    consoles = xen_lab.boot(runs)
-    return [consoles[run.name] for run in runs]
+def second_stage_speaks(console: Console, mode: str) -> None:
+    """Stage 1 handed over to the second stage, which read its modules and menu, and took up the kernel."""
+    second_stage = re.escape(SECOND_STAGES[mode].removeprefix("/boot"))
+    console.expect("Welcome to GRUB!", f"Chainloading .*{second_stage}", "Welcome to GRUB!", "Loading Linux")
+    console.never("grub rescue>", "symbol `.*' not found")
 
 
-def booted(console: Console, mode: str) -> None:
-    """It came up by a second stage; what a cut sync left to do is still to be done."""
-    chainloaded = {"pv": "pvboot-x86_64.elf", "pvh": "pvhboot-i386.linux"}[mode]
-    console.expect("Welcome to GRUB!", f"Chainloading .*{chainloaded}", "Welcome to GRUB!", f"LAB-GUEST type={mode.upper()}")
-    console.never("grub rescue>")
+def test_cut_twenty_times_in_the_middle_of_syncs(dom0: Dom0, deb: Path, tmp_path: Path) -> None:
+    """What `xl destroy` would leave at twenty moments of syncs that follow each other, and at the last of them it is done."""
+    with xen_guest.made(tmp_path, Suite.BOOKWORM, deb, boot="ext4", boot_size=BOOT_SIZE) as guest:
+        root, boot = guest.disks
+        cuts = [tmp_path / f"cut{number}.img" for number in range(CUTS)]
+        for cut in cuts:
+            with cut.open("wb") as file:
+                file.truncate(boot.stat().st_size)
+        copies = Copies(of=boot, to=tuple(cuts), every=EVERY, aim=WRITING)
+        runs = [guest.run("syncing", "pv", dom0, SYNCS, when=When.BARE, until=("SYNC-BEGINS",), linger=1.0, copies=copies)]
+        for number, cut in enumerate(cuts):
+            mode = ("pv", "pvh")[number % 2]
+            is_whole = number in TO_LINUX
+            runs.append(
+                GuestRun(
+                    name=f"cut{number}",
+                    disk=root if is_whole else cut,
+                    more=(cut,) if is_whole else (),
+                    data=runs[0].data,
+                    type=mode,
+                    kernel=dom0.stage1(STAGE1_TARGETS[mode]),
+                    until=("LAB-CMDLINE .* end" if is_whole else "Loading Linux", "grub rescue>", "grub>"),
+                    timeout=xen_guest.SECONDS,
+                )
+            )
+        consoles = xen_lab.boot(runs)
+    syncing = consoles["syncing"]
+    syncing.never("LAB-GUEST-DONE", "fault of the program")
+    before = syncing.text.split("LAB-COPY")[:-1]
+    assert len(before) == CUTS, syncing.text
+    in_commit = [text for text in before if text.rpartition("SYNC-BEGINS")[2].count(WRITING)]
+    assert len(in_commit) >= CUTS // 4, syncing.text
+    assert "SYNC-ENDS" not in "".join(text.rpartition("SYNC-BEGINS")[2] for text in before), syncing.text
+    for number in range(CUTS):
+        mode = ("pv", "pvh")[number % 2]
+        second_stage_speaks(consoles[f"cut{number}"], mode)
+        if number in TO_LINUX:
+            came_by_second_stage(consoles[f"cut{number}"], mode, prefix="(xen/xvdc)/grub")
 
 
-@pytest.fixture(scope="module")
-def guest(deb: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[XenGuest]:
-    """A guest of bookworm that has trixie's GRUB at hand."""
-    newer = newer_grub.package(tmp_path_factory.mktemp("newer"))
+def test_grub_upgraded_and_the_power_cut(dom0: Dom0, deb: Path, tmp_path: Path) -> None:
+    """The package's trigger has answered when dpkg returns; what it wrote must be what GRUB reads."""
+    newer = newer_grub.package(tmp_path)
 
     def prepare(tree: TreeGuest) -> None:
         tree.path("/root/newer-grub-xen-bin.deb").write_bytes(newer.read_bytes())
 
-    with xen_guest.made(tmp_path_factory.mktemp("guest"), Suite.BOOKWORM, deb, prepare=prepare) as made:
-        yield made
-
-
-def test_destroyed_twenty_times(dom0: Dom0, guest: XenGuest) -> None:
-    consoles = cut(dom0, guest, [LONGEST * (number + 0.5) / CUTS for number in range(CUTS)])
-    for number, console in enumerate(consoles[:-1]):
-        booted(console, ("pv", "pvh")[number % 2])
-    booted(consoles[-1], "pv")
-    consoles[-1].expect(DONE)
-
-
-def test_grub_upgraded_and_the_power_cut(dom0: Dom0, guest: XenGuest) -> None:
-    """The package's trigger has answered when dpkg returns; what it wrote must be what GRUB reads."""
-    consoles = xen_lab.boot(
-        [
-            guest.run("upgraded", "pv", dom0, UPGRADE, until=("UPGRADED",), linger=0.0),
-            guest.run("pv", "pv", dom0, STATUS),
-            guest.run("pvh", "pvh", dom0, STATUS),
-        ]
-    )
-    boots_by_second_stage(consoles["pv"], "pv")
-    boots_by_second_stage(consoles["pvh"], "pvh")
+    with xen_guest.made(tmp_path / "guest", Suite.BOOKWORM, deb, prepare=prepare) as guest:
+        consoles = xen_lab.boot(
+            [
+                guest.run("upgraded", "pv", dom0, UPGRADE, when=When.BARE, until=("UPGRADED",), linger=0.0),
+                guest.run("pv", "pv", dom0, "", until=("Loading Linux", "grub rescue>")),
+                guest.run("pvh", "pvh", dom0, "", until=("LAB-CMDLINE .* end", "grub rescue>")),
+            ]
+        )
+    second_stage_speaks(consoles["pv"], "pv")
+    came_by_second_stage(consoles["pvh"], "pvh")
