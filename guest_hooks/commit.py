@@ -112,6 +112,7 @@ def _put(root: Root, files: Mapping[str, bytes]) -> tuple[Problem, ...]:
     """Replace files that all lie in /boot/xen; a directory with somebody's files in the way is given another name."""
     if not files:
         return ()
+    durable.make_dirs(root, BOOT_XEN)
     for path in files:
         status = root.lstat(path)
         if status is not None and stat.S_ISDIR(status.st_mode) and root.names(path):

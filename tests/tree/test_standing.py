@@ -1,6 +1,7 @@
 """What the last sync made and still stands in /boot/grub/<target> is taken again; anything else is made anew by grub-install."""
 
 import shlex
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -55,6 +56,13 @@ def test_it_is_put_back_byte_for_byte(tree: GuestTree, target: str, damage: Call
         damage(tree.boot_xen(name))
     assert not has_run(tree)
     assert {name: tree.boot_xen(name).read_bytes() for name in FILES[target]} == before
+
+
+def test_a_deleted_directory_is_put_back_too(tree: GuestTree) -> None:
+    before = {path.name: path.read_bytes() for path in tree.path("/boot/xen").iterdir()}
+    shutil.rmtree(tree.path("/boot/xen"))
+    assert not has_run(tree)
+    assert {path.name: path.read_bytes() for path in tree.path("/boot/xen").iterdir()} == before
 
 
 def spoil_core(tree: GuestTree) -> None:
