@@ -47,10 +47,10 @@ def steps(lab: Lab, made: Scenario, *, step: int = KIB) -> Iterator[str]:
 
 def levels(lab: Lab, made: Scenario) -> list[int]:
     """Where a whole run is to be tried: in steps over all of the range, and at every KiB where what happens changes."""
-    enough = _enough(lab, made)
+    least = enough(lab, made)
     below = 128 if made.plain else 12
-    coarse = range(0, enough + BEYOND, 64 * KIB if made.plain else 256 * KIB)
-    return sorted({*coarse, *range(0, 12 * KIB, KIB), *range(enough - below * KIB, enough + 4 * KIB, KIB)})
+    coarse = range(0, least + BEYOND, 64 * KIB if made.plain else 256 * KIB)
+    return sorted({*coarse, *range(0, 12 * KIB, KIB), *range(least - below * KIB, least + 4 * KIB, KIB)})
 
 
 def runs(lab: Lab, made: Scenario, chosen: Sequence[int]) -> Iterator[str]:
@@ -71,7 +71,7 @@ def runs(lab: Lab, made: Scenario, chosen: Sequence[int]) -> Iterator[str]:
         yield f"{made.name}, {free // KIB} KiB free: {fault}" if fault else ""
 
 
-def _enough(lab: Lab, made: Scenario) -> int:
+def enough(lab: Lab, made: Scenario) -> int:
     """The least that a whole run must find free to end well, to the KiB."""
     low, high = 0, 16 * 1024
     while high - low > 1:

@@ -24,8 +24,8 @@ def test_an_upgrade_fits_or_is_refused_before_anything_is_touched(tmp_path: Path
 def test_grub_install_leaves_less_than_a_second_stage(tmp_path: Path) -> None:
     with fault_lab.lab(tmp_path / "lab") as lab:
         made = scenario.make(lab, Start.UPGRADE, plain=True)
-        enough = full_disk.levels(lab, made)[-1] - full_disk.BEYOND
-        found = list(full_disk.runs(lab, made, range(enough - 64 * full_disk.KIB, enough, 16 * full_disk.KIB)))
+        enough = full_disk.enough(lab, made)
+        found = list(full_disk.runs(lab, made, range(enough - 16 * full_disk.KIB, enough, full_disk.KIB)))
         assert [fault for fault in found if fault] != []
 
 
