@@ -24,7 +24,7 @@ demo: ## build a Debian guest on a loop-mounted image, sync it, damage it, repai
 .PHONY: test
 test: ## install what the tests need and run all of them (root; much longer than `check`)
 	tests/install-needs check test
-	$(AS_ROOT) $(PYTEST) $(ARGS) tests
+	$(AS_ROOT) tests/side-by-side $(ARGS)
 
 .PHONY: check
 check: ## the quick subset for someone who edits: unit tests, linters and types; no root
