@@ -7,7 +7,7 @@ import time), follows offsets wherever a hostile file sends them, and takes Xen'
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from guest_hooks.errors import FormatError
@@ -21,6 +21,8 @@ SHT_NOTE, SHT_NOBITS = 7, 8
 MAX_SEGMENTS = 64
 MAX_SECTIONS = 256
 """More headers than any boot image has; a bound on the time a hostile file can cost."""
+RECENT = 8
+"""Files: a second stage and a kernel.img for each target, and what was built."""
 
 _HEADER_SIZES = {32: (52, 32, 40), 64: (64, 56, 64)}
 """Bytes of the ELF header, a program header and a section header, for each class."""
@@ -74,10 +76,11 @@ class Elf:
         return tuple(segment for segment in self.segments if segment.type == PT_LOAD)
 
 
+@lru_cache(maxsize=RECENT)
 def read(data: bytes) -> Elf:
     """The container of `data`, whose header tables lie inside it; what the headers point to is not looked at.
 
-    Raises `FormatError`.
+    Raises `FormatError`. The last ones are kept: a file is read for what it is, and again for each target it may serve.
     """
     if not data.startswith(MAGIC):
         raise FormatError("not-elf", "the file is not an ELF file" if data else "the file is empty")

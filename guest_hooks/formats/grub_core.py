@@ -9,6 +9,7 @@ import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from guest_hooks.errors import FormatError
 from guest_hooks.formats import elf as elf_format
@@ -48,6 +49,7 @@ class Core:
     grub_version: str
 
 
+@lru_cache(maxsize=elf_format.RECENT)
 def read(elf: Elf, data: bytes) -> Core:
     """The core image in `data`, whose container is `elf`; raises `FormatError` where its block of objects is not well formed."""
     block = _block(elf, data)
