@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 from guest_hooks.errors import LackingError
 
+SMALL = 4096
+"""Bytes to ask for where a file tells no size, as those of /proc and /sys do."""
 MAX_LINKS = 40
 MAX_READ = 64 * 1024 * 1024
 """Bytes; larger than any second stage, kernel or configuration this software reads whole."""
@@ -152,6 +154,17 @@ class Root:
             os.close(fd)
         return found
 
+    def entries(self, path: str) -> dict[str, os.stat_result]:
+        """What stands in the directory `path`, by name, links as such; empty where there is no such directory."""
+        fd = self._found(path)
+        if fd is None:
+            return {}
+        try:
+            with self._readable(fd) as readable, os.scandir(readable) as found:
+                return {entry.name: entry.stat(follow_symlinks=False) for entry in found}
+        finally:
+            os.close(fd)
+
     def make_dirs(self, path: str, *, mode: int = 0o755) -> None:
         """Make the directory `path` and those above it where they are missing."""
         missing: list[str] = []
@@ -205,10 +218,19 @@ class Root:
 def _read_at(directory: int, name: str, path: str, limit: int) -> bytes:
     """The bytes of the plain file `name` in an open directory; `path` is what messages call it."""
     fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory)
-    with os.fdopen(fd, "rb", buffering=0) as file:
+    try:
         status = os.fstat(fd)
         if not stat.S_ISREG(status.st_mode):
             raise NotRegularError(f"{path} is not a regular file", hint=f"look at it with: ls -l {path}")
         if status.st_size > limit:
             raise NotRegularError(f"{path} is {status.st_size} bytes long, more than {limit} can be right")
+        data = os.read(fd, max(status.st_size + 1, SMALL))
+        return data if len(data) == status.st_size else data + _rest(fd)
+    finally:
+        os.close(fd)
+
+
+def _rest(fd: int) -> bytes:
+    """What is still to be read: of a file that grew meanwhile, or that never tells its size, as those of /proc and /sys."""
+    with os.fdopen(os.dup(fd), "rb", buffering=0) as file:
         return file.read()
