@@ -104,19 +104,26 @@ def staging(root: Root, target: Target, arguments: Sequence[str], *, run: Run = 
 
 
 def _size(root: Root, directory: str) -> int:
-    return sum(status.st_size for name in root.names(directory) if (status := root.stat(f"{directory}/{name}")) is not None)
+    return sum(status.st_size for _, status in _followed(root, directory))
 
 
 def _size_of_modules(root: Root, directory: str) -> int:
     """The bytes of GRUB's modules; raises `NotRepairedError` for a fifo or device there, on which grub-install waits for ever."""
     size = 0
-    for name in root.names(directory):
-        status = root.stat(f"{directory}/{name}")
-        if status is not None and not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
+    for name, status in _followed(root, directory):
+        if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
             where = root.outside(f"{directory}/{name}")
             raise NotRepairedError(f"{where} is not a regular file", hint="apt install --reinstall grub-xen-bin")
-        size += status.st_size if status is not None and stat.S_ISREG(status.st_mode) else 0
+        size += status.st_size if stat.S_ISREG(status.st_mode) else 0
     return size
+
+
+def _followed(root: Root, directory: str) -> Iterator[tuple[str, os.stat_result]]:
+    """What the names in `directory` lead to."""
+    for name, status in root.entries(directory).items():
+        found = root.stat(f"{directory}/{name}") if stat.S_ISLNK(status.st_mode) else status
+        if found is not None:
+            yield name, found
 
 
 def make_config(root: Root, *, run: Run = run) -> bytes:
@@ -129,9 +136,8 @@ def make_config(root: Root, *, run: Run = run) -> bytes:
 
 def script_error(root: Root, config: bytes, *, run: Run = run) -> str:
     """Why GRUB's script parser refuses `config`, or an empty string where it accepts it."""
-    command = sandbox.command(root, ["grub-script-check"])
-    with _namespace():
-        completed = run(command, stdin=config, timeout=PROBE_TIMEOUT, success_codes=(0, 1))
+    command = sandbox.bare_command(root, ["grub-script-check"])
+    completed = run(command, stdin=config, timeout=PROBE_TIMEOUT, success_codes=(0, 1))
     said = completed.stderr.decode(errors="replace").strip() or "grub-script-check refuses it"
     return "" if completed.code == 0 else said.splitlines()[-1]
 

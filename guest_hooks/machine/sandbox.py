@@ -41,6 +41,11 @@ def command(root: Root, argv: Sequence[str], *, binds: Sequence[Bind] = ()) -> l
     return [*UNSHARE, "sh", "-c", script, "sh", *chroot, *argv]
 
 
+def bare_command(root: Root, argv: Sequence[str]) -> list[str]:
+    """`argv` as a command that runs inside `root` and needs neither devices nor /proc."""
+    return list(argv) if root.is_live else ["chroot", root.path, *argv]
+
+
 def _tree_steps(root: Root) -> list[list[str]]:
     """What a tree needs before GRUB's tools can run in it."""
     places = []
