@@ -8,7 +8,6 @@ import errno
 import json
 import os
 import sys
-import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -78,6 +77,8 @@ def run(words: Sequence[str]) -> int:
     except KeyboardInterrupt:
         return 130
     except Exception as error:  # noqa: BLE001 - a front door: whatever else goes wrong is a fault of the program
+        import traceback
+
         _to_journal(traceback.format_exc())
         if as_json:
             print(json.dumps(report.fault_json(error), ensure_ascii=False))
