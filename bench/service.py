@@ -23,6 +23,8 @@ from tests.support.booted_guest import SECOND_STAGE, TARGET, Guest
 IDLE_SECONDS = 300.0
 REPAIRS = 10
 EVENTS = 10_000
+HELD_BACK = "The last of the ten is held back for 10 s: with the one at boot, it is the eleventh repair within ten minutes."
+"""See `crowd` of `guest_hooks.pacing`: something undoes them."""
 WATCHED = (f"/boot/grub/{TARGET}", "/boot/xen")
 EVENT_NAMES = "modify,attrib,close_write,move,create,delete,delete_self"
 MONITOR = "udevadm monitor --udev --subsystem-match=block"
@@ -189,6 +191,7 @@ def show(ours: Figures, theirs: Figures, idle: float) -> None:
     print(f"{'':{width}}  {'service':>10}  {'inotifywait':>12}")
     for name, one, other in rows:
         print(f"{name:{width}}  {one:>10}  {other:>12}")
+    print(f"\n{HELD_BACK}")
 
 
 if __name__ == "__main__":
