@@ -7,7 +7,7 @@ import hashlib
 import io
 import json
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -150,15 +150,16 @@ def made(
     boot: str = "",
     boot_size: int = images.SIZE,
     config: str = CONFIG,
+    packages: Sequence[str] = (),
     prepare: Callable[[TreeGuest], object] = lambda _: None,
 ) -> Iterator[XenGuest]:
     """Make a guest; its disks are whole, unmounted images while the block runs.
 
-    `fs_type`, `table`, `boot` and `boot_size` are those of `images.disk`. `prepare` is called with the tree before the package is
-    installed; without a `deb`, it is all that is done.
+    `fs_type`, `table`, `boot` and `boot_size` are those of `images.disk`; `packages` are in it beside `PACKAGES`. `prepare` is
+    called with the tree before the package is installed; without a `deb`, it is all that is done.
     """
     with images.disk(directory, fs_type, size=ROOT_SIZE, table=table, boot=boot, boot_size=boot_size) as disk:
-        unpack(tarball(suite, Kind.MINIMAL, extra=PACKAGES), disk.top)
+        unpack(tarball(suite, Kind.MINIMAL, extra=(*PACKAGES, *packages)), disk.top)
         tree = TreeGuest(disk=disk, work=directory, suite=suite, platform=Platform.PV)
         tree.write("/etc/fstab", _fstab(disk))
         tree.write("/etc/hostname", f"{suite}\n")
