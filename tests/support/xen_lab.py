@@ -35,8 +35,9 @@ XEN_OPTIONS = (
     "loglvl=warning guest_loglvl=warning spec-ctrl=no cpufreq=none"
 )
 DOM0_OPTIONS = "console=hvc0 loglevel=4 quiet panic=1"
-# Under this emulation PVH guests die with SMAP ("SVM Insn len emulation failed") and RDTSCP.
-CPU = "max,-smap,-rdtscp,-avx,-avx2"
+# Under this emulation PVH guests die with SMAP ("SVM Insn len emulation failed") and RDTSCP, and with PKU, of a kernel of trixie's,
+# their programs do when a signal's handler returns ("bad frame in rt_sigreturn").
+CPU = "max,-smap,-rdtscp,-avx,-avx2,-pku"
 
 
 class Ends(StrEnum):
