@@ -9,7 +9,7 @@ from tests.support import grub_versions, xen_guest, xen_lab
 from tests.support.debian_tree import Suite
 from tests.support.tree_guest import TreeGuest
 from tests.support.xen_dom0 import Dom0
-from tests.support.xen_guest import CMDLINE, When, XenGuest
+from tests.support.xen_guest import CMDLINE, SECONDS, When, XenGuest
 from tests.xen.test_boots import came_by_second_stage
 
 MODULES = "cp /root/newer/x86_64-xen/*.mod /boot/grub/x86_64-xen/ && sync\n"
@@ -80,7 +80,7 @@ def test_our_service_repairs_it_and_it_boots(dom0: Dom0, ours: XenGuest) -> None
     script = RUNNING + KEEP + MODULES + CODE + REPAIRED
     consoles = xen_lab.boot(
         [
-            ours.run("damaging", "pvh", dom0, script, when=When.LATE),
+            ours.run("damaging", "pvh", dom0, script, when=When.LATE, seconds=2 * SECONDS),
             ours.run("repaired", "pv", dom0, "", until=(CMDLINE,)),
         ]
     )
