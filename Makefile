@@ -58,7 +58,7 @@ test-service: ## tests of the units in a booted systemd (root)
 	$(AS_ROOT) $(PYTEST) $(ARGS) tests/service
 
 .PHONY: test-xen
-test-xen: ## all tests on a real Xen, emulated by QEMU (root; an hour; `test` has the short ones)
+test-xen: ## all tests on a real Xen, emulated by QEMU (root; hours; `test` has the short ones)
 	tests/install-needs check test
 	$(AS_ROOT) $(PYTEST) $(ARGS) tests/xen tests/xen/long_*.py
 
