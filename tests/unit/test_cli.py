@@ -1,62 +1,18 @@
-"""What the command line promises: exit codes, clear lines, one JSON object, and that a wrong word changes nothing."""
+"""What the command line promises: a wrong word or configuration is named and changes nothing, and errors are clear lines."""
 
-import io
-import json
 import os
-import pty
-import re
-import subprocess
-from contextlib import AbstractContextManager, nullcontext, redirect_stderr, redirect_stdout
 from pathlib import Path
-from typing import Any
 
 import pytest
-from jsonschema import Draft202012Validator
 
-from guest_hooks import arguments, cli, progress, verbs
-from guest_hooks.errors import ExitCode, GuestHooksError
-from guest_hooks.machine.root import Root
-from guest_hooks.prose import Style
-from guest_hooks.targets import TARGETS
-from tests.conftest import CHECKOUT
-from tests.support import report_schema, second_stages
-from tests.support.guest_tree import PYTHON, environment, snapshot
+from guest_hooks.errors import ExitCode
+from tests.support import report_schema
+from tests.support.command_line import Run
+from tests.support.guest_tree import snapshot
 
 VERBS = ("detect", "status", "sync", "rollback", "inspect", "stage1")
 COMPLETE = ("detect", "status", "sync", "rollback", "inspect /etc/passwd", "stage1 config")
 ON_A_TREE = ("detect", "status", "sync", "rollback")
-
-
-class Run:
-    """One run of the program in this process, and what it left."""
-
-    def __init__(self, *words: str) -> None:
-        out, err = io.StringIO(), io.StringIO()
-        with redirect_stdout(out), redirect_stderr(err):
-            try:
-                self.code = cli.main(list(words))
-            except SystemExit as end:  # argparse's own way out of --help and --version
-                self.code = int(end.code or 0)
-        self.stdout, self.stderr = out.getvalue(), err.getvalue()
-
-    @property
-    def json(self) -> dict[str, Any]:
-        """The one object on standard output."""
-        table = json.loads(self.stdout)
-        assert isinstance(table, dict)
-        assert self.stdout.count("\n") == 1
-        return table
-
-
-@pytest.fixture
-def tree(tmp_path: Path) -> Path:
-    """The skeleton of a guest's tree in a plain directory."""
-    top = tmp_path / "guest"
-    for name in ("boot/xen", "boot/grub", "dev", "proc", "sys/hypervisor", "etc/xen-guest-bootloader/conf.d", "var/lib"):
-        (top / name).mkdir(parents=True)
-    (top / "sys/hypervisor/type").write_text("xen\n")
-    (top / "sys/hypervisor/guest_type").write_text("PV\n")
-    return top
 
 
 BAD_WORDS = [
@@ -220,205 +176,8 @@ def test_where_there_is_nothing_to_do_is_said_on_one_line(tree: Path, verb: str,
         assert done.json["error"]["exit_code"] == 5
 
 
-def test_detect_prints_what_the_schema_says(tree: Path) -> None:
-    assert report_schema.complaints(Run("detect", "--root", str(tree), "--json").json, "detect") == []
-
-
-@pytest.mark.parametrize("target", TARGETS)
-def test_inspect_prints_what_the_schema_says(tmp_path: Path, target: str) -> None:
-    file = tmp_path / "core.elf"
-    file.write_bytes(second_stages.core_image(target))
-    table = Run("inspect", str(file), "--json").json
-    assert report_schema.complaints(table, "inspect") == []
-    assert (table["format"], table["fits"], table["fs_uuid"]) == ("second-stage", [target], second_stages.UUID)
-    file.write_bytes(file.read_bytes()[:10_000])
-    table = Run("inspect", str(file), "--json").json
-    assert report_schema.complaints(table, "inspect") == []
-    assert table["fits"] == []
-    assert table["problems"] != []
-
-
-def test_inspect_prints_one_object_a_file(tmp_path: Path) -> None:
-    names = [tmp_path / "a", tmp_path / "b"]
-    for name in names:
-        name.write_bytes(b"x")
-    lines = Run("inspect", *map(str, names), "--json").stdout.splitlines()
-    assert [json.loads(line)["path"] for line in lines] == [str(name) for name in names]
-    assert all(report_schema.complaints(json.loads(line), "inspect") == [] for line in lines)
-
-
-def test_inspect_of_a_large_file_reads_none_of_it(tmp_path: Path) -> None:
-    with (tmp_path / "large").open("wb") as file:
-        file.truncate(10 << 30)
-    done = Run("inspect", str(tmp_path / "large"))
-    assert done.code == ExitCode.USAGE
-    assert "more than" in done.stderr
-
-
-def test_inspect_of_a_name_with_a_line_break(tmp_path: Path) -> None:
-    (tmp_path / "a\nb").write_bytes(b"x")
-    done = Run("inspect", str(tmp_path / "a\nb"))
-    assert done.code == 0
-    assert len(done.stdout.splitlines()) == 1
-
-
-@pytest.mark.parametrize("target", TARGETS)
-def test_stage1_config_prints_what_the_schema_says(target: str) -> None:
-    assert report_schema.complaints(Run("stage1", "config", "--target", target, "--json").json, "stage1Config") == []
-
-
-def test_the_schema_is_one() -> None:
-    Draft202012Validator.check_schema(report_schema.schema())
-
-
-@pytest.mark.parametrize(
-    "table",
-    [
-        pytest.param({}, id="nothing"),
-        pytest.param({"schema": 2, "ok": False, "error": {"exit_code": 2, "message": "x", "hint": ""}}, id="another-schema"),
-        pytest.param({"schema": 1, "ok": False, "error": {"exit_code": 0, "message": "x", "hint": ""}}, id="success-as-error"),
-        pytest.param(
-            {"schema": 1, "ok": False, "error": {"exit_code": 2, "message": "x", "hint": ""}, "more": 1}, id="unknown-key"
-        ),
-        pytest.param({"schema": 1, "guest": {}, "targets": []}, id="empty-guest"),
-    ],
-)
-def test_the_schema_refuses(table: dict[str, Any]) -> None:
-    assert report_schema.complaints(table) != []
-
-
-def test_the_schema_ships() -> None:
-    assert "guest_hooks = schema/*.json" in (CHECKOUT / "setup.cfg").read_text()
-
-
-def test_a_fault_of_the_program_is_one_line_and_code_1(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    def fail(_session: object) -> ExitCode:
-        raise RuntimeError("out of cheese")
-
-    journal: list[str] = []
-    monkeypatch.setitem(verbs._VERBS, "detect", fail)
-    monkeypatch.setattr(verbs, "_to_journal", journal.append)
-    assert verbs.run(["detect", "--json"]) == ExitCode.FAULT
-    out, err = capsys.readouterr()
-    assert report_schema.complaints(json.loads(out), "error") == []
-    assert len(err.splitlines()) == 1
-    assert "out of cheese" in err
-    assert "Traceback" in journal[0]
-
-
-def test_the_table_of_exit_codes_is_the_manual_s() -> None:
-    manual = (CHECKOUT / "man/xen-guest-bootloader.8").read_text()
-    section = manual.partition(".SH EXIT STATUS")[2].partition(".SH ")[0]
-    plain = section.replace("\\-", "-").replace("\\", "")
-    rows = re.findall(r"^\.TP\n\.B (\d)\n(.*)$", plain, re.MULTILINE)
-    assert {int(code): text for code, text in rows} == {int(code): code.meaning for code in ExitCode}
-
-
-def test_the_help_tells_every_exit_code() -> None:
-    text = arguments.parser().format_help()
-    assert all(f"  {code.value}  {code.meaning}" in text for code in ExitCode)
-
-
-def test_every_expected_failure_has_a_documented_code() -> None:
-    def family(kind: type[GuestHooksError]) -> list[type[GuestHooksError]]:
-        return [kind, *(below for child in kind.__subclasses__() for below in family(child))]
-
-    assert {kind.exit_code for kind in family(GuestHooksError)} <= set(ExitCode) - {ExitCode.OK, ExitCode.FAULT}
-
-
 @pytest.mark.parametrize("words", [["--version"], ["--help"], ["sync", "--help"]])
 def test_version_and_help(words: list[str]) -> None:
     done = Run(*words)
     assert (done.code, done.stderr) == (0, "")
     assert done.stdout.startswith(("xen-guest-bootloader ", "usage: xen-guest-bootloader"))
-
-
-def on_terminal(*words: str, env: dict[str, str] | None = None) -> str:
-    """What the program writes to a terminal."""
-    primary, secondary = pty.openpty()
-    try:
-        with subprocess.Popen(
-            [PYTHON, "-m", "guest_hooks", *words], stdout=secondary, stderr=secondary, env=environment() | (env or {})
-        ) as process:
-            os.close(secondary)
-            text = b""
-            while True:
-                try:
-                    data = os.read(primary, 65536)
-                except OSError:  # the other end is closed
-                    break
-                if not data:
-                    break
-                text += data
-            process.wait(60)
-    finally:
-        os.close(primary)
-    return text.decode()
-
-
-def test_colour_is_for_terminals(tree: Path) -> None:
-    words = ["detect", "--root", str(tree)]
-    assert "\033[" in on_terminal(*words)
-    assert "\033[" not in on_terminal(*words, env={"NO_COLOR": "1"})
-    assert "\033[" not in on_terminal(*words, "--color=never")
-    assert "\033[" not in Run(*words).stdout
-    assert "\033[" in Run(*words, "--color=always").stdout
-
-
-def test_an_error_in_a_pipe_has_no_colour(tree: Path) -> None:
-    words = ["status", "--root", str(tree)]
-    assert "\033[" in on_terminal(*words)
-    assert "\033[" not in on_terminal(*words, "--color=never")
-    assert "\033[" not in Run(*words).stderr
-
-
-def test_a_closed_pipe_is_no_fault(tree: Path) -> None:
-    done = subprocess.run(
-        ["/bin/bash", "-c", f"{PYTHON} -m guest_hooks detect --root {tree} | true; exit ${{PIPESTATUS[0]}}"],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        env=environment(),
-    )
-    assert (done.returncode in (0, 5), done.stderr) == (True, "")
-
-
-@pytest.mark.parametrize(
-    ("words", "shown"),
-    [
-        pytest.param((), ["Waiting"], id="for-a-person"),
-        pytest.param(("--json",), [], id="one-terminal-gets-the-object-too"),
-        pytest.param(("--quiet",), [], id="quiet"),
-    ],
-)
-def test_steps_are_shown_to_a_person_alone(
-    words: tuple[str, ...], shown: list[str], tree: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    steps: list[str] = []
-
-    def note(what: str, _stream: object) -> AbstractContextManager[None]:
-        steps.append(what)
-        return nullcontext()
-
-    monkeypatch.setattr(progress, "shown", note)
-    options = arguments.parser().parse_args(["status", *words])
-    with verbs.Session(options=options, root=Root(str(tree)), style=Style()).step("Waiting"):
-        pass
-    assert steps == shown
-
-
-@pytest.mark.parametrize("words", ["detect", "detect --json"])
-def test_no_room_for_what_is_said_is_no_fault(tree: Path, words: str) -> None:
-    with Path("/dev/full").open("wb") as full:
-        done = subprocess.run(
-            [PYTHON, "-m", "guest_hooks", "--root", str(tree), *words.split()],
-            stdout=full,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=environment(),
-            timeout=60,
-            check=False,
-        )
-    assert done.returncode == ExitCode.LACKING
-    assert done.stderr.startswith("xen-guest-bootloader: error: standard output could not be written: No space left on device\n")
