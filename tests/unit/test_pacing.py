@@ -1,95 +1,14 @@
 """The repair service's decisions, with a clock that the test turns."""
 
 import itertools
-from dataclasses import dataclass, field
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from guest_hooks import pacing
-from guest_hooks.pacing import Action, Ended, Look, News, Noticed, Pace, Phase, Reloaded, Repair, Seen, Tell, Tick, Vigil, Why
-
-PACE = Pace(settle=0.3, audit=1000.0)
-DAMAGE = ("/boot/xen/pvboot-x86_64.elf",)
-
-
-@dataclass
-class World:
-    """A guest with something to damage: looks see `damage`, repairs take `duration` and fail with `error`, or end it."""
-
-    pace: Pace = PACE
-    now: float = 0.0
-    damage: tuple[str, ...] = ()
-    error: str = ""
-    blindness: str = ""
-    holder: str = ""
-    duration: float = 0.2
-    mends: bool = True
-    is_locked: bool = False
-    looks: list[float] = field(default_factory=list)
-    repairs: list[tuple[float, Why]] = field(default_factory=list)
-    tells: list[Tell] = field(default_factory=list)
-    ending: float = pacing.NEVER
-
-    def __post_init__(self) -> None:
-        self.vigil: Vigil = pacing.begin(self.now, self.pace)
-
-    def happen(self, happening: pacing.Happening) -> None:
-        self.vigil, actions = pacing.step(self.vigil, happening, self.now, self.pace)
-        for action in actions:
-            self.act(action)
-
-    def act(self, action: Action) -> None:
-        match action:
-            case Look():
-                self.looks.append(self.now)
-                self.happen(Seen(differences=self.damage, holder=self.holder, error=self.blindness))
-            case Repair():
-                self.repairs.append((self.now, action.why))
-                self.ending = self.now + self.duration
-            case Tell():
-                self.tells.append(action)
-
-    def notice(self) -> None:
-        self.happen(Noticed())
-
-    def hurt(self) -> None:
-        self.damage = DAMAGE
-        self.notice()
-
-    def run(self, seconds: float) -> None:
-        end = self.now + seconds
-        for _ in range(100_000):
-            due = min(self.ending, self.vigil.wake)
-            if due > end:
-                self.now = end
-                return
-            self.now = max(self.now, due)
-            if self.ending <= self.now:
-                self.ending = pacing.NEVER
-                if not self.error and not self.is_locked and self.mends:
-                    self.damage = ()
-                self.happen(Ended(error=self.error, is_locked=self.is_locked))
-            else:
-                self.happen(Tick())
-        pytest.fail("a busy loop")
-
-    @property
-    def news(self) -> list[News]:
-        return [tell.news for tell in self.tells]
-
-
-def settled(**changes: object) -> World:
-    """A world after its first look, with nothing on record."""
-    world = World(**changes)  # type: ignore[arg-type]
-    damage, world.damage = world.damage, ()
-    blindness, world.blindness = world.blindness, ""
-    world.run(0.0)
-    assert world.looks == [0.0]
-    world.looks.clear()
-    world.damage, world.blindness = damage, blindness
-    return world
+from guest_hooks.pacing import News, Noticed, Pace, Phase, Reloaded, Why
+from tests.support.vigil_world import DAMAGE, PACE, World, settled
 
 
 def test_the_first_look_is_at_once_and_repairs() -> None:
