@@ -139,10 +139,12 @@ class _Way:
         """Look at the second stages; whether one of them, not stage 1, reads grub.cfg."""
         if self.config.stage1 is Stage1.PYGRUB:
             return False
+        kind, menu = stage1.kinds(self.config.stage1, self.mode)[0], facts.menu_text(self.root) or ""
         for target in self.targets:
             self.findings += second_stage.findings(target, self.boot, self.config.modules)
+            self.findings += second_stage.unreached(target, kind, menu)
             self.chain.append(Step(link=Link.SECOND_STAGE, text=_second_stage_text(target)))
-        return any(second_stage.takes_over(target) for target in self.targets if target.required)
+        return any(second_stage.takes_over(target, kind, menu) for target in self.targets if target.required)
 
     def _menu(self, *, by_second_stage: bool) -> None:
         path = "/boot/grub/grub.cfg"

@@ -5,7 +5,8 @@ The consoles are those of guests on Xen 4.17 with GRUB 2.06, 2.12 and 2.14.
 
 from dataclasses import dataclass
 
-from guest_hooks.config import Modules
+from guest_hooks.config import Modules, Stage1
+from guest_hooks.grub_config import HANDOVER
 from guest_hooks.model import BootFilesystem, Mode, Problem, Severity, State, TargetStatus
 from guest_hooks.preflight.result import Certainty, Finding, Link
 from guest_hooks.targets import TARGETS
@@ -36,6 +37,8 @@ _EFFECTS = {
     "stage-1-image": _Effect("Welcome to GRUB!", stops=True),
     "load-not-loadable": _Effect("", stops=True, certainty=Certainty.LIKELY),
     "entry-outside": _Effect("", stops=True, certainty=Certainty.LIKELY),
+    "bridge-damaged": _Effect("", stops=True, certainty=Certainty.LIKELY),  # GRUB loads what is left of it
+    "not-a-bridge": _Effect("error: invalid magic number.", stops=False, certainty=Certainty.LIKELY),
 }
 _HARMLESS_IF_EMBEDDED = ("module-dir-differs", "core-image-differs", "grub-differs", "modules-differ", "configuration-changed")
 _MISMATCHED = _Effect("symbol `grub_", stops=True, certainty=Certainty.LIKELY)
@@ -47,8 +50,11 @@ def findings(target: TargetStatus, boot: BootFilesystem, modules: Modules) -> tu
     return tuple(_finding(target, problem, boot, modules) for problem in target.problems if problem.code != "held-by-rollback")
 
 
-def takes_over(target: TargetStatus) -> bool:
-    """Whether stage 1 starts this second stage, so that it, and not stage 1, reads grub.cfg."""
+def takes_over(target: TargetStatus, kind: Stage1, menu: str) -> bool:
+    """Whether a stage 1 of `kind` starts this second stage, so that it, and not stage 1, reads grub.cfg, whose text is `menu`."""
+    bridge = TARGETS[target.target].bridge
+    if bridge:
+        return _has_bridge(target) and (kind is Stage1.OWN or bridge in menu)
     match target.state:
         case State.CURRENT | State.STALE | State.FOREIGN:
             return True
@@ -56,6 +62,29 @@ def takes_over(target: TargetStatus) -> bool:
             return False
         case State.INVALID:
             return any(_EFFECTS.get(problem.code, _FALLS_BACK).stops for problem in target.problems)
+
+
+def unreached(target: TargetStatus, kind: Stage1, menu: str) -> tuple[Finding, ...]:
+    """That a second stage is there and a stage 1 of `kind` will not come to it."""
+    if not TARGETS[target.target].bridge or not _has_bridge(target) or takes_over(target, kind, menu):
+        return ()
+    return (
+        Finding(
+            code="second-stage-not-reached",
+            link=Link.SECOND_STAGE,
+            thing=target.path,
+            message=f"{target.path} is there, and grub.cfg does not hand over to it: stage 1 shows the menu itself",
+            hint=f"let update-grub run {HANDOVER} (chmod +x), or set pvh_chainload = false",
+            severity=Severity.WARNING,
+            stops=False,
+        ),
+    )
+
+
+def _has_bridge(target: TargetStatus) -> bool:
+    """Whether GRUB can start the file that carries a PVH second stage; an older one serves as well."""
+    name = TARGETS[target.target].bridge
+    return any(file.path.endswith(f"/{name}") and file.state in (State.CURRENT, State.STALE) for file in target.files)
 
 
 def _finding(target: TargetStatus, problem: Problem, boot: BootFilesystem, modules: Modules) -> Finding:

@@ -1,5 +1,6 @@
 """A guest's /boot as Debian leaves it, made of small kernels and initrds, with the verdict that `status` would give."""
 
+import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,7 +22,7 @@ from guest_hooks.model import (
 )
 from guest_hooks.preflight import preflight
 from guest_hooks.preflight.result import Preflight
-from guest_hooks.targets import TARGETS
+from guest_hooks.targets import BOOT_XEN, TARGETS
 from tests.conftest import CHECKOUT
 from tests.support import kernels
 
@@ -54,6 +55,13 @@ def initrd(
 ) -> bytes:
     """A small initrd, made once."""
     return _once(("initrd", release, modules, compression), lambda: kernels.initrd(release, modules, compression))
+
+
+def handover() -> bytes:
+    """What the package's script puts at the top of grub.cfg."""
+    return _once(
+        ("handover",), lambda: subprocess.run([CHECKOUT / "grub.d/00_chainload_xen_pvh"], check=True, capture_output=True).stdout
+    )
 
 
 def _once(key: tuple[object, ...], make: "object") -> bytes:
@@ -100,8 +108,13 @@ class BootTree:
     def __post_init__(self) -> None:
         row = next(target for target in TARGETS.values() if target.mode is self.mode)
         path = row.path(row.arches[0])
+        paths = (path, f"{BOOT_XEN}/{row.bridge}") if row.bridge else (path,)
         self.target = TargetStatus(
-            target=row.name, required=True, state=State.CURRENT, files=(FileStatus(path=path, state=State.CURRENT),), fs_uuid=UUID
+            target=row.name,
+            required=True,
+            state=State.CURRENT,
+            files=tuple(FileStatus(path=each, state=State.CURRENT) for each in paths),
+            fs_uuid=UUID,
         )
         self.grub_cfg = GrubCfgStatus(path="/boot/grub/grub.cfg", state=State.CURRENT)
         for release in RELEASES:
@@ -109,10 +122,11 @@ class BootTree:
             self.write(f"boot/initrd.img-{release}", initrd(release))
             self.write(f"boot/config-{release}", OPTIONS.encode())
             self.write(f"lib/modules/{release}/modules.builtin", b"kernel/fs/binfmt_script.ko\n")
-        self.write("boot/grub/grub.cfg", (CHECKOUT / "tests/data/grub_cfg/bookworm-simple.cfg").read_bytes())
+        self.write("boot/grub/grub.cfg", handover() + (CHECKOUT / "tests/data/grub_cfg/bookworm-simple.cfg").read_bytes())
         self.write("boot/grub/grubenv", b"# GRUB Environment Block\n".ljust(1024, b"#"))
         self.write("etc/fstab", f"UUID={UUID} / ext4 errors=remount-ro 0 1\n".encode())
-        self.write(path.lstrip("/"), b"second stage")
+        for each in paths:
+            self.write(each.lstrip("/"), b"second stage")
 
     def write(self, path: str, data: bytes) -> None:
         file = self.top / path

@@ -71,7 +71,7 @@ DAMAGES = [
     pytest.param(PVH, damage("pvhboot-x86_64.elf", Path.unlink), "stale", {"missing"}, id="pvh-copy-deleted"),
     pytest.param(PVH, damage("pvhboot-x86_64.elf", truncate(5000)), "stale", {"truncated"}, id="pvh-copy-cut-off"),
     pytest.param(PVH, damage("pvhboot-i386.linux", Path.unlink), "stale", {"missing"}, id="bridge-deleted"),
-    pytest.param(PVH, damage("pvhboot-i386.linux", truncate(400_000)), "stale", {"copy-differs"}, id="bridge-cut-off"),
+    pytest.param(PVH, damage("pvhboot-i386.linux", truncate(400_000)), "stale", {"bridge-damaged"}, id="bridge-cut-off"),
     pytest.param(
         PVH, damage("pvhboot-i386.linux", copied_from("pvhboot-i386.elf")), "stale", {"not-a-bridge"}, id="core-as-bridge"
     ),

@@ -165,6 +165,12 @@ def test_another_target_s_image_is_invalid(target: str, other: str, code: str) -
     assert code in codes(status)
 
 
+def spoiled(bridge: bytes) -> bytes:
+    """With one bit turned in its code."""
+    at = pvh_bridge.SETUP_SIZE + 16
+    return bridge[:at] + bytes((bridge[at] ^ 1,)) + bridge[at + 1 :]
+
+
 def test_the_files_that_follow_from_the_core_are_judged_by_it() -> None:
     core = core_image(PVH)
     first, copy, bridge = (file.path for file in make_plan(PVH).files)
@@ -180,6 +186,8 @@ def test_the_files_that_follow_from_the_core_are_judged_by_it() -> None:
         (copy, second_stages.standalone_image(PVH, "set a=1\n"), State.FOREIGN, "foreign"),
         (bridge, None, State.MISSING, "missing"),
         (bridge, core, State.INVALID, "not-a-bridge"),
+        (bridge, pvh_bridge.wrap(core)[:-5000], State.INVALID, "bridge-damaged"),
+        (bridge, spoiled(pvh_bridge.wrap(core)), State.INVALID, "bridge-damaged"),
         (bridge, compare.content(make_plan(PVH).files[2], stale), State.STALE, "copy-differs"),
     ):
         status = judged(PVH, core, with_file(path, data))

@@ -38,6 +38,7 @@ from tests.support.boot_damage import (
 from tests.support.boot_tree import NEWEST, OWN, OWN_DISK, RELEASES, UUID, BootTree
 
 WARNING = Severity.WARNING
+BRIDGE = "boot/xen/pvhboot-i386.linux"
 
 
 def pvh_zstd(tree: BootTree) -> None:
@@ -190,6 +191,56 @@ def test_stage_1_that_reads_the_menu_itself_knows_no_saved_entry(tmp_path: Path)
     assert f"/boot/vmlinuz-{RELEASES[2]}, packed with xz" in [step.text for step in tree.preflight().chain]
     tree.second_stage(State.MISSING, "missing")
     assert f"/boot/vmlinuz-{NEWEST}, packed with xz" in [step.text for step in tree.preflight().chain]
+
+
+def without_bridge(tree: BootTree) -> None:
+    assert tree.target is not None
+    tree.target = replace(tree.target, files=tree.target.files[:1])
+    tree.remove(BRIDGE)
+
+
+def with_damaged_bridge(tree: BootTree) -> None:
+    assert tree.target is not None
+    first, bridge = tree.target.files
+    tree.second_stage(State.STALE, "bridge-damaged")
+    tree.target = replace(tree.target, files=(first, replace(bridge, state=State.INVALID)))
+
+
+def with_old_bridge(tree: BootTree) -> None:
+    assert tree.target is not None
+    first, bridge = tree.target.files
+    tree.target = replace(tree.target, files=(first, replace(bridge, state=State.STALE)))
+
+
+def without_handover(tree: BootTree) -> None:
+    tree.edit_menu(boot_tree.handover().decode(), "")
+
+
+@pytest.mark.parametrize(
+    ("damage", "is_reached", "found"),
+    [
+        pytest.param(lambda _: None, True, [], id="all-there"),
+        pytest.param(with_old_bridge, True, [], id="old-bridge"),
+        pytest.param(without_bridge, False, [], id="no-bridge"),
+        pytest.param(with_damaged_bridge, False, [("second-stage-bridge-damaged", True)], id="damaged-bridge"),
+        pytest.param(without_handover, False, [("second-stage-not-reached", False)], id="no-handover"),
+        pytest.param(stage1(Stage1.OWN, without_handover), True, [], id="own-stage-1-needs-no-handover"),
+        pytest.param(stage1(Stage1.OWN, without_bridge), False, [], id="own-stage-1-without-bridge"),
+    ],
+)
+def test_a_pvh_second_stage_counts_where_stage_1_reaches_it(
+    damage: Damage, is_reached: bool, found: list[tuple[str, bool]], tmp_path: Path
+) -> None:
+    tree = BootTree(tmp_path, mode=PVH)
+    saved("1>4")(tree)
+    damage(tree)
+    answer = tree.preflight()
+    steps = [step.text for step in answer.chain]
+    reader = "the second stage" if is_reached else "stage 1"
+    assert [step for step in steps if step.startswith(f"{reader} reads /boot/grub/grub.cfg")], steps
+    # stage 1 has no grubenv
+    assert f"/boot/vmlinuz-{RELEASES[2] if is_reached else NEWEST}, packed with xz" in steps
+    assert [(finding.code, finding.stops) for finding in answer.findings] == found
 
 
 def test_a_new_kernel_is_judged_by_itself(tmp_path: Path) -> None:
