@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from guest_hooks.formats import bzimage, unpack
 from tests.support import xen_guest, xen_lab
 from tests.support.debian_tree import Suite
+from tests.support.tree_guest import TreeGuest
 from tests.support.xen_dom0 import Dom0
 from tests.support.xen_guest import STATUS, When, XenGuest, answer
 from tests.support.xen_lab import Ends
@@ -36,6 +38,23 @@ def test_trixies_kernel_does_not_start_as_pv(dom0: Dom0, trixie: XenGuest) -> No
     """It is packed with zstd, which no GRUB up to 2.14 unpacks for a PV guest; the second stage itself is as good as any."""
     consoles = xen_lab.boot([trixie.run("pv", "pv", dom0, "", until=("not xen image",), linger=0)])
     consoles["pv"].expect("Welcome to GRUB!", "Chainloading", "Welcome to GRUB!", "Loading Linux", "error: not xen image")
+
+
+def _unpack_kernel(tree: TreeGuest) -> None:
+    """Put what a kernel's image holds in its place."""
+    for path in tree.path("/boot").glob("vmlinuz-*"):
+        data = path.read_bytes()
+        image = bzimage.parse(data)
+        offset, length = image.payload
+        path.write_bytes(b"".join(unpack.stream(memoryview(data)[offset : offset + length], image.compression)))
+
+
+def test_trixies_kernel_starts_as_pv_where_it_was_unpacked(dom0: Dom0, deb: Path, tmp_path: Path) -> None:
+    with xen_guest.made(tmp_path, Suite.TRIXIE, deb, prepare=_unpack_kernel) as guest:
+        consoles = xen_lab.boot([guest.run("pv", "pv", dom0, STATUS, memory=768)])
+    boots_by_second_stage(consoles["pv"], "pv")
+    foretold = answer(consoles["pv"])["next_boot"]["findings"]
+    assert {finding["code"] for finding in foretold} == {"kernel-not-bzimage"}, "what PVH, the other target, can't start"
 
 
 def test_trixie_as_pvh_foretells_that(dom0: Dom0, trixie: XenGuest) -> None:
