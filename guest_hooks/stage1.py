@@ -6,7 +6,7 @@ import tarfile
 import tempfile
 from dataclasses import dataclass
 
-from guest_hooks.errors import LackingError
+from guest_hooks.errors import LackingError, UsageError
 from guest_hooks.machine import durable
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import Run, run
@@ -51,11 +51,10 @@ def config(target: Target) -> str:
 def build(target: Target, output: str, *, run: Run = run) -> Made:
     """Make a stage-1 image for `target` with every module of this machine's GRUB, and put it at `output` in one step.
 
-    Raises `LackingError` where the modules or the directory of `output` are missing, `CommandError` where grub-mkimage fails.
+    Raises `UsageError` where something else than a file is called `output`, `LackingError` where the modules or the directory of
+    `output` are missing, `CommandError` where grub-mkimage fails.
     """
-    output = os.path.abspath(output)
-    if not os.path.isdir(os.path.dirname(output)):
-        raise LackingError(f"there is no directory {os.path.dirname(output)}", hint=f"mkdir -p {os.path.dirname(output)}")
+    output = _place(output)
     modules = _modules(target)
     with tempfile.TemporaryDirectory(prefix="xen-guest-bootloader-") as work:
         files = {"bootstrap.cfg": BOOTSTRAP.encode(), "memdisk.tar": _memdisk(config(target))}
@@ -70,6 +69,16 @@ def build(target: Target, output: str, *, run: Run = run) -> Made:
             made = file.read()
     durable.replace(Root("/"), output, made)
     return Made(path=output, size=len(made), modules=len(modules))
+
+
+def _place(output: str) -> str:
+    """The path of the file to make or to replace, a link to it followed; a device, a pipe or a directory is not replaced."""
+    place = os.path.realpath(output)
+    if output in ("", "-") or output.endswith("/") or (os.path.lexists(place) and not os.path.isfile(place)):
+        raise UsageError(f"--output: {output or 'an empty name'} is no regular file", hint="name the file to make: -o stage1.bin")
+    if not os.path.isdir(os.path.dirname(place)):
+        raise LackingError(f"there is no directory {os.path.dirname(place)}", hint=f"mkdir -p {os.path.dirname(place)}")
+    return place
 
 
 def _modules(target: Target) -> list[str]:

@@ -8,7 +8,7 @@ from functools import cache
 from guest_hooks import config
 from guest_hooks import targets as guest_targets
 from guest_hooks.errors import FormatError, UsageError
-from guest_hooks.formats import bzimage, grub_cfg, grub_menu, initrd, inspection, second_stage
+from guest_hooks.formats import bzimage, grub_cfg, grub_menu, initrd, inspection, pvh_bridge, second_stage
 from guest_hooks.machine import receipts
 from tests.conftest import CHECKOUT
 from tests.support import kernels, second_stages
@@ -78,6 +78,10 @@ def _images() -> list[bytes]:
     return [second_stages.core_image(target) for target in guest_targets.TARGETS]
 
 
+def _with_bridge() -> list[bytes]:
+    return [*_images(), pvh_bridge.wrap(second_stages.core_image("i386-xen_pvh"))]
+
+
 def _blocks() -> list[bytes]:
     return [image[second_stages.block_at(image) :][:4096] for image in _images()]
 
@@ -95,7 +99,7 @@ def _menus() -> list[bytes]:
 
 
 TARGETS = {
-    "elf": Parser(what="ELF", runs=600, attempt=_second_stage, seeds=_images),
+    "elf": Parser(what="ELF", runs=600, attempt=_second_stage, seeds=_with_bridge),
     "notes": Parser(what="notes", runs=40, attempt=_notes, seeds=_note_seeds),
     "modules": Parser(what="module block", runs=80, attempt=_module_block, seeds=_blocks),
     "menu": Parser(what="grub.cfg", runs=50, attempt=_grub_cfg, seeds=_menus),

@@ -10,6 +10,7 @@ from jsonschema import Draft202012Validator
 
 from guest_hooks import arguments, verbs
 from guest_hooks.errors import ExitCode, GuestHooksError
+from guest_hooks.formats import pvh_bridge
 from guest_hooks.targets import TARGETS
 from tests.conftest import CHECKOUT
 from tests.support import report_schema, second_stages
@@ -41,6 +42,21 @@ def test_inspect_prints_one_object_a_file(tmp_path: Path) -> None:
     lines = Run("inspect", *map(str, names), "--json").stdout.splitlines()
     assert [json.loads(line)["path"] for line in lines] == [str(name) for name in names]
     assert all(report_schema.complaints(json.loads(line), "inspect") == [] for line in lines)
+
+
+@pytest.mark.parametrize("keep", [700, 3000, 20_000, -1])
+def test_inspect_of_a_damaged_bridge_tells_so_among_others(tmp_path: Path, keep: int) -> None:
+    bridge = pvh_bridge.wrap(second_stages.core_image("i386-xen_pvh"))
+    whole, damaged = tmp_path / "whole", tmp_path / "damaged"
+    whole.write_bytes(bridge)
+    damaged.write_bytes(bridge[:keep])
+    done = Run("inspect", str(damaged), str(whole), "--json")
+    assert done.code == ExitCode.OK
+    first, second = (json.loads(line) for line in done.stdout.splitlines())
+    assert report_schema.complaints(first, "inspect") == []
+    assert (first["bridge"], first["fits"], second["fits"]) == (True, [], ["i386-xen_pvh"])
+    assert "bridge-damaged" in {problem["code"] for problem in first["problems"]}
+    assert "PVH bridge" in Run("inspect", str(damaged)).stdout
 
 
 def test_inspect_of_a_large_file_reads_none_of_it(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Stage 1 for a host's admin: its configuration, and the image that grub-mkimage makes of it."""
 
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from guest_hooks import cli, stage1
-from guest_hooks.errors import ExitCode, LackingError
+from guest_hooks.errors import ExitCode, LackingError, UsageError
 from guest_hooks.formats import second_stage
 from guest_hooks.targets import TARGETS
 
@@ -58,6 +59,30 @@ def test_a_missing_directory_is_named(tmp_path: Path) -> None:
         stage1.build(TARGETS["x86_64-xen"], str(tmp_path / "none/stage1.bin"))
 
 
+@pytest.mark.parametrize("name", ["", "-", "dir", "dir/", "fifo", "device", "link-to-dir"])
+def test_only_a_file_is_replaced(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("dir").mkdir()
+    os.mkfifo("fifo")
+    Path("device").symlink_to("/dev/null")
+    Path("link-to-dir").symlink_to("dir")
+    with pytest.raises(UsageError, match="no regular file"):
+        stage1.build(TARGETS["x86_64-xen"], name)
+    assert Path("dir").is_dir()
+    assert Path("fifo").is_fifo()
+    assert Path("/dev/null").is_char_device()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["device", "dir", "fifo", "link-to-dir"]
+
+
+def test_a_link_to_a_file_stays_one(tmp_path: Path) -> None:
+    (tmp_path / "stage1-2.bin").write_bytes(b"old")
+    (tmp_path / "stage1.bin").symlink_to("stage1-2.bin")
+    made = stage1.build(TARGETS["x86_64-xen"], str(tmp_path / "stage1.bin"))
+    assert made.path == str(tmp_path / "stage1-2.bin")
+    assert (tmp_path / "stage1.bin").is_symlink()
+    assert (tmp_path / "stage1.bin").stat().st_size == made.size
+
+
 def test_the_verb_prints_and_builds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["stage1", "config", "--target", "i386-xen_pvh"]) == ExitCode.OK
     assert capsys.readouterr().out == stage1.config(TARGETS["i386-xen_pvh"])
@@ -69,6 +94,7 @@ def test_the_verb_prints_and_builds(tmp_path: Path, capsys: pytest.CaptureFixtur
     "words",
     [
         pytest.param(["build"], id="build-without-output"),
+        pytest.param(["build", "--root", "/tmp", "-o", "x"], id="build-with-root"),
         pytest.param(["config", "-o", "x"], id="config-with-output"),
         pytest.param(["config", "--target", "i386-pc"], id="unknown-target"),
         pytest.param(["config", "--target", "i386-xen", "--target", "x86_64-xen"], id="two-targets"),
