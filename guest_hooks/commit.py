@@ -62,8 +62,7 @@ def install(
     else:
         warnings += _put(root, files)
         warnings += _exchange(root, odd, settle=False)
-    for path in _unwanted(root, built):
-        durable.remove(root, path)
+    warnings += durable.remove_all(root, _unwanted(root, built))
     return changed, tuple(dict.fromkeys(warnings))
 
 

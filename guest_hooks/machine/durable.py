@@ -9,7 +9,7 @@ import os
 import re
 import secrets
 import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 from guest_hooks.errors import NotRepairedError
@@ -68,6 +68,26 @@ def replace_all(
             remove(root, path)
     failpoint("done")
     return tuple(problem for problem in {first, second} if problem is not None)
+
+
+def remove_all(root: Root, paths: Sequence[str]) -> tuple[Problem, ...]:
+    """Remove the files `paths`, all in one directory; afterwards GRUB finds none of them, and it never reads less than a whole one.
+
+    As in `replace_all`, a second name stands until the first is gone for GRUB, too. Returns what `barrier` could not make sure of.
+    """
+    if not paths:
+        return ()
+    kept: list[str] = []
+    try:
+        for path in paths:
+            with told(root, path, "removed"):
+                kept += _keep(root, path)
+            remove(root, path)
+        problem = barrier(root, os.path.dirname(paths[0]))
+    finally:
+        for path in kept:
+            remove(root, path)
+    return (problem,) if problem is not None else ()
 
 
 def fill_dir(root: Root, path: str, files: Mapping[str, bytes], *, mode: int = 0o644) -> None:

@@ -43,6 +43,16 @@ def test_grub_reads_the_new_bytes_after_the_barrier_and_not_before(disk: images.
     assert disk.grub_cat(PATH) == NEW
 
 
+def test_grub_finds_none_of_what_was_removed(disk: images.Disk) -> None:
+    root = Root(str(disk.top))
+    install(root, PATH, OLD)
+    install(root, f"{PATH}.other", NEW)
+    assert durable.remove_all(root, [PATH, "/boot/xen/never-there"]) == ()
+    copy = disk.copy()
+    assert (copy.cat(PATH), copy.cat(f"{PATH}.other")) == (None, NEW)
+    assert root.names("/boot/xen") == ("pvboot-x86_64.elf.other",)
+
+
 @pytest.mark.parametrize(
     ("fs_type", "table", "boot"),
     [

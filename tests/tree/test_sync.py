@@ -187,6 +187,17 @@ def test_grub_reads_the_next_ones_after_a_change(synced: Synced) -> None:
     synced.expect_grub_to_read(*IN_BOOT)
 
 
+def test_a_bridge_that_is_turned_off_is_gone_for_grub(synced: Synced) -> None:
+    path = "/boot/xen/pvhboot-i386.linux"
+    config = synced.tree.path("/etc/xen-guest-bootloader/config.toml")
+    config.write_text(config.read_text() + "pvh_chainload = false\n")
+    (change,) = synced.tree.sync("--target=i386-xen_pvh").json["changed"]
+    assert (change["path"], change["after"], change["why"]) == (path, "", ["bridge-unwanted"])
+    assert not synced.tree.path(path).exists()
+    assert images.Copy(boot=synced.tree.disk.copy().boot, has_own_boot=False).cat(path.replace("/boot", synced.in_grub, 1)) is None
+    synced.expect_grub_to_read(*(each for each in IN_BOOT if each != path))
+
+
 def test_nothing_is_left_behind(synced: Synced) -> None:
     """No temporary file in the tree, no mount, no staging directory."""
     left = [str(path) for path in synced.tree.path("/boot").rglob("*") if "xen-guest-bootloader" in path.name]
