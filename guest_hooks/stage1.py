@@ -48,21 +48,22 @@ def config(target: Target) -> str:
     return f"# Stage 1 for {target.name}: the guest's own second stage, then its grub.cfg.\n{''.join(blocks)}"
 
 
-def build(target: Target, output: str, *, run: Run = run) -> Made:
-    """Make a stage-1 image for `target` with every module of this machine's GRUB, and put it at `output` in one step.
+def build(target: Target, output: str, root: Root, *, run: Run = run) -> Made:
+    """Make a stage-1 image for `target` with every module of the GRUB in `root`, and put it at `output` in one step.
 
     Raises `UsageError` where something else than a file is called `output`, `LackingError` where the modules or the directory of
     `output` are missing, `CommandError` where grub-mkimage fails.
     """
     output = _place(output)
-    modules = _modules(target)
+    lib_dir = root.outside(target.lib_dir)
+    modules = _modules(target, lib_dir)
     with tempfile.TemporaryDirectory(prefix="xen-guest-bootloader-") as work:
         files = {"bootstrap.cfg": BOOTSTRAP.encode(), "memdisk.tar": _memdisk(config(target))}
         for name, data in files.items():
             with open(os.path.join(work, name), "wb") as file:
                 file.write(data)
         image = os.path.join(work, "image")
-        command = ["grub-mkimage", "--format", target.name, "--directory", target.lib_dir]
+        command = ["grub-mkimage", "--format", target.name, "--directory", lib_dir]
         command += ["--config", os.path.join(work, "bootstrap.cfg"), "--memdisk", os.path.join(work, "memdisk.tar")]
         run([*command, "--output", image, *modules], timeout=BUILD_TIMEOUT)
         with open(image, "rb") as file:
@@ -81,12 +82,12 @@ def _place(output: str) -> str:
     return place
 
 
-def _modules(target: Target) -> list[str]:
+def _modules(target: Target, lib_dir: str) -> list[str]:
     try:
-        names = sorted(name.removesuffix(".mod") for name in os.listdir(target.lib_dir) if name.endswith(".mod"))
+        names = sorted(name.removesuffix(".mod") for name in os.listdir(lib_dir) if name.endswith(".mod"))
     except FileNotFoundError as error:
         raise LackingError(
-            f"GRUB's modules for {target.name} are not installed: no {target.lib_dir}", hint="apt install grub-xen-bin"
+            f"GRUB's modules for {target.name} are not installed: no {lib_dir}", hint="apt install grub-xen-bin"
         ) from error
     return [name for name in names if not name.endswith(NOT_IN_A_BOOT_LOADER)]
 

@@ -249,9 +249,7 @@ def _stage1(session: Session) -> ExitCode:
         return ExitCode.OK
     if options.output is None:
         raise UsageError("stage1 build needs --output FILE", hint=f"{PROGRAM} stage1 build -o FILE --target {target.name}")
-    if not session.root.is_live:
-        raise UsageError("stage1 build uses this machine's GRUB: it takes no --root", hint="run it in the host, or in a chroot")
-    made = stage1.build(target, options.output)
+    made = stage1.build(target, options.output, session.root)
     session.answer({"schema": report.SCHEMA, "target": target.name, "path": made.path, "size": made.size, "modules": made.modules})
     session.say([f"{made.path}: a stage 1 for {target.name}, {made.modules} modules, {made.size} bytes"])
     return ExitCode.OK
