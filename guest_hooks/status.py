@@ -3,16 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from guest_hooks import compare, evidence, grub_config, legacy_menu, plan
+from guest_hooks import compare, evidence, grub_config, last_boot, legacy_menu, plan
 from guest_hooks.config import Config
-from guest_hooks.formats import boot_provenance
 from guest_hooks.machine import disks, guest, receipts
+from guest_hooks.machine.receipts import Receipt
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import Run, run
 from guest_hooks.model import BootFilesystem, Problem, Severity, Status
 from guest_hooks.plan import Plan, Wanted
-
-CMDLINE = "/proc/cmdline"
+from guest_hooks.targets import TARGETS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,13 +35,20 @@ def survey(
     boot = boot or disks.boot_filesystem(root, run=run)
     plans = tuple(plan.make(want, here, config, boot, evidence.dependencies(root, want.target)) for want in wants)
     receipt = receipts.load(root)
+    judged = tuple(compare.judge(each, evidence.gather(root, each, receipt)) for each in plans)
+    came_by = last_boot.read(root)
     status = Status(
         guest=here,
         boot=boot,
-        targets=tuple(compare.judge(each, evidence.gather(root, each, receipt)) for each in plans),
+        targets=judged,
         grub_cfg=grub_config.status(root, fs_uuid=boot.fs_uuid, run=run),
-        last_boot=boot_provenance.read(root.read_text(CMDLINE) or ""),
-        problems=(*(problem for want in wants for problem in _lacking(root, want)), *_legacy(root, config, boot, plans)),
+        last_boot=came_by,
+        problems=(
+            *(problem for want in wants for problem in _lacking(root, want)),
+            *_legacy(root, config, boot, plans),
+            *(() if targets else _left_behind(root, receipt, wants)),
+            *last_boot.problems(root, came_by, judged),
+        ),
     )
     return Survey(config=config, plans=plans, status=status)
 
@@ -50,6 +56,21 @@ def survey(
 def _legacy(root: Root, config: Config, boot: BootFilesystem, plans: tuple[Plan, ...]) -> tuple[Problem, ...]:
     found = legacy_menu.problem(root, config, boot, plans)
     return (found,) if found is not None else ()
+
+
+def _left_behind(root: Root, receipt: Receipt, wants: Sequence[Wanted]) -> tuple[Problem, ...]:
+    """Second stages that a sync made when the host started this guest another way, or the configuration named more."""
+    kept = {want.target.name for want in wants}
+    return tuple(
+        Problem(
+            code="second-stage-left-behind",
+            message=f"{path} is of an earlier sync, and nothing keeps it up to date: {name} is not among the targets",
+            hint=f'keep it with: targets = ["auto", "{name}"]; or remove it',
+            severity=Severity.WARNING,
+        )
+        for name, target in TARGETS.items()
+        if name in receipt.targets and name not in kept and root.exists(path := target.path(target.arches[0]))
+    )
 
 
 def _lacking(root: Root, want: Wanted) -> tuple[Problem, ...]:

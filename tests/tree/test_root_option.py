@@ -265,6 +265,25 @@ def test_a_lock_that_is_held(tree: GuestTree) -> None:
     assert f"process {holder.pid}" in done.stderr
 
 
+def test_what_an_earlier_sync_made_for_another_platform_is_told(tree: GuestTree) -> None:
+    def codes() -> list[str]:
+        done = tree.run("status", "--json", code=0)
+        assert [target["target"] for target in done.json["targets"]] == ["i386-xen_pvh"]
+        return [problem["code"] for problem in done.json["problems"]]
+
+    config = tree.path("/etc/xen-guest-bootloader/config.toml")
+    config.parent.mkdir(exist_ok=True)
+    config.write_text('targets = ["i386-xen_pvh"]\n')
+    tree.run("sync")
+    assert codes() == ["second-stage-left-behind"]
+    assert tree.run("status", "--json", f"--target={PV}", code=0).json["problems"] == []
+    whole = tree.boot_xen(PV_FILE).read_bytes()
+    tree.boot_xen(PV_FILE).unlink()
+    assert codes() == []
+    tree.boot_xen(PV_FILE).write_bytes(whole)
+    config.unlink()
+
+
 def test_metrics_tell_what_status_tells(tree: GuestTree) -> None:
     gone = tree.boot_xen(PV_FILE)
     whole = gone.read_bytes()

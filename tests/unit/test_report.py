@@ -103,6 +103,18 @@ BAD = replace(
     last_boot=LastBoot(),
     problems=(Problem(code="target-failed", message="i386-xen: no room", hint="make room", severity=Severity.WARNING),),
 )
+BY_STAGE1 = replace(
+    GOOD,
+    last_boot=LastBoot(via="stage-1", prefix="(memdisk)/boot/grub", platform="xen"),
+    problems=(
+        Problem(
+            code="not-booted-by-second-stage",
+            message="this boot came by the host's GRUB alone, though /boot/xen/pvboot-x86_64.elf was there",
+            hint="have the host start a stage 1 that looks for it",
+            severity=Severity.WARNING,
+        ),
+    ),
+)
 NOWHERE = replace(GOOD, guest=Guest(mode=Mode.HVM, bits=64, efi=True), boot=None, targets=(), grub_cfg=None)
 
 CHANGES = (
@@ -119,14 +131,14 @@ def golden(name: str, text: str) -> None:
     assert text == path.read_text()
 
 
-@pytest.mark.parametrize(("name", "status"), [("good", GOOD), ("bad", BAD), ("nowhere", NOWHERE)])
+@pytest.mark.parametrize(("name", "status"), [("good", GOOD), ("bad", BAD), ("by-stage1", BY_STAGE1), ("nowhere", NOWHERE)])
 def test_status_as_json(name: str, status: Status) -> None:
     table = report.status_json(status)
     assert report_schema.complaints(table, "status") == []
     golden(f"status-{name}.json", json.dumps(table, indent=2) + "\n")
 
 
-@pytest.mark.parametrize(("name", "status"), [("good", GOOD), ("bad", BAD), ("nowhere", NOWHERE)])
+@pytest.mark.parametrize(("name", "status"), [("good", GOOD), ("bad", BAD), ("by-stage1", BY_STAGE1), ("nowhere", NOWHERE)])
 @pytest.mark.parametrize(
     ("manner", "style"), [("plain", Style()), ("verbose", Style(verbose=True)), ("colour", Style(colour=True))]
 )
@@ -134,7 +146,7 @@ def test_status_as_text(name: str, status: Status, manner: str, style: Style) ->
     golden(f"status-{name}-{manner}.txt", "\n".join(prose.status_text(status, style)) + "\n")
 
 
-@pytest.mark.parametrize(("name", "status"), [("good", GOOD), ("bad", BAD), ("nowhere", NOWHERE)])
+@pytest.mark.parametrize(("name", "status"), [("good", GOOD), ("bad", BAD), ("by-stage1", BY_STAGE1), ("nowhere", NOWHERE)])
 def test_status_as_metrics(name: str, status: Status) -> None:
     text = metrics.text(status, ServiceStatus(running=name == "good"), name == "good")
     golden(f"status-{name}.prom", text)
