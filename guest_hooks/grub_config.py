@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from collections.abc import Iterator
 
 from guest_hooks.compare import SYNC
 from guest_hooks.errors import NotRepairedError
@@ -13,26 +14,30 @@ from guest_hooks.model import Change, GrubCfgStatus, Problem, State
 
 PATH = "/boot/grub/grub.cfg"
 BOOT = "/boot"
-KERNEL = re.compile(r"vmlinu[xz]-(?P<version>.+)")
+KERNEL_DIRECTORIES = (BOOT, "")
+"""Where 10_linux looks for kernels."""
+KERNEL = re.compile(r"vmlinuz-(?P<version>.+)")
 IGNORED_SUFFIXES = (".dpkg-tmp", ".dpkg-new", ".dpkg-old", ".dpkg-dist", ".bak", ".old", ".sig", ".signed", "~")
 HANDOVER = "/etc/grub.d/00_chainload_xen_pvh"
 """The script that lets a host's PVH GRUB hand over to our second stage."""
 LINUX_SECTION = re.compile(r"^### BEGIN /etc/grub\.d/10_linux ###$.*?^### END /etc/grub\.d/10_linux ###$", re.MULTILINE | re.DOTALL)
 SEARCH = re.compile(r"^\s*search\s(?:.*\s)?--fs-uuid\s(?:.*\s)?(\S+)$", re.MULTILINE)
 """As prepare_grub_to_access_device of grub-mkconfig_lib writes it: the UUID is the last word."""
+ROOT_UUID = re.compile(r"^\s*linux\S*\s(?:.*\s)?root=UUID=(\S+)", re.MULTILINE)
 PASSWORD_LINE = re.compile(rb"^\s*password", re.MULTILINE)
 
 
 def kernels(root: Root) -> tuple[str, ...]:
-    """The names of the kernel images in /boot, as grub-mkconfig's 10_linux takes them."""
+    """The names of the kernel images in /boot, as grub-mkconfig's 10_linux takes them on x86."""
     names = (name for name in root.names(BOOT) if KERNEL.fullmatch(name) and not name.endswith(IGNORED_SUFFIXES))
     return tuple(name for name in names if (status := root.stat(f"{BOOT}/{name}")) is not None and status.st_size > 0)
 
 
-def status(root: Root, *, fs_uuid: str = "", run: Run = run) -> GrubCfgStatus:
+def status(root: Root, *, fs_uuid: str = "", root_uuid: str = "", command: str = SYNC, run: Run = run) -> GrubCfgStatus:
     """The verdict for grub.cfg: missing, invalid (empty, cut off, refused by GRUB's parser), stale, current.
 
-    It is stale where it names other kernels than there are, or looks for another file system than /boot's, `fs_uuid`.
+    It is stale where it names other kernels than there are, looks for another file system than /boot's, `fs_uuid`, or gives Linux
+    another root than `root_uuid`; each is compared where it is known. `command` makes it anew.
     """
     try:
         data = root.read(PATH)
@@ -44,7 +49,13 @@ def status(root: Root, *, fs_uuid: str = "", run: Run = run) -> GrubCfgStatus:
     if fault:
         return _verdict(State.INVALID, "grub-cfg-invalid", f"{PATH}: {fault}")
     text = data.decode(errors="replace")
-    problems = (*_kernel_problems(root, text), *_filesystem_problems(text, fs_uuid), *_handover_problems(root, text))
+    stale = (
+        *_unlisted(root, text),
+        *_of_another_disk(text, fs_uuid),
+        *_of_another_root(text, root_uuid),
+        *_without_handover(root, text),
+    )
+    problems = tuple(Problem(code=code, message=message, hint=f"make it anew with: {command}") for code, message in stale)
     return GrubCfgStatus(path=PATH, state=State.STALE if problems else State.CURRENT, problems=problems)
 
 
@@ -66,42 +77,48 @@ def refresh(root: Root, why: tuple[str, ...], *, run: Run = run) -> Change | Non
     return Change(path=PATH, before=_sha256(before), after=_sha256(made), why=why)
 
 
-def _kernel_problems(root: Root, text: str) -> tuple[Problem, ...]:
-    """How the menu that 10_linux made differs from the kernels in /boot; an admin's own entries are no concern of ours."""
+def _unlisted(root: Root, text: str) -> Iterator[tuple[str, str]]:
+    """How the menu that 10_linux made differs from the kernels there are; an admin's own entries are no concern of ours."""
     section = LINUX_SECTION.search(text)
     if section is None:
-        return ()
+        return
     named = {name.rpartition("/")[2] for name in grub_cfg.kernels(section[0])}
     there = set(kernels(root))
-    gone = {name for name in named - there if not root.exists(f"{BOOT}/{name}")}
+    gone = {name for name in named - there if not any(root.exists(f"{top}/{name}") for top in KERNEL_DIRECTORIES)}
     rows = (
         ("kernel-not-in-menu", there - named, "does not name"),
         ("kernel-gone", gone, f"names what is no longer in {BOOT}:"),
     )
-    return tuple(
-        Problem(code=code, message=f"{PATH} {words} {', '.join(sorted(names))}", hint=f"make it anew with: {SYNC}")
-        for code, names, words in rows
-        if names
-    )
+    for code, names, words in rows:
+        if names:
+            yield code, f"{PATH} {words} {', '.join(sorted(names))}"
 
 
-def _filesystem_problems(text: str, fs_uuid: str) -> tuple[Problem, ...]:
+def _of_another_disk(text: str, fs_uuid: str) -> Iterator[tuple[str, str]]:
     """Whether the menu that 10_linux made looks for its kernels where they are; a clone's has the UUID of another disk."""
+    sought = _in_linux_section(SEARCH, text)
+    if fs_uuid and sought and fs_uuid.lower() not in sought:
+        yield "menu-of-another-disk", f"{PATH} looks for file system {', '.join(sorted(sought))}; /boot is on {fs_uuid}"
+
+
+def _of_another_root(text: str, root_uuid: str) -> Iterator[tuple[str, str]]:
+    """Whether the menu that 10_linux made gives Linux the root that is there; beside an own /boot it has a UUID of its own."""
+    given = _in_linux_section(ROOT_UUID, text)
+    if root_uuid and given and root_uuid.lower() not in given:
+        yield "menu-of-another-root", f"{PATH} starts Linux with root=UUID={', '.join(sorted(given))}; / is on {root_uuid}"
+
+
+def _in_linux_section(pattern: re.Pattern[str], text: str) -> set[str]:
     section = LINUX_SECTION.search(text)
-    sought = {uuid.lower() for uuid in SEARCH.findall(section[0])} if section else set()
-    if not fs_uuid or not sought or fs_uuid.lower() in sought:
-        return ()
-    message = f"{PATH} looks for file system {', '.join(sorted(sought))}; /boot is on {fs_uuid}"
-    return (Problem(code="menu-of-another-disk", message=message, hint=f"make it anew with: {SYNC}"),)
+    return {found.lower() for found in pattern.findall(section[0])} if section else set()
 
 
-def _handover_problems(root: Root, text: str) -> tuple[Problem, ...]:
+def _without_handover(root: Root, text: str) -> Iterator[tuple[str, str]]:
     """Whether a generated menu is older than the handover's script; an admin may have taken the script's x bits away."""
     script = root.stat(HANDOVER)
-    if script is None or not script.st_mode & 0o111 or not _is_generated(text.encode()) or f"### BEGIN {HANDOVER} ###" in text:
-        return ()
-    message = f"{PATH} does not let a host's PVH GRUB hand over to this guest's second stage"
-    return (Problem(code="no-handover", message=message, hint=f"make it anew with: {SYNC}"),)
+    is_run = script is not None and script.st_mode & 0o111
+    if is_run and _is_generated(text.encode()) and f"### BEGIN {HANDOVER} ###" not in text:
+        yield "no-handover", f"{PATH} does not let a host's PVH GRUB hand over to this guest's second stage"
 
 
 def _fault(root: Root, data: bytes, *, run: Run) -> str:

@@ -41,7 +41,13 @@ def survey(
         guest=here,
         boot=boot,
         targets=judged,
-        grub_cfg=grub_config.status(root, fs_uuid=boot.fs_uuid, run=run),
+        grub_cfg=grub_config.status(
+            root,
+            fs_uuid=boot.fs_uuid,
+            root_uuid=disks.root_uuid(root),
+            command=compare.SYNC if config.update_grub else "update-grub",
+            run=run,
+        ),
         last_boot=came_by,
         problems=(
             *(problem for want in wants for problem in _lacking(root, want)),

@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping
 
 from guest_hooks.errors import LackingError
+from guest_hooks.formats import superblock
 from guest_hooks.machine import grub_tools, mounts
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import CommandError, Run, run
@@ -56,10 +57,7 @@ def boot_mount(root: Root) -> mounts.Mount:
     """The mount that /boot lies on; `LackingError` where none belongs to this root, or fstab's /boot is not mounted."""
     if not root.exists(BOOT):
         raise LackingError(f"there is no {root.outside(BOOT)}", hint="mount the guest's disk first")
-    table = mounts.here()
-    if not root.is_live:
-        table = mounts.below(table, root)
-    mount = mounts.covering(table, os.path.realpath(root.outside(root.resolve(BOOT))))
+    mount = mounts.covering(_mounts(root), os.path.realpath(root.outside(root.resolve(BOOT))))
     if mount is None:
         raise LackingError(
             f"{root.path} is not the top of a mounted file system, so the UUID its guest will see is not known",
@@ -70,11 +68,26 @@ def boot_mount(root: Root) -> mounts.Mount:
     return mount
 
 
+def root_uuid(root: Root) -> str:
+    """The UUID in the superblock of the file system at the top of `root`; empty where it can't be told."""
+    mount = mounts.covering(_mounts(root), os.path.realpath(root.path))
+    try:
+        with open(mount.source if mount else "", "rb") as device:
+            return superblock.read_uuid(device.read(superblock.SIZE))
+    except OSError:
+        return ""
+
+
 def require_writable(root: Root) -> None:
     """Raise `LackingError` where /boot is mounted read-only."""
     mount = boot_mount(root)
     if mount.is_read_only:
         raise LackingError(f"{mount.mountpoint} is mounted read-only", hint=f"mount -o remount,rw {mount.mountpoint}")
+
+
+def _mounts(root: Root) -> tuple[mounts.Mount, ...]:
+    """What is mounted at the top of `root` and below it."""
+    return mounts.here() if root.is_live else mounts.below(mounts.here(), root)
 
 
 def _is_in_fstab(root: Root) -> bool:
