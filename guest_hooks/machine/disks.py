@@ -12,6 +12,8 @@ from guest_hooks.model import BootFilesystem
 
 BOOT = "/boot"
 FSTAB = "/etc/fstab"
+VOLUMES = ("dm-", "md")
+"""The kernel's names of LVM's and LUKS' devices, and of RAID's."""
 
 
 def boot_filesystem(root: Root, *, run: Run = run) -> BootFilesystem:
@@ -23,7 +25,8 @@ def boot_filesystem(root: Root, *, run: Run = run) -> BootFilesystem:
     inside = "" if root.is_live else os.path.realpath(root.path)
     fs_uuid = _udev_uuid(mount)
     known: Mapping[str, str] = {}
-    grub_dir = grub_tools.GRUB_DIR if mount.mountpoint in ("/", inside) else grub_tools.GRUB_DIR.removeprefix(BOOT)
+    below = grub_tools.GRUB_DIR if mount.mountpoint in ("/", inside) else grub_tools.GRUB_DIR.removeprefix(BOOT)
+    grub_dir = mount.root.rstrip("/") + below
     if os.geteuid() == 0:
         try:
             known = grub_tools.facts(root, BOOT, run=run)
@@ -104,6 +107,7 @@ def _is_fixed(fields: list[str]) -> bool:
 
 
 def _udev_uuid(mount: mounts.Mount) -> str:
+    """What udev has on record; empty for a volume, which GRUB does not find by its file system's UUID."""
     import pyudev  # noqa: PLC0415 - loading libudev costs more than most runs
 
     try:
@@ -111,4 +115,4 @@ def _udev_uuid(mount: mounts.Mount) -> str:
         device = pyudev.Devices.from_device_number(pyudev.Context(), "block", status.st_rdev)
     except (OSError, pyudev.DeviceNotFoundError):
         return ""
-    return str(device.properties.get("ID_FS_UUID", ""))
+    return "" if device.sys_name.startswith(VOLUMES) else str(device.properties.get("ID_FS_UUID", ""))

@@ -9,6 +9,8 @@ import pytest
 
 from guest_hooks.formats import pvh_bridge, second_stage
 from guest_hooks.formats.moddep import EMBEDDED
+from guest_hooks.machine import disks
+from guest_hooks.machine.root import Root
 from guest_hooks.model import Mode
 from guest_hooks.targets import TARGETS
 from tests.support import images, libxenguest
@@ -148,6 +150,14 @@ def test_the_modules_beside_are_those_of_the_package(synced: Synced) -> None:
         lib, there = synced.tree.path(f"/usr/lib/grub/{name}"), synced.tree.path(f"/boot/grub/{name}")
         assert {path.name for path in lib.glob("*.mod")} == {path.name for path in there.glob("*.mod")}
         assert all((there / path.name).read_bytes() == path.read_bytes() for path in lib.glob("*.mod"))
+
+
+def test_an_ordinary_user_is_told_the_same_directory(synced: Synced, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who may not ask grub-probe."""
+    root = Root(str(synced.tree.top))
+    told = disks.boot_filesystem(root)
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    assert disks.boot_filesystem(root).grub_dir == told.grub_dir == f"{synced.in_grub}/grub"
 
 
 def test_xen_and_grub_file_accept_it(synced: Synced, oracle: libxenguest.Oracle) -> None:
