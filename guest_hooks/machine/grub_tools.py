@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import os
+import re
 import shutil
 import stat
 import tempfile
@@ -24,6 +25,8 @@ STAGING_DIR = "/run/xen-guest-bootloader"
 STAGING_PREFIX = "staging."
 ENVIRONMENT_BYTES = 8192
 """What grub-install may put beside the live files: grubenv, and a directory for it."""
+LOCALE = "/etc/default/locale"
+_LOCALE_LINE = re.compile(r"""^\s*(?:export\s+)?(LANG|LANGUAGE|LC_MESSAGES|LC_ALL)=["']?([^"'\s]*)""", re.MULTILINE)
 INSTALL_TIMEOUT = 300
 PROBE_TIMEOUT = 60
 PROBED = ("fs_uuid", "abstraction", "drive", "partmap", "fs")
@@ -131,7 +134,13 @@ def make_config(root: Root, *, run: Run = run) -> bytes:
     if not root.exists("/usr/sbin/grub-mkconfig"):
         raise LackingError("grub-mkconfig is not installed", hint="apt install grub2-common")
     with _namespace():
-        return run(sandbox.command(root, ["grub-mkconfig"]), timeout=INSTALL_TIMEOUT).stdout
+        return run(sandbox.command(root, ["grub-mkconfig"]), timeout=INSTALL_TIMEOUT, env=_locale(root)).stdout
+
+
+def _locale(root: Root) -> dict[str, str]:
+    """The system's locale: 10_linux translates the titles, and GRUB_DEFAULT may name an entry by its title."""
+    set_there = dict(_LOCALE_LINE.findall(root.read_text(LOCALE) or ""))
+    return {"LC_ALL": "", **set_there} if set_there else {}
 
 
 def script_error(root: Root, config: bytes, *, run: Run = run) -> str:

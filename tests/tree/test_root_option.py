@@ -212,28 +212,6 @@ def test_a_read_only_boot_with_nothing_to_do_is_fine(own_boot: GuestTree) -> Non
         images.tool("mount", "-o", "remount,rw", boot)
 
 
-def test_another_root_behind_an_own_boot_makes_the_menu_stale(own_boot: GuestTree) -> None:
-    """A clone of the root alone: /boot's UUID is what it was."""
-    for name in ("vmlinuz", "initrd.img"):  # without an initrd Linux is given no UUID
-        own_boot.path(f"/boot/{name}-6.1.0-1-amd64").write_bytes(b"x")
-    own_boot.run("sync", f"--target={PV}")
-    root, boot = own_boot.disk.root.device, own_boot.disk.boot.device
-    uuid = "11111111-2222-4333-8444-555555555555"
-    images.tool("umount", "-R", str(own_boot.top))
-    try:
-        images.tool("e2fsck", "-fy", root)
-        images.tool("tune2fs", "-U", uuid, root)
-    finally:
-        images.tool("mount", root, str(own_boot.top))
-        images.tool("mount", boot, str(own_boot.path("/boot")))
-    found = own_boot.status(PV, code=3).json
-    assert [target["state"] for target in found["targets"]] == ["current"]
-    assert [problem["code"] for problem in found["grub_cfg"]["problems"]] == ["menu-of-another-root"]
-    done = own_boot.run("sync", "--json", f"--target={PV}").json
-    assert [change["path"] for change in done["changed"]] == ["/boot/grub/grub.cfg"]
-    assert f"root=UUID={uuid}" in own_boot.path("/boot/grub/grub.cfg").read_text()
-
-
 def test_a_full_boot_is_refused_with_need_and_have(own_boot: GuestTree) -> None:
     own_boot.run("sync", f"--target={PV}")
     own_boot.boot_xen(PV_FILE).unlink()
