@@ -14,6 +14,13 @@ from guest_hooks.preflight.result import Certainty, Finding, Link
 _initrd = partial(Finding, link=Link.INITRD)
 _NO_ROOT = "ALERT!  … does not exist.  Dropping to a shell!"
 _PANIC = "Kernel panic - not syncing: VFS: Unable to mount root fs"
+_UNPACKING = "Initramfs unpacking failed"
+"""Linux goes on with what came before the damage, as far as that gets it."""
+_DAMAGES = {
+    "initrd-empty": ("initrd-empty", _PANIC),
+    "initrd-unknown": ("initrd-invalid", _PANIC),
+    "truncated": ("initrd-truncated", _PANIC),
+}
 
 
 def initrd_findings(kernel: Kernel, initrds: Sequence[tuple[str, InitrdFacts | None]], needs: Needs) -> tuple[Finding, ...]:
@@ -76,10 +83,8 @@ def _initrd_damage(path: str, facts: InitrdFacts | None, again: str) -> list[Fin
         return [_initrd(code="initrd-missing", thing=path, message=f"{path} is not there", console=console, hint=again)]
     if not facts.fault:
         return []
-    code = {"initrd-empty": "initrd-empty", "initrd-unknown": "initrd-invalid", "truncated": "initrd-truncated"}.get(
-        facts.fault, "initrd-damaged"
-    )
-    return [_initrd(code=code, thing=path, message=f"{path}: {facts.cause}", console=_PANIC, hint=again)]
+    code, console = _DAMAGES.get(facts.fault, ("initrd-damaged", _UNPACKING))
+    return [_initrd(code=code, thing=path, message=f"{path}: {facts.cause}", console=console, hint=again)]
 
 
 def _is_module(driver: Driver, kernel: Kernel) -> bool:
