@@ -1,19 +1,22 @@
 """Guests of both releases ask themselves how they booted, which takes too long for `make test`; `make test-xen` runs it."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from guest_hooks.formats import bzimage, unpack
-from tests.support import xen_guest, xen_lab
+from guest_hooks.formats import boot_provenance, bzimage, unpack
+from tests.support import grub_versions, xen_guest, xen_lab
 from tests.support.debian_tree import Suite
 from tests.support.tree_guest import TreeGuest
 from tests.support.xen_dom0 import Dom0
-from tests.support.xen_guest import STATUS, When, XenGuest, answer
+from tests.support.xen_guest import CMDLINE, STAGE1_TARGETS, STATUS, When, XenGuest, answer
 from tests.support.xen_lab import Ends
 from tests.xen.long_damage import CODE
-from tests.xen.test_boots import boots_by_second_stage
+from tests.xen.test_boots import SECOND_STAGES, boots_by_second_stage
+
+ZEROS = "dd if=/dev/zero of=/boot/xen/pvhboot-i386.linux bs=4096 count=1 conv=notrunc status=none && sync\n"
 
 
 def test_bookworm_as_pv_then_pvh_then_pv(dom0: Dom0, bookworm: XenGuest) -> None:
@@ -62,6 +65,34 @@ def test_trixie_as_pvh_foretells_that(dom0: Dom0, trixie: XenGuest) -> None:
     boots_by_second_stage(consoles["pvh"], "pvh")
     foretold = answer(consoles["pvh"])["next_boot"]["findings"]
     assert [(finding["code"], finding["console"]) for finding in foretold] == [("kernel-compression", "error: not xen image.")]
+
+
+def test_stage_1s_of_newer_grubs_hand_over(dom0: Dom0, bookworm: XenGuest) -> None:
+    """Debian's unmodified images of 2.12 and 2.14, on a host that is newer than its guest."""
+    runs = []
+    for suite in ("trixie", "sid"):
+        for mode, target in STAGE1_TARGETS.items():
+            image = bookworm.work / f"{suite}-{target}.bin"
+            image.write_bytes(grub_versions.of(suite).stage1(target))
+            runs.append(bookworm.run(f"{suite}-{mode}", mode, dom0, "", kernel=image, until=("Loading Linux",), linger=0))
+    consoles = xen_lab.boot(runs)
+    for console in consoles.values():
+        path = re.escape(SECOND_STAGES[console.name.partition("-")[2]])
+        console.expect("Welcome to GRUB!", f"Chainloading .*{path}", "Welcome to GRUB!", "Loading Linux")
+
+
+def test_a_bridge_that_grub_refuses_is_passed_over(dom0: Dom0, bookworm: XenGuest) -> None:
+    consoles = xen_lab.boot(
+        [
+            bookworm.run("damaging", "pv", dom0, ZEROS, when=When.BARE),
+            bookworm.run("by-the-menu", "pvh", dom0, "", until=(CMDLINE,)),
+        ]
+    )
+    console = consoles["by-the-menu"]
+    console.expect("Welcome to GRUB!", "Chainloading", "error: invalid magic number", "Loading Linux", "LAB-GUEST type=PVH")
+    cmdline = re.search(CMDLINE, console.text)
+    assert cmdline
+    assert boot_provenance.read(cmdline[1]).via == "stage-1"
 
 
 def test_spoiled_code_crashes_a_guest_that_nobody_repairs(dom0: Dom0, bookworm: XenGuest) -> None:
