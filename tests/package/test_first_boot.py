@@ -3,9 +3,14 @@
 import re
 from pathlib import Path
 
+import pytest
+
 from tests.package.conftest import MakeGuest, install
+from tests.support import debian_package
 from tests.support.tree_guest import Platform, TreeGuest
 
+LINK = "/var/lib/cloud/scripts/per-instance/xen-guest-bootloader"
+SCRIPT = "/usr/lib/xen-guest-bootloader/first-boot"
 SEED = "/var/lib/cloud/seed/nocloud"
 STAGES = ("init --local", "init", "modules --mode=config", "modules --mode=final")
 SETTINGS = """\
@@ -24,7 +29,8 @@ write_files:
 
 
 def boot(guest: TreeGuest, instance: str, user_data: str = "#cloud-config\n") -> str:
-    """Go through cloud-init's stages as a boot does; what the final one said."""
+    """Go through systemd-tmpfiles and cloud-init's stages as a boot does; what the final one said."""
+    guest.run("systemd-tmpfiles", "--create", "--boot", "--prefix=/var/lib/cloud")
     guest.write("/etc/cloud/cloud.cfg.d/90-test.cfg", SETTINGS)
     guest.write(f"{SEED}/meta-data", f"instance-id: {instance}\n")
     guest.write(f"{SEED}/user-data", user_data)
@@ -42,8 +48,7 @@ def results(guest: TreeGuest) -> list[str]:
 
 def runs(guest: TreeGuest) -> int:
     """How often cloud-init ran our script."""
-    command = "Running command ['/var/lib/cloud/scripts/per-instance/xen-guest-bootloader']"
-    return guest.read("/var/log/cloud-init.log").decode().count(command)
+    return guest.read("/var/log/cloud-init.log").decode().count(f"Running command ['{LINK}']")
 
 
 def test_a_clone_is_put_right_on_its_first_boot(pv_guest: TreeGuest) -> None:
@@ -64,6 +69,36 @@ def test_a_clone_is_put_right_on_its_first_boot(pv_guest: TreeGuest) -> None:
         clone.assert_right()
         assert runs(clone) == 2
         assert results(clone) == ["SUCCESS"] * len(results(clone))
+
+
+@pytest.mark.parametrize("command", ["cloud-init clean --logs --seed", "rm -rf /var/lib/cloud"])
+def test_an_image_is_cleaned_before_it_is_cloned(pv_guest: TreeGuest, command: str) -> None:
+    boot(pv_guest, "original")
+    pv_guest.shell(command)
+    pv_guest.shell("rm /boot/xen/pvboot-x86_64.elf")
+    boot(pv_guest, "clone")
+    pv_guest.assert_right()
+    assert results(pv_guest)[-1:] == ["SUCCESS"]
+
+
+def test_the_hook_moves_when_an_older_package_is_upgraded(make_guest: MakeGuest, deb: Path, tmp_path: Path) -> None:
+    guest = make_guest()
+    install(guest, debian_package.repacked(deb, tmp_path, version="0.9", change=_has_the_hook_in_its_place))
+    assert not guest.path(LINK).is_symlink()
+    install(guest, deb)
+    boot(guest, "upgraded")
+    assert str(guest.path(LINK).readlink()) == SCRIPT
+    assert runs(guest) == 1
+    guest.run("dpkg", "--remove", "xen-guest-bootloader")
+    assert not guest.path(LINK).is_symlink()
+
+
+def _has_the_hook_in_its_place(tree: Path) -> None:
+    """As the package was before it shipped a link, and nothing that puts it back."""
+    link = tree / LINK.lstrip("/")
+    link.unlink(missing_ok=True)
+    (tree / SCRIPT.lstrip("/")).rename(link)
+    (tree / "usr/lib/tmpfiles.d/xen-guest-bootloader.conf").unlink()
 
 
 def test_user_data_is_heeded(pv_guest: TreeGuest) -> None:
