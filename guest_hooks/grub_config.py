@@ -20,6 +20,9 @@ KERNEL = re.compile(r"vmlinuz-(?P<version>.+)")
 IGNORED_SUFFIXES = (".dpkg-tmp", ".dpkg-new", ".dpkg-old", ".dpkg-dist", ".bak", ".old", ".sig", ".signed", "~")
 HANDOVER = "/etc/grub.d/00_chainload_xen_pvh"
 """The script that lets a host's PVH GRUB hand over to our second stage."""
+PROGRAM = "/usr/bin/xen-guest-bootloader"
+"""Without it the script prints nothing: then the package was removed, and the script is a conffile that stayed behind."""
+HANDED_OVER = re.compile(rf"^### BEGIN {re.escape(HANDOVER)} ###\n(?!### END )", re.MULTILINE)
 LINUX_SECTION = re.compile(r"^### BEGIN /etc/grub\.d/10_linux ###$.*?^### END /etc/grub\.d/10_linux ###$", re.MULTILINE | re.DOTALL)
 SEARCH = re.compile(r"^\s*search\s(?:.*\s)?--fs-uuid\s(?:.*\s)?(\S+)$", re.MULTILINE)
 """As prepare_grub_to_access_device of grub-mkconfig_lib writes it: the UUID is the last word."""
@@ -114,10 +117,10 @@ def _in_linux_section(pattern: re.Pattern[str], text: str) -> set[str]:
 
 
 def _without_handover(root: Root, text: str) -> Iterator[tuple[str, str]]:
-    """Whether a generated menu is older than the handover's script; an admin may have taken the script's x bits away."""
+    """Whether a generated menu lacks what the handover's script prints; an admin may have taken the script's x bits away."""
     script = root.stat(HANDOVER)
-    is_run = script is not None and script.st_mode & 0o111
-    if is_run and _is_generated(text.encode()) and f"### BEGIN {HANDOVER} ###" not in text:
+    prints = script is not None and script.st_mode & 0o111 and root.exists(PROGRAM)
+    if prints and _is_generated(text.encode()) and not HANDED_OVER.search(text):
         yield "no-handover", f"{PATH} does not let a host's PVH GRUB hand over to this guest's second stage"
 
 

@@ -10,6 +10,7 @@ from tests.support import debian_package
 from tests.support.tree_guest import Platform, TreeGuest
 
 WRAPPER = "/usr/sbin/grub-install"
+BRIDGE = "pvhboot-i386.linux"
 REAL = "/usr/sbin/grub-install.distrib"
 
 
@@ -67,6 +68,41 @@ def test_the_guest_still_boots_when_the_package_is_gone(pv_guest: TreeGuest) -> 
     before = pv_guest.read("/boot/xen/pvboot-x86_64.elf")
     pv_guest.run("dpkg", "--purge", "xen-guest-bootloader")
     assert pv_guest.disk.copy().cat("/boot/xen/pvboot-x86_64.elf") == before
+
+
+def test_removed_it_hands_over_no_more(make_guest: MakeGuest, deb: Path) -> None:
+    guest = make_guest(platform=Platform.PVH)
+    install(guest, deb)
+    assert hands_over(guest)
+    before = second_stages(guest)
+    assert BRIDGE in before
+    guest.run("dpkg", "--remove", "xen-guest-bootloader")
+    assert not hands_over(guest)
+    guest.run("update-grub")
+    assert not hands_over(guest)
+    assert second_stages(guest) == before
+    install(guest, deb)
+    assert hands_over(guest)
+    guest.assert_right()
+
+
+def test_a_menu_that_can_not_be_made_anew_keeps_nobody_from_removing_it(pv_guest: TreeGuest) -> None:
+    pv_guest.write("/etc/grub.d/42_broken", "#!/bin/sh\nexit 1\n", mode=0o755)
+    done = pv_guest.run("dpkg", "--remove", "xen-guest-bootloader")
+    assert "still hands over" in done.stderr
+    assert "run: update-grub" in done.stderr
+    assert hands_over(pv_guest)
+    assert_not_diverted(pv_guest)
+
+
+def hands_over(guest: TreeGuest) -> bool:
+    """Whether grub.cfg has what lets a host's PVH GRUB start our second stage."""
+    return BRIDGE in guest.read("/boot/grub/grub.cfg").decode()
+
+
+def second_stages(guest: TreeGuest) -> dict[str, bytes]:
+    """What is in /boot/xen."""
+    return {file.name: file.read_bytes() for file in guest.path("/boot/xen").iterdir()}
 
 
 def test_a_failed_unpacking_leaves_no_diversion(make_guest: MakeGuest, deb: Path, tmp_path: Path) -> None:

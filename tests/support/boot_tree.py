@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from guest_hooks import grub_config
 from guest_hooks.config import Config
 from guest_hooks.machine.block_devices import BlockDevice
 from guest_hooks.machine.root import Root
@@ -57,11 +58,10 @@ def initrd(
     return _once(("initrd", release, modules, compression), lambda: kernels.initrd(release, modules, compression))
 
 
-def handover() -> bytes:
-    """What the package's script puts at the top of grub.cfg."""
-    return _once(
-        ("handover",), lambda: subprocess.run([CHECKOUT / "grub.d/00_chainload_xen_pvh"], check=True, capture_output=True).stdout
-    )
+def handover(program: str = "/bin/true") -> bytes:
+    """What the package's script puts at the top of grub.cfg where the package's program is `program`."""
+    script = (CHECKOUT / "grub.d/00_chainload_xen_pvh").read_bytes().replace(grub_config.PROGRAM.encode(), program.encode())
+    return _once(("handover", program), lambda: subprocess.run(["sh"], input=script, check=True, capture_output=True).stdout)
 
 
 def _once(key: tuple[object, ...], make: "object") -> bytes:

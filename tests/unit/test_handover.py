@@ -14,26 +14,32 @@ from guest_hooks.machine.run import Completed
 from guest_hooks.model import State
 from guest_hooks.targets import BOOT_XEN, TARGETS
 from tests.conftest import CHECKOUT
+from tests.support import boot_tree
 
 SCRIPT = CHECKOUT / "grub.d/00_chainload_xen_pvh"
 
 
-def _printed() -> str:
-    return subprocess.run([SCRIPT], check=True, capture_output=True, text=True, env={"PATH": os.environ["PATH"]}).stdout
-
-
 def test_grub_can_parse_it() -> None:
-    subprocess.run(["grub-script-check"], input=_printed(), text=True, check=True)
+    subprocess.run(["grub-script-check"], input=boot_tree.handover(), check=True)
+
+
+def test_it_prints_nothing_where_the_package_is_gone() -> None:
+    assert boot_tree.handover("/usr/bin/gone") == b""
 
 
 def test_it_looks_for_the_file_that_is_installed() -> None:
     bridge = TARGETS["i386-xen_pvh"].bridge
-    assert re.search(r" in (.+); do", _printed()).group(1).split() == [f"{BOOT_XEN}/{bridge}", f"/xen/{bridge}"]  # type: ignore[union-attr]
+    assert re.search(r" in (.+); do", boot_tree.handover().decode()).group(1).split() == [f"{BOOT_XEN}/{bridge}", f"/xen/{bridge}"]  # type: ignore[union-attr]
 
 
 def test_it_comes_before_all_that_debian_ships() -> None:
     assert SCRIPT.name < "00_header"
     assert re.fullmatch(r"[a-z0-9_]+", SCRIPT.name), "a name that every locale sorts alike"
+
+
+def section(text: str) -> str:
+    """What grub-mkconfig makes of the script's output."""
+    return f"### BEGIN {grub_config.HANDOVER} ###\n{text}### END {grub_config.HANDOVER} ###\n"
 
 
 GENERATED = "### BEGIN /etc/grub.d/00_header ###\n### END /etc/grub.d/00_header ###\n"
@@ -46,21 +52,23 @@ def parsed(command: Sequence[str], **_: object) -> Completed:
 
 
 @pytest.mark.parametrize(
-    ("text", "mode", "found"),
+    ("text", "mode", "program", "found"),
     [
-        pytest.param(GENERATED, 0o755, ["no-handover"], id="made-before-the-script-came"),
-        pytest.param(GENERATED, 0o644, [], id="script-turned-off"),
-        pytest.param(GENERATED, None, [], id="no-script"),
-        pytest.param("menuentry x {\ntrue\n}\n", 0o755, [], id="written-by-hand"),
-        pytest.param(
-            f"### BEGIN {grub_config.HANDOVER} ###\n### END {grub_config.HANDOVER} ###\n{GENERATED}", 0o755, [], id="already-there"
-        ),
+        pytest.param(GENERATED, 0o755, True, ["no-handover"], id="made-before-the-script-came"),
+        pytest.param(section("") + GENERATED, 0o755, True, ["no-handover"], id="made-while-the-package-was-gone"),
+        pytest.param(section("") + GENERATED, 0o755, False, [], id="package-gone"),
+        pytest.param(GENERATED, 0o644, True, [], id="script-turned-off"),
+        pytest.param(GENERATED, None, True, [], id="no-script"),
+        pytest.param("menuentry x {\ntrue\n}\n", 0o755, True, [], id="written-by-hand"),
+        pytest.param(section(boot_tree.handover().decode()) + GENERATED, 0o755, True, [], id="already-there"),
     ],
 )
-def test_a_menu_without_the_handover_is_stale(tmp_path: Path, text: str, mode: int | None, found: list[str]) -> None:
-    for path in ("boot/grub", "etc/grub.d", "dev", "proc", "sys", "tmp", "run"):
+def test_a_menu_without_the_handover_is_stale(tmp_path: Path, text: str, mode: int | None, program: bool, found: list[str]) -> None:
+    for path in ("boot/grub", "etc/grub.d", "usr/bin", "dev", "proc", "sys", "tmp", "run"):
         (tmp_path / path).mkdir(parents=True)
     (tmp_path / "boot/grub/grub.cfg").write_text(text)
+    if program:
+        (tmp_path / grub_config.PROGRAM.lstrip("/")).touch()
     if mode is not None:
         script = tmp_path / grub_config.HANDOVER.lstrip("/")
         script.write_text("#!/bin/sh\n")
