@@ -134,6 +134,17 @@ def test_where_it_does_not_apply_the_unit_is_skipped(guest: Guest) -> None:
         guest.run("mv /run/test.toml /etc/xen-guest-bootloader/conf.d/test.toml")
 
 
+def test_a_wrong_configuration_fails_the_unit(guest: Guest) -> None:
+    guest.run("echo 'settle_second = 1' > /etc/xen-guest-bootloader/conf.d/wrong.toml")
+    assert guest.run(f"systemctl restart {WATCHER}", check=False).returncode != 0
+    assert guest.out(f"systemctl show -P ActiveState {WATCHER}") == "failed"
+    assert guest.out(f"systemctl show -P Result {WATCHER}") == "exit-code"
+    guest.run("journalctl --sync")
+    assert "wrong.toml: unknown key 'settle_second'" in guest.out(f"journalctl -o cat -n 20 -u {WATCHER}")
+    assert guest.run(f"systemctl start {SYNC}", check=False).returncode != 0
+    assert guest.out(f"systemctl show -P Result {SYNC}") == "exit-code"
+
+
 def test_status_of_a_killed_watcher_is_honest(guest: Guest) -> None:
     read = (
         "python3 -c 'from guest_hooks.machine import service, root; import dataclasses, json;"
