@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from guest_hooks import config, plan
 from guest_hooks.machine import service
 from guest_hooks.machine.journal import KINDS, Outcome
+from guest_hooks.model import Guest, Mode
 from tests.conftest import CHECKOUT
 
 SYSTEMD = CHECKOUT / "systemd"
@@ -107,6 +109,20 @@ def test_every_outcome_is_explained(outcome: Outcome) -> None:
 def test_the_catalogue_explains_nothing_else() -> None:
     assert set(catalogue()) == {kind.message_id for kind in KINDS.values()}
     assert len(KINDS) == len(catalogue()) == len(Outcome)
+
+
+def test_what_is_advised_of_a_foreign_file_leaves_it_alone() -> None:
+    text = catalogue()[KINDS[Outcome.FOREIGN].message_id]
+    assert "sync --adopt" in text
+    advised = re.findall(r"^targets = \[.*\]", text, re.MULTILINE)[-1]
+    pv = Guest(mode=Mode.PV, bits=64)
+    by_default, by_advice = (
+        {want.target.name for want in plan.wanted(pv, config.parse([config.Source(name="", data=data)]), (), ())}
+        for data in (b"", advised.encode())
+    )
+    assert by_default
+    assert by_advice
+    assert by_default.isdisjoint(by_advice)
 
 
 def test_journalctl_takes_the_catalogue(tmp_path: Path) -> None:
