@@ -11,6 +11,7 @@ import pytest
 from guest_hooks import __version__, arguments
 from guest_hooks.config import Config
 from guest_hooks.errors import ExitCode
+from guest_hooks.formats import boot_provenance
 from guest_hooks.hooks import Hook
 from guest_hooks.targets import TARGETS
 from tests.conftest import CHECKOUT
@@ -73,6 +74,18 @@ def test_every_key_is_described_with_its_default(key: str) -> None:
 @pytest.mark.parametrize("target", TARGETS)
 def test_every_target_is_named(target: str) -> None:
     assert all(target in page(name) for name in PAGES)
+
+
+def test_every_file_in_etc_is_described() -> None:
+    rows = [line.split() for line in (CHECKOUT / "debian/xen-guest-bootloader.install").read_text().splitlines()]
+    there = [f"/{directory}/{source.rpartition('/')[2]}" for source, directory in rows if directory.startswith("etc/")]
+    assert there
+    assert [path for path in there if f"\n.I {path}\n" not in page(PAGES[0])] == []
+
+
+def test_the_kernels_parameter_is_described() -> None:
+    assert boot_provenance.PARAMETER in page(PAGES[0])
+    assert f" {boot_provenance.PARAMETER}=" in (CHECKOUT / "config/default-grub.d/xen-guest-bootloader.cfg").read_text()
 
 
 @pytest.mark.parametrize("name", PAGES)
