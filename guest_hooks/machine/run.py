@@ -15,7 +15,7 @@ from guest_hooks.errors import ExitCode, GuestHooksError, LackingError
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 OUR_MARK = "XEN_GUEST_BOOTLOADER"
 """Tells the wrapper around grub-install that it is this software that calls, so that the two can't call each other for ever."""
-KEPT_VARIABLES = ("PATH", "TMPDIR", "DPKG_ROOT")
+KEPT_VARIABLES = ("TMPDIR", "DPKG_ROOT")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,9 +115,14 @@ def become(path: str, argv: Sequence[str]) -> NoReturn:
 
 
 def environment() -> dict[str, str]:
-    """The environment every process gets: a known locale and path, our mark, nothing of the caller's but `KEPT_VARIABLES`."""
+    """The environment every process gets: a known locale, our mark, the caller's PATH and ours, its `KEPT_VARIABLES`, no more."""
     kept = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
-    return {"PATH": PATH, "LC_ALL": "C.UTF-8", OUR_MARK: "1"} | kept
+    return {"PATH": _path(os.environ.get("PATH", "")), "LC_ALL": "C.UTF-8", OUR_MARK: "1"} | kept
+
+
+def _path(given: str) -> str:
+    """The caller's directories and behind them those of ours that are missing: cron and su leave out the sbin directories."""
+    return ":".join(dict.fromkeys(directory for directory in f"{given}:{PATH}".split(":") if directory))
 
 
 def _last_line(text: str) -> str:

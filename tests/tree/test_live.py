@@ -139,6 +139,14 @@ def test_whoever_asks_for_more_gets_more(settled: TreeGuest, words: list[str]) -
     assert verb(settled, "sync", *words).stdout != CHEAP
 
 
+@pytest.mark.parametrize("words", [["status", "--metrics"], ["sync", "--force"], ["preflight"]], ids=" ".join)
+def test_grub_s_tools_are_found_where_cron_s_path_leaves_them_out(settled: TreeGuest, words: list[str]) -> None:
+    expected = verb(settled, *words, code=None)
+    done = settled.run("env", "PATH=/usr/bin:/bin", "python3", "-m", "guest_hooks", *words, check=False)
+    assert (done.returncode, done.stderr) == (expected.code, expected.stderr)
+    assert "not installed" not in done.stderr
+
+
 def cfg_state(guest: TreeGuest) -> tuple[str, list[str]]:
     table = verb(guest, "status", "--json", code=None).json["grub_cfg"]
     return table["state"], [problem["code"] for problem in table["problems"]]
