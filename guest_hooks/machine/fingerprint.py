@@ -125,8 +125,11 @@ def _file_system(path: str) -> str:
 
 
 def _uuid(device: str) -> str:
-    with open(device, "rb", buffering=0) as file:
-        return superblock.read_uuid(file.read(superblock.SIZE))
+    try:
+        with open(device, "rb", buffering=0) as file:
+            return superblock.read_uuid(file.read(superblock.SIZE))
+    except OSError as error:
+        return f"unreadable {error.errno}"
 
 
 def _machine(_path: str) -> str:

@@ -2,11 +2,15 @@
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from guest_hooks.machine.root import Root
 
 MOUNTINFO = "/proc/self/mountinfo"
+BLOCK_DEVICES = "/sys/dev/block"
+"""A link for each, by its number, that ends in its name (sysfs: block/genhd.c)."""
+ROOT_DEVICE = "/dev/root"
+"""What a kernel that mounts / without an initrd's help says it mounted (init/do_mounts.c); no such device is made."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,9 +47,9 @@ def parse(text: str) -> tuple[Mount, ...]:
 
 
 def here() -> tuple[Mount, ...]:
-    """The mounts this process sees."""
+    """The mounts this process sees, each with a source that exists where its device's name can be told."""
     with open(MOUNTINFO, encoding="utf-8", errors="surrogateescape") as file:
-        return parse(file.read())
+        return tuple(_named(mount) for mount in parse(file.read()))
 
 
 def covering(mounts: Iterable[Mount], path: str) -> Mount | None:
@@ -62,6 +66,13 @@ def below(mounts: Iterable[Mount], root: Root) -> tuple[Mount, ...]:
     """The mounts at or under the top of `root`."""
     top = os.path.realpath(root.path)
     return tuple(m for m in mounts if top in ("/", m.mountpoint) or m.mountpoint.startswith(top + "/"))
+
+
+def _named(mount: Mount) -> Mount:
+    if mount.source != ROOT_DEVICE or os.path.exists(ROOT_DEVICE):
+        return mount
+    name = os.path.basename(os.path.realpath(f"{BLOCK_DEVICES}/{mount.device_number}")).replace("!", "/")
+    return replace(mount, source=f"/dev/{name}") if os.path.exists(f"/dev/{name}") else mount
 
 
 def _unescape(field: str) -> str:

@@ -147,6 +147,26 @@ def test_grub_s_tools_are_found_where_cron_s_path_leaves_them_out(settled: TreeG
     assert "not installed" not in done.stderr
 
 
+WITHOUT_AN_INITRD = """
+import sys
+from guest_hooks import cli
+from guest_hooks.machine import mounts
+mounts.MOUNTINFO = "/tmp/mountinfo"
+sys.exit(cli.main(sys.argv[1:]))
+"""
+"""Runs the program with the mount table of a kernel that mounted its root itself."""
+
+
+def test_a_root_that_the_kernel_mounted_by_itself(settled: TreeGuest) -> None:
+    device = settled.disk.root.device
+    table = f"sed 's# {device} # /dev/root #' /proc/self/mountinfo >/tmp/mountinfo; grep -q /dev/root /tmp/mountinfo"
+    settled.write("/tmp/program", WITHOUT_AN_INITRD)
+    settled.path(FILE).unlink()
+    settled.shell(f"{table}; python3 /tmp/program sync")
+    assert f"\nuuid\t{device}\t{settled.disk.root.uuid}\n" in settled.read(FINGERPRINT).decode()
+    assert verb(settled, "sync").stdout == CHEAP
+
+
 def cfg_state(guest: TreeGuest) -> tuple[str, list[str]]:
     table = verb(guest, "status", "--json", code=None).json["grub_cfg"]
     return table["state"], [problem["code"] for problem in table["problems"]]

@@ -60,6 +60,27 @@ def test_nothing_covers_a_path_where_nothing_is_mounted() -> None:
     assert mounts.covering((), "/boot") is None
 
 
+@pytest.mark.parametrize(
+    ("number", "source"),
+    [
+        pytest.param("1:3", "/dev/null", id="by-its-number"),
+        pytest.param("1:4", "/dev/root", id="no-such-device"),
+        pytest.param("0:26", "/dev/root", id="btrfs-has-no-device-s-number"),
+    ],
+)
+def test_the_root_that_a_kernel_mounted_by_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: str, source: str
+) -> None:
+    (tmp_path / "devices/null").mkdir(parents=True)
+    (tmp_path / "devices/nonesuch").mkdir()
+    (tmp_path / "1:3").symlink_to("devices/null")
+    (tmp_path / "1:4").symlink_to("devices/nonesuch")
+    (tmp_path / "mountinfo").write_text(f"22 1 {number} / / rw - ext4 /dev/root rw\n23 22 1:3 / /mnt rw - ext4 /dev/vda rw\n")
+    monkeypatch.setattr(mounts, "MOUNTINFO", str(tmp_path / "mountinfo"))
+    monkeypatch.setattr(mounts, "BLOCK_DEVICES", str(tmp_path))
+    assert [mount.source for mount in mounts.here()] == [source, "/dev/vda"]
+
+
 def test_what_is_below_a_root(tmp_path: Path) -> None:
     line = "30 22 7:3 / {} rw - ext4 /dev/loop3 rw\n"
     text = "".join(line.format(place) for place in (tmp_path, f"{tmp_path}/boot", f"{tmp_path}-other", "/"))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from guest_hooks.formats import superblock
 from guest_hooks.machine import fingerprint
 
 
@@ -25,6 +26,7 @@ def kept(tmp_path: Path) -> tuple[Path, Path]:
         ("kernels", f"{top}"),
         ("text", f"{top}/file"),
         ("text", f"{top}/absent"),
+        ("uuid", f"{top}/absent"),
         ("fs", f"{top}"),
         ("uname", "-"),
     ]
@@ -126,6 +128,15 @@ def test_it_is_taken_only_when_a_later_change_must_show(tmp_path: Path) -> None:
     fingerprint.take([("stat", str(file))])
     (tmp_path / "next").write_bytes(b"")
     assert (tmp_path / "next").stat().st_ctime_ns > changed
+
+
+def test_a_device_that_appears_is_seen(tmp_path: Path) -> None:
+    """A device that is not there, as /dev/root, is no reason to have no fingerprint."""
+    path, device = tmp_path / "fingerprint", tmp_path / "device"
+    path.write_text(fingerprint.take([("uuid", str(device))]))
+    assert fingerprint.holds(str(path))
+    device.write_bytes(bytes(superblock.SIZE))
+    assert fingerprint.differing(str(path)) == (str(device),)
 
 
 def test_one_that_is_cut_off_anywhere_does_not_hold(kept: tuple[Path, Path]) -> None:
