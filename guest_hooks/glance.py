@@ -11,7 +11,7 @@ from guest_hooks.targets import BOOT_XEN, TARGETS
 _SUBJECTS = (
     *(("dir", path) for path in (BOOT_XEN, VENDOR_DIR, LOCAL_DIR)),
     *(("dir", path) for target in TARGETS.values() for path in (target.grub_dir, target.lib_dir)),
-    *(("stat", path) for path in (MAIN_FILE, f"{GRUB_DIR}/grub.cfg")),
+    *(("stat", path) for path in (MAIN_FILE, f"{GRUB_DIR}/grub.cfg", f"{GRUB_DIR}/menu.lst")),
     ("fs", BOOT),
     ("kernels", BOOT),
 )

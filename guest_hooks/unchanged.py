@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from guest_hooks import grub_config
+from guest_hooks import grub_config, legacy_menu
 from guest_hooks.config import LOCAL_DIR, MAIN_FILE, VENDOR_DIR
 from guest_hooks.evidence import installed
 from guest_hooks.machine import durable, fingerprint, grub_tools, receipts
@@ -41,7 +41,7 @@ def _subjects(found: Survey, device: str) -> list[tuple[str, str]]:
         *(("text", path) for path in GUEST),
         ("fs", "/boot"),
         ("uuid", device),
-        *(("stat", path) for path in (MAIN_FILE, *TOOLS, grub_config.PATH, receipts.RECEIPT, *files)),
+        *(("stat", path) for path in (MAIN_FILE, *TOOLS, grub_config.PATH, legacy_menu.PATH, receipts.RECEIPT, *files)),
         *(("dir", path) for path in (VENDOR_DIR, LOCAL_DIR, *directories)),
         ("kernels", "/boot"),
     ]

@@ -167,6 +167,21 @@ def test_a_root_that_the_kernel_mounted_by_itself(settled: TreeGuest) -> None:
     assert verb(settled, "sync").stdout == CHEAP
 
 
+def test_a_menu_of_grub_legacy_that_is_gone_is_made_anew(settled: TreeGuest) -> None:
+    menu = settled.path("/boot/grub/menu.lst")
+    settled.write("/etc/xen-guest-bootloader/conf.d/legacy.toml", "legacy_menu = true\n")
+    try:
+        verb(settled, "sync")
+        assert verb(settled, "sync").stdout == CHEAP
+        menu.unlink()
+        verb(settled, "status", code=3)
+        verb(settled, "sync")
+        assert menu.exists()
+    finally:
+        shutil.rmtree(settled.path("/etc/xen-guest-bootloader"))
+        menu.unlink(missing_ok=True)
+
+
 def cfg_state(guest: TreeGuest) -> tuple[str, list[str]]:
     table = verb(guest, "status", "--json", code=None).json["grub_cfg"]
     return table["state"], [problem["code"] for problem in table["problems"]]

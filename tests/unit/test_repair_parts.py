@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from guest_hooks import glance, news, pacing
+from guest_hooks import glance, news, pacing, plan, unchanged
+from guest_hooks.config import Config
 from guest_hooks.errors import LackingError
 from guest_hooks.glance import Glance
 from guest_hooks.machine import block_device_changes, fingerprint, holders, journal, lock, manager, service
@@ -17,6 +18,10 @@ from guest_hooks.machine.journal import KINDS, Outcome
 from guest_hooks.machine.mount_changes import MountChanges
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import CommandError, Completed
+from guest_hooks.model import BootFilesystem, Guest, Mode, Status
+from guest_hooks.plan import Wanted
+from guest_hooks.status import Survey
+from guest_hooks.targets import TARGETS
 from tests.conftest import CHECKOUT
 
 HOLD = "import fcntl, sys; f = open(sys.argv[1], 'w'); fcntl.lockf(f, fcntl.LOCK_EX); print('held', flush=True); sys.stdin.read()"
@@ -207,6 +212,18 @@ def test_without_a_fingerprint_only_a_change_since_the_last_repair_counts(tmp_pa
     assert look.differences() == (str(watched),)
     look.remember(is_repaired=False)
     assert look.differences() == (str(path),)
+
+
+def test_the_two_cheap_looks_see_the_same_files_of_boot() -> None:
+    boot = BootFilesystem(mountpoint="/", device="/dev/xvda1", fs_type="ext4", fs_uuid="u", grub_dir="/boot/grub")
+    guest = Guest(mode=Mode.PV, bits=64)
+    wants = [Wanted(target=target, required=True) for target in TARGETS.values()]
+    plans = tuple(plan.make(want, guest, Config(), boot, {}) for want in wants)
+    found = Survey(config=Config(), plans=plans, status=Status(guest=guest, boot=boot, targets=(), grub_cfg=None))
+    seen = {path for _, path in glance._SUBJECTS}
+    asked = {path for _, path in unchanged._subjects(found, boot.device) if path.startswith("/boot/")}
+    assert {"/boot/grub/grub.cfg", "/boot/grub/menu.lst", "/boot/xen/pvboot-x86_64.elf"} < asked
+    assert {path for path in asked if path not in seen and os.path.dirname(path) not in seen} == set()
 
 
 def test_mounts_that_do_not_concern_the_paths_are_no_change() -> None:
