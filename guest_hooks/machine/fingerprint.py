@@ -9,12 +9,13 @@ import os
 import time
 import zlib
 
+from guest_hooks import __version__
 from guest_hooks.formats import superblock
 
 FINGERPRINT = "/var/lib/xen-guest-bootloader/fingerprint"
-HEAD = "fingerprint 1"
+HEAD = f"fingerprint 1 of {__version__}"
 END = "end"
-"""The first and the last line: one that was cut off, even behind a whole line, is none."""
+"""The first and the last line: another version may judge otherwise, and one that was cut off, even behind a whole line, is none."""
 GRAIN_NS = 20_000_000
 """A change within one tick of the kernel's clock can leave a time as it was; 20 ms is two ticks of the slowest (HZ=100)."""
 COARSE_NS = 1_100_000_000

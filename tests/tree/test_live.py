@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from guest_hooks import __version__
 from tests.support import report_schema
 from tests.support.debian_tree import Suite
 from tests.support.guest_tree import Outcome, live_guest, snapshot, verb
@@ -106,6 +107,11 @@ def test_a_file_of_the_same_size_and_time_is_seen_in_the_same_second(
     assert verb(guest, "status", "--json").json["ok"] is True
 
 
+def upgraded(guest: TreeGuest) -> None:
+    """Let the fingerprint be that of the version before."""
+    guest.write(FINGERPRINT, guest.read(FINGERPRINT).decode().replace(f" of {__version__}\n", " of 0.9.9\n", 1))
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -116,8 +122,8 @@ def test_a_file_of_the_same_size_and_time_is_seen_in_the_same_second(
         pytest.param(lambda guest: guest.path(CFG).touch(), id="grub-cfg-touched"),
         pytest.param(lambda guest: guest.path("/boot/vmlinuz-6.99.0-cloud-amd64").write_bytes(b"x"), id="kernel-added"),
         pytest.param(lambda guest: guest.path("/etc/fstab").touch(), id="fstab"),
-        pytest.param(lambda guest: guest.write(FINGERPRINT, "fingerprint 1\nstat"), id="fingerprint-damaged"),
-        pytest.param(lambda guest: guest.write(FINGERPRINT, "fingerprint 99\n"), id="fingerprint-newer"),
+        pytest.param(lambda guest: guest.write(FINGERPRINT, guest.read(FINGERPRINT).decode()[:-40]), id="fingerprint-damaged"),
+        pytest.param(upgraded, id="package-upgraded"),
         pytest.param(lambda guest: guest.write(FINGERPRINT, ""), id="fingerprint-empty"),
         pytest.param(lambda guest: guest.path(FINGERPRINT).unlink(), id="fingerprint-deleted"),
     ],

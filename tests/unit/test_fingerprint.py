@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from guest_hooks import __version__
 from guest_hooks.formats import superblock
 from guest_hooks.machine import fingerprint
 
@@ -93,18 +94,34 @@ def test_the_kernel_s_own_time_alone_tells_of_other_bytes(tmp_path: Path, kind: 
     "text",
     [
         pytest.param("", id="empty"),
-        pytest.param("fingerprint 2\n", id="newer"),
-        pytest.param("fingerprint 1\nstat", id="cut-off"),
-        pytest.param("fingerprint 1\nnonsense\t/etc\tx\n", id="unknown-kind"),
-        pytest.param("fingerprint 1\n\n", id="empty-line"),
-        pytest.param("fingerprint 1\nuuid\t/nonexistent\tx\n", id="device-gone"),
-        pytest.param("fingerprint 1\nstat\t/a\0b\tabsent\n", id="zero-byte"),
+        pytest.param(f"{fingerprint.HEAD}\nstat", id="cut-off"),
+        pytest.param(f"{fingerprint.HEAD}\nnonsense\t/etc\tx\n{fingerprint.END}\n", id="unknown-kind"),
+        pytest.param(f"{fingerprint.HEAD}\n\n{fingerprint.END}\n", id="empty-line"),
+        pytest.param(f"{fingerprint.HEAD}\nuuid\t/nonexistent\tx\n{fingerprint.END}\n", id="device-gone"),
+        pytest.param(f"{fingerprint.HEAD}\nstat\t/a\0b\tabsent\n{fingerprint.END}\n", id="zero-byte"),
     ],
 )
 def test_whatever_else_is_there_does_not_hold(tmp_path: Path, text: str) -> None:
     path = tmp_path / "fingerprint"
     path.write_text(text)
     assert not fingerprint.holds(str(path))
+    assert fingerprint.differing(str(path)) != ()
+
+
+@pytest.mark.parametrize(
+    ("of", "other"),
+    [
+        pytest.param(__version__, "0.0.1", id="of-another-version"),
+        pytest.param(f" of {__version__}", "", id="of-no-version"),
+        pytest.param("fingerprint 1", "fingerprint 2", id="of-another-form"),
+    ],
+)
+def test_what_another_version_found_well_does_not_hold(kept: tuple[Path, Path], of: str, other: str) -> None:
+    """Its checks are others."""
+    text = kept[1].read_text()
+    kept[1].write_text(text.replace(of, other, 1))
+    assert not fingerprint.holds(str(kept[1]))
+    assert fingerprint.differing(str(kept[1])) == (str(kept[1]),)
 
 
 def test_no_fingerprint_does_not_hold(tmp_path: Path) -> None:
