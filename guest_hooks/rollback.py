@@ -16,7 +16,7 @@ from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import Run, run
 from guest_hooks.model import Change, State
 from guest_hooks.plan import MINIMAL, FileKind, Plan
-from guest_hooks.status import Survey, survey
+from guest_hooks.status import Survey, require, survey
 from guest_hooks.sync import Result
 
 OTHER_MODULES = frozenset(("grub-differs", "modules-differ", "module-dir-differs"))
@@ -35,6 +35,7 @@ def rollback(root: Root, config: Config, targets: Sequence[str] = (), *, lock_ti
     """
     if os.geteuid() != 0:
         raise LackingError("rollback must be run as root", hint="sudo xen-guest-bootloader rollback")
+    require(root, config, targets)
     with lock.held(root, timeout=lock_timeout):
         # Judged as if all had to be inside, whatever is configured: `_checked` asks whether a kept one needs modules from /boot.
         found = survey(root, replace(config, modules=Modules.EMBEDDED), targets=targets, run=run)

@@ -59,6 +59,12 @@ def survey(
     return Survey(config=config, plans=plans, status=status)
 
 
+def require(root: Root, config: Config, targets: Sequence[str] = ()) -> None:
+    """Raise what `survey` raises of a tree with no target or no /boot of its own, before anything is put into it: a lock, too."""
+    plan.wanted(guest.detect(root), config, targets, grub_config.kernels(root))
+    disks.boot_mount(root)
+
+
 def _legacy(root: Root, config: Config, boot: BootFilesystem, plans: tuple[Plan, ...]) -> tuple[Problem, ...]:
     found = legacy_menu.problem(root, config, boot, plans)
     return (found,) if found is not None else ()

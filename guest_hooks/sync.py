@@ -16,7 +16,7 @@ from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import Run, run
 from guest_hooks.model import Change, Problem, Severity, State, Status, TargetStatus
 from guest_hooks.plan import Plan
-from guest_hooks.status import Survey, survey
+from guest_hooks.status import Survey, require, survey
 from guest_hooks.targets import BOOT_XEN
 
 Step = Callable[[str], AbstractContextManager[object]]
@@ -79,6 +79,7 @@ def sync(root: Root, config: Config, request: Request, *, step: Step = nullconte
         return _result(found, found, foretold, (*work.failures, *failures), ())
     if os.geteuid() != 0:
         raise LackingError("sync must be run as root", hint=f"sudo {SYNC}")
+    require(root, config, request.targets)
     with lock.held(root, timeout=request.lock_timeout):
         with step("Looking at what is there"):
             found = survey(root, config, targets=request.targets, run=run)

@@ -1,6 +1,7 @@
 """What the command line promises: a wrong word or configuration is named and changes nothing, and errors are clear lines."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -151,9 +152,17 @@ def test_a_plain_directory_is_no_guest(tree: Path, verb: str) -> None:
     assert done.code == ExitCode.LACKING
     if os.geteuid() == 0 or verb == "status":
         assert "is not the top of a mounted file system" in done.stderr
-    after = {path: facts for path, facts in snapshot(tree).items() if "/var/lib" not in path}
-    assert after == {path: facts for path, facts in before.items() if "/var/lib" not in path}
+    assert snapshot(tree) == before
     assert report_schema.complaints(done.json, "error") == []
+
+
+@pytest.mark.parametrize("verb", ["status", "sync", "rollback"])
+def test_a_tree_without_boot_is_no_guest(tree: Path, verb: str) -> None:
+    shutil.rmtree(tree / "boot")
+    before = snapshot(tree)
+    done = Run(verb, "--root", str(tree), "--target=x86_64-xen", "--json")
+    assert done.code == ExitCode.LACKING
+    assert snapshot(tree) == before
 
 
 @pytest.mark.parametrize(
@@ -168,8 +177,10 @@ def test_where_there_is_nothing_to_do_is_said_on_one_line(tree: Path, verb: str,
     if kind == "none":
         (tree / "sys/hypervisor/type").unlink()
     (tree / "sys/hypervisor/guest_type").write_text(f"{kind}\n")
+    before = snapshot(tree)
     done = Run(verb, "--root", str(tree), "--json")
     assert done.code == ExitCode.NOT_APPLICABLE
+    assert snapshot(tree) == before
     assert report_schema.complaints(done.json) == []
     if verb != "detect":
         assert words in done.stderr.splitlines()[0]
