@@ -163,7 +163,8 @@ def _preflight(session: Session) -> ExitCode:
     from guest_hooks.status import survey
 
     config = configuration(session.root, session.options.config)
-    answer = preflight(session.root, config, survey(session.root, config, targets=session.options.target).status)
+    status = survey(session.root, config, targets=session.options.target).status
+    answer = preflight(session.root, config, status, remember=session.root.is_live)  # nothing is left in an image
     session.answer(text.preflight_json(answer))
     session.say(text.preflight_text(answer, session.style))
     return ExitCode.OK if answer.ok else ExitCode.DIFFERS

@@ -104,7 +104,7 @@ class Memory:
         files = dict(list((others | self._used).items())[-MAX_REMEMBERED:])
         data = json.dumps({"version": VERSION, "files": files}, separators=(",", ":")).encode()
         with suppress(OSError, GuestHooksError):
-            self._root.make_dirs(os.path.dirname(CACHE), mode=0o700)
+            self._root.make_dirs(os.path.dirname(CACHE))
             with self._root.parent(CACHE) as (directory, name):
                 # In place: a cut-off cache is thrown away by whoever reads it next.
                 flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC

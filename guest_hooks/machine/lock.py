@@ -42,7 +42,7 @@ def held(
 def _acquired(root: Root) -> int | None:
     """The locked descriptor, or None where someone else holds the lock."""
     with told(root, PATH, "opened"):
-        uninterrupted(lambda: root.make_dirs(os.path.dirname(PATH), mode=0o755))
+        uninterrupted(lambda: root.make_dirs(os.path.dirname(PATH)))
         fd = uninterrupted(lambda: _opened(root))
     try:
         if _is_locked(root, fd):

@@ -165,7 +165,7 @@ class Root:
         finally:
             os.close(fd)
 
-    def make_dirs(self, path: str, *, mode: int = 0o755) -> None:
+    def make_dirs(self, path: str) -> None:
         """Make the directory `path` and those above it where they are missing."""
         missing: list[str] = []
         while not self.exists(path):
@@ -174,7 +174,7 @@ class Root:
         for directory in reversed(missing):
             with self.parent(directory) as (fd, name):
                 try:
-                    os.mkdir(name, mode, dir_fd=fd)
+                    os.mkdir(name, 0o755, dir_fd=fd)
                 except FileExistsError:  # another run was first, or it is a link that leads nowhere
                     if not self.exists(directory):
                         raise

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from guest_hooks.machine import boot_files
+from guest_hooks.machine import boot_files, lock, receipts
 from guest_hooks.machine.root import Root
 from tests.support import boot_tree
 from tests.support.boot_damage import (
@@ -70,6 +70,14 @@ class TestMemory:
         reads.clear()
         assert tree.preflight() == first
         assert len(reads) == 6
+
+    @pytest.mark.usefixtures("reads")
+    def test_its_directory_is_as_a_sync_makes_it(self, tmp_path: Path) -> None:
+        BootTree(tmp_path / "looked-at").preflight()
+        with lock.held(Root(str(tmp_path)), timeout=0):
+            pass
+        modes = {(top / receipts.STATE_DIR[1:]).stat().st_mode & 0o777 for top in (tmp_path, tmp_path / "looked-at")}
+        assert modes == {0o755}
 
     def test_no_right_to_write_is_no_fault(self, tmp_path: Path, reads: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(os, "geteuid", lambda: 1000)

@@ -167,9 +167,9 @@ def test_directories_are_made_inside(top: Path) -> None:
     (top / "var/lib").rmdir()
     (top / "var/lib").symlink_to("/srv")
     (top / "srv").mkdir()
-    Root(str(top)).make_dirs("/var/lib/a/b", mode=0o700)
+    Root(str(top)).make_dirs("/var/lib/a/b")
     assert (top / "srv/a/b").is_dir()
-    assert (top / "srv/a/b").stat().st_mode & 0o777 == 0o700
+    assert (top / "srv/a/b").stat().st_mode & 0o777 == 0o755
     Root(str(top)).make_dirs("/var/lib/a/b")
 
 
