@@ -9,8 +9,8 @@ import os
 import re
 import secrets
 import stat
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 
 from guest_hooks.errors import NotRepairedError
 from guest_hooks.machine import libc
@@ -177,29 +177,34 @@ def make_dirs(root: Root, path: str) -> None:
 
 def _replace(root: Root, path: str, data: bytes, mode: int, failpoint: Failpoint) -> None:
     with root.parent(path) as (directory, name):
-        temporary = TEMPORARY.format(secrets.token_hex(8))
-        try:
+        with _temporary(directory) as (temporary, keep):
             _write(directory, temporary, data, mode, failpoint=failpoint)
             _rename(directory, temporary, name, root.outside(path))
-        except BaseException:
-            with suppress(OSError):
-                os.unlink(temporary, dir_fd=directory)
-            raise
+            keep()
         failpoint("renamed")
         _sync_directory(directory)
         failpoint("done")
 
 
+@contextmanager
+def _temporary(directory: int) -> Iterator[tuple[str, Callable[[], object]]]:
+    """A free name in `directory`; what stands there at the end is removed, unless `keep`, the second value, was called."""
+    name = TEMPORARY.format(secrets.token_hex(8))
+    with ExitStack() as unless_kept:
+        unless_kept.callback(_forget, directory, name)
+        yield name, unless_kept.pop_all
+
+
+def _forget(directory: int, name: str) -> None:
+    with suppress(OSError):  # it may never have been made; why is on its way up
+        os.unlink(name, dir_fd=directory)
+
+
 def _prepare(root: Root, path: str, data: bytes, mode: int) -> str:
     """Write `data` beside `path` and return under which name."""
-    with root.parent(path) as (directory, _):
-        temporary = TEMPORARY.format(secrets.token_hex(8))
-        try:
-            _write(directory, temporary, data, mode)
-        except BaseException:
-            with suppress(OSError):
-                os.unlink(temporary, dir_fd=directory)
-            raise
+    with root.parent(path) as (directory, _), _temporary(directory) as (temporary, keep):
+        _write(directory, temporary, data, mode)
+        keep()
     return os.path.join(os.path.dirname(path), temporary)
 
 

@@ -5,7 +5,7 @@ import os
 import stat
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 
 from guest_hooks.errors import LockedError
 from guest_hooks.machine.failures import told, uninterrupted
@@ -44,14 +44,12 @@ def _acquired(root: Root) -> int | None:
     with told(root, PATH, "opened"):
         uninterrupted(lambda: root.make_dirs(os.path.dirname(PATH)))
         fd = uninterrupted(lambda: _opened(root))
-    try:
-        if _is_locked(root, fd):
-            return fd
-    except BaseException:
-        os.close(fd)
-        raise
-    os.close(fd)
-    return None
+    with ExitStack() as unless_kept:
+        unless_kept.callback(os.close, fd)
+        if not _is_locked(root, fd):
+            return None
+        unless_kept.pop_all()
+        return fd
 
 
 def _is_locked(root: Root, fd: int) -> bool:

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import NoReturn, Protocol
 
@@ -94,14 +94,19 @@ def run(
 def _ended(command: Sequence[str], timeout: float, stdin: bytes, env: Mapping[str, str]) -> tuple[int, bytes, bytes]:
     """Exit code, stdout and stderr; when the time is up, all that the command started is ended with it."""
     pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, env=env, start_new_session=True) as process:
-        try:
-            stdout, stderr = process.communicate(stdin, timeout)
-        except BaseException:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            raise
+    with (
+        subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, env=env, start_new_session=True) as process,
+        ExitStack() as unless_ended,  # left first: the group is killed before Popen waits for its leader
+    ):
+        unless_ended.callback(_kill_group, process.pid)
+        stdout, stderr = process.communicate(stdin, timeout)
+        unless_ended.pop_all()
         return process.returncode, stdout, stderr
+
+
+def _kill_group(leader: int) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(leader, signal.SIGKILL)
 
 
 def become(path: str, argv: Sequence[str]) -> NoReturn:

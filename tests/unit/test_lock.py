@@ -1,5 +1,6 @@
 """One run at a time, and who it is."""
 
+import errno
 import fcntl
 import os
 import signal
@@ -127,6 +128,20 @@ def test_a_lock_on_a_file_that_was_replaced_is_taken_again(root: Root, tmp_path:
     monkeypatch.setattr(fcntl, "flock", replaced_just_before)
     with lock.held(root, timeout=1), pytest.raises(LockedError), lock.held(root, timeout=0):
         pass
+
+
+@pytest.mark.parametrize("end", [KeyboardInterrupt(), OSError(errno.ENOLCK, "no locks"), BlockingIOError()], ids=repr)
+def test_whatever_keeps_it_from_being_taken_leaves_no_descriptor(
+    root: Root, monkeypatch: pytest.MonkeyPatch, end: BaseException
+) -> None:
+    def flock(_fd: int, _operation: int) -> None:
+        raise end
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    before = os.listdir("/proc/self/fd")
+    with pytest.raises((KeyboardInterrupt, OSError, LockedError)), lock.held(root, timeout=0):
+        pass
+    assert os.listdir("/proc/self/fd") == before
 
 
 @pytest.mark.parametrize("kind", ["fifo", "directory", "symlink"])
