@@ -10,14 +10,13 @@ from guest_hooks.build import Built, build
 from guest_hooks.compare import SYNC
 from guest_hooks.config import Config, Modules
 from guest_hooks.errors import ExitCode, GuestHooksError, LackingError, NotRepairedError
-from guest_hooks.machine import disks, lock, receipts
+from guest_hooks.machine import disks, grub_tools, lock, receipts
 from guest_hooks.machine.receipts import Receipt, TargetReceipt
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import Run, run
 from guest_hooks.model import Change, Problem, Severity, State, Status, TargetStatus
 from guest_hooks.plan import Plan
 from guest_hooks.status import Survey, require, survey
-from guest_hooks.targets import BOOT_XEN
 
 Step = Callable[[str], AbstractContextManager[object]]
 """Told what is being done, for as long as it is."""
@@ -219,9 +218,9 @@ def _receipt(receipt: Receipt, built: Sequence[tuple[Built, TargetStatus]]) -> R
 
 
 def _foretold(root: Root, work: _Work, request: Request, step: Step, run: Run) -> tuple[tuple[Change, ...], list[_Failure]]:
-    """What a sync would change, to the byte where the directories that building needs are there; else all would be written."""
-    can_build = os.geteuid() == 0
-    exact = [row for row in work.targets if can_build and all(root.exists(path) for path in (BOOT_XEN, row[0].target.grub_dir))]
+    """What a sync would change, to the byte where it can be built without changing anything on the way; else all is written."""
+    can_build = os.geteuid() == 0 and grub_tools.stays_in_staging(root)
+    exact = [row for row in work.targets if can_build and root.exists(row[0].target.grub_dir)]
     built, failures = _build_all(root, exact, request, step, run)
     changes = commit.changes(root, [each for each, _ in built], [status for _, status in built])
     for each, status in (row for row in work.targets if row not in exact):

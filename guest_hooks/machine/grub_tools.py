@@ -19,6 +19,7 @@ from guest_hooks.machine.run import CommandError, Completed, Run, run
 from guest_hooks.targets import BOOT_XEN, Target
 
 GRUB_DIR = "/boot/grub"
+GRUBENV = f"{GRUB_DIR}/grubenv"
 DIVERTED = "/usr/sbin/grub-install.distrib"
 """Where this package's diversion keeps Debian's grub-install (debian/xen-guest-bootloader.preinst)."""
 STAGING_DIR = "/run/xen-guest-bootloader"
@@ -34,6 +35,9 @@ _ASK = 'set -e; path=$1; shift; for what; do grub-probe --target="$what" "$path"
 """One shell for all questions: a tree's namespace costs more to make than the answers."""
 SPOILED_DIRS = (f"{GRUB_DIR}/locale", f"{GRUB_DIR}/fonts")
 """What grub-install empties and fills in place, whichever target it installs."""
+_MADE = (GRUBENV, *SPOILED_DIRS)
+_CLEANED = (".mod", ".lst", ".img", ".mo")
+"""What it makes in /boot/grub itself, and removes there but for menu.lst (grub: util/grub-install-common.c, clean_grub_dir)."""
 _NOT_FOUND = 127
 """sh's exit code for a program that is not there."""
 NOTHING_ELSE = ("--locales=", "--fonts=", "--themes=")
@@ -104,6 +108,12 @@ def staging(root: Root, target: Target, arguments: Sequence[str], *, run: Run = 
             completed = run(sandbox.command(root, argv, binds=binds), timeout=INSTALL_TIMEOUT)
         modules = os.path.join(top, "modules")
         yield Staged(core=_read(os.path.join(modules, "core.elf"), target), module_dir=modules, completed=completed)
+
+
+def stays_in_staging(root: Root) -> bool:
+    """Whether a grub-install in staging would find nothing to make or to remove beside what is staged."""
+    old = [name for name in root.names(GRUB_DIR) if name.endswith(_CLEANED) and name != "menu.lst"]
+    return not old and all(map(root.exists, (BOOT_XEN, *_MADE)))
 
 
 def _size(root: Root, directory: str) -> int:

@@ -9,6 +9,7 @@ from guest_hooks.formats import grub_menu
 from guest_hooks.formats.grub_menu import Boot
 from guest_hooks.machine.block_devices import BlockDevice
 from guest_hooks.machine.boot_files import Memory
+from guest_hooks.machine.grub_tools import GRUBENV
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import Run, run
 from guest_hooks.model import BootFilesystem, Guest, Mode, Severity, State, Status, TargetStatus
@@ -197,13 +198,13 @@ class _Way:
     def _grubenv(self) -> None:
         fault = facts.environment(self.root)[1]
         if fault:
-            message = f"{facts.GRUBENV}: {fault}; GRUB goes on without its saved entry"
-            hint = f"grub-editenv {facts.GRUBENV} create"
+            message = f"{GRUBENV}: {fault}; GRUB goes on without its saved entry"
+            hint = f"grub-editenv {GRUBENV} create"
             self.findings.append(
                 Finding(
                     code="grubenv-invalid",
                     link=Link.GRUB_CFG,
-                    thing=facts.GRUBENV,
+                    thing=GRUBENV,
                     message=message,
                     console="error: invalid environment block.",
                     hint=hint,

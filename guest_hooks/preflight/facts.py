@@ -12,6 +12,7 @@ from guest_hooks.formats.grub_menu import Menu
 from guest_hooks.machine import block_devices
 from guest_hooks.machine.block_devices import BlockDevice
 from guest_hooks.machine.boot_files import InitrdFacts, KernelFacts, Memory
+from guest_hooks.machine.grub_tools import GRUB_DIR, GRUBENV
 from guest_hooks.machine.root import NotRegularError, Root
 from guest_hooks.machine.run import Run
 from guest_hooks.model import BootFilesystem, Guest, Mode
@@ -19,8 +20,6 @@ from guest_hooks.preflight import stage1
 from guest_hooks.preflight.needs import OPTIONS, Kernel
 from guest_hooks.preflight.stage1 import Disks
 
-GRUB_DIR = "/boot/grub"
-GRUBENV = f"{GRUB_DIR}/grubenv"
 STANDARD_DIRS = ("/grub", "/boot/grub")
 MAX_CFG = 4 << 20
 MAX_CONFIG = 2 << 20
