@@ -13,7 +13,7 @@ from guest_hooks.evidence import find, is_from_package, sha256
 from guest_hooks.machine import grub_tools
 from guest_hooks.machine.receipts import TargetReceipt
 from guest_hooks.machine.root import Root
-from guest_hooks.machine.run import Run, run
+from guest_hooks.machine.run import CommandError, Run, run
 from guest_hooks.model import State
 from guest_hooks.plan import FileKind, Plan
 
@@ -37,8 +37,11 @@ def build(root: Root, plan: Plan, packaged: Packaged, *, remembered: TargetRecei
     if standing is not None:
         return standing
     arguments = [f"--modules={' '.join(plan.request)}"] if plan.request else []
-    with grub_tools.staging(root, plan.target, [*arguments, *grub_tools.NOTHING_ELSE], run=run) as staged:
-        core, module_files = staged.core, staged.module_files()
+    try:
+        with grub_tools.staging(root, plan.target, [*arguments, *grub_tools.NOTHING_ELSE], run=run) as staged:
+            core, module_files = staged.core, staged.module_files()
+    except CommandError as error:
+        raise NotRepairedError(error.message, hint=_next_step(plan, packaged)) from error
     files = _files(plan, core)
     _verify(plan, files, packaged, core)
     _verify_modules(plan, module_files, packaged)
@@ -60,6 +63,14 @@ def _standing(root: Root, plan: Plan, packaged: Packaged, remembered: TargetRece
     except NotRepairedError:  # another UUID, another GRUB
         return None
     return Built(plan=plan, core=core, files=files, module_files={**modules, "core.elf": core})
+
+
+def _next_step(plan: Plan, packaged: Packaged) -> str:
+    """What to do about a grub-install that failed."""
+    unknown = sorted(set(plan.request) - packaged.modules.keys())
+    if unknown:
+        return f"GRUB has no module {', '.join(unknown)}: mend extra_modules, or apt install --reinstall grub-xen-bin"
+    return f"see what it does: grub-install --target={plan.target.name} --verbose"
 
 
 def _files(plan: Plan, core: bytes) -> dict[str, bytes]:

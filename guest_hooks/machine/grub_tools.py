@@ -4,6 +4,7 @@ import errno
 import fcntl
 import os
 import re
+import shlex
 import shutil
 import stat
 import tempfile
@@ -69,7 +70,8 @@ def facts(root: Root, path: str, *, run: Run = run) -> Mapping[str, str]:
     """
     try:
         with _namespace():
-            completed = run(sandbox.command(root, ["sh", "-c", _ASK, "sh", path, *PROBED]), timeout=PROBE_TIMEOUT)
+            command = sandbox.command(root, ["sh", "-c", _ASK, "sh", path, *PROBED])
+            completed = run(command, name=f"grub-probe {path}", timeout=PROBE_TIMEOUT)
     except CommandError as error:
         if error.code == _NOT_FOUND:
             raise LackingError(f"GRUB's tools are not installed in {root.path}", hint="apt install grub-common") from error
@@ -105,7 +107,7 @@ def staging(root: Root, target: Target, arguments: Sequence[str], *, run: Run = 
         # the wrapper lets what bears our mark (run.environment) through, under the name it was called by
         argv = ["grub-install", f"--target={target.name}", *arguments]
         with _room(root, need, have), _namespace():
-            completed = run(sandbox.command(root, argv, binds=binds), timeout=INSTALL_TIMEOUT)
+            completed = run(sandbox.command(root, argv, binds=binds), name=shlex.join(argv[:2]), timeout=INSTALL_TIMEOUT)
         modules = os.path.join(top, "modules")
         yield Staged(core=_read(os.path.join(modules, "core.elf"), target), module_dir=modules, completed=completed)
 
@@ -144,7 +146,9 @@ def make_config(root: Root, *, run: Run = run) -> bytes:
     if not root.exists("/usr/sbin/grub-mkconfig"):
         raise LackingError("grub-mkconfig is not installed", hint="apt install grub2-common")
     with _namespace():
-        return run(sandbox.command(root, ["grub-mkconfig"]), timeout=INSTALL_TIMEOUT, env=_locale(root)).stdout
+        return run(
+            sandbox.command(root, ["grub-mkconfig"]), name="grub-mkconfig", timeout=INSTALL_TIMEOUT, env=_locale(root)
+        ).stdout
 
 
 def _locale(root: Root) -> dict[str, str]:

@@ -56,6 +56,7 @@ class Run(Protocol):
         self,
         command: Sequence[str],
         *,
+        name: str = ...,
         timeout: float = ...,
         stdin: bytes = ...,
         env: Mapping[str, str] | None = ...,
@@ -67,6 +68,7 @@ class Run(Protocol):
 def run(
     command: Sequence[str],
     *,
+    name: str = "",
     timeout: float = 60,
     stdin: bytes = b"",
     env: Mapping[str, str] | None = None,
@@ -74,9 +76,10 @@ def run(
 ) -> Completed:
     """Run `command` to its end with a built environment and no terminal; `timeout` is in seconds.
 
+    `name` is what messages call it, by default its first words: for a tool behind others that only prepare its way.
     Raises `LackingError` where the program is not installed and `CommandError` where it fails, with the end of its stderr.
     """
-    name = shlex.join(command[:3])
+    name = name or shlex.join(command[:3])
     try:
         code, stdout, stderr = _ended(command, timeout, stdin, environment() | dict(env or {}))
     except FileNotFoundError as error:

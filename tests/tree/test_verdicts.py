@@ -279,6 +279,35 @@ def test_a_text_dry_run_names_files_and_reasons(tree: GuestTree) -> None:
     assert told.stdout == f"would write /boot/xen/{PV_FILE} (missing)\n"
 
 
+def test_a_module_that_grub_has_not_is_named_with_the_tool_that_misses_it(tree: GuestTree) -> None:
+    config = tree.path("/etc/xen-guest-bootloader/config.toml")
+    config.parent.mkdir()
+    config.write_text('extra_modules = ["nosuch"]\n')
+    try:
+        done = tree.sync("--force", f"--target={PV}", code=4)
+    finally:
+        shutil.rmtree(config.parent)
+    said, hint = done.stderr.splitlines()
+    assert "grub-install --target=x86_64-xen failed with exit code 1: " in said
+    assert "nosuch.mod" in said
+    assert "unshare" not in said
+    assert "mend extra_modules" in hint
+
+
+def test_a_grub_install_that_fails_is_named_with_a_next_step(tree: GuestTree) -> None:
+    tool = tree.path("/usr/sbin/grub-install")
+    aside = tool.rename(f"{tool}.aside")
+    tool.write_text("#!/bin/sh\necho no luck >&2\nexit 3\n")
+    tool.chmod(0o755)
+    try:
+        done = tree.sync("--force", f"--target={PV}", code=4)
+    finally:
+        aside.rename(tool)
+    said, hint = done.stderr.splitlines()
+    assert said.endswith(": grub-install --target=x86_64-xen failed with exit code 3: no luck")
+    assert hint.endswith("grub-install --target=x86_64-xen --verbose")
+
+
 def test_force_builds_what_is_current_and_comes_to_the_same(tree: GuestTree, tmp_path: Path) -> None:
     before = tree.boot_xen(PV_FILE).read_bytes()
     quiet = tree.run(

@@ -80,6 +80,7 @@ class Systemctl:
         self,
         command: Sequence[str],
         *,
+        name: str = "",  # noqa: ARG002
         timeout: float = 0,  # noqa: ARG002
         stdin: bytes = b"",  # noqa: ARG002
         env: Mapping[str, str] | None = None,  # noqa: ARG002
