@@ -1,5 +1,6 @@
 """The configuration: TOML files in layers, checked key by key against the fields of `Config`."""
 
+import sys
 import tomllib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields, replace
@@ -93,15 +94,22 @@ def _value(name: str, key: str, value: object, default: object) -> object:
             expected, fits = f"one of {', '.join(choices)}", False
         case float():
             expected = "a number of seconds, 0 or more"
-            fits = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < float("inf")
+            fits = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= sys.float_info.max
             value = float(value) if fits and isinstance(value, int | float) else value
         case _:
             expected = f"a list of {_ITEMS[key][0]}"
             fits = isinstance(value, list) and all(isinstance(item, str) and _ITEMS[key][1](item) for item in value)
             value = tuple(value) if fits and isinstance(value, list) else value
     if not fits:
-        raise UsageError(f"{name}: {key}: expected {expected}, found {value!r}", hint=f"mend {key} in {name}")
+        raise UsageError(f"{name}: {key}: expected {expected}, found {_shown(value)}", hint=f"mend {key} in {name}")
     return value
+
+
+def _shown(value: object) -> str:
+    try:
+        return repr(value)
+    except ValueError:  # Python writes no integer of thousands of digits, which TOML can have in hexadecimal
+        return "a number of thousands of digits"
 
 
 def _is_name(item: str) -> bool:

@@ -93,6 +93,9 @@ BAD_CONFIGURATIONS = [
     pytest.param(b"\xff\xfe", "config.toml", id="no-utf-8"),
     pytest.param(b"a = " + b"[" * 3000, "config.toml", id="deeply-nested"),
     pytest.param(b"settle_seconds = " + b"9" * 5000, "config.toml", id="huge-number"),
+    pytest.param(b"settle_seconds = 1" + b"0" * 400, "settle_seconds", id="beyond-all-floats"),
+    pytest.param(b"audit_interval = 0x" + b"f" * 5000, "audit_interval", id="huge-hexadecimal-number"),
+    pytest.param(b"targets = [0x" + b"f" * 5000 + b"]", "targets", id="huge-number-in-a-list"),
     pytest.param(b"# " + b"x" * 2_000_000, "config.toml", id="huge-file"),
 ]
 
