@@ -77,11 +77,6 @@ class Vigil:
         """When `Tick` is wanted next; `NEVER` while a repair runs."""
         return NEVER if self.phase is Phase.REPAIRING else min(self.due, self.retry, self.audit)
 
-    @property
-    def is_failing(self) -> bool:
-        """Whether something is wrong that the last try did not mend."""
-        return self.failures > 0 or self.undone > 0
-
 
 @dataclass(frozen=True, slots=True)
 class Noticed:

@@ -20,7 +20,6 @@ from guest_hooks.status import Survey, require, survey
 
 Step = Callable[[str], AbstractContextManager[object]]
 """Told what is being done, for as long as it is."""
-STOPPED = (State.FOREIGN,)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""What a grub.cfg offers: the menu it makes, the kernels it names, and whether all of it is there."""
+"""What a grub.cfg offers: the menu it makes, the kernels it names, where it was cut off."""
 
 import re
 from collections.abc import Mapping
@@ -7,7 +7,6 @@ from guest_hooks.errors import FormatError
 from guest_hooks.formats import grub_script
 from guest_hooks.formats.grub_follow import FEATURES, Follower, Look, UnknownFileError
 from guest_hooks.formats.grub_menu import Menu
-from guest_hooks.model import Problem
 
 
 def read(
@@ -46,20 +45,6 @@ def unclosed_section(text: str) -> str:
     for word, script in re.findall(r"^### (BEGIN|END) (\S+) ###$", text, re.MULTILINE):
         name = script if word == "BEGIN" else ""
     return str(name)
-
-
-def completeness(text: str) -> tuple[Problem, ...]:
-    """What shows that the file is not all that grub-mkconfig wrote: nothing in it, zeros, a section without an end."""
-    if not text.strip("\0 \t\r\n"):
-        what = "holds nothing but zeros" if "\0" in text else "is empty"
-        return (Problem(code="grub-cfg-empty", message=f"grub.cfg {what}", hint="update-grub"),)
-    problems = []
-    if "\0" in text:
-        problems.append(Problem(code="grub-cfg-damaged", message="grub.cfg holds zero bytes", hint="update-grub"))
-    if section := unclosed_section(text):
-        message = f"grub.cfg ends inside the section of {section}"
-        problems.append(Problem(code="grub-cfg-truncated", message=message, hint="update-grub"))
-    return tuple(problems)
 
 
 def _unknown_file(path: str) -> str | None:

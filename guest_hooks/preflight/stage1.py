@@ -58,11 +58,6 @@ def wanted(kind: Stage1, mode: Mode, arches: Sequence[str]) -> tuple[str, ...]:
     return tuple(f"{top}/{name}" for name in names for top in ("/boot", ""))
 
 
-def on_disk(guest_path: str, boot: BootFilesystem) -> str:
-    """A path below /boot as GRUB names it on /boot's file system, without a drive."""
-    return boot.grub_dir.removesuffix("/grub") + guest_path.removeprefix("/boot")
-
-
 def in_guest(path: str, boot: BootFilesystem) -> str:
     """The guest's name for a path that GRUB takes on /boot's file system; empty where the guest does not see it."""
     top = boot.grub_dir.removesuffix("/grub")

@@ -47,7 +47,7 @@ def _notes(data: bytes) -> None:
 def _grub_cfg(data: bytes) -> None:
     text = data.decode(errors="replace")
     grub_cfg.kernels(text)
-    grub_cfg.completeness(text)
+    grub_cfg.unclosed_section(text)
     with suppress(FormatError):
         grub_menu.default(grub_cfg.read(text))
 
