@@ -14,6 +14,8 @@ from guest_hooks.plan import FileKind, Plan, PlannedFile
 SYNC = "xen-guest-bootloader sync"
 _CONFIG_PREFIX = re.compile(r"^set prefix=\(\$root\)'(.*)'$", re.MULTILINE)
 MOST_NAMES = 5
+FATAL_PROBLEMS = frozenset(("uuid-mismatch", "prefix-mismatch"))
+"""What a second stage that is well in itself can't boot with."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,9 +100,11 @@ def _core_findings(plan: Plan, path: str, evidence: Evidence, stage: SecondStage
     yield from unfit
     if unfit or stage is None:
         return
-    yield from _stale(plan, path, stage, evidence)
+    stale = list(_stale(plan, path, stage, evidence))
+    yield from stale
     yield from _surroundings(plan, stage, evidence)
-    if stage.sha256 == evidence.remembered.held_sha256:
+    is_fatal = any(finding.problem.code in FATAL_PROBLEMS for finding in stale)
+    if stage.sha256 == evidence.remembered.held_sha256 and not is_fatal:  # a clone brings its original's receipt
         yield _Finding(
             state=State.CURRENT,
             problem=Problem(

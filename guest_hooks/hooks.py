@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import assert_never
 
 from guest_hooks import grub_config, outcomes, plan, prose
+from guest_hooks.compare import FATAL_PROBLEMS
 from guest_hooks.config import Config
 from guest_hooks.configuration import configuration
 from guest_hooks.errors import ExitCode, GuestHooksError, NotApplicableError, UsageError
@@ -25,8 +26,6 @@ from guest_hooks.targets import TARGETS, Target
 
 LOCK_TIMEOUT = 120.0
 """Seconds; a hook may meet the service's own repair, and nobody is there to try again."""
-FATAL_PROBLEMS = ("uuid-mismatch", "prefix-mismatch")
-"""What a second stage that is well in itself can't boot with."""
 
 
 class Hook(StrEnum):

@@ -14,7 +14,7 @@ from typing import Any
 
 from guest_hooks.targets import TARGETS
 from tests.conftest import CHECKOUT
-from tests.support import images, tree_guest
+from tests.support import images, tree_guest, waiting
 from tests.support.debian_tree import Kind, Suite, tarball, unpack
 from tests.support.tree_guest import Platform, TreeGuest
 
@@ -32,6 +32,8 @@ WRITES = (
     "ftruncate,fallocate,chmod,fchmod,fchmodat,chown,fchown,lchown,fchownat,setxattr,utimensat,open,openat,openat2,syncfs,chdir"
 )
 WRITING_FLAGS = ("O_WRONLY", "O_RDWR", "O_CREAT", "O_TRUNC", "O_TMPFILE")
+IN_USE = 8
+"""With this, e2fsck(8) could not begin."""
 PYTHON_LIBRARY = "/usr/lib/python3/dist-packages/guest_hooks"
 
 
@@ -106,6 +108,18 @@ class GuestTree:
         """`sync --json` of the targets in `words`, by default all, without grub.cfg."""
         targets = () if any(word.startswith("--target") for word in words) else ALL
         return self.run("sync", "--json", "--no-update-grub", *targets, *words, code=code)
+
+    def renew_uuid(self) -> str:
+        """Give the file system a new UUID, as whoever clones a disk should, and return it."""
+        device = self.disk.root.device
+        images.tool("umount", str(self.top))
+        try:
+            # A mount namespace that somebody else made meanwhile may hold the mount for a moment longer.
+            waiting.until(lambda: subprocess.run(["e2fsck", "-fy", device], capture_output=True, check=False).returncode < IN_USE)
+            images.tool("tune2fs", "-U", "random", device)
+        finally:
+            images.tool("mount", device, str(self.top))
+        return images.tool("blkid", "--probe", "--output", "value", "--match-tag", "UUID", device)
 
     def writes(self, directory: Path, *words: str) -> list[str]:
         """Run the program under strace; every system call, of any of its processes, that wrote to a file of the tree.

@@ -145,6 +145,21 @@ def test_a_held_second_stage_that_is_damaged_is_mended_by_automatic_runs(tree: G
     assert tree.sync("--automatic", ONE).states()[PV] == "current"
 
 
+def test_a_clone_of_a_guest_after_rollback_boots_from_its_own_disk(tree: GuestTree) -> None:
+    tree.sync(ONE)
+    configure(tree, 'extra_modules = ["hexdump"]\n')
+    tree.sync(ONE)
+    tree.run("rollback", ONE)
+    assert tree.sync("--automatic", ONE).json["changed"] == []
+    uuid = tree.renew_uuid()
+    assert tree.status(PV, code=3).codes()[PV][0] == "uuid-mismatch"
+    done = tree.sync("--automatic", ONE)
+    assert done.states()[PV] == "current"
+    assert "uuid-mismatch" in done.json["changed"][0]["why"]
+    assert uuid.encode() in tree.boot_xen(PV_FILE).read_bytes()
+    assert tree.sync("--automatic", ONE).json["changed"] == []
+
+
 def test_rollback_without_one_before(tree: GuestTree) -> None:
     assert "no second stage" in first_line(tree, "rollback", ONE, code=4)
     tree.sync(ONE)

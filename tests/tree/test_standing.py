@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import images
 from tests.support.debian_tree import Suite
 from tests.support.guest_tree import FILES, GuestTree, guest_tree
 
@@ -82,12 +81,7 @@ def forget(tree: GuestTree) -> None:
 
 
 def change_uuid(tree: GuestTree) -> None:
-    images.tool("umount", str(tree.top))
-    try:
-        images.tool("e2fsck", "-fy", tree.disk.root.device)
-        images.tool("tune2fs", "-U", "random", tree.disk.root.device)
-    finally:
-        images.tool("mount", tree.disk.root.device, str(tree.top))
+    tree.renew_uuid()
 
 
 def other_modules(tree: GuestTree) -> None:

@@ -148,6 +148,20 @@ def test_what_rollback_put_back_is_said_and_changes_no_verdict() -> None:
     assert status.problems[0].severity is Severity.WARNING
 
 
+@pytest.mark.parametrize(
+    ("boot", "code"),
+    [
+        pytest.param({"fs_uuid": "a-clone-s"}, "uuid-mismatch", id="uuid"),
+        pytest.param({"grub_dir": "/grub"}, "prefix-mismatch", id="prefix"),
+        pytest.param({"drive": "(lvmid/a/b)"}, "prefix-mismatch", id="moved-to-lvm"),
+    ],
+)
+def test_what_rollback_put_back_is_not_held_where_it_could_not_boot(boot: dict[str, object], code: str) -> None:
+    image = core_image(PV)
+    status = judged(PV, image, lambda e: replace(e, remembered=TargetReceipt(held_sha256=sha256(image))), **boot)
+    assert (status.state, codes(status)) == (State.STALE, {code})
+
+
 @pytest.mark.parametrize("target", TARGETS)
 def test_what_grub_install_did_not_make_is_foreign(target: str) -> None:
     status = judged(target, second_stages.standalone_image(target, "set timeout=1\n"))
