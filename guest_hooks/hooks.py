@@ -46,7 +46,7 @@ def run(words: Sequence[str]) -> ExitCode | int:
     match Hook(name):
         case Hook.KERNEL_POSTINST:
             code = _kernel_installed(Root())
-            _say(kernel_warning(Root(), configuration(Root()), arguments))
+            _say(_kernel_words(Root(), arguments))
             return code
         case Hook.KERNEL_POSTRM:
             _kernel_removed(Root())
@@ -74,12 +74,39 @@ def _kernel_installed(root: Root) -> ExitCode:
         _settle(root)
         return code
     except GuestHooksError as error:
-        reasons = why_not_bootable(survey(root, configuration(root)).status)
+        reasons, comfort = _judged(root)
         if reasons:
             raise
-        comfort = "xen-guest-bootloader: the guest can boot all the same, by what was there before"
-        _say([*prose.error_text(error, Style()), comfort])
+        _say([*prose.error_text(error, Style()), *comfort])
         return ExitCode.OK
+
+
+def _judged(root: Root) -> tuple[tuple[str, ...], list[str]]:
+    """What is known to keep this guest from booting, and what to say where nothing is; what is none of ours is not judged."""
+    config = _bearing(root)
+    if not _is_ours(root, config):
+        return (), []
+    try:
+        reasons = why_not_bootable(survey(root, config).status)
+    except GuestHooksError as error:
+        return (), [f"xen-guest-bootloader: whether the guest can boot all the same can't be told: {error.message}"]
+    return reasons, ["xen-guest-bootloader: the guest can boot all the same, by what was there before"]
+
+
+def _bearing(root: Root) -> Config:
+    """The configuration to judge by: a broken one is told of where it is to be carried out, and tells nothing about the guest."""
+    try:
+        return configuration(root)
+    except UsageError:
+        return Config()
+
+
+def _kernel_words(root: Root, arguments: Sequence[str]) -> list[str]:
+    """`kernel_warning`, or why there can be none."""
+    try:
+        return kernel_warning(root, _bearing(root), arguments)
+    except GuestHooksError as error:
+        return prose.error_text(error, Style())
 
 
 def kernel_warning(root: Root, config: Config, arguments: Sequence[str]) -> list[str]:

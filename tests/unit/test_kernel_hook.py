@@ -1,0 +1,91 @@
+"""A kernel's installation fails only if the guest would not boot: not for a broken configuration, nor for what can't be told."""
+
+from pathlib import Path
+
+import pytest
+
+from guest_hooks import hooks
+from guest_hooks.config import Config
+from guest_hooks.errors import ExitCode, LackingError, UsageError
+from guest_hooks.machine.root import Root
+from guest_hooks.model import FileStatus, Guest, Mode, Problem, State, Status, TargetStatus
+from guest_hooks.status import Survey
+
+KERNEL = ("kernel-postinst", "6.1.0-0-amd64", "/boot/vmlinuz-6.1.0-0-amd64")
+TYPO = "target = [\n"
+
+
+@pytest.fixture
+def guest(tree: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A PV guest as the running system, whose /boot can't be told: no file system is mounted on its tree."""
+    monkeypatch.setattr(hooks, "Root", lambda: Root(str(tree)))
+    return tree
+
+
+def break_configuration(guest: Path) -> None:
+    (guest / "etc/xen-guest-bootloader/config.toml").write_text(TYPO)
+
+
+def found(*problems: Problem, state: State) -> Survey:
+    files = (FileStatus(path="/boot/xen/pvboot-x86_64.elf", state=state),)
+    target = TargetStatus(target="x86_64-xen", required=True, state=state, files=files, problems=problems)
+    status = Status(guest=Guest(mode=Mode.PV, bits=64), boot=None, targets=(target,), grub_cfg=None)
+    return Survey(config=Config(), plans=(), status=status)
+
+
+@pytest.mark.usefixtures("guest")
+def test_what_can_t_be_told_fails_no_kernel(capsys: pytest.CaptureFixture[str]) -> None:
+    assert hooks.run(KERNEL) == ExitCode.OK
+    words = capsys.readouterr().err
+    assert "whether the guest can boot all the same can't be told: " in words
+    assert "is not the top of a mounted file system" in words
+
+
+def test_a_broken_configuration_fails_no_kernel(guest: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    break_configuration(guest)
+    assert hooks.run(KERNEL) == ExitCode.OK
+    words = capsys.readouterr().err
+    assert "/etc/xen-guest-bootloader/config.toml: not valid TOML" in words
+    assert "-> mend or remove /etc/xen-guest-bootloader/config.toml" in words
+    assert "can't be told" in words
+
+
+def test_a_broken_configuration_and_a_guest_that_boots(
+    guest: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    break_configuration(guest)
+    monkeypatch.setattr(hooks, "survey", lambda _root, _config: found(state=State.STALE))
+    assert hooks.run(KERNEL) == ExitCode.OK
+    assert "the guest can boot all the same, by what was there before" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("code", "state"),
+    [pytest.param("truncated", State.INVALID, id="damaged"), pytest.param("uuid-mismatch", State.STALE, id="clone")],
+)
+def test_a_broken_configuration_and_a_guest_that_would_not_boot(
+    guest: Path, monkeypatch: pytest.MonkeyPatch, code: str, state: State
+) -> None:
+    break_configuration(guest)
+    monkeypatch.setattr(hooks, "survey", lambda _root, _config: found(Problem(code=code, message="it is broken"), state=state))
+    with pytest.raises(UsageError, match="not valid TOML"):
+        hooks.run(KERNEL)
+
+
+def test_a_broken_configuration_elsewhere_is_all_that_is_told(guest: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A chroot or a machine without a second stage is not judged: its /boot is not what anything boots from."""
+    break_configuration(guest)
+    (guest / "sys/hypervisor/type").unlink()
+    (guest / "sys/hypervisor/guest_type").unlink()
+    assert hooks.run(KERNEL) == ExitCode.OK
+    assert len([line for line in capsys.readouterr().err.splitlines() if line.startswith("xen-guest-bootloader: ")]) == 1
+
+
+@pytest.mark.usefixtures("guest")
+def test_a_kernel_that_can_t_be_judged_fails_no_kernel(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def fail(*_arguments: object) -> list[str]:
+        raise LackingError("no such thing", hint="apt install it")
+
+    monkeypatch.setattr(hooks, "kernel_warning", fail)
+    assert hooks.run(KERNEL) == ExitCode.OK
+    assert "no such thing" in capsys.readouterr().err
