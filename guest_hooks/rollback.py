@@ -47,8 +47,9 @@ def rollback(root: Root, config: Config, targets: Sequence[str] = (), *, lock_ti
         if not chosen:
             raise NotRepairedError("no second stage before the present one was kept", hint="one is kept whenever sync replaces one")
         previous = [_checked(root, plan, kept[plan.target.name], receipt) for plan in chosen]
+        exchanged = [each for each in previous if evidence.find(root, each.plan.files[0].path).data != each.core]
         changes = [change for each in previous for change in _put_back(root, each, found)]
-        held = {each.plan.target.name: TargetReceipt(held_sha256=evidence.sha256(each.core)) for each in previous}
+        held = {each.plan.target.name: TargetReceipt(held_sha256=evidence.sha256(each.core)) for each in exchanged}
         receipts.save(root, Receipt(targets={**receipt.targets, **held}))
         after = survey(root, config, targets=targets, boot=found.status.boot, run=run)
         return Result(before=found.status, status=after.status, changes=tuple(changes))
@@ -92,6 +93,6 @@ def _put_back(root: Root, previous: Built, found: Survey) -> list[Change]:
     status = next(status for status in found.status.targets if status.target == previous.plan.target.name)
     present = evidence.find(root, status.path).data
     changes, _ = commit.install_files(root, [previous], [status])
-    if present is not None and status.state in (State.CURRENT, State.STALE):
+    if present not in (None, previous.core) and status.state in (State.CURRENT, State.STALE):
         receipts.keep_previous(root, status.target, present)
     return [replace(change, why=("rollback",)) for change in changes]

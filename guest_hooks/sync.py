@@ -155,12 +155,12 @@ def _install(
     reads_modules = config.modules is Modules.MINIMAL
     if reads_modules:
         stand_ins = [_stand_in(root, each, found, run) for each, status in built if _boots_from_directory(root, each, status)]
-    warnings: tuple[Problem, ...] = ()
-    if config.keep_previous:
-        warnings = tuple(problem for each, status in built for problem in _keep_previous(root, each, status))
+    previous = [_previous(root, each, status) if config.keep_previous else None for each, status in built]
     made, before = [each for each, _ in built], [status for _, status in built]
     changes, unsure = commit.install(root, made, before, reads_modules=reads_modules, stand_ins=stand_ins)
-    return changes, (*warnings, *unsure)
+    # Only now: an install that is refused, and a kill before this line, leave an older one, which rollback can still put back.
+    unkept = [problem for each, core in zip(made, previous, strict=True) if core for problem in _keep_previous(root, each, core)]
+    return changes, (*unsure, *unkept)
 
 
 def _boots_from_directory(root: Root, built: Built, status: TargetStatus) -> bool:
@@ -177,13 +177,16 @@ def _stand_in(root: Root, built: Built, found: Survey, run: Run) -> Built:
     return build(root, each, evidence.packaged(root, want.target), run=run)
 
 
-def _keep_previous(root: Root, built: Built, status: TargetStatus) -> tuple[Problem, ...]:
-    """Keep the second stage that is about to be replaced, where it is one that can boot; that it can't be kept stops no repair."""
+def _previous(root: Root, built: Built, status: TargetStatus) -> bytes | None:
+    """The second stage that is about to be replaced, where it is one that can boot."""
     before = evidence.find(root, status.path).data
-    if before is None or before == built.core or status.state not in (State.STALE, State.CURRENT):
-        return ()
+    return before if before != built.core and status.state in (State.STALE, State.CURRENT) else None
+
+
+def _keep_previous(root: Root, built: Built, core: bytes) -> tuple[Problem, ...]:
+    """Keep `core`, which `built` has replaced, for a rollback; that it can't be kept stops no repair."""
     try:
-        receipts.keep_previous(root, built.plan.target.name, before)
+        receipts.keep_previous(root, built.plan.target.name, core)
     except GuestHooksError as error:
         message = f"the second stage before this one was not kept for rollback: {error.message}"
         return (Problem(code="previous-not-kept", message=message, hint=error.hint, severity=Severity.WARNING),)

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -160,6 +160,19 @@ def thaw(top: Path) -> bool:
             raise
         return False
     return True
+
+
+@contextmanager
+def filled(directory: Path) -> Iterator[None]:
+    """Let no room be left on the file system of `directory` for the block."""
+    filler = directory / "filler"
+    with filler.open("wb", buffering=0) as file, suppress(OSError):
+        while True:
+            file.write(bytes(MIB))
+    try:
+        yield
+    finally:
+        filler.unlink()
 
 
 def is_writable(top: Path, *, seconds: float = 1.0) -> bool:

@@ -11,6 +11,7 @@ import pytest
 
 from guest_hooks.formats import second_stage
 from guest_hooks.targets import TARGETS
+from tests.support import images
 from tests.support.debian_tree import Kind, Suite, tarball
 from tests.support.guest_tree import CORE_FILES, GuestTree, command, environment, guest_tree
 
@@ -158,6 +159,31 @@ def test_a_clone_of_a_guest_after_rollback_boots_from_its_own_disk(tree: GuestTr
     assert "uuid-mismatch" in done.json["changed"][0]["why"]
     assert uuid.encode() in tree.boot_xen(PV_FILE).read_bytes()
     assert tree.sync("--automatic", ONE).json["changed"] == []
+
+
+def test_a_refused_sync_leaves_what_rollback_puts_back(tmp_path: Path) -> None:
+    with guest_tree(tmp_path / "disk", Suite.BOOKWORM, boot="ext4") as tree:
+        tree.path("/etc/xen-guest-bootloader").mkdir()
+        tree.sync(ONE)
+        first = tree.boot_xen(PV_FILE).read_bytes()
+        configure(tree, 'extra_modules = ["hexdump"]\n')
+        tree.sync(ONE)
+        configure(tree, 'extra_modules = ["hexdump", "hello"]\n')
+        with images.filled(tree.path("/boot")):
+            tree.sync(ONE, code=7)
+        assert tree.run("rollback", ONE).stdout == f"wrote /boot/xen/{PV_FILE} (rollback)\n"
+        assert tree.boot_xen(PV_FILE).read_bytes() == first
+
+
+def test_a_rollback_that_changes_nothing_holds_nothing(tree: GuestTree) -> None:
+    tree.sync(ONE)
+    configure(tree, 'extra_modules = ["hexdump"]\n')
+    tree.sync(ONE)
+    tree.path(f"{STATE}/previous/{PV}.elf").write_bytes(tree.boot_xen(PV_FILE).read_bytes())
+    assert tree.run("rollback", ONE).stdout == "Nothing to do: the two are the same.\n"
+    assert tree.status(PV, code=3).codes() == {PV: []}
+    configure(tree, "")
+    assert tree.sync("--automatic", ONE).json["changed"] != []
 
 
 def test_rollback_without_one_before(tree: GuestTree) -> None:

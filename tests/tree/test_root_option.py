@@ -215,20 +215,10 @@ def test_a_read_only_boot_with_nothing_to_do_is_fine(own_boot: GuestTree) -> Non
 def test_a_full_boot_is_refused_with_need_and_have(own_boot: GuestTree) -> None:
     own_boot.run("sync", f"--target={PV}")
     own_boot.boot_xen(PV_FILE).unlink()
-    filler = own_boot.path("/boot/filler")
-    with filler.open("wb") as file:
-        try:
-            while True:
-                file.write(bytes(1 << 20))
-                file.flush()
-        except OSError:
-            pass
-    try:
+    with images.filled(own_boot.path("/boot")):
         message = refused(own_boot, "--no-update-grub", f"--target={PV}")
         assert "it needs" in message
         assert "free" in message
-    finally:
-        filler.unlink()
     own_boot.run("sync", f"--target={PV}")
 
 
