@@ -4,52 +4,21 @@ A verb imports its use case itself: Python takes longer to load all of them than
 """
 
 import argparse
-import errno
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
-from typing import Any, TextIO
+from collections.abc import Callable, Sequence
+from typing import TextIO
 
 from guest_hooks import arguments, prose, report
 from guest_hooks.arguments import PROGRAM
-from guest_hooks.errors import ExitCode, GuestHooksError, LackingError, NotApplicableError, NotRepairedError, UsageError
+from guest_hooks.errors import ExitCode, GuestHooksError, NotApplicableError, UsageError
 from guest_hooks.machine.root import Root
 from guest_hooks.prose import Style
+from guest_hooks.session import Session, say_no_more, stdout
 from guest_hooks.targets import named
 
 DEFAULT_STAGE1 = "x86_64-xen"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Session:
-    """One run of the command line: its options, its tree, and how to speak."""
-
-    options: argparse.Namespace
-    root: Root
-    style: Style
-
-    def say(self, lines: Sequence[str]) -> None:
-        """Words for a person, on stdout; nothing with `--quiet` or `--json`."""
-        if not self.options.quiet and not self.options.json and lines:
-            with _stdout():
-                print("\n".join(lines))
-
-    def answer(self, table: dict[str, Any]) -> None:
-        """The one object of `--json`."""
-        if self.options.json:
-            with _stdout():
-                print(json.dumps(table, ensure_ascii=False))
-
-    def step(self, what: str) -> AbstractContextManager[None]:
-        """Show a step of a long run where a person watches; with `--json`, the object may go to that same terminal."""
-        if self.options.quiet or self.options.json:
-            return nullcontext()
-        from guest_hooks import progress
-
-        return progress.shown(what, sys.stderr)
 
 
 def run(words: Sequence[str]) -> int:
@@ -63,7 +32,7 @@ def run(words: Sequence[str]) -> int:
         style = _style(options, sys.stderr)
         session = Session(options=options, root=_root(options.root), style=_style(options, sys.stdout))
         code = int(_VERBS[options.verb](session))
-        with _stdout():
+        with stdout():
             sys.stdout.flush()  # a pipe that was closed meanwhile is told here, and not when the interpreter ends
         return code
     except GuestHooksError as error:
@@ -72,7 +41,7 @@ def run(words: Sequence[str]) -> int:
         print("\n".join(prose.error_text(error, style)), file=sys.stderr)
         return int(error.exit_code)
     except BrokenPipeError:
-        _say_no_more()
+        say_no_more()
         return int(ExitCode.OK)
     except KeyboardInterrupt:
         return 130
@@ -84,24 +53,6 @@ def run(words: Sequence[str]) -> int:
             print(json.dumps(report.fault_json(error), ensure_ascii=False))
         print(f"{PROGRAM}: fault of the program: {type(error).__name__}: {error}; see: journalctl -t {PROGRAM}", file=sys.stderr)
         return int(ExitCode.FAULT)
-
-
-@contextmanager
-def _stdout() -> Iterator[None]:
-    """Turn what keeps the block from being written to standard output into an error with an exit code of its own."""
-    try:
-        yield
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        _say_no_more()
-        kind = LackingError if error.errno in (errno.ENOSPC, errno.EDQUOT) else NotRepairedError
-        raise kind(f"standard output could not be written: {error.strerror}", hint="what was asked for is done") from error
-
-
-def _say_no_more() -> None:
-    """Let what is not written yet go nowhere when the interpreter ends."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _detect(session: Session) -> ExitCode:

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from guest_hooks import arguments, progress, verbs
+from guest_hooks import arguments, progress
 from guest_hooks.errors import ExitCode
 from guest_hooks.machine.root import Root
 from guest_hooks.prose import Style
+from guest_hooks.session import Session
 from tests.support.command_line import Run
 from tests.support.guest_tree import PYTHON, environment
 
@@ -86,7 +87,7 @@ def test_steps_are_shown_to_a_person_alone(
 
     monkeypatch.setattr(progress, "shown", note)
     options = arguments.parser().parse_args(["status", *words])
-    with verbs.Session(options=options, root=Root(str(tree)), style=Style()).step("Waiting"):
+    with Session(options=options, root=Root(str(tree)), style=Style()).step("Waiting"):
         pass
     assert steps == shown
 
