@@ -62,8 +62,10 @@ def status(root: Root, *, fs_uuid: str = "", root_uuid: str = "", command: str =
     return GrubCfgStatus(path=PATH, state=State.STALE if problems else State.CURRENT, problems=problems)
 
 
-def refresh(root: Root, why: tuple[str, ...], *, run: Run = run) -> Change | None:
-    """Make grub.cfg anew as update-grub does, check it, replace it; None where it comes out the same.
+def refresh(root: Root, why: tuple[str, ...], *, run: Run = run) -> tuple[list[Change], tuple[Problem, ...]]:
+    """Make grub.cfg anew as update-grub does, check it, and replace it unless it comes out the same.
+
+    Returns what changed, and what could not be made sure of.
 
     Raises `NotRepairedError` where what grub-mkconfig made is empty, cut off or refused by GRUB's parser; the old one stays.
     """
@@ -75,9 +77,9 @@ def refresh(root: Root, why: tuple[str, ...], *, run: Run = run) -> Change | Non
         )
     before = _read(root)
     if before == made:
-        return None
-    durable.replace_all(root, {PATH: made}, mode=0o600 if PASSWORD_LINE.search(made) else 0o444)
-    return Change(path=PATH, before=_sha256(before), after=_sha256(made), why=why)
+        return [], ()
+    unsure = durable.replace_all(root, {PATH: made}, mode=0o600 if PASSWORD_LINE.search(made) else 0o444)
+    return [Change(path=PATH, before=_sha256(before), after=_sha256(made), why=why)], unsure
 
 
 def _unlisted(root: Root, text: str) -> Iterator[tuple[str, str]]:

@@ -62,9 +62,20 @@ def run(words: Sequence[str]) -> ExitCode | int:
 def _repaired(root: Root) -> ExitCode:
     """Make it so; raises what kept a required target from it."""
     result = _repair(root)
-    for failure in result.failures if result else ():
-        raise failure
+    if result is not None:
+        _tell(result)
     return ExitCode.OK
+
+
+def _tell(result: Result) -> None:
+    """Say what a repair came to; of what kept required targets from it the first is raised, for its caller to say."""
+    outcomes.tell(result)
+    _say(f"xen-guest-bootloader: {line}" for line in prose.changes_text(result.changes, dry_run=False))
+    _say(prose.warnings_text(outcomes.warnings(result), Style()))
+    for failure in result.failures[1:]:
+        _say(prose.error_text(failure, Style()))
+    for failure in result.failures[:1]:
+        raise failure
 
 
 def _kernel_installed(root: Root) -> ExitCode:
@@ -157,10 +168,7 @@ def _repair(root: Root) -> Result | None:
     config = configuration(root)
     if not _is_ours(root, config) or fingerprint.holds():
         return None
-    result = sync(root, config, Request(automatic=True, lock_timeout=LOCK_TIMEOUT))
-    outcomes.tell(result)
-    _say(f"xen-guest-bootloader: {line}" for line in prose.changes_text(result.changes, dry_run=False))
-    return result
+    return sync(root, config, Request(automatic=True, lock_timeout=LOCK_TIMEOUT))
 
 
 def _is_ours(root: Root, config: Config) -> bool:
@@ -186,11 +194,7 @@ def _grub_install(root: Root, arguments: Sequence[str]) -> ExitCode | int:
         if code != 0:
             return code
     request = Request(targets=tuple(named), adopt=True, update_grub=False, lock_timeout=LOCK_TIMEOUT)
-    result = sync(root, config, request)
-    outcomes.tell(result)
-    _say(f"xen-guest-bootloader: {line}" for line in prose.changes_text(result.changes, dry_run=False))
-    for failure in result.failures:
-        raise failure
+    _tell(sync(root, config, request))
     return ExitCode.OK
 
 

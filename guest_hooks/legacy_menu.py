@@ -34,12 +34,12 @@ def problem(root: Root, config: Config, boot: BootFilesystem, plans: tuple[Plan,
     return Problem(code=CODE, message=f"{PATH} does not start the second stage", hint=f"make it with: {SYNC}")
 
 
-def refresh(root: Root, boot: BootFilesystem, plans: tuple[Plan, ...]) -> Change:
-    """Write menu.lst, after `problem` said that it is to be made."""
+def refresh(root: Root, boot: BootFilesystem, plans: tuple[Plan, ...]) -> tuple[list[Change], tuple[Problem, ...]]:
+    """Write menu.lst, after `problem` said that it is to be made; what changed, and what could not be made sure of."""
     text = _text(boot, plans) or ""
     before = _read(root)
-    durable.replace_all(root, {PATH: text.encode()})
-    return Change(path=PATH, before=_sha256(before) if before is not None else "", after=_sha256(text), why=(CODE,))
+    unsure = durable.replace_all(root, {PATH: text.encode()})
+    return [Change(path=PATH, before=_sha256(before) if before is not None else "", after=_sha256(text), why=(CODE,))], unsure
 
 
 def _text(boot: BootFilesystem, plans: tuple[Plan, ...]) -> str | None:

@@ -1,16 +1,16 @@
-"""What a sync came to, told to the journal; people and programs are told by the front door."""
+"""What a sync came to, told to the journal, and what of it people are to be warned of; the front door has the words."""
 
 import os
 
 from guest_hooks.errors import GuestHooksError, LackingError, NotRepairedError
 from guest_hooks.machine import journal
 from guest_hooks.machine.journal import Outcome
-from guest_hooks.model import Status
+from guest_hooks.model import Problem, Severity, State, Status, TargetStatus
 from guest_hooks.sync import Result
 
 
 def tell(result: Result) -> None:
-    """One entry for each file that was changed and for each failure."""
+    """One entry for each file that was changed, for each failure and for each warning."""
     if not os.path.exists(journal.SOCKET):
         return
     before, after = _states(result.before), _states(result.status)
@@ -28,6 +28,25 @@ def tell(result: Result) -> None:
     foreign = {problem.message for status in result.status.targets for problem in status.problems if problem.code == "foreign"}
     for failure in result.failures:
         tell_failure(failure, is_foreign=failure.message in foreign)
+    for warning in warnings(result):
+        journal.send(Outcome.WARNED, warning.message, cause=warning.message, hint=warning.hint)
+
+
+def warnings(result: Result, *, is_foretold: bool = False) -> tuple[Problem, ...]:
+    """What `result` warns of, however the run ended, an optional target that is not current included; no error is among it.
+
+    `is_foretold`: nothing was done yet, so that a target is not what it will be.
+    """
+    status = result.status
+    told = (*status.problems, *(problem for target in status.targets for problem in target.problems))
+    left = () if is_foretold else (each for each in status.targets if not each.required and each.state is not State.CURRENT)
+    return (*(problem for problem in told if problem.severity is Severity.WARNING), *map(_left, left))
+
+
+def _left(target: TargetStatus) -> Problem:
+    """An optional target that is not current, which is no failure."""
+    message = f"{target.target}, which is optional, is {target.state}"
+    return Problem(code="optional-target", message=message, hint="look why: xen-guest-bootloader status", severity=Severity.WARNING)
 
 
 def _states(status: Status) -> dict[str, tuple[str, str]]:

@@ -150,6 +150,15 @@ def error_text(error: GuestHooksError, style: Style) -> list[str]:
     return [*lines, f"  -> {error.hint}"] if error.hint else lines
 
 
+def warnings_text(problems: Iterable[Problem], style: Style) -> list[str]:
+    """What a run that may have ended well warns of, each with its next step, as stderr shows it."""
+    lines = []
+    for problem in problems:
+        lines.append(f"xen-guest-bootloader: {style.paint('warning:', 'warn')} {problem.message}")
+        lines += [f"  -> {problem.hint}"] if problem.hint else []
+    return lines
+
+
 def _printable(text: str) -> str:
     """`text`, from a file or a file's name, without what would move a terminal's cursor."""
     return "".join(character if character.isprintable() else "?" for character in text)

@@ -14,7 +14,7 @@ from guest_hooks.machine import disks, lock, receipts
 from guest_hooks.machine.receipts import Receipt, TargetReceipt
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import Run, run
-from guest_hooks.model import Change, State
+from guest_hooks.model import Change, Problem, State
 from guest_hooks.plan import MINIMAL, FileKind, Plan
 from guest_hooks.status import Survey, require, survey
 from guest_hooks.sync import Result
@@ -48,11 +48,13 @@ def rollback(root: Root, config: Config, targets: Sequence[str] = (), *, lock_ti
             raise NotRepairedError("no second stage before the present one was kept", hint="one is kept whenever sync replaces one")
         previous = [_checked(root, plan, kept[plan.target.name], receipt) for plan in chosen]
         exchanged = [each for each in previous if evidence.find(root, each.plan.files[0].path).data != each.core]
-        changes = [change for each in previous for change in _put_back(root, each, found)]
+        put = [_put_back(root, each, found) for each in previous]
+        warnings = dict.fromkeys(problem for _, unsure in put for problem in unsure)
         held = {each.plan.target.name: TargetReceipt(held_sha256=evidence.sha256(each.core)) for each in exchanged}
         receipts.save(root, Receipt(targets={**receipt.targets, **held}))
         after = survey(root, config, targets=targets, boot=found.status.boot, run=run)
-        return Result(before=found.status, status=after.status, changes=tuple(changes))
+        status = replace(after.status, problems=(*after.status.problems, *warnings))
+        return Result(before=found.status, status=status, changes=tuple(change for changes, _ in put for change in changes))
 
 
 def _checked(root: Root, plan: Plan, core: bytes | None, receipt: Receipt) -> Built:
@@ -88,11 +90,11 @@ def _needed(plan: Plan, core: bytes) -> frozenset[str]:
     return frozenset((*MENU, *MINIMAL, *plan.boot.modules, *(need for module in modules for need in module.needs)))
 
 
-def _put_back(root: Root, previous: Built, found: Survey) -> list[Change]:
-    """Install what was kept, and keep what it replaces."""
+def _put_back(root: Root, previous: Built, found: Survey) -> tuple[list[Change], tuple[Problem, ...]]:
+    """Install what was kept, and keep what it replaces; what changed, and what could not be made sure of."""
     status = next(status for status in found.status.targets if status.target == previous.plan.target.name)
     present = evidence.find(root, status.path).data
-    changes, _ = commit.install_files(root, [previous], [status])
+    changes, unsure = commit.install_files(root, [previous], [status])
     if present not in (None, previous.core) and status.state in (State.CURRENT, State.STALE):
         receipts.keep_previous(root, status.target, present)
-    return [replace(change, why=("rollback",)) for change in changes]
+    return [replace(change, why=("rollback",)) for change in changes], unsure

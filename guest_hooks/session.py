@@ -60,6 +60,12 @@ def stdout() -> Iterator[None]:
         raise kind(f"standard output could not be written: {error.strerror}", hint="what was asked for is done") from error
 
 
+def complain(lines: Sequence[str]) -> None:
+    """Words for a person on stderr, which neither `--quiet` nor `--json` silences."""
+    for line in lines:
+        print(line, file=sys.stderr)
+
+
 def say_no_more() -> None:
     """Let what is not written yet go nowhere when the interpreter ends."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

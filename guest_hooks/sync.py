@@ -92,11 +92,11 @@ def sync(root: Root, config: Config, request: Request, *, step: Step = nullconte
         built, failures = _build_all(root, work.targets, request, step, run)
         with step("Writing to the disk"):
             changes, warnings = _install(root, config, found, built, run)
-        changes += _renew_menus(root, found, work, failures, step=step, run=run)
+        menus, unsure = _renew_menus(root, found, work, failures, step=step, run=run)
         receipts.save(root, _receipt(receipts.load(root), built))
         after = survey(root, config, targets=request.targets, boot=found.status.boot, run=run)
         unchanged.remember(root, after, request.targets)
-        return _result(found, after, tuple(changes), (*work.failures, *failures), warnings)
+        return _result(found, after, (*changes, *menus), (*work.failures, *failures), (*warnings, *unsure))
 
 
 def exit_code(result: Result, request: Request, config: Config) -> ExitCode:
@@ -193,19 +193,25 @@ def _keep_previous(root: Root, built: Built, core: bytes) -> tuple[Problem, ...]
     return ()
 
 
-def _renew_menus(root: Root, found: Survey, work: _Work, failures: list[_Failure], *, step: Step, run: Run) -> list[Change]:
+def _renew_menus(
+    root: Root, found: Survey, work: _Work, failures: list[_Failure], *, step: Step, run: Run
+) -> tuple[list[Change], list[Problem]]:
     """Make grub.cfg and menu.lst anew where they are to be; what fails joins `failures`, for the second stages are there by now."""
-    changes = []
+    changes: list[Change] = []
+    warnings: list[Problem] = []
     try:
         if work.menu:
             with step("Making grub.cfg"):
-                change = grub_config.refresh(root, work.menu, run=run)
-            changes += [change] if change is not None else []
+                made, unsure = grub_config.refresh(root, work.menu, run=run)
+            changes += made
+            warnings += unsure
         if work.legacy_menu and found.status.boot:
-            changes.append(legacy_menu.refresh(root, found.status.boot, found.plans))
+            made, unsure = legacy_menu.refresh(root, found.status.boot, found.plans)
+            changes += made
+            warnings += unsure
     except GuestHooksError as error:
         failures.append(_Failure(name=grub_config.PATH, required=True, error=error))
-    return changes
+    return changes, warnings
 
 
 def _failure(plan: Plan, error: GuestHooksError) -> _Failure:
@@ -246,7 +252,7 @@ def _result(
     )
     return Result(
         before=before.status,
-        status=replace(after.status, problems=(*after.status.problems, *warnings, *optional)),
+        status=replace(after.status, problems=tuple(dict.fromkeys((*after.status.problems, *warnings, *optional)))),
         changes=changes,
         failures=tuple(each.error for each in failures if each.required),
     )

@@ -14,8 +14,9 @@ from guest_hooks import arguments, prose, report
 from guest_hooks.arguments import PROGRAM
 from guest_hooks.errors import ExitCode, GuestHooksError, NotApplicableError, UsageError
 from guest_hooks.machine.root import Root
+from guest_hooks.model import State
 from guest_hooks.prose import Style
-from guest_hooks.session import Session, say_no_more, stdout
+from guest_hooks.session import Session, complain, say_no_more, stdout
 from guest_hooks.targets import named
 
 DEFAULT_STAGE1 = "x86_64-xen"
@@ -38,7 +39,7 @@ def run(words: Sequence[str]) -> int:
     except GuestHooksError as error:
         if as_json:
             print(json.dumps(report.error_json(error), ensure_ascii=False))
-        print("\n".join(prose.error_text(error, style)), file=sys.stderr)
+        complain(prose.error_text(error, style))
         return int(error.exit_code)
     except BrokenPipeError:
         say_no_more()
@@ -91,7 +92,7 @@ def _status(session: Session) -> ExitCode:
             raise
         session.answer(report.no_status_json(guest.detect(session.root), error))
         session.say(prose.guest_text(guest.detect(session.root), session.style))
-        print("\n".join(prose.error_text(error, session.style)), file=sys.stderr)
+        complain(prose.error_text(error, session.style))
         return error.exit_code
     watcher = service.read(session.root) if session.root.is_live else None
     next_boot = None
@@ -147,11 +148,14 @@ def _sync(session: Session) -> ExitCode:
         outcomes.tell(result)
     session.answer(report.sync_json(result.status, result.changes, result.failures))
     code = sync.exit_code(result, request, config)
-    session.say(prose.changes_text(result.changes, dry_run=options.dry_run) or (["Nothing to do."] if code is ExitCode.OK else []))
+    is_same = code is ExitCode.OK and all(target.state is State.CURRENT for target in result.status.targets)
+    session.say(prose.changes_text(result.changes, dry_run=options.dry_run) or (["Nothing to do."] if is_same else []))
     for failure in result.failures:
-        print("\n".join(prose.error_text(failure, session.style)), file=sys.stderr)
+        complain(prose.error_text(failure, session.style))
     if code is not ExitCode.OK and not result.failures and not request.dry_run:
-        print("\n".join(prose.status_text(result.status, session.style)), file=sys.stderr)
+        complain(prose.status_text(result.status, session.style))
+    else:
+        complain(prose.warnings_text(outcomes.warnings(result, is_foretold=request.dry_run), session.style))
     return code
 
 
@@ -174,6 +178,7 @@ def _inspect(session: Session) -> ExitCode:
 
 
 def _rollback(session: Session) -> ExitCode:
+    from guest_hooks import outcomes
     from guest_hooks.configuration import configuration
     from guest_hooks.rollback import rollback
 
@@ -181,6 +186,7 @@ def _rollback(session: Session) -> ExitCode:
     result = rollback(session.root, config, session.options.target, lock_timeout=session.options.lock_timeout)
     session.answer(report.sync_json(result.status, result.changes, result.failures))
     session.say(prose.changes_text(result.changes, dry_run=False) or ["Nothing to do: the two are the same."])
+    complain(prose.warnings_text(outcomes.warnings(result), session.style))
     return ExitCode.OK
 
 

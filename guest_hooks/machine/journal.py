@@ -19,6 +19,7 @@ class Outcome(StrEnum):
     NOT_REPAIRED = "not-repaired"
     LACKING = "lacking"
     FOREIGN = "foreign"
+    WARNED = "warned"
     FAULT = "fault"
     NOTICED = "noticed"
     FAILING = "failing"
@@ -41,6 +42,7 @@ KINDS: dict[Outcome, Kind] = {
     Outcome.NOT_REPAIRED: Kind("af202e5938874530b69cbae890c8c11d", 3),
     Outcome.LACKING: Kind("c512f436c82b4372ae754fb4900892bc", 3),
     Outcome.FOREIGN: Kind("62884d5900f04b26a4baec716486e4ad", 4),
+    Outcome.WARNED: Kind("bdec64e252ba4d8c95813552da2ef797", 4),
     Outcome.FAULT: Kind("6c90a593cb7b4eabb01aed4ce44700ef", 3),
     Outcome.NOTICED: Kind("57938c702a604cb9a136142eeeddc411", 5),
     Outcome.FAILING: Kind("891c85f80c7547ed83eee08552a13dae", 3),

@@ -287,6 +287,58 @@ def test_a_grub_mkconfig_gone_wrong_leaves_the_old_one(settled: TreeGuest, scrip
         stale.unlink()
 
 
+def test_an_optional_target_that_can_t_be_made_is_told(settled: TreeGuest) -> None:
+    library, hidden = settled.path("/usr/lib/grub/i386-xen_pvh"), settled.path("/root/i386-xen_pvh")
+    library.rename(hidden)
+    for file in settled.path("/boot/xen").glob("pvhboot-*"):
+        file.unlink()
+    settled.write("/etc/xen-guest-bootloader/config.toml", 'targets = ["auto", "i386-xen_pvh"]\n')
+    try:
+        for words in (("sync",), ("sync", "--quiet", "--automatic"), ("hook", "trigger")):
+            done = verb(settled, *words)
+            assert done.stdout == ""
+            assert "xen-guest-bootloader: warning: i386-xen_pvh, which is optional, is missing\n" in done.stderr
+            assert "  -> apt install grub-xen-bin\n" in done.stderr
+        assert "error" not in done.stderr
+    finally:
+        hidden.rename(library)
+        shutil.rmtree(settled.path("/etc/xen-guest-bootloader"))
+
+
+def unsure(guest: TreeGuest, *words: str) -> Outcome:
+    """Run the program in the guest as on a file system for which nothing is known that makes GRUB see what was written."""
+    script = (
+        "import sys; from guest_hooks import cli; from guest_hooks.machine import durable; from guest_hooks.model import *; "
+        "durable.barrier = lambda root, where: Problem(code='barrier-unknown', message=where, severity=Severity.WARNING); "
+        f"sys.exit(cli.main({list(words)!r}))"
+    )
+    done = guest.run("python3", "-c", script)
+    return Outcome(code=done.returncode, stdout=done.stdout, stderr=done.stderr)
+
+
+def test_a_menu_that_grub_may_not_see_yet_is_told(settled: TreeGuest) -> None:
+    settled.path(CFG).unlink()
+    done = unsure(settled, "sync")
+    assert done.stdout == f"wrote {CFG} (grub-cfg-missing)\n"
+    assert done.stderr == "xen-guest-bootloader: warning: /boot/grub\n"
+    settled.path(CFG).unlink()
+    problems = unsure(settled, "sync", "--json").json["problems"]
+    assert [problem["code"] for problem in problems] == ["barrier-unknown"]
+
+
+def test_a_rollback_that_grub_may_not_see_yet_is_told(settled: TreeGuest) -> None:
+    settled.write("/etc/xen-guest-bootloader/config.toml", 'extra_modules = ["hexdump"]\n')
+    verb(settled, "sync")
+    done = unsure(settled, "rollback")
+    assert done.stdout == f"wrote {FILE} (rollback)\n"
+    assert "xen-guest-bootloader: warning: /boot/xen\n" in done.stderr
+    assert f"xen-guest-bootloader: warning: {FILE} was put back by rollback" in done.stderr
+    held = verb(settled, "hook", "trigger")
+    assert f"xen-guest-bootloader: warning: {FILE} was put back by rollback" in held.stderr
+    shutil.rmtree(settled.path("/etc/xen-guest-bootloader"))
+    verb(settled, "sync")
+
+
 def test_a_grub_cfg_with_a_password_is_root_s_alone(settled: TreeGuest) -> None:
     settled.write("/etc/grub.d/45_password", "#!/bin/sh\necho 'password_pbkdf2 root grub.pbkdf2.sha512.1.A.B'\n", mode=0o755)
     try:

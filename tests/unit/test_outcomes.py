@@ -9,7 +9,7 @@ from guest_hooks import outcomes
 from guest_hooks.errors import GuestHooksError, LackingError, LockedError, NotRepairedError, UsageError
 from guest_hooks.machine import journal
 from guest_hooks.machine.journal import Outcome
-from guest_hooks.model import Change, FileStatus, GrubCfgStatus, Guest, Mode, Problem, State, Status, TargetStatus
+from guest_hooks.model import Change, FileStatus, GrubCfgStatus, Guest, Mode, Problem, Severity, State, Status, TargetStatus
 from guest_hooks.sync import Result
 
 PATH = "/boot/xen/pvboot-x86_64.elf"
@@ -81,3 +81,46 @@ def test_without_a_journal_nothing_is_said(
     outcomes.tell(replace(Result(before=found, status=found), changes=(change,), failures=(NotRepairedError("it broke"),)))
     assert told == []
     assert tuple(capsys.readouterr()) == ("", "")
+
+
+WARNING = Problem(code="barrier-refused", message="not sure", hint="shut down", severity=Severity.WARNING)
+HELD = Problem(code="held-by-rollback", message="held", hint="take the newest", severity=Severity.WARNING)
+
+
+def optional(state: State) -> TargetStatus:
+    problem = Problem(code=str(state), message="it is not as it should be", hint="mend it")
+    files = (FileStatus(path="/boot/xen/pvhboot-i386.elf", state=state),)
+    return TargetStatus(target="i386-xen_pvh", required=False, state=state, files=files, problems=(problem,))
+
+
+@pytest.mark.parametrize(
+    ("found", "messages"),
+    [
+        pytest.param(status(State.CURRENT), [], id="well"),
+        pytest.param(status(State.STALE, Problem(code="x", message="an error")), [], id="an-error"),
+        pytest.param(replace(status(State.CURRENT), problems=(WARNING, Problem(code="x", message="x"))), ["not sure"], id="status"),
+        pytest.param(status(State.STALE, HELD), ["held"], id="held"),
+        pytest.param(
+            replace(status(State.CURRENT), targets=(optional(State.MISSING),)),
+            ["i386-xen_pvh, which is optional, is missing"],
+            id="optional",
+        ),
+        pytest.param(replace(status(State.CURRENT), targets=(optional(State.CURRENT),)), [], id="optional-and-well"),
+    ],
+)
+def test_a_warning_is_told_with_its_next_step(
+    told: list[tuple[Outcome, dict[str, str]]], found: Status, messages: list[str]
+) -> None:
+    result = Result(before=found, status=found)
+    warnings = outcomes.warnings(result)
+    assert [problem.message for problem in warnings] == messages
+    assert all(problem.hint and problem.severity is Severity.WARNING for problem in warnings)
+    outcomes.tell(result)
+    assert [(outcome, fields["message"], bool(fields["hint"])) for outcome, fields in told] == [
+        (Outcome.WARNED, message, True) for message in messages
+    ]
+
+
+def test_what_a_dry_run_would_mend_is_no_warning() -> None:
+    found = replace(status(State.CURRENT), targets=(optional(State.MISSING),))
+    assert outcomes.warnings(Result(before=found, status=found), is_foretold=True) == ()
