@@ -1,12 +1,15 @@
 """The command line's first look: a sync with nothing to do ends here, before anything heavy is imported."""
 
 import gc
+import os
 import sys
 
 from guest_hooks.machine import fingerprint
 
 PLAIN_SYNC = {"sync", "-q", "--quiet", "--automatic", "--no-update-grub"}
 """Words that ask for nothing beyond what the fingerprint answers."""
+UMASK = 0o022
+"""What is made in /boot and beside it is for all to look at, whoever calls; what GRUB's tools make there, too."""
 GARBAGE = 100_000
 """New objects before Python looks for garbage: its imports alone would have it look hundreds of times, for nothing."""
 
@@ -18,6 +21,7 @@ def main(argv: list[str] | None = None) -> int:
         if not {"-q", "--quiet"} & set(words):
             print("Nothing to do: nothing has changed since the last sync.")
         return 0
+    os.umask(UMASK)
     if words == ["watch"]:
         return _watch()
     gc.set_threshold(GARBAGE)

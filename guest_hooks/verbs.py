@@ -8,11 +8,13 @@ import json
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import TextIO
 
 from guest_hooks import arguments, prose, report
 from guest_hooks.arguments import PROGRAM
 from guest_hooks.errors import ExitCode, GuestHooksError, NotApplicableError, UsageError
+from guest_hooks.machine.failures import looked_at
 from guest_hooks.machine.root import Root
 from guest_hooks.model import State
 from guest_hooks.prose import Style
@@ -32,7 +34,9 @@ def run(words: Sequence[str]) -> int:
         options = arguments.parser().parse_args(words)
         style = _style(options, sys.stderr)
         session = Session(options=options, root=_root(options.root), style=_style(options, sys.stdout))
-        code = int(_VERBS[options.verb](session))
+        # Of root's own runs a refusal is as unexpected as any other fault.
+        with looked_at(session.root) if os.geteuid() != 0 else nullcontext():
+            code = int(_VERBS[options.verb](session))
         with stdout():
             sys.stdout.flush()  # a pipe that was closed meanwhile is told here, and not when the interpreter ends
         return code

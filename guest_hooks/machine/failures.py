@@ -37,6 +37,15 @@ def told(root: Root, path: str, done: str, *, need: int = 0) -> Iterator[None]:
         raise _explained(error, root, path, done, need) from error
 
 
+@contextmanager
+def looked_at(root: Root) -> Iterator[None]:
+    """Turn a refusal of the block, which only looks, into a `LackingError` that names what may not be looked at."""
+    try:
+        yield
+    except PermissionError as error:
+        raise _explained(error, root, str(error.filename or "/"), "looked at", 0) from error
+
+
 def uninterrupted(operation: Callable[[], T]) -> T:
     """What `operation` returns, begun again where a signal cut one of its system calls short; it must bear that."""
     for _ in range(MOST_INTERRUPTIONS):

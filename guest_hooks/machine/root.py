@@ -36,6 +36,16 @@ def _leading_nowhere() -> Iterator[None]:
             raise
 
 
+@contextmanager
+def _naming(path: str) -> Iterator[None]:
+    """Let a refusal of the block name the directory `path`: what is asked by a descriptor knows a last component at most."""
+    try:
+        yield
+    except PermissionError as error:
+        error.filename = path or "/"
+        raise
+
+
 @dataclass(frozen=True, slots=True)
 class Root:
     """A guest's tree: `/` for the running one, else the top of an image's.
@@ -73,7 +83,7 @@ class Root:
 
     def lstat(self, path: str) -> os.stat_result | None:
         """The status of `path` itself, or None where nothing stands there."""
-        with _leading_nowhere(), self.parent(path) as (fd, name):
+        with _leading_nowhere(), self.parent(path) as (fd, name), _naming(os.path.dirname(path)):
             return os.stat(name, dir_fd=fd, follow_symlinks=False) if name else os.fstat(fd)
         return None
 
@@ -96,7 +106,7 @@ class Root:
                 done = os.path.dirname(done) if done else ""
                 done = "" if done == "/" else done
                 continue
-            with self._unlinked(done) as fd:
+            with self._unlinked(done) as fd, _naming(done):
                 status = os.stat(part, dir_fd=fd, follow_symlinks=False)
                 if not stat.S_ISLNK(status.st_mode):
                     done = f"{done}/{part}"
@@ -134,7 +144,7 @@ class Root:
         if fd is None:
             return ()
         try:
-            with self._readable(fd) as readable:
+            with self._readable(fd, path) as readable:
                 return tuple(sorted(os.listdir(readable)))
         finally:
             os.close(fd)
@@ -146,7 +156,7 @@ class Root:
             return {}
         found: dict[str, bytes] = {}
         try:
-            with self._readable(fd) as readable:
+            with self._readable(fd, path) as readable:
                 for name in sorted(filter(wanted, os.listdir(readable))):
                     with suppress(OSError, NotRegularError):
                         found[name] = _read_at(fd, name, f"{path}/{name}", MAX_READ)
@@ -160,7 +170,7 @@ class Root:
         if fd is None:
             return {}
         try:
-            with self._readable(fd) as readable, os.scandir(readable) as found:
+            with self._readable(fd, path) as readable, os.scandir(readable) as found:
                 return {entry.name: entry.stat(follow_symlinks=False) for entry in found}
         finally:
             os.close(fd)
@@ -178,7 +188,7 @@ class Root:
                 except FileExistsError:  # another run was first, or it is a link that leads nowhere
                     if not self.exists(directory):
                         raise
-                with self._readable(fd) as readable:
+                with self._readable(fd, os.path.dirname(directory)) as readable:
                     os.fsync(readable)
 
     def _found(self, path: str) -> int | None:
@@ -207,8 +217,9 @@ class Root:
 
     @staticmethod
     @contextmanager
-    def _readable(fd: int) -> Iterator[int]:
-        readable = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=fd)
+    def _readable(fd: int, path: str) -> Iterator[int]:
+        with _naming(path):
+            readable = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=fd)
         try:
             yield readable
         finally:

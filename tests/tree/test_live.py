@@ -193,6 +193,36 @@ def cfg_state(guest: TreeGuest) -> tuple[str, list[str]]:
     return table["state"], [problem["code"] for problem in table["problems"]]
 
 
+@pytest.mark.parametrize(
+    ("place", "words"),
+    [
+        pytest.param(place, words, id=f"{words[0]}-{place}")
+        for place, verbs in (
+            ("/boot", (("detect",), ("status",), ("preflight",), ("sync", "--dry-run"))),
+            ("/boot/xen", (("status",), ("status", "--metrics"), ("preflight",), ("sync", "--dry-run"))),
+            ("/boot/grub", (("status",),)),
+            ("/boot/grub/x86_64-xen", (("status",),)),
+            ("/usr/lib/grub/x86_64-xen", (("status",),)),
+        )
+        for words in verbs
+    ],
+)
+def test_what_is_root_s_alone_is_named_to_another(guest: TreeGuest, place: str, words: tuple[str, ...]) -> None:
+    guest.platform = Platform.PV
+    as_nobody = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "python3", "-m", "guest_hooks")
+    guest.path(place).chmod(0o700)
+    try:
+        done = guest.run(*as_nobody, *words, check=False)
+    finally:
+        guest.path(place).chmod(0o755)
+    assert done.returncode == 7, done.stderr
+    assert done.stdout == ""
+    assert done.stderr.splitlines() == [
+        f"xen-guest-bootloader: error: {place} could not be looked at: Permission denied",
+        "  -> run as root",
+    ]
+
+
 def kernel(guest: TreeGuest) -> Path:
     (found,) = guest.path("/boot").glob("vmlinuz-*-amd64")
     return found

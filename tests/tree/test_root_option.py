@@ -32,6 +32,15 @@ def own_boot(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GuestTree]:
         yield tree
 
 
+def test_a_caller_s_umask_makes_no_directory_root_s_alone(own_boot: GuestTree) -> None:
+    tops = [own_boot.path(path) for path in ("/boot/xen", "/boot/grub", "/var/lib/xen-guest-bootloader")]
+    for top in tops:
+        shutil.rmtree(top, ignore_errors=True)
+    own_boot.run("sync", f"--target={PV}", prefix=["sh", "-c", 'umask 077; exec "$@"', "sh"])
+    made = [*tops, *(path for top in tops for path in top.rglob("*") if path.is_dir())]
+    assert {path: mode for path in made if (mode := path.stat().st_mode & 0o777) != 0o755} == {}
+
+
 def mounts_at(top: Path) -> list[str]:
     """Every mount in or under `top`, and every process's that could still hold one."""
     lines = Path("/proc/self/mountinfo").read_text().splitlines()

@@ -79,6 +79,12 @@ class TestMemory:
         modes = {(top / receipts.STATE_DIR[1:]).stat().st_mode & 0o777 for top in (tmp_path, tmp_path / "looked-at")}
         assert modes == {0o755}
 
+    @pytest.mark.usefixtures("reads")
+    def test_only_what_is_remembered_is_root_s_alone(self, tmp_path: Path) -> None:
+        BootTree(tmp_path).preflight()
+        cache = tmp_path / boot_files.CACHE[1:]
+        assert (cache.stat().st_mode & 0o777, cache.parent.stat().st_mode & 0o777) == (0o600, 0o755)
+
     def test_no_right_to_write_is_no_fault(self, tmp_path: Path, reads: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(os, "geteuid", lambda: 1000)
         tree = BootTree(tmp_path)
