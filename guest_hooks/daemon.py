@@ -41,6 +41,9 @@ MOUNTED = (BOOT, BOOT_XEN, GRUB_DIR, GRUB_LIB)
 REARM_SECONDS = 60.0
 """How often watches that were refused, or a udev that does not run, are tried again."""
 
+LONGEST_WAIT = 86_400.0
+"""Seconds; poll(2) takes no more than 24 days of milliseconds."""
+
 Fix = Callable[[], manager.Repaired]
 
 
@@ -110,8 +113,7 @@ class Watcher:
         while not self._is_stopping:
             self._on_time(time.monotonic())
             due = min(self._vigil.wake, self._ping_due, self._rearm_due)
-            timeout = None if due == math.inf else max(0, math.ceil((due - time.monotonic()) * 1000))
-            for fd, _ in self._poll.poll(timeout):
+            for fd, _ in self._poll.poll(_milliseconds(due - time.monotonic())):
                 self._sources[fd]()
 
     def close(self) -> None:
@@ -269,3 +271,8 @@ class Watcher:
 
 def _pace(config: Config) -> pacing.Pace:
     return pacing.Pace(settle=config.settle_seconds, audit=config.audit_interval)
+
+
+def _milliseconds(seconds: float) -> int | None:
+    """A wait as poll(2) takes it: none of it is negative or longer than `LONGEST_WAIT`, and None is for ever."""
+    return None if seconds == math.inf else math.ceil(max(0.0, min(seconds, LONGEST_WAIT)) * 1000)

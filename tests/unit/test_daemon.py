@@ -1,6 +1,8 @@
 """The repair service's loop, as a process of its own that a test signals, with a repair that the test decides about."""
 
+import math
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -11,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from guest_hooks import daemon
 from guest_hooks.machine import service
 from guest_hooks.machine.root import Root
 from tests.conftest import CHECKOUT
@@ -145,6 +148,16 @@ def test_sighup_reads_the_configuration_anew(running: Service) -> None:
     reloading = running.told("RELOADING=1")
     assert int(reloading.split("MONOTONIC_USEC=")[1]) > 0
     running.told("READY=1", times=2)
+
+
+@pytest.mark.parametrize("seconds", [-5.0, 0.0, 0.0004, 59.9, 1e7, 1e18])
+def test_every_wait_is_one_that_poll_takes(seconds: float) -> None:
+    waiter = select.poll()
+    ready, _ = socket.socketpair()
+    waiter.register(ready, select.POLLOUT)
+    assert waiter.poll(daemon._milliseconds(seconds)) != []
+    assert (daemon._milliseconds(seconds) or 0) >= min(seconds * 1000, 60_000)
+    assert daemon._milliseconds(math.inf) is None
 
 
 def test_a_wrong_configuration_on_reload_is_told_and_not_taken(running: Service) -> None:
