@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from guest_hooks import grub_config
 from guest_hooks.formats import initrd
 from guest_hooks.machine import block_devices
 from guest_hooks.machine.boot_files import KernelFacts, read_initrd, read_kernel
 from guest_hooks.machine.root import Root
+from tests.conftest import CHECKOUT
 from tests.support import images
 from tests.support.debian_tree import Kind, Suite, tarball, unpack
 from tests.support.guest_tree import GuestTree, snapshot
@@ -53,10 +55,19 @@ def debian(
         (disk.top / "etc/fstab").write_text("\n".join(lines) + "\n")
         if layout.suite is Suite.BOOKWORM:
             other_kernels(disk.top)
+        handing_over(disk.top)
         prepare(disk.top)
         tree = GuestTree(disk=disk, suite=layout.suite)
         tree.run("sync", f"--target={target}")
         yield tree
+
+
+def handing_over(top: Path) -> None:
+    """What grub-mkconfig finds of this package where it is installed."""
+    shutil.copy2(CHECKOUT / "grub.d/00_chainload_xen_pvh", top / grub_config.HANDOVER.lstrip("/"))
+    program = top / grub_config.PROGRAM.lstrip("/")
+    program.touch()
+    program.chmod(0o755)
 
 
 def other_kernels(top: Path) -> None:
