@@ -84,7 +84,7 @@ def _damage_console(facts: KernelFacts, needs: Needs) -> str:
 
 def _pv(kernel: Kernel, facts: KernelFacts, needs: Needs) -> list[Finding]:
     path, found = kernel.path, []
-    step = 'have the host start this guest as PVH (type="pvh"), or boot a kernel that Linux\'s build packed with gzip or xz'
+    step = 'have the host start this guest as PVH (type="pvh"), or see NOTES in xen-guest-bootloader(8)'
     compression = Compression(facts.compression)
     if needs.by_grub and compression not in GRUB_XEN_UNPACKS:
         message = f"{path} is packed with {compression}, which GRUB can't unpack for a PV guest"
