@@ -43,6 +43,7 @@ class Glance:
 
 
 def _measured() -> tuple[str, ...]:
-    mount = mounts.covering(mounts.here(), os.path.realpath(BOOT))
-    device = (("uuid", mount.source),) if mount is not None else ()
-    return fingerprint.measured([*_SUBJECTS, *device])
+    table = mounts.here()
+    covering = [mounts.covering(table, path) for path in (os.path.realpath(BOOT), "/")]
+    devices = dict.fromkeys(mount.source for mount in covering if mount is not None)
+    return fingerprint.measured([*_SUBJECTS, *(("uuid", device) for device in devices)])

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from guest_hooks import grub_config, legacy_menu
 from guest_hooks.config import LOCAL_DIR, MAIN_FILE, VENDOR_DIR
 from guest_hooks.evidence import installed
-from guest_hooks.machine import durable, fingerprint, grub_tools, receipts
+from guest_hooks.machine import disks, durable, fingerprint, grub_tools, receipts
 from guest_hooks.machine.root import Root
 from guest_hooks.status import Survey
 
@@ -25,7 +25,7 @@ def remember(root: Root, found: Survey, named: Sequence[str]) -> None:
     if not found.status.ok or boot is None or any(problem for target in found.status.targets for problem in target.problems):
         durable.remove(root, fingerprint.FINGERPRINT)
         return
-    text = fingerprint.take(_subjects(found, boot.device))
+    text = fingerprint.take(_subjects(found, (boot.device, disks.root_device(root))))
     if any(installed(root, file.path).sha256 != file.sha256 for target in found.status.targets for file in target.files):
         return  # one was replaced since it was judged
     if root.read_text(fingerprint.FINGERPRINT, limit=1024 * 1024) != text:
@@ -33,14 +33,14 @@ def remember(root: Root, found: Survey, named: Sequence[str]) -> None:
         durable.replace(root, fingerprint.FINGERPRINT, text.encode())
 
 
-def _subjects(found: Survey, device: str) -> list[tuple[str, str]]:
+def _subjects(found: Survey, devices: Sequence[str]) -> list[tuple[str, str]]:
     files = [file.path for plan in found.plans for file in plan.files]
     directories = [path for plan in found.plans for path in (plan.target.lib_dir, plan.target.grub_dir)]
     return [
         ("uname", "-"),
         *(("text", path) for path in GUEST),
         ("fs", "/boot"),
-        ("uuid", device),
+        *(("uuid", device) for device in dict.fromkeys(devices)),
         *(("stat", path) for path in (MAIN_FILE, *TOOLS, grub_config.PATH, legacy_menu.PATH, receipts.RECEIPT, *files)),
         *(("dir", path) for path in (VENDOR_DIR, LOCAL_DIR, *directories)),
         ("kernels", "/boot"),

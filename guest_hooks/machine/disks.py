@@ -71,11 +71,16 @@ def boot_mount(root: Root) -> mounts.Mount:
     return mount
 
 
+def root_device(root: Root) -> str:
+    """What the file system at the top of `root` is mounted from; empty where nothing is mounted there."""
+    mount = mounts.covering(_mounts(root), os.path.realpath(root.path))
+    return mount.source if mount is not None else ""
+
+
 def root_uuid(root: Root) -> str:
     """The UUID in the superblock of the file system at the top of `root`; empty where it can't be told."""
-    mount = mounts.covering(_mounts(root), os.path.realpath(root.path))
     try:
-        with open(mount.source if mount else "", "rb") as device:
+        with open(root_device(root), "rb") as device:
             return superblock.read_uuid(device.read(superblock.SIZE))
     except OSError:
         return ""
