@@ -65,9 +65,8 @@ def status(root: Root, *, fs_uuid: str = "", root_uuid: str = "", command: str =
 def refresh(root: Root, why: tuple[str, ...], *, run: Run = run) -> tuple[list[Change], tuple[Problem, ...]]:
     """Make grub.cfg anew as update-grub does, check it, and replace it unless it comes out the same.
 
-    Returns what changed, and what could not be made sure of.
-
-    Raises `NotRepairedError` where what grub-mkconfig made is empty, cut off or refused by GRUB's parser; the old one stays.
+    Returns what changed, and what could not be made sure of. Raises `NotRepairedError` where what grub-mkconfig made is empty, cut
+    off or refused by GRUB's parser; the old one stays.
     """
     made = grub_tools.make_config(root, run=run)
     fault = _fault(root, made, run=run)

@@ -15,13 +15,13 @@ PV = "x86_64-xen"
 @pytest.fixture(scope="module")
 def own_boot(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GuestTree]:
     with guest_tree(tmp_path_factory.mktemp("menu"), Suite.BOOKWORM, boot="ext4") as tree:
+        for name in ("vmlinuz", "initrd.img"):  # without an initrd Linux is given no UUID
+            tree.path(f"/boot/{name}-6.1.0-1-amd64").write_bytes(b"x")
         yield tree
 
 
 def test_another_root_behind_an_own_boot_makes_the_menu_stale(own_boot: GuestTree) -> None:
     """A clone of the root alone: /boot's UUID is what it was."""
-    for name in ("vmlinuz", "initrd.img"):  # without an initrd Linux is given no UUID
-        own_boot.path(f"/boot/{name}-6.1.0-1-amd64").write_bytes(b"x")
     own_boot.run("sync", f"--target={PV}")
     root, boot = own_boot.disk.root.device, own_boot.disk.boot.device
     uuid = "11111111-2222-4333-8444-555555555555"
@@ -57,3 +57,15 @@ def test_the_menu_speaks_the_systems_language(own_boot: GuestTree, text: str | N
     menu.unlink(missing_ok=True)
     own_boot.run("sync", f"--target={PV}")
     assert re.findall(r"^ *set lang=(\S+)$", menu.read_text(), re.MULTILINE) == found
+
+
+def test_a_menu_that_comes_out_wrong_again_is_not_blamed_on_sync(own_boot: GuestTree) -> None:
+    script = own_boot.path("/etc/grub.d/10_linux")
+    whole = script.read_bytes()
+    script.write_text("#!/bin/sh\n")
+    own_boot.path("/boot/grub/grub.cfg").unlink()
+    done = own_boot.run("sync", f"--target={PV}", code=4)
+    assert "grub.cfg with the same fault again: kernel-not-in-menu" in done.stderr
+    assert "-> look at /etc/default/grub" in done.stderr
+    script.write_bytes(whole)
+    own_boot.run("sync", f"--target={PV}")
