@@ -47,9 +47,9 @@ class Case:
 
 
 def without_driver(boot: Boot) -> None:
-    """Debian's own initrd, in which the disk's driver has another name."""
+    """Debian's own initrd, in which the disk's driver has another name than depmod's indexes give it."""
     archive = subprocess.run(["zstd", "-dc"], input=boot.initrd.read_bytes(), capture_output=True, check=True).stdout
-    boot.initrd.write_bytes(kernels.pack(archive.replace(b"xen-blkfront.ko", b"xen-blkfronX.ko"), "gzip"))
+    boot.initrd.write_bytes(kernels.pack(archive.replace(b"xen-blkfront.ko\0", b"xen-blkfronX.ko\0"), "gzip"))
 
 
 def small_kernel(compression: str = "xz", *, notes: Mapping[int, bytes] = kernels.LINUX_NOTES) -> Callable[[Boot], object]:
