@@ -54,8 +54,7 @@ def status(root: Root, *, fs_uuid: str = "", root_uuid: str = "", command: str =
     text = data.decode(errors="replace")
     stale = (
         *_unlisted(root, text),
-        *_of_another_disk(text, fs_uuid),
-        *_of_another_root(text, root_uuid),
+        *(list(_of_another_disk(text, fs_uuid)) or _of_another_root(text, root_uuid)),
         *_without_handover(root, text),
     )
     problems = tuple(Problem(code=code, message=message, hint=f"make it anew with: {command}") for code, message in stale)
