@@ -1,6 +1,7 @@
 """A file system that was frozen here is writable again within a second, whoever dies when."""
 
 import os
+import select
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ from guest_hooks.machine.freeze import freeze_and_thaw
 from tests.support import images
 
 PAUSE = 0.05
+CHILD_SECONDS = 10.0
 
 
 @pytest.fixture(scope="module", params=["ext4", "xfs", "btrfs"])
@@ -98,8 +100,13 @@ def test_the_child_thaws_when_the_parent_is_killed(top: Path, directory: int, po
             os.kill(os.getpid() if name == "watching" else os.getppid(), signal.SIGKILL)
             time.sleep(PAUSE)
 
+    reader, held = os.pipe()
     pid = in_a_process(lambda: freeze_and_thaw(directory, failpoint=fail))
+    os.close(held)
     assert ended(pid) == -signal.SIGKILL
+    # The child holds the other end to its own end, which may come late on a busy machine.
+    assert select.select([reader], [], [], CHILD_SECONDS)[0]
+    os.close(reader)
     assert images.is_writable(top)
     assert not images.thaw(top)
 
