@@ -1,7 +1,11 @@
-"""The program's command line, run in this process."""
+"""The program's command line: run in this process, or on a terminal."""
 
 import io
 import json
+import os
+import pty
+import subprocess
+from collections.abc import Mapping, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from typing import Any
 
@@ -27,3 +31,21 @@ class Run:
         assert isinstance(table, dict)
         assert self.stdout.count("\n") == 1
         return table
+
+
+def on_terminal(command: Sequence[str], *, env: Mapping[str, str] | None = None) -> tuple[int, str]:
+    """The exit code of `command`, and what it wrote to the terminal that it was run on."""
+    primary, secondary = pty.openpty()
+    try:
+        with subprocess.Popen(command, stdin=secondary, stdout=secondary, stderr=secondary, env=env) as process:
+            os.close(secondary)
+            text = b""
+            while True:
+                try:
+                    data = os.read(primary, 65536)
+                except OSError:  # the other end is closed
+                    break
+                text += data
+            return process.wait(120), text.decode()
+    finally:
+        os.close(primary)

@@ -1,10 +1,8 @@
 """The running guest, with a real kernel and grub-mkconfig: the cheap look that nothing has changed, grub.cfg, a terminal."""
 
 import os
-import pty
 import re
 import shutil
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,6 +10,7 @@ import pytest
 
 from guest_hooks import __version__
 from tests.support import report_schema
+from tests.support.command_line import on_terminal
 from tests.support.debian_tree import Suite
 from tests.support.guest_tree import Outcome, live_guest, snapshot, verb
 from tests.support.tree_guest import Platform, TreeGuest
@@ -381,31 +380,12 @@ def test_a_grub_cfg_with_a_password_is_root_s_alone(settled: TreeGuest) -> None:
         verb(settled, "sync")
 
 
-def on_terminal(guest: TreeGuest, *words: str) -> str:
-    primary, secondary = pty.openpty()
-    try:
-        with subprocess.Popen(
-            guest.command("python3", "-m", "guest_hooks", *words), stdin=secondary, stdout=secondary, stderr=secondary
-        ) as process:
-            os.close(secondary)
-            text = b""
-            while True:
-                try:
-                    data = os.read(primary, 65536)
-                except OSError:  # the other end is closed
-                    break
-                text += data
-            assert process.wait(120) == 0
-    finally:
-        os.close(primary)
-    return text.decode()
-
-
 def test_progress_is_for_a_terminal(settled: TreeGuest) -> None:
     settled.path(FILE).unlink()
     slow = settled.path("/usr/local/sbin/grub-install")
     settled.write("/usr/local/sbin/grub-install", '#!/bin/sh\nsleep 1.5\nexec /usr/sbin/grub-install "$@"\n', mode=0o755)
-    shown = on_terminal(settled, "sync", "--force")
+    code, shown = on_terminal(settled.command("python3", "-m", "guest_hooks", "sync", "--force"))
+    assert code == 0
     slow.unlink()
     times = re.findall(r"Building the second stage for x86_64-xen … (\d+\.\d) s", shown)
     assert len(set(times)) > 2

@@ -1,7 +1,5 @@
 """What a person sees: colour and steps on a terminal, and neither in a pipe."""
 
-import os
-import pty
 import subprocess
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -13,31 +11,13 @@ from guest_hooks.errors import ExitCode
 from guest_hooks.machine.root import Root
 from guest_hooks.prose import Style
 from guest_hooks.session import Session
+from tests.support import command_line
 from tests.support.command_line import Run
 from tests.support.guest_tree import PYTHON, environment
 
 
 def on_terminal(*words: str, env: dict[str, str] | None = None) -> str:
-    """What the program writes to a terminal."""
-    primary, secondary = pty.openpty()
-    try:
-        with subprocess.Popen(
-            [PYTHON, "-m", "guest_hooks", *words], stdout=secondary, stderr=secondary, env=environment() | (env or {})
-        ) as process:
-            os.close(secondary)
-            text = b""
-            while True:
-                try:
-                    data = os.read(primary, 65536)
-                except OSError:  # the other end is closed
-                    break
-                if not data:
-                    break
-                text += data
-            process.wait(60)
-    finally:
-        os.close(primary)
-    return text.decode()
+    return command_line.on_terminal([PYTHON, "-m", "guest_hooks", *words], env=environment() | (env or {}))[1]
 
 
 def test_colour_is_for_terminals(tree: Path) -> None:
