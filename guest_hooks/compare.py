@@ -189,22 +189,13 @@ def _other_findings(plan: Plan, file: PlannedFile, found: Found, core: bytes | N
         return
     if core is not None and found.data == content(file, core):
         return
-    fault = _bridge_fault(found.data) if file.kind is FileKind.BRIDGE else ""
-    if fault:
-        yield _finding(State.INVALID, "bridge-damaged", f"{file.path}: {fault}", f"replace it with: {SYNC}")
+    damage = pvh_bridge.damage(found.data) if file.kind is FileKind.BRIDGE else None
+    if damage is not None:
+        yield _finding(State.INVALID, damage.code, f"{file.path}: {damage.message}", f"replace it with: {SYNC}")
     elif core is not None:
         yield _stale_finding("copy-differs", f"{file.path} does not belong to {plan.files[0].path}")
     else:
         yield _stale_finding("copy-differs", f"{file.path} belongs to a core image that is not installed")
-
-
-def _bridge_fault(data: bytes) -> str:
-    """Why the bridge `data` can't be started, or an empty string."""
-    try:
-        pvh_bridge.unwrap(data)
-    except FormatError as error:
-        return error.message
-    return ""
 
 
 def content(file: PlannedFile, core: bytes) -> bytes:

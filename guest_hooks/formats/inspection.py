@@ -45,15 +45,15 @@ def inspect(path: str, data: bytes) -> Inspection:
     """Inspect `data`, the content of the file called `path`; never raises."""
     is_bridge = pvh_bridge.is_bridge(data)
     core = data[pvh_bridge.CORE_OFFSET :] if is_bridge else data
-    damage = _damage(data) if is_bridge else ()
-    stage, unreadable = None, next(iter(damage), None)
+    damage = pvh_bridge.damage(data) if is_bridge else None
+    stage, unreadable = None, damage
     try:
         stage = second_stage.read(core)
     except FormatError as error:
         unreadable = unreadable or Problem(code=error.code, message=error.message, hint=error.hint)
     kernel = None if stage is not None and stage.core is not None else _kernel(core)
     near = [target for target in TARGETS.values() if _is_near(stage, target)] or list(TARGETS.values())
-    problems = {target.name: (*damage, *second_stage.problems(core, target)) for target in near}
+    problems = {target.name: (*((damage,) if damage else ()), *second_stage.problems(core, target)) for target in near}
     return Inspection(
         path=path,
         size=len(data),
@@ -64,15 +64,6 @@ def inspect(path: str, data: bytes) -> Inspection:
         unreadable=unreadable,
         kernel=kernel,
     )
-
-
-def _damage(bridge: bytes) -> tuple[Problem, ...]:
-    """Why `bridge` can't be started, whatever the core image in it is."""
-    try:
-        pvh_bridge.unwrap(bridge)
-    except FormatError as error:
-        return (Problem(code=error.code, message=error.message, hint=error.hint),)
-    return ()
 
 
 def _kernel(data: bytes) -> Kernel | None:

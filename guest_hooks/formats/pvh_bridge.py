@@ -15,6 +15,7 @@ from itertools import pairwise
 from guest_hooks.errors import FormatError
 from guest_hooks.formats import elf, xen_notes
 from guest_hooks.formats.elf import Elf, Segment
+from guest_hooks.model import Problem
 from guest_hooks.targets import EM_386
 
 LOWEST = 0x100000
@@ -98,6 +99,15 @@ def unwrap(data: bytes) -> bytes:
     if whole != data:
         raise FormatError("bridge-damaged", "the PVH bridge is not what its core image makes", hint=_AGAIN)
     return core
+
+
+def damage(data: bytes) -> Problem | None:
+    """Why the bridge `data` can't be started, whatever the core image in it is; None where it is whole."""
+    try:
+        unwrap(data)
+    except FormatError as error:
+        return Problem(code=error.code, message=error.message, hint=error.hint)
+    return None
 
 
 _AGAIN = "make it again: xen-guest-bootloader sync --force"

@@ -4,7 +4,6 @@ import os
 from collections.abc import Mapping
 
 from guest_hooks.errors import LackingError
-from guest_hooks.formats import superblock
 from guest_hooks.machine import grub_tools, mounts
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import CommandError, Run, run
@@ -80,8 +79,7 @@ def root_device(root: Root) -> str:
 def root_uuid(root: Root) -> str:
     """The UUID in the superblock of the file system at the top of `root`; empty where it can't be told."""
     try:
-        with open(root_device(root), "rb") as device:
-            return superblock.read_uuid(device.read(superblock.SIZE))
+        return mounts.device_uuid(root_device(root))
     except OSError:
         return ""
 

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from guest_hooks.formats import superblock
 from guest_hooks.machine.root import Root
 
 MOUNTINFO = "/proc/self/mountinfo"
@@ -66,6 +67,12 @@ def below(mounts: Iterable[Mount], root: Root) -> tuple[Mount, ...]:
     """The mounts at or under the top of `root`."""
     top = os.path.realpath(root.path)
     return tuple(m for m in mounts if top in ("/", m.mountpoint) or m.mountpoint.startswith(top + "/"))
+
+
+def device_uuid(device: str) -> str:
+    """The UUID in the superblock on `device`, empty for a file system that has none known; raises `OSError`."""
+    with open(device, "rb") as file:
+        return superblock.read_uuid(file.read(superblock.SIZE))
 
 
 def _named(mount: Mount) -> Mount:

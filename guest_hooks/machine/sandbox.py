@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from guest_hooks.errors import LackingError
-from guest_hooks.formats import superblock
 from guest_hooks.machine import mounts
 from guest_hooks.machine.root import Root
 
@@ -100,13 +99,8 @@ def _disks(root: Root) -> tuple[_Disk, ...]:
         if mount.source.startswith("/dev/") and mount.source not in found and os.path.exists(mount.source):
             status = os.stat(mount.source)
             if stat.S_ISBLK(status.st_mode):
-                found[mount.source] = _Disk(source=mount.source, number=status.st_rdev, uuid=_uuid(mount.source))
+                found[mount.source] = _Disk(source=mount.source, number=status.st_rdev, uuid=mounts.device_uuid(mount.source))
     return tuple(found.values())
-
-
-def _uuid(device: str) -> str:
-    with open(device, "rb") as file:
-        return superblock.read_uuid(file.read(superblock.SIZE))
 
 
 def _node(path: str, kind: str, number: int) -> list[str]:
