@@ -36,6 +36,9 @@ IN_USE = 8
 """With this, e2fsck(8) could not begin."""
 PYTHON_LIBRARY = "/usr/lib/python3/dist-packages/guest_hooks"
 
+CHEAP = "Nothing to do: nothing has changed since the last sync.\n"
+"""What a sync says that looked at the fingerprint alone."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:

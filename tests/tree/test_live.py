@@ -1,40 +1,20 @@
-"""The running guest, with a real kernel and grub-mkconfig: the cheap look that nothing has changed, grub.cfg, a terminal."""
+"""The running guest, with a real kernel: the cheap look that nothing has changed, and what ends it."""
 
 import os
-import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from guest_hooks import __version__
 from tests.support import report_schema
-from tests.support.command_line import on_terminal
-from tests.support.debian_tree import Suite
-from tests.support.guest_tree import Outcome, live_guest, snapshot, verb
+from tests.support.guest_tree import CHEAP, snapshot, verb
 from tests.support.tree_guest import Platform, TreeGuest
 
-CFG = "/boot/grub/grub.cfg"
-CHEAP = "Nothing to do: nothing has changed since the last sync.\n"
 FILE = "/boot/xen/pvboot-x86_64.elf"
 FINGERPRINT = "/var/lib/xen-guest-bootloader/fingerprint"
-
-
-@pytest.fixture(scope="module")
-def guest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TreeGuest]:
-    with live_guest(Suite.BOOKWORM, tmp_path_factory.mktemp("live")) as guest:
-        verb(guest, "sync")
-        yield guest
-
-
-@pytest.fixture
-def settled(guest: TreeGuest) -> TreeGuest:
-    """The guest as a sync that found nothing to do leaves it."""
-    guest.platform = Platform.PV
-    verb(guest, "sync")
-    assert verb(guest, "sync").stdout == CHEAP
-    return guest
+CFG = "/boot/grub/grub.cfg"
 
 
 def test_what_is_installed_is_what_the_guest_is(guest: TreeGuest) -> None:
@@ -187,11 +167,6 @@ def test_a_menu_of_grub_legacy_that_is_gone_is_made_anew(settled: TreeGuest) -> 
         menu.unlink(missing_ok=True)
 
 
-def cfg_state(guest: TreeGuest) -> tuple[str, list[str]]:
-    table = verb(guest, "status", "--json", code=None).json["grub_cfg"]
-    return table["state"], [problem["code"] for problem in table["problems"]]
-
-
 @pytest.mark.parametrize(
     ("place", "words"),
     [
@@ -220,185 +195,3 @@ def test_what_is_root_s_alone_is_named_to_another(guest: TreeGuest, place: str, 
         f"xen-guest-bootloader: error: {place} could not be looked at: Permission denied",
         "  -> run as root",
     ]
-
-
-def kernel(guest: TreeGuest) -> Path:
-    (found,) = guest.path("/boot").glob("vmlinuz-*-amd64")
-    return found
-
-
-CFG_DAMAGES = [
-    pytest.param(lambda path: path.unlink(), "missing", "grub-cfg-missing", id="missing"),
-    pytest.param(lambda path: path.write_bytes(b""), "invalid", "grub-cfg-invalid", id="empty"),
-    pytest.param(lambda path: path.write_bytes(bytes(4096)), "invalid", "grub-cfg-invalid", id="zeros"),
-    pytest.param(
-        lambda path: path.write_text(path.read_text()[: path.read_text().index("menuentry '") + 300]),
-        "invalid",
-        "grub-cfg-invalid",
-        id="truncated",
-    ),
-    pytest.param(lambda path: path.write_text("if true; then\n" + path.read_text()), "invalid", "grub-cfg-invalid", id="syntax"),
-]
-
-
-@pytest.mark.parametrize(("damage", "state", "code"), CFG_DAMAGES)
-def test_a_damaged_grub_cfg_is_made_anew(settled: TreeGuest, damage: Callable[[Path], object], state: str, code: str) -> None:
-    good = settled.read(CFG)
-    path = settled.path(CFG)
-    path.chmod(0o644)
-    damage(path)
-    assert cfg_state(settled) == (state, [code])
-    left = verb(settled, "sync", "--no-update-grub", "--json")
-    assert left.json["grub_cfg"]["state"] == state
-    told = verb(settled, "sync", "--dry-run", "--json", code=3)
-    done = verb(settled, "sync", "--json")
-    assert [(change["path"], change["why"]) for change in done.json["changed"]] == [(CFG, [code])]
-    assert [change["path"] for change in told.json["changed"]] == [CFG]
-    assert settled.read(CFG) == good
-    assert path.stat().st_mode & 0o777 == 0o444
-
-
-def test_kernels_that_come_and_go(settled: TreeGuest) -> None:
-    new = settled.path("/boot/vmlinuz-6.99.0-cloud-amd64")
-    shutil.copy(kernel(settled), new)
-    try:
-        assert cfg_state(settled) == ("stale", ["kernel-not-in-menu"])
-        verb(settled, "sync")
-        assert b"vmlinuz-6.99.0-cloud-amd64" in settled.read(CFG)
-    finally:
-        new.unlink()
-    assert cfg_state(settled) == ("stale", ["kernel-gone"])
-    verb(settled, "sync")
-    assert b"6.99.0" not in settled.read(CFG)
-    assert cfg_state(settled) == ("current", [])
-
-
-def test_a_hand_written_grub_cfg_is_left_alone(settled: TreeGuest) -> None:
-    path = settled.path(CFG)
-    good = path.read_bytes()
-    path.unlink()
-    mine = b"menuentry 'mine' {\n\tlinux /vmlinuz root=/dev/xvda\n}\n"
-    path.write_bytes(mine)
-    assert cfg_state(settled) == ("current", [])
-    verb(settled, "sync", "--force")
-    assert path.read_bytes() == mine
-    path.unlink()
-    path.write_bytes(good)
-
-
-@pytest.mark.parametrize(
-    ("script", "words"),
-    [
-        pytest.param("exit 0", "empty", id="says-nothing"),
-        pytest.param("echo 'if true; then'", "Syntax error", id="syntax"),
-        pytest.param("echo '### BEGIN /etc/grub.d/10_linux ###'; echo 'set a=1'", "cut off", id="cut-off"),
-        pytest.param("echo 'set a=1'; exit 1", "failed", id="fails"),
-        pytest.param("head -c 3000 /dev/urandom", "", id="garbage"),
-    ],
-)
-def test_a_grub_mkconfig_gone_wrong_leaves_the_old_one(settled: TreeGuest, script: str, words: str) -> None:
-    real, stale = settled.path("/usr/sbin/grub-mkconfig"), settled.path("/boot/vmlinuz-6.99.0-cloud-amd64")
-    kept = real.with_name("grub-mkconfig.kept")
-    real.rename(kept)
-    settled.write("/usr/sbin/grub-mkconfig", f"#!/bin/sh\n{script}\n", mode=0o755)
-    stale.write_bytes(b"x")
-    before = settled.read(CFG)
-    settled.path(FILE).unlink()
-    try:
-        done = verb(settled, "sync", "--json", code=4)
-        assert settled.read(CFG) == before
-        assert words in done.stderr
-        assert "Traceback" not in done.stderr
-        assert [change["path"] for change in done.json["changed"]] == [FILE], "what was done before is told"
-        assert verb(settled, "status", "--json", code=3).states() == {"x86_64-xen": "current"}
-    finally:
-        kept.rename(real)
-        stale.unlink()
-
-
-def test_an_optional_target_that_can_t_be_made_is_told(settled: TreeGuest) -> None:
-    library, hidden = settled.path("/usr/lib/grub/i386-xen_pvh"), settled.path("/root/i386-xen_pvh")
-    library.rename(hidden)
-    for file in settled.path("/boot/xen").glob("pvhboot-*"):
-        file.unlink()
-    settled.write("/etc/xen-guest-bootloader/config.toml", 'targets = ["auto", "i386-xen_pvh"]\n')
-    try:
-        for words in (("sync",), ("sync", "--quiet", "--automatic"), ("hook", "trigger")):
-            done = verb(settled, *words)
-            assert done.stdout == ""
-            assert "xen-guest-bootloader: warning: i386-xen_pvh, which is optional, is missing\n" in done.stderr
-            assert "  -> apt install grub-xen-bin\n" in done.stderr
-        assert "error" not in done.stderr
-    finally:
-        hidden.rename(library)
-        shutil.rmtree(settled.path("/etc/xen-guest-bootloader"))
-
-
-def unsure(guest: TreeGuest, *words: str) -> Outcome:
-    """Run the program in the guest as on a file system for which nothing is known that makes GRUB see what was written."""
-    script = (
-        "import sys; from guest_hooks import cli; from guest_hooks.machine import durable; from guest_hooks.model import *; "
-        "durable.barrier = lambda root, where: Problem(code='barrier-unknown', message=where, severity=Severity.WARNING); "
-        f"sys.exit(cli.main({list(words)!r}))"
-    )
-    done = guest.run("python3", "-c", script)
-    return Outcome(code=done.returncode, stdout=done.stdout, stderr=done.stderr)
-
-
-def test_a_menu_that_grub_may_not_see_yet_is_told(settled: TreeGuest) -> None:
-    settled.path(CFG).unlink()
-    done = unsure(settled, "sync")
-    assert done.stdout == f"wrote {CFG} (grub-cfg-missing)\n"
-    assert done.stderr == "xen-guest-bootloader: warning: /boot/grub\n"
-    settled.path(CFG).unlink()
-    problems = unsure(settled, "sync", "--json").json["problems"]
-    assert [problem["code"] for problem in problems] == ["barrier-unknown"]
-
-
-def test_a_rollback_that_grub_may_not_see_yet_is_told(settled: TreeGuest) -> None:
-    settled.write("/etc/xen-guest-bootloader/config.toml", 'extra_modules = ["hexdump"]\n')
-    verb(settled, "sync")
-    done = unsure(settled, "rollback")
-    assert done.stdout == f"wrote {FILE} (rollback)\n"
-    assert "xen-guest-bootloader: warning: /boot/xen\n" in done.stderr
-    assert f"xen-guest-bootloader: warning: {FILE} was put back by rollback" in done.stderr
-    held = verb(settled, "hook", "trigger")
-    assert f"xen-guest-bootloader: warning: {FILE} was put back by rollback" in held.stderr
-    shutil.rmtree(settled.path("/etc/xen-guest-bootloader"))
-    verb(settled, "sync")
-
-
-def test_a_grub_cfg_with_a_password_is_root_s_alone(settled: TreeGuest) -> None:
-    settled.write("/etc/grub.d/45_password", "#!/bin/sh\necho 'password_pbkdf2 root grub.pbkdf2.sha512.1.A.B'\n", mode=0o755)
-    try:
-        settled.path(CFG).unlink()
-        verb(settled, "sync")
-        assert settled.path(CFG).stat().st_mode & 0o777 == 0o600
-    finally:
-        settled.path("/etc/grub.d/45_password").unlink()
-        settled.path(CFG).unlink()
-        verb(settled, "sync")
-
-
-def test_progress_is_for_a_terminal(settled: TreeGuest) -> None:
-    settled.path(FILE).unlink()
-    slow = settled.path("/usr/local/sbin/grub-install")
-    settled.write("/usr/local/sbin/grub-install", '#!/bin/sh\nsleep 1.5\nexec /usr/sbin/grub-install "$@"\n', mode=0o755)
-    code, shown = on_terminal(settled.command("python3", "-m", "guest_hooks", "sync", "--force"))
-    assert code == 0
-    slow.unlink()
-    times = re.findall(r"Building the second stage for x86_64-xen … (\d+\.\d) s", shown)
-    assert len(set(times)) > 2
-    assert max(map(float, times)) > 1
-    last = shown.rstrip("\r\n").splitlines()[-1]
-    assert last.rpartition("\033[K")[2].startswith("wrote ")
-    settled.path(FILE).unlink()
-    piped = verb(settled, "sync", "--force")
-    assert piped.stdout == f"wrote {FILE} (missing)\n"
-    assert piped.stderr == ""
-
-
-def test_progress_does_not_mix_with_json(settled: TreeGuest) -> None:
-    done: Outcome = verb(settled, "sync", "--json", "--force")
-    assert report_schema.complaints(done.json, "sync") == []
-    assert done.stderr == ""

@@ -1,0 +1,42 @@
+"""The trees that several modules share; a module's own fixture of the same name comes first."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from guest_hooks.targets import TARGETS
+from tests.support.debian_tree import Suite
+from tests.support.guest_tree import CHEAP, GuestTree, guest_tree, live_guest, verb
+from tests.support.tree_guest import Platform, TreeGuest
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GuestTree]:
+    """A tree with every target's second stage, looked at from outside."""
+    with guest_tree(tmp_path_factory.mktemp("verdicts"), Suite.BOOKWORM) as tree:
+        tree.run("sync", *(f"--target={name}" for name in TARGETS))
+        yield tree
+
+
+@pytest.fixture
+def as_it_should_be(tree: GuestTree) -> Iterator[None]:
+    """Each test begins and ends with a tree in which all is current."""
+    yield
+    tree.sync("--adopt")
+    assert set(tree.status(code=0).states().values()) == {"current"}
+
+
+@pytest.fixture(scope="module")
+def guest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TreeGuest]:
+    with live_guest(Suite.BOOKWORM, tmp_path_factory.mktemp("live")) as guest:
+        verb(guest, "sync")
+        yield guest
+
+
+@pytest.fixture
+def settled(guest: TreeGuest) -> TreeGuest:
+    """The guest as a sync that found nothing to do leaves it."""
+    guest.platform = Platform.PV
+    verb(guest, "sync")
+    assert verb(guest, "sync").stdout == CHEAP
+    return guest

@@ -1,0 +1,88 @@
+"""What the running guest is told while a sync goes on and after it: warnings, and steps on a terminal."""
+
+import re
+import shutil
+
+from tests.support import report_schema
+from tests.support.command_line import on_terminal
+from tests.support.guest_tree import Outcome, verb
+from tests.support.tree_guest import TreeGuest
+
+CFG = "/boot/grub/grub.cfg"
+FILE = "/boot/xen/pvboot-x86_64.elf"
+
+
+def test_an_optional_target_that_can_t_be_made_is_told(settled: TreeGuest) -> None:
+    library, hidden = settled.path("/usr/lib/grub/i386-xen_pvh"), settled.path("/root/i386-xen_pvh")
+    library.rename(hidden)
+    for file in settled.path("/boot/xen").glob("pvhboot-*"):
+        file.unlink()
+    settled.write("/etc/xen-guest-bootloader/config.toml", 'targets = ["auto", "i386-xen_pvh"]\n')
+    try:
+        for words in (("sync",), ("sync", "--quiet", "--automatic"), ("hook", "trigger")):
+            done = verb(settled, *words)
+            assert done.stdout == ""
+            assert "xen-guest-bootloader: warning: i386-xen_pvh, which is optional, is missing\n" in done.stderr
+            assert "  -> apt install grub-xen-bin\n" in done.stderr
+        assert "error" not in done.stderr
+    finally:
+        hidden.rename(library)
+        shutil.rmtree(settled.path("/etc/xen-guest-bootloader"))
+
+
+def unsure(guest: TreeGuest, *words: str) -> Outcome:
+    """Run the program in the guest as on a file system for which nothing is known that makes GRUB see what was written."""
+    script = (
+        "import sys; from guest_hooks import cli; from guest_hooks.machine import durable; from guest_hooks.model import *; "
+        "durable.barrier = lambda root, where: Problem(code='barrier-unknown', message=where, severity=Severity.WARNING); "
+        f"sys.exit(cli.main({list(words)!r}))"
+    )
+    done = guest.run("python3", "-c", script)
+    return Outcome(code=done.returncode, stdout=done.stdout, stderr=done.stderr)
+
+
+def test_a_menu_that_grub_may_not_see_yet_is_told(settled: TreeGuest) -> None:
+    settled.path(CFG).unlink()
+    done = unsure(settled, "sync")
+    assert done.stdout == f"wrote {CFG} (grub-cfg-missing)\n"
+    assert done.stderr == "xen-guest-bootloader: warning: /boot/grub\n"
+    settled.path(CFG).unlink()
+    problems = unsure(settled, "sync", "--json").json["problems"]
+    assert [problem["code"] for problem in problems] == ["barrier-unknown"]
+
+
+def test_a_rollback_that_grub_may_not_see_yet_is_told(settled: TreeGuest) -> None:
+    settled.write("/etc/xen-guest-bootloader/config.toml", 'extra_modules = ["hexdump"]\n')
+    verb(settled, "sync")
+    done = unsure(settled, "rollback")
+    assert done.stdout == f"wrote {FILE} (rollback)\n"
+    assert "xen-guest-bootloader: warning: /boot/xen\n" in done.stderr
+    assert f"xen-guest-bootloader: warning: {FILE} was put back by rollback" in done.stderr
+    held = verb(settled, "hook", "trigger")
+    assert f"xen-guest-bootloader: warning: {FILE} was put back by rollback" in held.stderr
+    shutil.rmtree(settled.path("/etc/xen-guest-bootloader"))
+    verb(settled, "sync")
+
+
+def test_progress_is_for_a_terminal(settled: TreeGuest) -> None:
+    settled.path(FILE).unlink()
+    slow = settled.path("/usr/local/sbin/grub-install")
+    settled.write("/usr/local/sbin/grub-install", '#!/bin/sh\nsleep 1.5\nexec /usr/sbin/grub-install "$@"\n', mode=0o755)
+    code, shown = on_terminal(settled.command("python3", "-m", "guest_hooks", "sync", "--force"))
+    assert code == 0
+    slow.unlink()
+    times = re.findall(r"Building the second stage for x86_64-xen … (\d+\.\d) s", shown)
+    assert len(set(times)) > 2
+    assert max(map(float, times)) > 1
+    last = shown.rstrip("\r\n").splitlines()[-1]
+    assert last.rpartition("\033[K")[2].startswith("wrote ")
+    settled.path(FILE).unlink()
+    piped = verb(settled, "sync", "--force")
+    assert piped.stdout == f"wrote {FILE} (missing)\n"
+    assert piped.stderr == ""
+
+
+def test_progress_does_not_mix_with_json(settled: TreeGuest) -> None:
+    done: Outcome = verb(settled, "sync", "--json", "--force")
+    assert report_schema.complaints(done.json, "sync") == []
+    assert done.stderr == ""
