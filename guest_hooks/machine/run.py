@@ -12,7 +12,8 @@ from typing import NoReturn, Protocol
 
 from guest_hooks.errors import ExitCode, GuestHooksError, LackingError
 
-PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+PATH = "/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/sbin:/usr/local/bin"
+"""Debian's own directories first, whatever the caller's PATH is; the admin's last, for what /etc/grub.d may call."""
 OUR_MARK = "XEN_GUEST_BOOTLOADER"
 """Tells the wrapper around grub-install that it is this software that calls, so that the two can't call each other for ever."""
 KEPT_VARIABLES = ("TMPDIR", "DPKG_ROOT")
@@ -123,14 +124,9 @@ def become(path: str, argv: Sequence[str]) -> NoReturn:
 
 
 def environment() -> dict[str, str]:
-    """The environment every process gets: a known locale, our mark, the caller's PATH and ours, its `KEPT_VARIABLES`, no more."""
+    """The environment every process gets: Debian's programs, a known locale, our mark, the caller's `KEPT_VARIABLES`, no more."""
     kept = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
-    return {"PATH": _path(os.environ.get("PATH", "")), "LC_ALL": "C.UTF-8", OUR_MARK: "1"} | kept
-
-
-def _path(given: str) -> str:
-    """The caller's directories and behind them those of ours that are missing: cron and su leave out the sbin directories."""
-    return ":".join(dict.fromkeys(directory for directory in f"{given}:{PATH}".split(":") if directory))
+    return {"PATH": PATH, "LC_ALL": "C.UTF-8", OUR_MARK: "1"} | kept
 
 
 def _last_line(text: str) -> str:
