@@ -1,26 +1,18 @@
 """Will the next boot work: follow it link by link, as it will happen, and say what is in the way."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
 
-from guest_hooks.config import Config, Stage1
-from guest_hooks.errors import FormatError
-from guest_hooks.formats import grub_menu
-from guest_hooks.formats.grub_menu import Boot
+from guest_hooks.config import Config
 from guest_hooks.machine.block_devices import BlockDevice
 from guest_hooks.machine.boot_files import Memory
-from guest_hooks.machine.grub_tools import GRUBENV
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import Run, run
-from guest_hooks.model import BootFilesystem, Guest, Mode, Severity, State, Status, TargetStatus
-from guest_hooks.preflight import entries, facts, initrds, kernels, root_fs, second_stage, stage1
-from guest_hooks.preflight.entries import Files, Ground
+from guest_hooks.model import Guest, Mode, Status
+from guest_hooks.preflight import facts, initrds, kernels, root_fs
+from guest_hooks.preflight.follow import FSTAB, Way
 from guest_hooks.preflight.needs import Needs
-from guest_hooks.preflight.result import Finding, Link, Preflight, Step
+from guest_hooks.preflight.result import Finding, Preflight
 from guest_hooks.targets import TARGETS
-
-FSTAB = "/etc/fstab"
-_UPDATE = "make it with: xen-guest-bootloader sync"
 
 
 def preflight(
@@ -45,7 +37,7 @@ def preflight(
     devices = facts.devices(root, boot, run=run) if devices is None else devices
     memory = Memory(root)
     ways = [
-        _Way(root=root, config=config, status=status, boot=boot, devices=devices, memory=memory, mode=mode, run=run).follow()
+        Way(root=root, config=config, status=status, boot=boot, devices=devices, memory=memory, mode=mode, run=run).follow()
         for mode in modes
     ]
     if remember:
@@ -76,188 +68,3 @@ def kernel_problems(root: Root, guest: Guest, version: str, *, modes: Sequence[M
         if mode in (Mode.PV, Mode.PVH):
             found += [*kernels.kernel_findings(kernel, needs), *initrds.initrd_findings(kernel, pairs, needs)]
     return tuple(dict.fromkeys(found))
-
-
-@dataclass(slots=True, kw_only=True)
-class _Way:
-    """One boot in one mode, followed from the first link to the last that can be reached."""
-
-    root: Root
-    config: Config
-    status: Status
-    boot: BootFilesystem
-    devices: tuple[BlockDevice, ...]
-    memory: Memory
-    mode: Mode
-    run: Run
-    chain: list[Step] = field(default_factory=list)
-    findings: list[Finding] = field(default_factory=list)
-    unknown: list[str] = field(default_factory=list)
-
-    @property
-    def targets(self) -> tuple[TargetStatus, ...]:
-        return tuple(target for target in self.status.targets if TARGETS[target.target].mode is self.mode)
-
-    def follow(self) -> "_Way":
-        self._stage1()
-        by_second_stage = self._second_stage()
-        self._menu(by_second_stage=by_second_stage)
-        self._unknowable()
-        return self
-
-    def _stage1(self) -> None:
-        arches = tuple(arch for t in self.targets if t.required for arch in TARGETS[t.target].arches[:1])
-        kinds = stage1.kinds(self.config.stage1, self.mode)
-        paths = [path for kind in kinds for path in stage1.wanted(kind, self.mode, arches)]
-        disks = facts.disks(self.root, self.boot, self.devices, paths, run=self.run)
-        for kind in kinds:
-            match kind:
-                case Stage1.PYGRUB:
-                    self.chain.append(
-                        Step(link=Link.STAGE1, text="pygrub reads grub.cfg in the host and starts the default entry itself")
-                    )
-                case Stage1.GRUB_LEGACY:
-                    self._legacy()
-                case _:
-                    steps, findings, _ = stage1.follow(kind, self.mode, arches, disks)
-                    self.chain += steps
-                    known = {(finding.code, finding.thing) for finding in self.findings}
-                    new = [finding for finding in findings if (finding.code, finding.thing) not in known]
-                    self.findings += new if kind is kinds[0] else [_unlikely(finding) for finding in new]
-        self.unknown += [f"what is on {device}, which could not be read" for device in disks.unread]
-        if not self.devices:
-            self.unknown.append("which other disks this guest will have, and what is on them")
-
-    def _legacy(self) -> None:
-        path = "/boot/grub/menu.lst"
-        text = self.root.read_text(path)
-        self.chain.append(Step(link=Link.STAGE1, text=f"pvgrub-legacy {'reads' if text else 'finds no'} {path}"))
-        if self.config.stage1 is Stage1.GRUB_LEGACY:
-            names = [target.path.rpartition("/")[2] for target in self.targets]
-            self.findings += stage1.legacy_findings(path, text, self.boot, names)
-
-    def _second_stage(self) -> bool:
-        """Look at the second stages; whether one of them, not stage 1, reads grub.cfg."""
-        if self.config.stage1 is Stage1.PYGRUB:
-            return False
-        kind, menu = stage1.kinds(self.config.stage1, self.mode)[0], facts.menu_text(self.root) or ""
-        for target in self.targets:
-            self.findings += second_stage.findings(target, self.boot, self.config.modules)
-            self.findings += second_stage.unreached(target, kind, menu)
-            self.chain.append(Step(link=Link.SECOND_STAGE, text=_second_stage_text(target)))
-        return any(second_stage.takes_over(target, kind, menu) for target in self.targets if target.required)
-
-    def _menu(self, *, by_second_stage: bool) -> None:
-        path = "/boot/grub/grub.cfg"
-        text = facts.menu_text(self.root)
-        if text is None and self.root.exists(path):
-            self.unknown.append(f"what {path} says: it can't be read")
-            return
-        if text is None:
-            self.findings.append(
-                Finding(
-                    code="grub-cfg-missing",
-                    link=Link.GRUB_CFG,
-                    thing=path,
-                    message=f"{path} is missing",
-                    console="grub>",
-                    hint=_UPDATE,
-                )
-            )
-            return
-        if self._is_bad(path):
-            return
-        try:
-            menu = facts.menu(self.root, self.boot, text, self.mode, by_second_stage=by_second_stage)
-        except FormatError as error:
-            self.unknown.append(f"which entry {path} starts: {error.message}")
-            return
-        self._grubenv()
-        choice = grub_menu.default(menu)
-        self.findings += entries.choice_finding(choice, menu)
-        reader = "the second stage" if by_second_stage else "stage 1"
-        self.chain.append(Step(link=Link.GRUB_CFG, text=f"{reader} reads {path}, {len(list(menu.all()))} entries"))
-        if not choice.is_sure and menu.entries:
-            self.unknown.append("which entry is the default: grub.cfg decides that while it runs")
-        self._entries(menu, choice)
-
-    def _is_bad(self, path: str) -> bool:
-        """Whether grub.cfg is refused or cut off, which status has seen."""
-        menu = self.status.grub_cfg
-        if menu is None or menu.state is not State.INVALID:
-            return False
-        for problem in menu.problems:
-            console = "error: syntax error." if "cut off" not in problem.message and "empty" not in problem.message else "grub>"
-            self.findings.append(
-                Finding(
-                    code=problem.code, link=Link.GRUB_CFG, thing=path, message=problem.message, console=console, hint=problem.hint
-                )
-            )
-        return True
-
-    def _grubenv(self) -> None:
-        fault = facts.environment(self.root)[1]
-        if fault:
-            message = f"{GRUBENV}: {fault}; GRUB goes on without its saved entry"
-            hint = f"grub-editenv {GRUBENV} create"
-            self.findings.append(
-                Finding(
-                    code="grubenv-invalid",
-                    link=Link.GRUB_CFG,
-                    thing=GRUBENV,
-                    message=message,
-                    console="error: invalid environment block.",
-                    hint=hint,
-                    stops=False,
-                    severity=Severity.WARNING,
-                )
-            )
-
-    def _entries(self, menu: grub_menu.Menu, choice: grub_menu.Choice) -> None:
-        kernel_paths, initrd_paths = entries.named_files(menu, self.boot, self.devices)
-        kernel_facts, initrd_facts = facts.read_files(self.memory, kernel_paths, initrd_paths)
-        files = Files(
-            kernels={path: facts.kernel(self.root, path, found) for path, found in kernel_facts.items()}, initrds=initrd_facts
-        )
-        ground = Ground(files=files, boot=self.boot, devices=self.devices, needs=self._needs)
-        findings, unknown = entries.findings(menu, choice, ground)
-        self.findings += findings
-        self.unknown += unknown
-        if choice.entry is not None:
-            self.chain.append(Step(link=Link.ENTRY, text=f"the default is {choice.entry.title!r}"))
-        load = choice.entry.boot if choice.entry else None
-        if load is not None:
-            kernel = files.kernels.get(stage1.in_guest(load.kernel, self.boot))
-            packing = f", packed with {kernel.facts.compression}" if kernel and kernel.facts and kernel.facts.compression else ""
-            self.chain.append(Step(link=Link.KERNEL, text=f"{load.kernel}{packing}"))
-            self.chain.append(Step(link=Link.INITRD, text=", ".join(load.initrds) or "none"))
-            self.chain.append(Step(link=Link.ROOT, text=f"root={root_fs.wanted(load.arguments)}"))
-
-    def _needs(self, load: Boot) -> Needs:
-        device = root_fs.find(root_fs.wanted(load.arguments), self.devices)
-        way = root_fs.way(device, root_fs.fstab_type(self.root.read_text(FSTAB) or ""), self.devices)
-        return Needs(
-            mode=self.mode,
-            widths=frozenset(TARGETS[t.target].elf_class for t in self.targets if t.required),
-            drivers=way.drivers,
-            programs=way.programs,
-            loader_is_certain=self.config.stage1 in (Stage1.DEBIAN_PV, Stage1.OWN, Stage1.GRUB_LEGACY),
-            by_grub=self.config.stage1 is not Stage1.PYGRUB,
-            running=facts.running(self.root, self.status.guest, self.mode),
-        )
-
-    def _unknowable(self) -> None:
-        titles = ", ".join(stage1.TITLES[kind] for kind in stage1.kinds(self.config.stage1, self.mode))
-        self.unknown.append(f"the host's type= for this guest (followed: {self.mode})")
-        if self.config.stage1 is Stage1.AUTO:
-            self.unknown.append(f"which stage 1 the host starts (followed: {titles}; `stage1` in the configuration names another)")
-
-
-def _unlikely(finding: Finding) -> Finding:
-    """What is wrong for a stage 1 that is not the likeliest."""
-    return replace(finding, severity=Severity.WARNING, stops=False)
-
-
-def _second_stage_text(target: TargetStatus) -> str:
-    where = f", looks for {target.fs_uuid}" if target.fs_uuid else ""
-    return f"{target.path} ({target.target}): {target.state}{where}"
