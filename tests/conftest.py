@@ -1,30 +1,16 @@
-"""Fixtures that every kind of test shares."""
+"""What every kind of test shares."""
 
 import os
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
-CHECKOUT = Path(__file__).resolve().parent.parent
+from tests.support.checkout import CHECKOUT
+
 # A busy machine is no fault of the code; and a gate gives the same answer twice. `make reliability` is what explores.
 settings.register_profile("project", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize="CI" in os.environ)
 settings.load_profile("project")
 NEEDS_ROOT = ("tree", "package", "service", "xen", "reliability")
-
-
-@pytest.fixture(scope="session")
-def checkout() -> Path:
-    """The top of the source tree."""
-    return CHECKOUT
-
-
-@pytest.fixture(scope="session")
-def cache() -> Path:
-    """Where what is slow to build stays from run to run; git-ignored."""
-    path = CHECKOUT / ".cache"
-    path.mkdir(exist_ok=True)
-    return path
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from tests.conftest import CHECKOUT
 from tests.package.conftest import MakeGuest
 from tests.support import debian_package
+from tests.support.checkout import CHECKOUT
 from tests.support.tree_guest import Platform
 
 

@@ -10,8 +10,8 @@ from guest_hooks import targets as guest_targets
 from guest_hooks.errors import FormatError, UsageError
 from guest_hooks.formats import bzimage, grub_cfg, grub_menu, initrd, inspection, pvh_bridge, second_stage
 from guest_hooks.machine import receipts
-from tests.conftest import CHECKOUT
 from tests.support import kernels, second_stages
+from tests.support.checkout import CHECKOUT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,13 +10,13 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.conftest import CHECKOUT
 from tests.reliability import faults, full_disk, fuzz, kills, power_cut, races, scenario
 from tests.reliability.fuzz_targets import TARGETS
 from tests.reliability.kills import Victim
 from tests.reliability.scenario import EMBEDDED, MINIMAL, Start
 from tests.reliability.table import Row, tally
 from tests.support import fault_lab
+from tests.support.checkout import CHECKOUT
 from tests.support.fault_lab import Lab
 
 Found = Iterable[str]

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import CHECKOUT
 from tests.support import images
-from tests.support.debian_tree import CACHE, Kind, Suite, tarball, unpack
+from tests.support.checkout import CACHE, CHECKOUT
+from tests.support.debian_tree import Kind, Suite, tarball, unpack
 
 NOT_OURS = "the words of another"
 STAGE = "boot/xen/pvboot-x86_64.elf"

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import CHECKOUT
 from tests.support import fault_lab, images
+from tests.support.checkout import CHECKOUT
 from tests.support.debian_tree import Suite
 from tests.support.fault_lab import SECOND_STAGE, Lab
 from tests.support.guest_tree import snapshot

@@ -24,8 +24,8 @@ from guest_hooks.model import (
 from guest_hooks.preflight import preflight
 from guest_hooks.preflight.result import Preflight
 from guest_hooks.targets import BOOT_XEN, TARGETS
-from tests.conftest import CHECKOUT
 from tests.support import kernels
+from tests.support.checkout import CHECKOUT
 
 UUID = "0f3c1a52-6e0d-4c8b-9a41-3f2f5d1c7e10"
 RELEASES = ("6.1.0-56-amd64", "6.1.0-44-amd64", "6.1.0-40-amd64")

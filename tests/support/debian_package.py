@@ -5,7 +5,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.conftest import CHECKOUT
+from tests.support.checkout import CHECKOUT
 
 NAME = "xen-guest-bootloader"
 

@@ -15,9 +15,9 @@ from pathlib import Path
 from guest_hooks.evidence import is_from_package
 from guest_hooks.machine.barrier import barrier
 from guest_hooks.machine.root import Root
-from tests.conftest import CHECKOUT
 from tests.support import images
-from tests.support.debian_tree import CACHE, Kind, Suite, tarball
+from tests.support.checkout import CACHE, CHECKOUT
+from tests.support.debian_tree import Kind, Suite, tarball
 
 TARGET = "x86_64-xen"
 SECOND_STAGE = "/boot/xen/pvboot-x86_64.elf"

@@ -6,7 +6,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.conftest import CHECKOUT
+from tests.support.checkout import CHECKOUT
 
 CACHE = CHECKOUT / ".cache" / "grub"
 FETCH_TIMEOUT = 1200

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from guest_hooks.targets import TARGETS
-from tests.conftest import CHECKOUT
 from tests.support import images, tree_guest, waiting
+from tests.support.checkout import CHECKOUT
 from tests.support.debian_tree import Kind, Suite, tarball, unpack
 from tests.support.tree_guest import Platform, TreeGuest
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
-from tests.conftest import CHECKOUT
+from tests.support.checkout import CHECKOUT
 
 SCHEMA = CHECKOUT / "guest_hooks/schema/report.schema.json"
 

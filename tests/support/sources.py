@@ -4,7 +4,7 @@ import ast
 import subprocess
 from pathlib import Path
 
-from tests.conftest import CHECKOUT
+from tests.support.checkout import CHECKOUT
 
 
 def tracked() -> list[Path]:

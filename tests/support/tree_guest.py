@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from tests.support import images
-from tests.support.debian_tree import CACHE, Kind, Suite, tarball, unpack
+from tests.support.checkout import CACHE
+from tests.support.debian_tree import Kind, Suite, tarball, unpack
 
 ENTER = Path(__file__).with_name("enter-guest")
 TIMEOUT = 600

@@ -11,9 +11,9 @@ import pytest
 
 from guest_hooks.formats import grub_core, second_stage
 from guest_hooks.targets import TARGETS
-from tests.conftest import CHECKOUT
 from tests.support import grub_file, grub_versions, libxenguest
 from tests.support import second_stages as build
+from tests.support.checkout import CHECKOUT
 
 SUITES = ("trixie", "sid")
 """With GRUB 2.12 and, at the time of writing, 2.14; the tests below want each to be another than the host's."""

@@ -15,8 +15,8 @@ from guest_hooks.formats import initrd
 from guest_hooks.machine import block_devices
 from guest_hooks.machine.boot_files import KernelFacts, read_initrd, read_kernel
 from guest_hooks.machine.root import Root
-from tests.conftest import CHECKOUT
 from tests.support import images
+from tests.support.checkout import CHECKOUT
 from tests.support.debian_tree import Kind, Suite, tarball, unpack
 from tests.support.guest_tree import GuestTree, snapshot
 

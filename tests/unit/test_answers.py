@@ -12,8 +12,8 @@ from guest_hooks import arguments, verbs
 from guest_hooks.errors import ExitCode, GuestHooksError
 from guest_hooks.formats import pvh_bridge
 from guest_hooks.targets import TARGETS
-from tests.conftest import CHECKOUT
 from tests.support import report_schema, second_stages
+from tests.support.checkout import CHECKOUT
 from tests.support.command_line import Run
 
 

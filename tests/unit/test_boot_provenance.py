@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from guest_hooks.formats import boot_provenance
 from guest_hooks.model import LastBoot
-from tests.conftest import CHECKOUT
+from tests.support.checkout import CHECKOUT
 
 
 def _boot(via: str, platform: str, prefix: str) -> LastBoot:

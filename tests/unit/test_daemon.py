@@ -16,8 +16,8 @@ import pytest
 from guest_hooks import daemon
 from guest_hooks.machine import service
 from guest_hooks.machine.root import Root
-from tests.conftest import CHECKOUT
 from tests.support import watcher_process
+from tests.support.checkout import CHECKOUT
 from tests.support.waiting import until
 
 SECOND_STAGE = "/boot/xen/pvboot-x86_64.elf"

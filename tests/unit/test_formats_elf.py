@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from guest_hooks.errors import FormatError
 from guest_hooks.formats import elf
 from guest_hooks.targets import TARGETS
-from tests.conftest import CHECKOUT
 from tests.support import second_stages as build
+from tests.support.checkout import CHECKOUT
 from tests.support.second_stages import core_image
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from guest_hooks.errors import FormatError
 from guest_hooks.formats import grub_cfg, grub_menu, grub_script, grubenv
 from guest_hooks.formats.grub_follow import UnknownFileError
-from tests.conftest import CHECKOUT
+from tests.support.checkout import CHECKOUT
 
 DATA = CHECKOUT / "tests/data/grub_cfg"
 """Made by grub-mkconfig of bookworm (2.06) and trixie (2.12) for three kernels, with GRUB_DEFAULT=0 and =saved."""

@@ -13,8 +13,8 @@ from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import Completed
 from guest_hooks.model import State
 from guest_hooks.targets import BOOT_XEN, TARGETS
-from tests.conftest import CHECKOUT
 from tests.support import boot_tree
+from tests.support.checkout import CHECKOUT
 
 SCRIPT = CHECKOUT / "grub.d/00_chainload_xen_pvh"
 

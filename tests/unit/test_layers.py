@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import CHECKOUT
 from tests.support import sources
+from tests.support.checkout import CHECKOUT
 
 VOCABULARY, FORMATS, MACHINE, REPORT, USE_CASE, FRONT_DOOR = range(6)
 

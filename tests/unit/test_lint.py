@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import CHECKOUT
 from tests.support import sources
+from tests.support.checkout import CHECKOUT
 
 TOOLS = CHECKOUT / ".venv/bin"
 CODESPELL_IGNORED = "crate,fo,hda,ist,nknown,targts,te,ue"

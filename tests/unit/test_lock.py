@@ -14,7 +14,7 @@ import pytest
 from guest_hooks.errors import ExitCode, GuestHooksError, LockedError
 from guest_hooks.machine import lock
 from guest_hooks.machine.root import NotRegularError, Root
-from tests.conftest import CHECKOUT
+from tests.support.checkout import CHECKOUT
 
 HOLD = """
 import sys

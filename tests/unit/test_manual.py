@@ -14,7 +14,7 @@ from guest_hooks.errors import ExitCode
 from guest_hooks.formats import boot_provenance
 from guest_hooks.hooks import Hook
 from guest_hooks.targets import TARGETS
-from tests.conftest import CHECKOUT
+from tests.support.checkout import CHECKOUT
 
 PAGES = ("xen-guest-bootloader.8", "xen-guest-bootloader.toml.5")
 

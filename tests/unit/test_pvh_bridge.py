@@ -16,7 +16,7 @@ from unicorn.x86_const import UC_X86_INS_OUT, UC_X86_REG_EBX, UC_X86_REG_EFLAGS,
 from guest_hooks.errors import FormatError
 from guest_hooks.formats import elf, pvh_bridge
 from guest_hooks.targets import TARGETS
-from tests.conftest import CHECKOUT
+from tests.support.checkout import CHECKOUT
 from tests.support.elf32 import Load, image
 
 MIB = 1 << 20

@@ -22,7 +22,7 @@ from guest_hooks.model import BootFilesystem, Guest, Mode, Status
 from guest_hooks.plan import Wanted
 from guest_hooks.status import Survey
 from guest_hooks.targets import TARGETS
-from tests.conftest import CHECKOUT
+from tests.support.checkout import CHECKOUT
 
 HOLD = "import fcntl, sys; f = open(sys.argv[1], 'w'); fcntl.lockf(f, fcntl.LOCK_EX); print('held', flush=True); sys.stdin.read()"
 

@@ -11,7 +11,7 @@ from guest_hooks import config, plan
 from guest_hooks.machine import service
 from guest_hooks.machine.journal import KINDS, Outcome
 from guest_hooks.model import Guest, Mode
-from tests.conftest import CHECKOUT
+from tests.support.checkout import CHECKOUT
 
 SYSTEMD = CHECKOUT / "systemd"
 UNITS = sorted([*SYSTEMD.glob("*.service"), *SYSTEMD.glob("*.timer")])
