@@ -3,12 +3,12 @@
 import subprocess
 from pathlib import Path
 
-from tests.conftest import CHECKOUT
-from tests.support import debian_package, sources
+from tests.support import debian_package, needs, sources
+from tests.support.checkout import CHECKOUT
 from tests.support.debian_tree import Kind, Suite, tarball, unpack
 from tests.support.tree_guest import TreeGuest
 
-TOOLS = ("debhelper", "dh-python", "dpkg-dev", "lintian", "pybuild-plugin-pyproject", "python3-all", "python3-setuptools")
+TOOLS = (*needs.control("Build-Depends"), "dpkg-dev", "lintian")
 
 
 def test_it_builds_and_lintian_is_content(suite: Suite, tmp_path: Path) -> None:

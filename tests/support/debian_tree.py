@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from tests.conftest import CHECKOUT
+from tests.support import needs
+from tests.support.checkout import CACHE
 
-CACHE = CHECKOUT / ".cache"
 BUILD_TIMEOUT = 1800
 
 
@@ -28,12 +28,12 @@ class Kind(StrEnum):
     FULL = "full"
 
 
-GRUB = ("grub-xen-bin", "grub2-common")
-RUNTIME = ("python3", "python3-pyudev", "python3-watchdog", "python3-pyelftools", "python3-systemd")
+RUNTIME = ("python3", *needs.control("Depends"))
+GRUB = tuple(name for name in RUNTIME if name.startswith("grub"))
 PACKAGES = {
     Kind.MINIMAL: GRUB,
     # A kernel, its initrd and what boots a cloud guest, besides all that the package depends on.
-    Kind.FULL: (*GRUB, *RUNTIME, "linux-image-cloud-amd64", "initramfs-tools", "systemd-sysv", "udev", "cloud-init", "zstd"),
+    Kind.FULL: (*RUNTIME, "linux-image-cloud-amd64", "initramfs-tools", "systemd-sysv", "udev", "cloud-init", "zstd"),
 }
 # No documentation and no translations: a third of the size, and nothing here reads them.
 EXCLUDED = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr/share/info/*")
