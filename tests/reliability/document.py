@@ -1,20 +1,20 @@
 """docs/reliability.md: the table, how each row comes about, and what was broken."""
 
-import platform
 import re
-import subprocess
 import textwrap
 from collections import Counter
 from collections.abc import Sequence
 
+from tests.reliability.measured import Measured
 from tests.reliability.table import Row, markdown
 
 WIDTH = 132
 MOST_KINDS = 6
 _ABOUT = """
-Written by `make reliability`; the same sweeps, shorter, run in `make test`. "Broken" means: what GRUB's own drivers read on a raw
-copy of the disk is neither the whole old nor the whole new second stage, or it lacks the modules it needs, or the file system was
-left frozen, or the run that follows does not end at `current` with nothing left over, or an error does not say what it should.
+Written by `make reliability`, as a whole or row by row: the last column says on which day and at which commit a row was measured
+(`+`: with changes not committed yet). The same sweeps, shorter, run in `make test`. "Broken" means: what GRUB's own drivers read on
+a raw copy of the disk is neither the whole old nor the whole new second stage, or it lacks the modules it needs, or the file system
+was left frozen, or the run that follows does not end at `current` with nothing left over, or an error does not say what it should.
 `grub-install` is Debian's, run for the same target in the same places; it is asked only for the first two of these.
 """
 _HOW = (
@@ -72,13 +72,14 @@ recorded without the barrier before the new name, or without the old file's seco
 """
 
 
-def document(rows: Sequence[Row]) -> str:
+def document(found: Sequence[Measured]) -> str:
     """The whole page."""
+    rows = [each.row for each in found]
     parts = [
         "# Reliability, measured",
         _filled(_ABOUT),
-        markdown(rows).rstrip(),
-        _filled(_machine(rows)),
+        markdown(rows, [f"{each.source.date}, {each.source.commit}" for each in found]).rstrip(),
+        _filled(_machines(found)),
         "## How",
         "\n".join(_filled(text, bullet="- ") for text in _HOW),
         "## Whether the sweeps can fail",
@@ -101,10 +102,11 @@ def _filled(text: str, *, bullet: str = "") -> str:
     )
 
 
-def _machine(rows: Sequence[Row]) -> str:
-    grub = subprocess.run(["grub-install", "--version"], capture_output=True, text=True, timeout=30, check=False).stdout.strip()
-    minutes = sum(row.seconds for row in rows) / 60
-    return f"Linux {platform.release()}, {grub}, GRUB modules of bookworm and trixie; {minutes:.0f} minutes of sweeps."
+def _machines(found: Sequence[Measured]) -> str:
+    kernels = ", ".join(dict.fromkeys(each.source.kernel for each in found))
+    grubs = ", ".join(dict.fromkeys(each.source.grub for each in found))
+    minutes = sum(each.row.seconds for each in found) / 60
+    return f"Linux {kernels}; {grubs}; GRUB modules of bookworm and trixie; {minutes:.0f} minutes of sweeps."
 
 
 def _broken(rows: Sequence[Row]) -> list[str]:

@@ -24,10 +24,11 @@ def tally(results: Iterable[str]) -> tuple[int, tuple[str, ...]]:
     return len(found), tuple(fault for fault in found if fault)
 
 
-def markdown(rows: Sequence[Row]) -> str:
-    """The rows as a table."""
-    cells = [HEADER, *(_cells(row) for row in rows)]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(HEADER))]
+def markdown(rows: Sequence[Row], measured: Sequence[str] = ()) -> str:
+    """The rows as a table; `measured`, when and at which commit each was, makes a last column."""
+    column = (("measured",), *((each,) for each in measured)) if measured else ((),) * (len(rows) + 1)
+    cells = [line + last for line, last in zip((HEADER, *map(_cells, rows)), column, strict=True)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in cells]
     lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
     return "\n".join(lines) + "\n"
