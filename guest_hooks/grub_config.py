@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from guest_hooks.compare import SYNC
 from guest_hooks.errors import NotRepairedError
@@ -22,12 +22,8 @@ HANDOVER = "/etc/grub.d/00_chainload_xen_pvh"
 """The script that lets a host's PVH GRUB hand over to our second stage."""
 PROGRAM = "/usr/bin/xen-guest-bootloader"
 """Without it the script prints nothing: then the package was removed, and the script is a conffile that stayed behind."""
-HANDED_OVER = re.compile(rf"^### BEGIN {re.escape(HANDOVER)} ###\n(?!### END )", re.MULTILINE)
-LINUX_SECTION = re.compile(r"^### BEGIN /etc/grub\.d/10_linux ###$.*?^### END /etc/grub\.d/10_linux ###$", re.MULTILINE | re.DOTALL)
-SEARCH = re.compile(r"^\s*search\s(?:.*\s)?--fs-uuid\s(?:.*\s)?(\S+)$", re.MULTILINE)
-"""As prepare_grub_to_access_device of grub-mkconfig_lib writes it: the UUID is the last word."""
-ROOT_UUID = re.compile(r"^\s*linux\S*\s(?:.*\s)?root=UUID=(\S+)", re.MULTILINE)
-PASSWORD_LINE = re.compile(rb"^\s*password", re.MULTILINE)
+LINUX_SCRIPT = "/etc/grub.d/10_linux"
+PASSWORD_LINE = re.compile(rb"^[ \t]*password", re.MULTILINE)
 
 
 def kernels(root: Root) -> tuple[str, ...]:
@@ -82,10 +78,10 @@ def refresh(root: Root, why: tuple[str, ...], *, run: Run = run) -> tuple[list[C
 
 def _unlisted(root: Root, text: str) -> Iterator[tuple[str, str]]:
     """How the menu that 10_linux made differs from the kernels there are; an admin's own entries are no concern of ours."""
-    section = LINUX_SECTION.search(text)
+    section = grub_cfg.section(text, LINUX_SCRIPT)
     if section is None:
         return
-    named = {name.rpartition("/")[2] for name in grub_cfg.kernels(section[0])}
+    named = {name.rpartition("/")[2] for name in grub_cfg.kernels(section)}
     there = set(kernels(root))
     gone = {name for name in named - there if not any(root.exists(f"{top}/{name}") for top in KERNEL_DIRECTORIES)}
     rows = (
@@ -99,28 +95,27 @@ def _unlisted(root: Root, text: str) -> Iterator[tuple[str, str]]:
 
 def _of_another_disk(text: str, fs_uuid: str) -> Iterator[tuple[str, str]]:
     """Whether the menu that 10_linux made looks for its kernels where they are; a clone's has the UUID of another disk."""
-    sought = _in_linux_section(SEARCH, text)
+    sought = _in_linux_section(grub_cfg.sought_file_systems, text)
     if fs_uuid and sought and fs_uuid.lower() not in sought:
         yield "menu-of-another-disk", f"{PATH} looks for file system {', '.join(sorted(sought))}; /boot is on {fs_uuid}"
 
 
 def _of_another_root(text: str, root_uuid: str) -> Iterator[tuple[str, str]]:
     """Whether the menu that 10_linux made gives Linux the root that is there; beside an own /boot it has a UUID of its own."""
-    given = _in_linux_section(ROOT_UUID, text)
+    given = _in_linux_section(grub_cfg.root_uuids, text)
     if root_uuid and given and root_uuid.lower() not in given:
         yield "menu-of-another-root", f"{PATH} starts Linux with root=UUID={', '.join(sorted(given))}; / is on {root_uuid}"
 
 
-def _in_linux_section(pattern: re.Pattern[str], text: str) -> set[str]:
-    section = LINUX_SECTION.search(text)
-    return {found.lower() for found in pattern.findall(section[0])} if section else set()
+def _in_linux_section(find: Callable[[str], Iterable[str]], text: str) -> set[str]:
+    return {found.lower() for found in find(grub_cfg.section(text, LINUX_SCRIPT) or "")}
 
 
 def _without_handover(root: Root, text: str) -> Iterator[tuple[str, str]]:
     """Whether a generated menu lacks what the handover's script prints; an admin may have taken the script's x bits away."""
     script = root.stat(HANDOVER)
     prints = script is not None and script.st_mode & 0o111 and root.exists(PROGRAM)
-    if prints and _is_generated(text.encode()) and not HANDED_OVER.search(text):
+    if prints and _is_generated(text.encode()) and not grub_cfg.section(text, HANDOVER):
         yield "no-handover", f"{PATH} does not let a host's PVH GRUB hand over to this guest's second stage"
 
 

@@ -1,11 +1,13 @@
 """What a grub.cfg offers: the menu it makes, the kernels it names, where it was cut off."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from guest_hooks.errors import FormatError
 from guest_hooks.formats import grub_script
-from guest_hooks.formats.grub_follow import FEATURES, Follower, Look, UnknownFileError
+from guest_hooks.formats.grub_budget import Budget
+from guest_hooks.formats.grub_commands import FEATURES
+from guest_hooks.formats.grub_follow import Follower, Look, UnknownFileError
 from guest_hooks.formats.grub_menu import Menu
 
 
@@ -21,7 +23,7 @@ def read(
     Raises `FormatError` (`grub-cfg-syntax`, `grub-cfg-too-long`).
     """
     statements = grub_script.parse(text)
-    follower = Follower(FEATURES | dict(variables or {}), grubenv, look or _unknown_file)
+    follower = Follower(FEATURES | dict(variables or {}), grubenv, look or _unknown_file, Budget(len(text)))
     follower.run(statements)
     unclear = tuple(dict.fromkeys(follower.unclear))
     return Menu(entries=tuple(follower.entries), variables=follower.variables, not_understood=unclear)
@@ -37,6 +39,29 @@ def kernels(text: str) -> tuple[str, ...]:
     except FormatError:
         return tuple(dict.fromkeys(re.findall(r"^[ \t]*linux(?:16|efi)?[ \t]+(\S+)", text, re.MULTILINE)))
     return tuple(dict.fromkeys(boot.kernel for boot in boots if boot and boot.command.startswith("linux")))
+
+
+def section(text: str, script: str) -> str | None:
+    """What the script of /etc/grub.d printed into `text`, between grub-mkconfig's two marks; None where they are not there."""
+    _, begin, rest = text.partition(f"### BEGIN {script} ###\n")
+    inside, end, _ = rest.partition(f"### END {script} ###")
+    return inside if begin and end else None
+
+
+def sought_file_systems(text: str) -> tuple[str, ...]:
+    """The UUIDs that `search` looks for, as prepare_grub_to_access_device of grub-mkconfig_lib writes it: the last word."""
+    return tuple(words[-1] for words in _commands(text) if words[0] == "search" and "--fs-uuid" in words)
+
+
+def root_uuids(text: str) -> tuple[str, ...]:
+    """The UUIDs of the root file systems that the kernels' command lines name."""
+    word = "root=UUID="
+    lines = (words for words in _commands(text) if words[0].startswith("linux"))
+    return tuple(each.removeprefix(word) for words in lines for each in words if each.startswith(word))
+
+
+def _commands(text: str) -> Iterator[list[str]]:
+    return (words for line in text.splitlines() if (words := line.split()))
 
 
 def unclosed_section(text: str) -> str:

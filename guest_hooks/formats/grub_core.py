@@ -23,8 +23,10 @@ OBJ_ELF, OBJ_MEMDISK, OBJ_CONFIG, OBJ_PREFIX = range(4)
 _BLOCK = {32: struct.Struct("<III"), 64: struct.Struct("<I4xQQ")}
 _OBJECT = struct.Struct("<II")
 
-_SEARCH_UUID = re.compile(r"^\s*search\.fs_uuid\s+(\S+)\s+root\b", re.MULTILINE)
+_SEARCH_UUID = re.compile(r"^[ \t]*search\.fs_uuid\s+(\S+)\s+root\b", re.MULTILINE)
 _VERSION = re.compile(rb"\0([0-9]+\.[0-9]+[0-9A-Za-z.+~:-]*)\0")
+MAX_OBJECTS = 2048
+"""GRUB has about 300 modules for a target."""
 MAX_COMMENTS = 1000
 """Lines that mention what is looked for and comment it out; with more than that they count as they stand."""
 _LINE_END = re.compile(rb"[\n\0]")
@@ -111,7 +113,7 @@ def _block(elf: Elf, data: bytes) -> bytes:
 
 def _objects(block: bytes, elf_class: int) -> list[tuple[int, bytes]]:
     """Type and body of every object; they must tile the block."""
-    objects = []
+    objects: list[tuple[int, bytes]] = []
     at = 0
     while at < len(block):
         if at + _OBJECT.size > len(block):
@@ -119,6 +121,8 @@ def _objects(block: bytes, elf_class: int) -> list[tuple[int, bytes]]:
         kind, size = _OBJECT.unpack_from(block, at)
         if size < _OBJECT.size or size % (elf_class // 8) or at + size > len(block):
             raise FormatError("module-block", f"an object of {size} bytes does not fit the module block")
+        if len(objects) == MAX_OBJECTS:
+            raise FormatError("module-block", f"the module block holds more than {MAX_OBJECTS} objects")
         objects.append((kind, block[at + _OBJECT.size : at + size]))
         at += size
     return objects

@@ -9,36 +9,12 @@ from dataclasses import dataclass, field
 
 from guest_hooks.errors import FormatError
 from guest_hooks.formats import grub_script, grub_test
+from guest_hooks.formats.grub_budget import ITEMS_A_STEP, Budget
+from guest_hooks.formats.grub_commands import INITRDS, LOADERS, OTHER_LOADERS
 from guest_hooks.formats.grub_menu import Boot, Entry
 from guest_hooks.formats.grub_script import Command, Function, If, Loop, Quote, Statements, Word
 
-MAX_STEPS = 200_000
 MAX_CALLS = 8
-_LOADERS = ("linux", "linux16", "linuxefi", "multiboot", "multiboot2", "xen_hypervisor")
-_INITRDS = ("initrd", "initrd16", "initrdefi", "module", "module2", "xen_module")
-_OTHER_LOADERS = (
-    "chainloader",
-    "configfile",
-    "legacy_configfile",
-    "kfreebsd",
-    "ntldr",
-    "knetbsd",
-    "kopenbsd",
-    "loopback",
-    "xnu_kernel64",
-)
-FEATURES = {  # GRUB grub-core/normal/main.c: features[]
-    "feature_chainloader_bpb": "y",
-    "feature_ntldr": "y",
-    "feature_platform_search_hint": "y",
-    "feature_default_font_path": "y",
-    "feature_all_video_module": "y",
-    "feature_menuentry_id": "y",
-    "feature_menuentry_options": "y",
-    "feature_200_final": "y",
-    "feature_nativedisk_cmd": "y",
-    "feature_timeout_style": "y",
-}
 
 
 class UnknownFileError(LookupError):
@@ -65,7 +41,13 @@ class _Load:
 class Follower:
     """Runs statements on variables; `doubt` counts the conditions around us that could not be decided."""
 
-    def __init__(self, variables: Mapping[str, str | None], grubenv: Mapping[str, str] | None, look: Look) -> None:
+    def __init__(
+        self,
+        variables: Mapping[str, str | None],
+        grubenv: Mapping[str, str] | None,
+        look: Look,
+        budget: Budget,
+    ) -> None:
         self.variables = dict(variables)
         self.grubenv = grubenv
         self.look = look
@@ -75,15 +57,13 @@ class Follower:
         self.functions: dict[str, Statements] = {}
         self.doubt = 0
         self.calls = 0
-        self.steps = 0
+        self.budget = budget
 
     def run(self, statements: Statements) -> bool | None:
         """Follow `statements`; the status of the last one, None where it is not known."""
         status: bool | None = True
         for statement in statements:
-            self.steps += 1
-            if self.steps > MAX_STEPS:
-                raise FormatError("grub-cfg-too-long", "grub.cfg takes more steps than can be followed")
+            self.budget.spend()
             match statement:
                 case If():
                     self._if(statement)
@@ -153,13 +133,13 @@ class Follower:
                 self.load.modules += arguments
             case "source" | ".":
                 self._source(arguments)
-            case _ if name in _LOADERS and arguments:
+            case _ if name in LOADERS and arguments:
                 self._loader(name, arguments)
-            case _ if name in _INITRDS and arguments:
+            case _ if name in INITRDS and arguments:
                 self.load.initrds += (
                     arguments[:1] if name.startswith(("module", "xen")) else [a.removeprefix("newc:") for a in arguments]
                 )
-            case _ if name in _OTHER_LOADERS:
+            case _ if name in OTHER_LOADERS:
                 self.load.not_understood = f"line {command.line}: {name}"
                 self.unclear.append(f"line {command.line}: {name}")
             case "export" | "echo" | "save_env" | "terminal_output" | "terminal_input" | "serial" | "clear" | "boot" | "sleep":
@@ -178,13 +158,13 @@ class Follower:
                 identifier = value if option == "--id" else identifier
             elif not title:
                 title = argument
-        inside = Follower(self.variables, self.grubenv, self.look)
-        inside.functions, inside.calls, inside.steps = self.functions, self.calls + 1, self.steps
+        self.budget.spend(items=len(self.variables) + len(self.load.modules))
+        inside = Follower(self.variables, self.grubenv, self.look, self.budget)
+        inside.functions, inside.calls = self.functions, self.calls + 1
         inside.load.modules += self.load.modules
         if inside.calls > MAX_CALLS:
             raise FormatError("grub-cfg-too-long", f"line {command.line}: submenus nested too deeply to follow")
         inside.run(command.block or ())
-        self.steps = inside.steps
         load = inside.load
         boot = Boot(
             device=load.device,
@@ -259,6 +239,7 @@ class Follower:
             return
         if text is not None and self.calls < MAX_CALLS:
             self.calls += 1
+            self.budget.spend(characters=len(text))
             self.run(grub_script.parse(text))
             self.calls -= 1
 
@@ -275,21 +256,25 @@ class Follower:
 
     def _expand(self, word: Word) -> list[str]:
         """The words that `word` becomes: a variable outside quotes is split at blanks, and vanishes where it is empty."""
-        pieces = [""]
+        if len(word) == 1 and word[0].kind is Quote.TEXT:
+            return [word[0].text]
+        pieces: list[list[str]] = [[]]
         is_kept = False
         for part in word:
             if part.kind is Quote.TEXT:
-                pieces[-1] += part.text
+                pieces[-1].append(part.text)
                 is_kept = True
                 continue
             value = self.variables.get(part.text, "")
             text = grub_test.UNKNOWN if value is None else value
+            self.budget.spend(characters=len(text))
             if part.kind is Quote.QUOTED:
-                pieces[-1] += text
+                pieces[-1].append(text)
                 is_kept = True
             else:
                 first, *more = text.split() or [""]
-                pieces[-1] += first
-                pieces += more
+                self.budget.spend(items=ITEMS_A_STEP * len(more))
+                pieces[-1].append(first)
+                pieces += ([each] for each in more)
                 is_kept = is_kept or bool(text)
-        return pieces if is_kept else []
+        return ["".join(piece) for piece in pieces] if is_kept else []

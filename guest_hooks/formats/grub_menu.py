@@ -7,6 +7,9 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+MAX_DIGITS = 20
+"""A number with more does not fit grub_strtoul, and names no entry."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Boot:
@@ -96,7 +99,7 @@ def _number(entries: tuple[Entry, ...], wanted: str) -> tuple[int, bool, bool]:
     if number := re.match(r"\s*(0[xX][0-9a-fA-F]+|[0-9]+)", wanted):
         digits = number.group(1)
         base = 16 if digits[:2].lower() == "0x" else 8 if digits.startswith("0") and set(digits) <= set("01234567") else 10
-        index = int(digits, base)
+        index = int(digits, base) if len(digits) <= MAX_DIGITS else len(entries)
         fits = index < len(entries)
         # an entry's name that begins with a digit: GRUB up to 2.12 takes the number, some distributions' the name
         is_certain = by_name is None and key.strip() == digits

@@ -12,6 +12,8 @@ from guest_hooks.errors import FormatError
 from guest_hooks.formats.elf import ET_REL, MAGIC, SHT_NOBITS
 
 MAX_SECTIONS = 64
+MAX_NAMES = 4096
+"""Bytes of .modname or .moddeps: a module needs a dozen others at most."""
 MODNAME, MODDEPS = b".modname\0", b".moddeps\0"
 
 # elf.h: e_type, e_machine at 16; e_shoff; e_shentsize, e_shnum, e_shstrndx; then sh_name, sh_type, sh_offset, sh_size
@@ -60,5 +62,7 @@ def _sections(data: bytes, elf_class: int, machine: int) -> tuple[dict[bytes, by
     for name, kind, at, size in headers:
         for wanted in (MODNAME, MODDEPS):
             if kind != SHT_NOBITS and names.startswith(wanted, name):
+                if size > MAX_NAMES:
+                    raise FormatError("module-block", f"a module in the core image has {size} bytes of names")
                 found[wanted] = data[at : at + size]
     return found, end

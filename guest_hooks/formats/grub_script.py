@@ -6,11 +6,12 @@ Source: the GRUB manual, "Writing full configuration files directly", and grub-c
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from guest_hooks.errors import FormatError
+from guest_hooks.formats.grub_budget import most_tokens
 
 MAX_DEPTH = 24
-MAX_TOKENS = 400_000
 
 
 class Quote(StrEnum):
@@ -21,8 +22,7 @@ class Quote(StrEnum):
     QUOTED = "quoted"
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(NamedTuple):
     """One part of a word: literal text, or the name of a variable."""
 
     kind: Quote
@@ -75,8 +75,7 @@ Statement = Command | If | Loop | Function
 Statements = tuple[Statement, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Token:
+class _Token(NamedTuple):
     """A word, or (with an empty `word`) the separator or brace in `mark`; `mark` of a word is its text where nothing is quoted."""
 
     mark: str
@@ -84,6 +83,8 @@ class _Token:
     line: int
 
 
+_SEPARATORS = re.compile(r"[\s;]+")
+_SEPARATORS_ALONE = frozenset("\n;")
 _TEXT = re.compile(r"[^\s;{}'\"$\\|&<>]+")
 _VARIABLE = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*|[0-9@*#?])\}|([A-Za-z_][A-Za-z0-9_]*|[0-9@*#?])")
 _BRACE_IN_WORD = re.compile(r"\{[^\s;{}'\"$\\|&<>]*\}")
@@ -107,14 +108,15 @@ def _error(line: int, what: str) -> FormatError:
 def _tokens(text: str) -> list[_Token]:
     tokens: list[_Token] = []
     at, line = 0, 1
+    most = most_tokens(text)
     while at < len(text):
         character = text[at]
-        if character in "\n;":
-            tokens.append(_Token(character, (), line))
-            line += character == "\n"
-            at += 1
-        elif character.isspace():
-            at += 1
+        if match := _SEPARATORS.match(text, at):
+            run, at = match.group(), match.end()
+            lines = run.count("\n")
+            if (lines or ";" in run) and not (tokens and tokens[-1].mark in _SEPARATORS_ALONE):
+                tokens.append(_Token(";" if ";" in run else "\n", (), line))
+            line += lines
         elif character == "\\" and text.startswith("\\\n", at):
             at, line = at + 2, line + 1
         elif character == "#":
@@ -131,7 +133,7 @@ def _tokens(text: str) -> list[_Token]:
             tokens.append(_Token(plain if is_bare else "", word, line))
             line += text.count("\n", at, end)
             at = end
-        if len(tokens) > MAX_TOKENS:
+        if len(tokens) > most:
             raise _error(line, "the file is too long to follow")
     return tokens
 

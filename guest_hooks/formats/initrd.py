@@ -8,11 +8,12 @@ from dataclasses import dataclass
 
 from guest_hooks.errors import FormatError
 from guest_hooks.formats import unpack
-from guest_hooks.formats.unpack import Compression
+from guest_hooks.formats.unpack import Compression, UnreasonableError
 
-MAX_UNPACKED = 4 << 30
-"""Bytes of content an initrd may have in all."""
-MAX_NAMES = 200_000
+MAX_MEMBERS = 64
+"""Compressed archives one after another; a hook of initramfs-tools can prepend one, and there are a handful of those."""
+MAX_NAMES, MAX_NAME_BYTES = 50_000, 4 << 20
+"""Of files. `MODULES=most` of Debian makes an initrd with about 3,500 files, whose names have 0.3 MB."""
 _MAX_NAME = 4096
 _HEADER = 110
 _MAGICS = (b"070701", b"070702")
@@ -52,10 +53,10 @@ def read(data: bytes) -> Initrd:
     """The contents of an initrd.
 
     Raises `FormatError`: `initrd-empty`, `initrd-unknown` where it begins with neither an archive nor a compression, `corrupt`,
-    `cannot-look-inside` where a library is missing, `too-large`.
+    `cannot-look-inside` where a library is missing, or where it would cost more than any real initrd of its size.
     """
     view = memoryview(data)
-    names: list[str] = []
+    names = _Names()
     compressions: list[Compression] = []
     at = _skip_zeros(view, 0)
     if at == len(view):
@@ -74,9 +75,25 @@ def read(data: bytes) -> Initrd:
                 raise FormatError("initrd-unknown", f"the initrd begins with {head[:6].hex()}, no archive and no compression")
             source = _Packed(unpack.stream(view[at:], compression))
         compressions.append(compression)
+        if len(compressions) > MAX_MEMBERS:
+            raise UnreasonableError(f"it has more than {MAX_MEMBERS} parts")
         is_complete = _archives(source, names)
         at = _skip_zeros(view, source.end if compression is Compression.NONE else at + source.end)
-    return Initrd(names=tuple(names), compressions=tuple(compressions), is_complete=is_complete)
+    return Initrd(names=tuple(names.all), compressions=tuple(compressions), is_complete=is_complete)
+
+
+class _Names:
+    """The names so far, of which there may be as many as a real initrd has."""
+
+    def __init__(self) -> None:
+        self.all: list[str] = []
+        self._size = 0
+
+    def add(self, name: str) -> None:
+        self._size += len(name)
+        if len(self.all) == MAX_NAMES or self._size > MAX_NAME_BYTES:
+            raise UnreasonableError(f"it holds more than {MAX_NAMES} files, or {MAX_NAME_BYTES} bytes of their names")
+        self.all.append(name)
 
 
 class _Plain:
@@ -113,7 +130,7 @@ class _Packed:
     def __init__(self, stream: unpack.Stream) -> None:
         self._stream = stream
         self._kept = b""
-        self._read = 0
+        self._at = 0
         self.offset = 0
 
     @property
@@ -123,39 +140,41 @@ class _Packed:
         return self._stream.end
 
     def take(self, size: int) -> bytes:
-        while len(self._kept) < size and self._more():
+        while self._left < size and self._more():
             pass
-        data, self._kept = self._kept[:size], self._kept[size:]
+        data = self._kept[self._at : self._at + size]
+        self._at += len(data)
         self.offset += len(data)
         return data
 
     def skip(self, size: int) -> None:
         self.offset += size
-        while len(self._kept) < size:
-            size -= len(self._kept)
-            self._kept = b""
+        while self._left < size:
+            size -= self._left
+            self._at = len(self._kept)
             if not self._more():
                 return
-        self._kept = self._kept[size:]
+        self._at += size
 
     def is_at_archive(self) -> bool:
         while True:
-            self._kept = self._kept.lstrip(b"\0")
-            if len(self._kept) >= 6 or not self._more():
+            self._kept, self._at = self._kept[self._at :].lstrip(b"\0"), 0
+            if self._left >= 6 or not self._more():
                 break
         self.offset = 0
         return self._kept[:6] in _MAGICS
 
+    @property
+    def _left(self) -> int:
+        return len(self._kept) - self._at
+
     def _more(self) -> bool:
         chunk = next(self._stream.chunks, b"")
-        self._kept += chunk
-        self._read += len(chunk)
-        if self._read > MAX_UNPACKED:
-            raise FormatError("too-large", f"the initrd unpacks to more than {MAX_UNPACKED} bytes")
+        self._kept, self._at = self._kept[self._at :] + chunk, 0
         return chunk != b""
 
 
-def _archives(source: _Plain | _Packed, names: list[str]) -> bool:
+def _archives(source: _Plain | _Packed, names: _Names) -> bool:
     """Put the names of every archive from here on into `names`; whether the last one ended with its trailer."""
     is_complete = False
     while source.is_at_archive():
@@ -165,13 +184,11 @@ def _archives(source: _Plain | _Packed, names: list[str]) -> bool:
     return is_complete
 
 
-def _archive(source: _Plain | _Packed, names: list[str]) -> bool:
+def _archive(source: _Plain | _Packed, names: _Names) -> bool:
     for name in _members(source):
         if name == _TRAILER:
             return True
-        names.append(name.removeprefix("./").lstrip("/"))
-        if len(names) > MAX_NAMES:
-            raise FormatError("too-large", f"the initrd holds more than {MAX_NAMES} files")
+        names.add(name.removeprefix("./").lstrip("/"))
     return False
 
 

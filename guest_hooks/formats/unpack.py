@@ -20,6 +20,19 @@ LZ4_LARGEST = LZ4_LEGACY_BLOCK + LZ4_LEGACY_BLOCK // 255 + 16  # lz4.h: LZ4_COMP
 LZO_MAX_BLOCK = 64 << 20  # lzop's own limit of a block
 _LZO_CONTENT_SUMS, _LZO_PACKED_SUMS = 0x101, 0x202  # lzop: conf.h, F_ADLER32_D | F_CRC32_D and F_ADLER32_C | F_CRC32_C
 ZSTD_MAX_WINDOW = 128 << 20  # what the kernel's build and zstd without --ultra can ask for
+ZSTD_FEW_BLOCKS, ZSTD_SMALL_BLOCK = 1024, 64
+"""A block holds 128 KiB where it is not the last, which no compressor packs into less than some ten bytes."""
+XZ_MEMORY = 192 << 20
+"""Bytes a dictionary may take: linux/scripts/xz_wrap.sh asks for up to 128 MiB, `xz -9` for 64."""
+RATIO, SLACK = 16, 4 << 20
+"""How many bytes the content may have for each packed byte, and beyond that. Debian's kernels and initrds have 2 to 6."""
+LEAST_BLOCK = 64 << 10
+"""Bytes that any block counts for: a block costs time, however little is in it."""
+FIRST_PIECE = 32 << 10
+
+
+_NO_MEMORY = ("Memory usage limit exceeded",)
+"""LZMA_MEMLIMIT_ERROR, as Python raises it: no exception has a code (cpython: Modules/_lzmamodule.c, catch_lzma_error)."""
 
 
 class Compression(StrEnum):
@@ -49,6 +62,13 @@ _MAGICS = (
 
 PACKAGES = {Compression.ZSTD: "python3-zstandard", Compression.LZ4: "python3-lz4", Compression.LZO: "python3-lzo"}
 """The Debian package of the library that each compression outside Python's own needs."""
+
+
+class UnreasonableError(FormatError):
+    """The bytes may be fine: looking at all of them would cost more than any real file of that size."""
+
+    def __init__(self, what: str, *, hint: str = "make a new one: update-initramfs -u, or reinstall the kernel's package") -> None:
+        super().__init__("cannot-look-inside", what, hint=hint)
 
 
 class LibraryMissingError(FormatError):
@@ -82,7 +102,7 @@ def stream(data: memoryview, compression: Compression) -> Stream:
     """The content of the member that `data` begins with; what follows the member is left alone.
 
     Chunks are at most `CHUNK` bytes (one block of LZ4 or LZO where those are larger). While it is read it raises `FormatError`:
-    `LibraryMissingError`, or the code `corrupt` where the member is damaged or ends early.
+    `LibraryMissingError`, `UnreasonableError`, or the code `corrupt` where the member is damaged or ends early.
     """
     result = Stream(iter(()))
     match compression:
@@ -91,9 +111,11 @@ def stream(data: memoryview, compression: Compression) -> Stream:
         case Compression.BZIP2:
             result.chunks = _standard(data, result, bz2.BZ2Decompressor(), compression)
         case Compression.LZMA:
-            result.chunks = _standard(data, result, lzma.LZMADecompressor(lzma.FORMAT_ALONE), compression)
+            unpacker = lzma.LZMADecompressor(lzma.FORMAT_ALONE, memlimit=XZ_MEMORY)
+            result.chunks = _standard(data, result, unpacker, compression)
         case Compression.XZ:
-            result.chunks = _standard(data, result, lzma.LZMADecompressor(lzma.FORMAT_XZ), compression)
+            unpacker = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=XZ_MEMORY)
+            result.chunks = _standard(data, result, unpacker, compression)
         case Compression.LZO:
             result.chunks = _lzop(data, result)
         case Compression.LZ4:
@@ -104,7 +126,18 @@ def stream(data: memoryview, compression: Compression) -> Stream:
             result.chunks, result.end = (bytes(data[at : at + CHUNK]) for at in range(0, len(data), CHUNK)), len(data)
         case Compression.UNKNOWN:
             raise FormatError("unknown-compression", f"unknown compression {bytes(data[:6]).hex()}")
+    result.chunks = _reasonable(result.chunks, len(data))
     return result
+
+
+def _reasonable(chunks: Iterator[bytes], packed: int) -> Iterator[bytes]:
+    """`chunks`, as long as they are no more than real files of `packed` bytes hold."""
+    left = RATIO * packed + SLACK
+    for chunk in chunks:
+        left -= max(len(chunk), LEAST_BLOCK)
+        if left < 0:
+            raise UnreasonableError(f"its {packed} bytes hold more than {RATIO * packed + SLACK} bytes")
+        yield chunk
 
 
 class _Decompressor(Protocol):
@@ -122,28 +155,32 @@ def _corrupt(compression: Compression, why: str) -> FormatError:
 
 
 def _standard(data: memoryview, result: Stream, unpacker: _Decompressor, compression: Compression) -> Iterator[bytes]:
-    at = 0
+    at, size = 0, FIRST_PIECE
     try:
         while not unpacker.eof:
-            piece = bytes(data[at : at + CHUNK]) if unpacker.needs_input else b""
+            piece = bytes(data[at : at + size]) if unpacker.needs_input else b""
             if unpacker.needs_input and not piece:
                 raise _corrupt(compression, "it ends early")
-            at += len(piece)
+            at, size = at + len(piece), CHUNK
             if chunk := unpacker.decompress(piece, CHUNK):
                 yield chunk
-    except (lzma.LZMAError, OSError, EOFError, ValueError) as error:
+    except lzma.LZMAError as error:
+        if error.args == _NO_MEMORY:
+            raise UnreasonableError(f"{compression} data asks for more than {XZ_MEMORY} bytes of memory") from error
+        raise _corrupt(compression, str(error)) from error
+    except (OSError, EOFError, ValueError) as error:
         raise _corrupt(compression, str(error)) from error
     result.end = at - len(unpacker.unused_data)
 
 
 def _zlib(data: memoryview, result: Stream) -> Iterator[bytes]:
     unpacker = zlib.decompressobj(31)
-    at, rest = 0, b""
+    at, rest, size = 0, b"", FIRST_PIECE
     try:
         while not unpacker.eof:
             if not rest:
-                rest = bytes(data[at : at + CHUNK])
-                at += len(rest)
+                rest = bytes(data[at : at + size])
+                at, size = at + len(rest), CHUNK
                 if not rest:
                     raise _corrupt(Compression.GZIP, "it ends early")
             chunk = unpacker.decompress(rest, CHUNK)
@@ -178,8 +215,11 @@ def zstd_frame_end(data: memoryview) -> int:
         single_segment, has_checksum = descriptor & 0x20, descriptor & 0x04
         content_size = (1 if single_segment else 0, 2, 4, 8)[descriptor >> 6]
         at = 5 + (not single_segment) + (0, 1, 2, 4)[descriptor & 3] + content_size
-        last = False
+        last, blocks = False, 0
         while not last:
+            blocks += 1
+            if blocks > ZSTD_FEW_BLOCKS + len(data) // ZSTD_SMALL_BLOCK:
+                raise UnreasonableError(f"{Compression.ZSTD} data is cut into more than {blocks} blocks")
             header = int.from_bytes((data[at], data[at + 1], data[at + 2]), "little")
             last, kind, size = bool(header & 1), header >> 1 & 3, header >> 3
             at += 3 + (1 if kind == 1 else size)
@@ -228,6 +268,8 @@ def _lzop(data: memoryview, result: Stream) -> Iterator[bytes]:
             at += 8 + 4 * bool(flags & _LZO_CONTENT_SUMS) + 4 * bool(flags & _LZO_PACKED_SUMS and packed < size)
             if size > LZO_MAX_BLOCK or at + packed > len(data):
                 raise _corrupt(Compression.LZO, "it ends early")
+            if size > RATIO * packed + SLACK:  # the library makes room for what a block claims
+                raise UnreasonableError(f"a block of {packed} bytes holds {size} bytes")
             block = bytes(data[at : at + packed])
             content = block if packed == size else unpack(block, False, size)
             if flags & 1 and zlib.adler32(content) != wanted:

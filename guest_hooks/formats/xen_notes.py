@@ -45,6 +45,8 @@ _TABLE = {
 _NUMBERS = {name: number for number, (name, _) in _TABLE.items()}
 _RUNS_PAST_THE_END = 9
 """PAE_MODE: grub-mkimage writes a length of 12 and four bytes."""
+MAX_BYTES = 64 * 1024
+"""All notes of a file together. A second stage has about 300 bytes of them, a Linux kernel less than 4 KiB."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +84,8 @@ def read(elf: Elf, data: bytes) -> tuple[Note, ...]:
     segments = [(item.offset, item.filesz) for item in elf.segments if item.type == PT_NOTE]
     sections = [(item.offset, item.size) for item in elf.sections if item.type == SHT_NOTE]
     for areas in (segments, sections):
+        if (total := sum(size for _, size in areas)) > MAX_BYTES:
+            raise FormatError("note-malformed", f"the notes are {total} bytes long; no boot image has more than {MAX_BYTES}")
         notes = tuple(note for offset, size in areas for note in _notes(elf, data, offset, size))
         if notes:
             return notes

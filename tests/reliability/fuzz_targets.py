@@ -48,6 +48,9 @@ def _grub_cfg(data: bytes) -> None:
     text = data.decode(errors="replace")
     grub_cfg.kernels(text)
     grub_cfg.unclosed_section(text)
+    grub_cfg.section(text, "/etc/grub.d/10_linux")
+    grub_cfg.sought_file_systems(text)
+    grub_cfg.root_uuids(text)
     with suppress(FormatError):
         grub_menu.default(grub_cfg.read(text))
 
