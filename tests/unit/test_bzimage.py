@@ -162,7 +162,7 @@ def test_any_damage_of_a_member_is_a_format_error(compression: str, patch: bytes
     at %= len(packed)
     data = packed[:at] + patch + packed[at + len(patch) :]
     found = outcome(lambda: all(unpack.stream(memoryview(data), unpack.detect(data[:16]))))
-    assert found in ("", "corrupt", "unknown-compression")
+    assert found in ("", "corrupt", "unknown-compression", "cannot-look-inside")  # damaged bzip2 can grow a thousandfold
 
 
 PACKED = {name: kernels.pack(bytes(range(256)) * 200 + b"text " * 999, name) for name in kernels.PACKERS}
