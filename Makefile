@@ -24,12 +24,12 @@ demo: ## build a Debian guest on a loop-mounted image, sync it, damage it, repai
 .PHONY: test
 test: ## install what the tests need and run all of them (root; much longer than `check`)
 	tests/install-needs check test
-	$(AS_ROOT) tests/side-by-side $(ARGS)
+	$(AS_ROOT) tests/run $(ARGS)
 
 .PHONY: check
 check: ## the quick subset for someone who edits: unit tests, linters and types; no root
 	tests/install-needs check
-	$(PYTEST) $(ARGS) tests/unit
+	tests/run $(ARGS) tests/unit
 
 .PHONY: lint
 lint: ## linters and types alone
@@ -45,32 +45,32 @@ format: ## format the Python code and mend what ruff can mend by itself
 .PHONY: test-tree
 test-tree: ## tests on loop-mounted images with real GRUB (root)
 	tests/install-needs check test
-	$(AS_ROOT) $(PYTEST) $(ARGS) tests/tree
+	$(AS_ROOT) tests/run $(ARGS) tests/tree
 
 .PHONY: test-package
 test-package: ## tests of the .deb in Debian trees (root)
 	tests/install-needs check test
-	$(AS_ROOT) $(PYTEST) $(ARGS) tests/package
+	$(AS_ROOT) tests/run $(ARGS) tests/package
 
 .PHONY: test-service
 test-service: ## tests of the units in a booted systemd (root)
 	tests/install-needs check test
-	$(AS_ROOT) $(PYTEST) $(ARGS) tests/service
+	$(AS_ROOT) tests/run $(ARGS) tests/service
 
 .PHONY: test-xen
 test-xen: ## all tests on a real Xen, emulated by QEMU (root; hours; `test` has the short ones)
 	tests/install-needs check test
-	$(AS_ROOT) $(PYTEST) $(ARGS) tests/xen tests/xen/long_*.py
+	$(AS_ROOT) tests/run $(ARGS) tests/xen tests/xen/long_*.py
 
 .PHONY: reliability
 reliability: ## kill, fill and race it at every point: the long sweeps (root)
 	tests/install-needs check test
-	$(AS_ROOT) tests/reliability/run $(ARGS)
+	$(AS_ROOT) tests/apart tests/reliability/run $(ARGS)
 
 .PHONY: bench
 bench: ## measure speed and memory, as ratios in one run (root)
 	tests/install-needs check test
-	$(AS_ROOT) bench/run $(ARGS)
+	$(AS_ROOT) tests/apart bench/run $(ARGS)
 
 .PHONY: deb
 deb: ## build the Debian package into dist/

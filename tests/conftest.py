@@ -1,16 +1,47 @@
-"""What every kind of test shares."""
+"""Fixtures that every kind of test shares, and what a run does beside running them."""
 
 import os
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.support.checkout import CHECKOUT
+from tests.support import debian_package
+from tests.support.kinds import NEEDS_ROOT, Times, kind
+from tests.support.once import made_once, shared_directory
 
 # A busy machine is no fault of the code; and a gate gives the same answer twice. `make reliability` is what explores.
 settings.register_profile("project", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize="CI" in os.environ)
 settings.load_profile("project")
-NEEDS_ROOT = ("tree", "package", "service", "xen", "reliability")
+TIMES = Times()
+
+
+@pytest.fixture(scope="session")
+def deb(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The package as it is now, built once a run."""
+    (built,) = made_once(shared_directory(tmp_path_factory) / "deb", debian_package.build).glob("*.deb")
+    return built
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
+    """Deal out the tests by the groups that belong together."""
+    from tests.support.workers import Scheduling  # noqa: PLC0415 - xdist's, which a run in one process does without
+
+    return Scheduling(config, log)
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Add up what each kind of test takes."""
+    TIMES.add(report)
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """End with the time of each kind of test, before pytest's own last line."""
+    terminalreporter.section("time of each kind of test, with its fixtures")
+    for line in TIMES.lines():
+        terminalreporter.line(line)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
@@ -22,6 +53,6 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Say at once, and once, that the chosen tests need root."""
-    kinds = {item.path.relative_to(CHECKOUT / "tests").parts[0] for item in items if item.path.is_relative_to(CHECKOUT / "tests")}
+    kinds = {kind(item.nodeid) for item in items}
     if os.geteuid() != 0 and (privileged := sorted(kinds.intersection(NEEDS_ROOT))):
         raise pytest.UsageError(f"tests/{privileged[0]} needs root: run `make test`, or `make check` for the tests that need none")

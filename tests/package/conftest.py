@@ -21,12 +21,6 @@ def suite(request: pytest.FixtureRequest) -> Suite:
 
 
 @pytest.fixture(scope="session")
-def deb(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The package as it is now."""
-    return debian_package.build(tmp_path_factory.mktemp("deb"))
-
-
-@pytest.fixture(scope="session")
 def newer_deb(deb: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same under a later version, to upgrade to."""
     return debian_package.repacked(deb, tmp_path_factory.mktemp("newer"), version="9.0")

@@ -5,14 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import booted_guest, debian_package
+from tests.support import booted_guest
 from tests.support.booted_guest import Guest
-
-
-@pytest.fixture(scope="session")
-def deb(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The package as it is now."""
-    return debian_package.build(tmp_path_factory.mktemp("deb"))
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import debian_package, xen_dom0, xen_guest
+from tests.support import xen_dom0, xen_guest
 from tests.support.debian_tree import Suite
 from tests.support.xen_dom0 import Dom0
 from tests.support.xen_guest import XenGuest
@@ -15,12 +15,6 @@ from tests.support.xen_guest import XenGuest
 def dom0() -> Dom0:
     """Xen and dom0 of bookworm, with Debian's unmodified stage-1 images."""
     return xen_dom0.prepare()
-
-
-@pytest.fixture(scope="session")
-def deb(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The package as it is now."""
-    return debian_package.build(tmp_path_factory.mktemp("deb"))
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,44 @@
+"""Which tests share a worker of pytest-xdist, and which begin first."""
+
+import re
+from typing import Any
+
+from xdist.scheduler import LoadScopeScheduling
+
+from tests.support.kinds import kind
+
+FIRST = ("xen", "service", "package", "reliability", "tree", "unit")
+"""The kinds with the longest groups first: what begins late must be short, or one worker ends long after another."""
+
+ALONE = ("xen", "service")
+"""Of these no two tests run at once: they share one guest, or need the processors."""
+
+
+def group(nodeid: str) -> str:
+    """The group of a test, whose tests run in one worker one after another.
+
+    This is a module, because its tests share what it built, or the part of a module that has a Debian release of its own.
+    """
+    if kind(nodeid) in ALONE:
+        return kind(nodeid)
+    module, _, test = nodeid.partition("::")
+    suite = re.search(r"\[.*\b(bookworm|trixie)\b", test)
+    return f"{module} {suite.group(1)}" if suite else module
+
+
+def urgency(group: str) -> int:
+    """Groups with a lower number begin first."""
+    found = group if group in ALONE else kind(group)
+    return FIRST.index(found) if found in FIRST else len(FIRST)
+
+
+class Scheduling(LoadScopeScheduling):  # type: ignore[misc]
+    """Deal out whole groups, the most urgent first."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return group(nodeid)
+
+    def _assign_work_unit(self, node: Any) -> None:
+        # xdist takes the first one, and what orders them there differs from release to release.
+        self.workqueue.move_to_end(min(self.workqueue, key=urgency), last=False)
+        super()._assign_work_unit(node)

@@ -1,0 +1,48 @@
+"""How a run deals its tests out to workers, and what it says of their time."""
+
+import pytest
+
+from tests.support.kinds import Times, kind
+from tests.support.workers import FIRST, group, urgency
+
+
+@pytest.mark.parametrize(
+    ("nodeid", "expected"),
+    [
+        pytest.param("tests/unit/test_lock.py::TestHeld::test_a[b]", "tests/unit/test_lock.py", id="module"),
+        pytest.param("tests/package/test_a.py::test_b[pv-trixie]", "tests/package/test_a.py trixie", id="release"),
+        pytest.param("tests/tree/test_a.py::test_b[bookworm-ext4-mbr]", "tests/tree/test_a.py bookworm", id="release-and-disk"),
+        pytest.param("tests/tree/test_bookworm.py::test_trixie[ext4]", "tests/tree/test_bookworm.py", id="a-name-is-no-release"),
+        pytest.param("tests/service/test_life.py::test_a", "service", id="one-guest"),
+        pytest.param("tests/xen/long_boots.py::test_a[trixie]", "xen", id="one-xen"),
+    ],
+)
+def test_tests_that_share_something_share_a_worker(nodeid: str, expected: str) -> None:
+    assert group(nodeid) == expected
+
+
+def test_long_groups_begin_first() -> None:
+    names = [f"tests/{name}/test_a.py::test_b[trixie]" for name in FIRST]
+    assert sorted(set(names), key=lambda name: urgency(group(name))) == names
+
+
+def test_every_kind_of_test_has_its_place(request: pytest.FixtureRequest) -> None:
+    tests = request.config.rootpath / "tests"
+    assert {path.parent.name for path in tests.glob("*/test_*.py")} == set(FIRST)
+
+
+def test_the_time_of_each_kind_is_summed_up() -> None:
+    times = Times()
+    for nodeid, when, seconds in (
+        ("tests/tree/test_a.py::test_b", "setup", 20.0),
+        ("tests/tree/test_a.py::test_b", "call", 1.5),
+        ("tests/unit/test_a.py::test_b", "setup", 0.0),
+        ("tests/unit/test_a.py::test_b", "call", 0.5),
+        ("tests/unit/test_a.py::test_c", "setup", 0.5),
+    ):
+        times.add(pytest.TestReport(nodeid, ("", 0, ""), {}, "passed", None, when, duration=seconds))  # type: ignore[arg-type]
+    assert [line.split() for line in times.lines()] == [["tree", "1", "tests", "21.5", "s"], ["unit", "2", "tests", "1.0", "s"]]
+
+
+def test_a_test_elsewhere_has_no_kind() -> None:
+    assert kind("test_a.py::test_b/c/d") == ""
