@@ -4,8 +4,8 @@ import json
 import subprocess
 from typing import Any
 
-from tests.conftest import CHECKOUT
 from tests.support import hostile_files
+from tests.support.checkout import CHECKOUT
 
 TIMES = 3
 FEW_SECONDS, FEW_KILOBYTES = 0.05, 8192
