@@ -178,6 +178,30 @@ class Guest:
         finally:
             self.run(f"rm -f {waits} && sleep 0.3 && mv {real}.kept {real}")
 
+    @contextmanager
+    def refused(self, pid: int, calls: str, error: str) -> Iterator[None]:
+        """For the block, some system calls of one process of the guest, by its number here, fail with `error`."""
+        log = self.tree.parent / f"refused-{pid}"
+        command = [
+            "strace",
+            "-f",
+            "-q",
+            "-o",
+            str(log),
+            "-e",
+            f"trace={calls}",
+            "-e",
+            f"inject={calls}:error={error}",
+            "-p",
+            str(pid),
+        ]
+        with subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE) as strace:
+            try:
+                until(lambda: _tracer(pid) == strace.pid)
+                yield
+            finally:
+                strace.terminate()
+
     def stop(self) -> None:
         """End it at once."""
         if self.leader:
@@ -245,6 +269,11 @@ def _chroot(tree: Path, deb: Path) -> None:
     shutil.copy(deb, tree / "root")
     script = f'cd / && mount -t proc proc "{tree}/proc" && exec chroot "{tree}" dpkg --install "/root/{deb.name}"'
     host("unshare", "--mount", "--pid", "--fork", "--", "env", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "sh", "-c", script)
+
+
+def _tracer(pid: int) -> int:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return int(next(line.split()[1] for line in lines if line.startswith("TracerPid:")))
 
 
 def _write(path: Path, text: str) -> None:
