@@ -1,15 +1,18 @@
 """Fixtures that every kind of test shares, and what a run does beside running them."""
 
 import os
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.support import debian_package
+from tests.support import debian_package, machine_state
 from tests.support.kinds import NEEDS_ROOT, Times, kind
 from tests.support.once import made_once, shared_directory
+from tests.support.waiting import until
 
 # A busy machine is no fault of the code; and a gate gives the same answer twice. `make reliability` is what explores.
 settings.register_profile("project", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize="CI" in os.environ)
@@ -42,6 +45,17 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     terminalreporter.section("time of each kind of test, with its fixtures")
     for line in TIMES.lines():
         terminalreporter.line(line)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _machine_stays_as_it_was(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What a run leaves on the machine, or changes of its settings, is an error of its last test."""
+    before = machine_state.settings()
+    yield
+    directory = tmp_path_factory.getbasetemp()
+    with suppress(AssertionError):  # what was told to end may take a moment
+        until(lambda: not machine_state.leftovers(directory), patience=5, pause=0.1)
+    assert machine_state.changed_settings(before) + machine_state.leftovers(directory) == []
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
