@@ -33,9 +33,9 @@ def rollback(root: Root, config: Config, targets: Sequence[str] = (), *, lock_ti
 
     Raises `NotRepairedError` where none was kept or the kept one could not boot; then nothing was changed.
     """
+    require(root, config, targets)
     if os.geteuid() != 0:
         raise LackingError("rollback must be run as root", hint="sudo xen-guest-bootloader rollback")
-    require(root, config, targets)
     with lock.held(root, timeout=lock_timeout):
         # Judged as if all had to be inside, whatever is configured: `_checked` asks whether a kept one needs modules from /boot.
         found = survey(root, replace(config, modules=Modules.EMBEDDED), targets=targets, run=run)

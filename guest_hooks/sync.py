@@ -75,9 +75,9 @@ def sync(root: Root, config: Config, request: Request, *, step: Step = nullconte
         work = _work(found, request)
         foretold, failures = _foretold(root, work, request, step, run)
         return _result(found, found, foretold, (*work.failures, *failures), ())
+    require(root, config, request.targets)
     if os.geteuid() != 0:
         raise LackingError("sync must be run as root", hint=f"sudo {SYNC}")
-    require(root, config, request.targets)
     with lock.held(root, timeout=request.lock_timeout):
         with step("Looking at what is there"):
             found = survey(root, config, targets=request.targets, run=run)
