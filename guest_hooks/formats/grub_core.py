@@ -17,9 +17,10 @@ from guest_hooks.formats import grub_module
 from guest_hooks.formats.elf import Elf
 from guest_hooks.formats.grub_module import Module
 
-# grub: include/grub/kernel.h. From 4 on the types were renumbered in 2.14; they are keys, fonts and the like.
+# grub: include/grub/kernel.h. From 5 on the types were renumbered in 2.14: device trees, flags and the like; 8 is new there.
 MAGIC = 0x676D696D
-OBJ_ELF, OBJ_MEMDISK, OBJ_CONFIG, OBJ_PREFIX = range(4)
+OBJ_ELF, OBJ_MEMDISK, OBJ_CONFIG, OBJ_PREFIX, OBJ_PUBKEY = range(5)
+OBJ_DISABLE_CLI = 8
 _BLOCK = {32: struct.Struct("<III"), 64: struct.Struct("<I4xQQ")}
 _OBJECT = struct.Struct("<II")
 
@@ -38,7 +39,8 @@ class Core:
 
     `config` is the embedded configuration, `fs_uuid` the one it searches for; `grub_version` is normal.mod's word, empty where that
     is not embedded; `is_stage1` says that the configuration or a file of the memdisk starts second stages,
-    `reads_guest_cfg` that it reads the guest's grub.cfg.
+    `reads_guest_cfg` that it reads the guest's grub.cfg; `public_keys` are those that signatures are checked with, as they were
+    given to `--pubkey`; `has_cli` is False where `--disable-cli` took GRUB's command line away.
     """
 
     prefix: str
@@ -49,6 +51,8 @@ class Core:
     is_stage1: bool
     reads_guest_cfg: bool
     grub_version: str
+    public_keys: tuple[bytes, ...] = ()
+    has_cli: bool = True
 
 
 @lru_cache(maxsize=elf_format.RECENT)
@@ -74,6 +78,8 @@ def read(elf: Elf, data: bytes) -> Core:
         is_stage1=any(True for word in (b"pvboot-", b"pvhboot-") for _ in _lines(scripts, word)),
         reads_guest_cfg=any(b"configfile" in line or b"normal" in line for line in _lines(scripts, b"/grub/grub.cfg")),
         grub_version=next((_version(body) for name, body in zip(names, normal, strict=True) if name == "normal"), ""),
+        public_keys=tuple(body for kind, body in objects if kind == OBJ_PUBKEY),
+        has_cli=not any(kind == OBJ_DISABLE_CLI for kind, _ in objects),
     )
 
 
@@ -112,19 +118,25 @@ def _block(elf: Elf, data: bytes) -> bytes:
 
 
 def _objects(block: bytes, elf_class: int) -> list[tuple[int, bytes]]:
-    """Type and body of every object; they must tile the block."""
+    """Type and body of every object; they must tile the block.
+
+    An object begins where the one before it ends, rounded up to the size of an address. Modules, memdisk, configuration and prefix
+    are padded and claim the padded size; a key claims its own (grub: FOR_MODULES in include/grub/kernel.h, util/mkimage.c).
+    """
     objects: list[tuple[int, bytes]] = []
     at = 0
+    align = elf_class // 8
     while at < len(block):
         if at + _OBJECT.size > len(block):
             raise FormatError("module-block", "the module block ends inside an object's header")
         kind, size = _OBJECT.unpack_from(block, at)
-        if size < _OBJECT.size or size % (elf_class // 8) or at + size > len(block):
+        end = at + -(-size // align) * align
+        if size < _OBJECT.size or (size % align and kind < OBJ_PUBKEY) or end > len(block):
             raise FormatError("module-block", f"an object of {size} bytes does not fit the module block")
         if len(objects) == MAX_OBJECTS:
             raise FormatError("module-block", f"the module block holds more than {MAX_OBJECTS} objects")
         objects.append((kind, block[at + _OBJECT.size : at + size]))
-        at += size
+        at = end
     return objects
 
 

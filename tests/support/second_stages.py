@@ -22,10 +22,12 @@ def core_image(
     prefix: str = "/boot/grub",
     modules: tuple[str, ...] = MODULES,
     memdisk: str | None = None,
+    keys: tuple[bytes, ...] = (),
+    options: tuple[str, ...] = (),
     mkimage: tuple[str, ...] = ("grub-mkimage",),
     lib: str = "/usr/lib/grub",
 ) -> bytes:
-    """What grub-mkimage makes; `memdisk` is the text of a grub.cfg to put into one."""
+    """What grub-mkimage makes; `memdisk` is the text of a grub.cfg to put into one; it takes any `keys`."""
     with tempfile.TemporaryDirectory() as directory:
         top = Path(directory)
         command = [*mkimage, "-O", target, "-d", f"{lib}/{target}", "-p", prefix, "-o", str(top / "core.elf")]
@@ -36,7 +38,10 @@ def core_image(
             (top / "grub.cfg").write_text(memdisk)
             subprocess.run(["tar", "-cf", "memdisk.tar", "grub.cfg"], cwd=top, check=True)
             command += ["-m", str(top / "memdisk.tar")]
-        subprocess.run([*command, *modules], check=True, timeout=60)
+        for number, key in enumerate(keys):
+            (top / f"key-{number}").write_bytes(key)
+            command += ["-k", str(top / f"key-{number}")]
+        subprocess.run([*command, *options, *modules], check=True, timeout=60, capture_output=True)
         return (top / "core.elf").read_bytes()
 
 
@@ -152,10 +157,11 @@ def objects(image: bytes) -> Sequence[tuple[int, int, int]]:
     """Offset, type and size of each object in the module block."""
     at = block_at(image) + (12 if elf_class(image) == 32 else 24)
     end, found = block_at(image) + segment(image, LOAD_MODS)["filesz"], []
+    align = elf_class(image) // 8
     while at < end:
         kind, size = struct.unpack_from("<II", image, at)
         found.append((at, kind, size))
-        at += size
+        at += -(-size // align) * align
     return found
 
 

@@ -20,6 +20,10 @@ SUITES = ("trixie", "sid")
 MANY = ("ext2", "xfs", "btrfs", "lvm", "mdraid1x", "luks2", "normal", "search_fs_uuid", "linux", "configfile", "gzio")
 
 
+KEYS = tuple(bytes([0x99]) * size for size in range(625, 633))
+"""Public keys of every size modulo 8; grub-mkimage looks at none."""
+
+
 @pytest.fixture(scope="module", params=SUITES)
 def grub(request: pytest.FixtureRequest) -> grub_versions.Grub:
     return grub_versions.of(request.param)
@@ -95,3 +99,48 @@ def test_the_release_s_pyelftools_reads_the_same(grub: grub_versions.Grub) -> No
     theirs, ours = said(str(grub.tree / "usr/lib/python3/dist-packages")), said()
     assert theirs[0] != ours[0], "the release's own version was not used"
     assert theirs[1:] == ours[1:]
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("suite", ["host", *SUITES])
+def test_no_option_that_changes_the_image_makes_a_good_one_bad(
+    suite: str, xen: libxenguest.Oracle, work: Path, target: str
+) -> None:
+    """What both judges accept is accepted, with the keys as they were given; what one of them refuses is refused."""
+    tools = {} if suite == "host" else {"mkimage": grub_versions.of(suite).mkimage, "lib": grub_versions.of(suite).lib}
+    device_tree = work / "device.dtb"
+    device_tree.write_bytes(b"\xd0\x0d\xfe\xed" + bytes(9))
+    options: dict[str, tuple[str, ...]] = {
+        "shim": ("--disable-shim-lock",),
+        "tree": (f"--dtb={device_tree}",),
+        "xz": ("--compression=xz",),
+        "note": ("--note",),
+        **({"cli": ("--disable-cli",)} if suite == "sid" else {}),
+    }
+    images = {name: build.core_image(target, options=words, **tools) for name, words in options.items()}
+    images |= {f"key-{len(key) % 8}": build.core_image(target, keys=(key,), **tools) for key in KEYS}
+    images["keys"] = build.core_image(target, keys=KEYS, **tools)
+    images["prefix"] = build.core_image(target, prefix="(lvmid/a/b)/grub", config="", keys=KEYS[:1], **tools)
+    images["memdisk"] = build.core_image(target, memdisk="echo hello\n", keys=KEYS[:1], **tools)
+    judged = {name: (second_stage.fits(image) == (target,), *judges(image, xen, work, target)) for name, image in images.items()}
+    # libxenguest starts any ELF file as a PVH guest, and --note takes the Xen notes' place.
+    assert judged.pop("note")[0] is False
+    assert judged == dict.fromkeys(judged, (True, True, True))
+    cores = {name: second_stage.read(image).core for name, image in images.items() if name != "note"}
+    assert {name: core.public_keys for name, core in cores.items() if core is not None and core.public_keys} == {
+        **{f"key-{len(key) % 8}": (key,) for key in KEYS},
+        "keys": KEYS,
+        "prefix": KEYS[:1],
+        "memdisk": KEYS[:1],
+    }
+    assert [name for name, core in cores.items() if core is not None and not core.has_cli] == (["cli"] if suite == "sid" else [])
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_stage_1_with_a_key_is_refused(target: str) -> None:
+    image = build.core_image(target, memdisk=build.STAGE1_CFG, keys=KEYS[:1])
+    assert [problem.code for problem in second_stage.problems(image, TARGETS[target])] == ["stage-1-image"]
+
+
+def judges(image: bytes, xen: libxenguest.Oracle, work: Path, target: str) -> tuple[bool, bool]:
+    return xen.accepts(image, TARGETS[target].mode), grub_file.accepts(image, target, work)

@@ -1,6 +1,7 @@
 """GRUB's core image: its modules, what tells its build, and that a kernel.img alone tells as much."""
 
 import hashlib
+import struct
 import subprocess
 from pathlib import Path
 
@@ -77,3 +78,27 @@ def test_the_version_is_normal_s_word() -> None:
 def test_what_a_memdisk_says(memdisk: str, stage1: bool, reads: bool) -> None:
     core = read(core_image("x86_64-xen", memdisk=memdisk))
     assert (core.has_memdisk, core.is_stage1, core.reads_guest_cfg) == (True, stage1, reads)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_an_object_that_is_not_padded(target: str) -> None:
+    """A key claims its true size; a module, which GRUB would not find where it ends, may not."""
+    key = b"\x99" * 625
+    image = core_image(target, keys=(key,))
+    core = read(image)
+    assert (core.public_keys, core.has_cli, core.config) == ((key,), True, build.CONFIG)
+    for kind in (grub_core.OBJ_ELF, grub_core.OBJ_CONFIG, grub_core.OBJ_PREFIX):
+        at = build.object_at(core_image(target), kind)
+        (size,) = struct.unpack_from("<I", core_image(target), at + 4)
+        with pytest.raises(FormatError) as raised:
+            read(build.put(core_image(target), at + 4, struct.pack("<I", size - 1)))
+        assert raised.value.code == "module-block"
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_key_that_ends_outside_the_block(target: str) -> None:
+    image = core_image(target, config="", keys=(b"k" * 17,))
+    at = build.object_at(image, grub_core.OBJ_PUBKEY)
+    end = build.block_at(image) + build.segment(image, build.LOAD_MODS)["filesz"]
+    with pytest.raises(FormatError):
+        read(build.put(image, at + 4, struct.pack("<I", end - at + 1)))
