@@ -2,6 +2,7 @@
 
 import io
 import os
+import stat
 import tarfile
 import tempfile
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from guest_hooks.errors import LackingError, UsageError
 from guest_hooks.machine import durable
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import Run, run
+from guest_hooks.machine.trusted_root import TrustedRoot
 from guest_hooks.targets import BOOT_XEN, Target
 
 BOOTSTRAP = "normal (memdisk)/grub.cfg\n"
@@ -68,17 +70,26 @@ def build(target: Target, output: str, root: Root, *, run: Run = run) -> Made:
         run([*command, "--output", image, *modules], timeout=BUILD_TIMEOUT)
         with open(image, "rb") as file:
             made = file.read()
-    durable.replace(Root("/"), output, made)
+    durable.replace(TrustedRoot(), output, made)
     return Made(path=output, size=len(made), modules=len(modules))
 
 
 def _place(output: str) -> str:
     """The path of the file to make or to replace, a link to it followed; a device, a pipe or a directory is not replaced."""
-    place = os.path.realpath(output)
-    if output in ("", "-") or output.endswith("/") or (os.path.lexists(place) and not os.path.isfile(place)):
+    root = TrustedRoot()
+    path = os.path.join(os.getcwd(), output)
+    try:
+        directory = root.resolve(os.path.dirname(path))
+    except (FileNotFoundError, NotADirectoryError) as error:
+        where = os.path.dirname(path)
+        raise LackingError(f"there is no directory {where}", hint=f"mkdir -p {where}") from error
+    place = os.path.join(directory, os.path.basename(path))
+    status = root.lstat(place)
+    if status is not None and stat.S_ISLNK(status.st_mode):
+        place = root.resolve(place) if root.exists(place) else ""
+        status = root.lstat(place) if place else status
+    if output in ("", "-") or output.endswith("/") or (status is not None and not stat.S_ISREG(status.st_mode)):
         raise UsageError(f"--output: {output or 'an empty name'} is no regular file", hint="name the file to make: -o stage1.bin")
-    if not os.path.isdir(os.path.dirname(place)):
-        raise LackingError(f"there is no directory {os.path.dirname(place)}", hint=f"mkdir -p {os.path.dirname(place)}")
     return place
 
 

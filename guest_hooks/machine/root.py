@@ -111,7 +111,7 @@ class Root:
                 if not stat.S_ISLNK(status.st_mode):
                     done = f"{done}/{part}"
                     continue
-                target = os.readlink(part, dir_fd=fd)
+                target = self._target(fd, part)
             links += 1
             if links > MAX_LINKS:
                 raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
@@ -119,6 +119,10 @@ class Root:
                 done = ""
             todo = [*target.split("/"), *todo]
         return done or "/"
+
+    def _target(self, directory: int, name: str) -> str:
+        """What the link `name` in an open directory says; a stricter root may refuse it."""
+        return os.readlink(name, dir_fd=directory)
 
     def exists(self, path: str) -> bool:
         """Whether `path` leads to something inside the root."""
