@@ -4,7 +4,7 @@ import gc
 import os
 import sys
 
-from guest_hooks.machine import fingerprint
+from guest_hooks.machine import fingerprint, streams
 
 PLAIN_SYNC = {"sync", "-q", "--quiet", "--automatic", "--no-update-grub"}
 """Words that ask for nothing beyond what the fingerprint answers."""
@@ -16,10 +16,17 @@ GARBAGE = 100_000
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line `argv` (default: this process's) and return its exit code (`errors.ExitCode`)."""
-    words = sys.argv[1:] if argv is None else argv
+    streams.open_closed()
+    try:
+        return _run(sys.argv[1:] if argv is None else argv)
+    finally:
+        streams.settle()
+
+
+def _run(words: list[str]) -> int:
     if "sync" in words and PLAIN_SYNC.issuperset(words) and fingerprint.holds():
         if not {"-q", "--quiet"} & set(words):
-            print("Nothing to do: nothing has changed since the last sync.")
+            streams.say(["Nothing to do: nothing has changed since the last sync."], sys.stdout)
         return 0
     os.umask(UMASK)
     if words == ["watch"]:
@@ -38,5 +45,5 @@ def _watch() -> int:
     try:
         return int(daemon.watch())
     except GuestHooksError as error:
-        print(f"xen-guest-bootloader: {error.message}{f'; {error.hint}' if error.hint else ''}", file=sys.stderr)
+        streams.say([f"xen-guest-bootloader: {error.message}{f'; {error.hint}' if error.hint else ''}"])
         return int(error.exit_code)

@@ -6,7 +6,6 @@ Machine output goes to stdout, words for people that nothing silences to stderr.
 import argparse
 import errno
 import json
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -14,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from guest_hooks.errors import LackingError, NotRepairedError
+from guest_hooks.machine import streams
 from guest_hooks.machine.root import Root
 from guest_hooks.prose import Style
 
@@ -27,16 +27,23 @@ class Session:
     style: Style
 
     def say(self, lines: Sequence[str]) -> None:
-        """Words for a person, on stdout; nothing with `--quiet` or `--json`."""
+        """What a person asked to see, on stdout; nothing with `--quiet` or `--json`."""
         if not self.options.quiet and not self.options.json and lines:
             with stdout():
-                print("\n".join(lines))
+                sys.stdout.write("".join(f"{line}\n" for line in lines))
+                sys.stdout.flush()
+
+    def note(self, lines: Sequence[str]) -> None:
+        """What was done, on stdout, under the same conditions; where it can't be written, it is done all the same."""
+        if not self.options.quiet and not self.options.json:
+            streams.say(lines, sys.stdout)
 
     def answer(self, table: dict[str, Any]) -> None:
         """The one object of `--json`."""
         if self.options.json:
             with stdout():
-                print(json.dumps(table, ensure_ascii=False))
+                sys.stdout.write(f"{json.dumps(table, ensure_ascii=not streams.takes_unicode(sys.stdout))}\n")
+                sys.stdout.flush()
 
     def step(self, what: str) -> AbstractContextManager[None]:
         """Show a step of a long run where a person watches; with `--json`, the object may go to that same terminal."""
@@ -49,23 +56,15 @@ class Session:
 
 @contextmanager
 def stdout() -> Iterator[None]:
-    """Turn what keeps the block from being written to standard output into an error with an exit code of its own."""
+    """Turn what keeps the block from being written to standard output into an error with an exit code of its own.
+
+    A reader that has gone has seen what it wanted: no error.
+    """
     try:
         yield
     except BrokenPipeError:
-        raise
+        streams.mute(sys.stdout)
     except OSError as error:
-        say_no_more()
+        streams.mute(sys.stdout)
         kind = LackingError if error.errno in (errno.ENOSPC, errno.EDQUOT) else NotRepairedError
         raise kind(f"standard output could not be written: {error.strerror}", hint="what was asked for is done") from error
-
-
-def complain(lines: Sequence[str]) -> None:
-    """Words for a person on stderr, which neither `--quiet` nor `--json` silences."""
-    for line in lines:
-        print(line, file=sys.stderr)
-
-
-def say_no_more() -> None:
-    """Let what is not written yet go nowhere when the interpreter ends."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

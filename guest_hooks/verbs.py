@@ -14,14 +14,17 @@ from typing import TextIO
 from guest_hooks import arguments, prose, report
 from guest_hooks.arguments import PROGRAM
 from guest_hooks.errors import ExitCode, GuestHooksError, NotApplicableError, UsageError
+from guest_hooks.machine import streams
 from guest_hooks.machine.failures import looked_at
 from guest_hooks.machine.root import Root
 from guest_hooks.model import State
 from guest_hooks.prose import Style
-from guest_hooks.session import Session, complain, say_no_more, stdout
+from guest_hooks.session import Session, stdout
 from guest_hooks.targets import named
 
 DEFAULT_STAGE1 = "x86_64-xen"
+INTERRUPTED = 130
+"""What a shell makes of a program that SIGINT ended."""
 
 
 def run(words: Sequence[str]) -> int:
@@ -38,25 +41,22 @@ def run(words: Sequence[str]) -> int:
         with looked_at(session.root) if os.geteuid() != 0 else nullcontext():
             code = int(_VERBS[options.verb](session))
         with stdout():
-            sys.stdout.flush()  # a pipe that was closed meanwhile is told here, and not when the interpreter ends
+            sys.stdout.flush()  # a disk that is full is told here, and not when the interpreter ends
         return code
     except GuestHooksError as error:
         if as_json:
-            print(json.dumps(report.error_json(error), ensure_ascii=False))
-        complain(prose.error_text(error, style))
+            streams.say([json.dumps(report.error_json(error), ensure_ascii=False)], sys.stdout)
+        streams.say(prose.error_text(error, style))
         return int(error.exit_code)
-    except BrokenPipeError:
-        say_no_more()
-        return int(ExitCode.OK)
     except KeyboardInterrupt:
-        return 130
+        return INTERRUPTED
     except Exception as error:  # noqa: BLE001 - a front door: whatever else goes wrong is a fault of the program
         import traceback
 
         _to_journal(traceback.format_exc())
         if as_json:
-            print(json.dumps(report.fault_json(error), ensure_ascii=False))
-        print(f"{PROGRAM}: fault of the program: {type(error).__name__}: {error}; see: journalctl -t {PROGRAM}", file=sys.stderr)
+            streams.say([json.dumps(report.fault_json(error), ensure_ascii=False)], sys.stdout)
+        streams.say([f"{PROGRAM}: fault of the program: {type(error).__name__}: {error}; see: journalctl -t {PROGRAM}"])
         return int(ExitCode.FAULT)
 
 
@@ -96,7 +96,7 @@ def _status(session: Session) -> ExitCode:
             raise
         session.answer(report.no_status_json(guest.detect(session.root), error))
         session.say(prose.guest_text(guest.detect(session.root), session.style))
-        complain(prose.error_text(error, session.style))
+        streams.say(prose.error_text(error, session.style))
         return error.exit_code
     watcher = service.read(session.root) if session.root.is_live else None
     next_boot = None
@@ -104,7 +104,8 @@ def _status(session: Session) -> ExitCode:
         with session.step("Following the next boot"):
             next_boot = preflight(session.root, config, status, remember=False)
     if session.options.metrics:
-        print(metrics.text(status, watcher, next_boot.ok if next_boot else None), end="")
+        with stdout():
+            print(metrics.text(status, watcher, next_boot.ok if next_boot else None), end="", flush=True)
         return ExitCode.OK if status.ok else ExitCode.DIFFERS
     answer = {**report.status_json(status, watcher), "next_boot": text.short_json(next_boot) if next_boot else None}
     session.answer(answer)
@@ -153,13 +154,14 @@ def _sync(session: Session) -> ExitCode:
     session.answer(report.sync_json(result.status, result.changes, result.failures))
     code = sync.exit_code(result, request, config)
     is_same = code is ExitCode.OK and all(target.state is State.CURRENT for target in result.status.targets)
-    session.say(prose.changes_text(result.changes, dry_run=options.dry_run) or (["Nothing to do."] if is_same else []))
+    show = session.say if request.dry_run else session.note
+    show(prose.changes_text(result.changes, dry_run=options.dry_run) or (["Nothing to do."] if is_same else []))
     for failure in result.failures:
-        complain(prose.error_text(failure, session.style))
+        streams.say(prose.error_text(failure, session.style))
     if code is not ExitCode.OK and not result.failures and not request.dry_run:
-        complain(prose.status_text(result.status, session.style))
+        streams.say(prose.status_text(result.status, session.style))
     else:
-        complain(prose.warnings_text(outcomes.warnings(result, is_foretold=request.dry_run), session.style))
+        streams.say(prose.warnings_text(outcomes.warnings(result, is_foretold=request.dry_run), session.style))
     return code
 
 
@@ -189,8 +191,8 @@ def _rollback(session: Session) -> ExitCode:
     config = configuration(session.root, session.options.config)
     result = rollback(session.root, config, session.options.target, lock_timeout=session.options.lock_timeout)
     session.answer(report.sync_json(result.status, result.changes, result.failures))
-    session.say(prose.changes_text(result.changes, dry_run=False) or ["Nothing to do: the two are the same."])
-    complain(prose.warnings_text(outcomes.warnings(result), session.style))
+    session.note(prose.changes_text(result.changes, dry_run=False) or ["Nothing to do: the two are the same."])
+    streams.say(prose.warnings_text(outcomes.warnings(result), session.style))
     return ExitCode.OK
 
 
@@ -207,7 +209,8 @@ def _stage1(session: Session) -> ExitCode:
         text = stage1.config(target)
         session.answer({"schema": report.SCHEMA, "target": target.name, "config": text})
         if not options.json:
-            print(text, end="")
+            with stdout():
+                print(text, end="", flush=True)
         return ExitCode.OK
     if options.output is None:
         raise UsageError("stage1 build needs --output FILE", hint=f"{PROGRAM} stage1 build -o FILE --target {target.name}")

@@ -1,0 +1,68 @@
+"""The standard streams: what can't be said changes neither what is done nor how a run ends."""
+
+import io
+import os
+import sys
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import TextIO
+
+
+def open_closed() -> None:
+    """Put /dev/null where a standard descriptor is closed, or Python opens a file there and writes messages into it."""
+    for fd in (0, 1, 2):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest that is free, which is `fd`
+    if sys.stdin is None:
+        sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 - for as long as the process lives
+    if sys.stdout is None:
+        sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    if sys.stderr is None:
+        sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a locale may lack our characters, and a path may be no text at all
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def takes_unicode(stream: TextIO) -> bool:
+    """Whether every character can be written to `stream`."""
+    return (stream.encoding or "utf-8").lower().replace("-", "") == "utf8"
+
+
+def say(lines: Iterable[str], stream: TextIO | None = None) -> None:
+    """Write `lines` for a person, on standard error by default; what can't be written is dropped, with all that follows it."""
+    stream = stream or sys.stderr
+    try:
+        for line in lines:
+            stream.write(f"{line}\n")
+        stream.flush()
+    except (OSError, ValueError):
+        mute(stream)
+
+
+def settle() -> None:
+    """Write out what is buffered: Python would end with exit code 120 where it can't do that itself."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            mute(stream)
+
+
+def mute(stream: TextIO) -> None:
+    """Let all that is written to `stream` from now on, and what it has buffered, go nowhere."""
+    with suppress(OSError, ValueError):
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, stream.fileno())
+        os.close(null)
+
+
+def pass_on(data: bytes, stream: TextIO) -> None:
+    """Write what another program said to `stream`, byte by byte."""
+    try:
+        stream.flush()
+        stream.buffer.write(data)
+        stream.buffer.flush()
+    except (OSError, ValueError):
+        mute(stream)
