@@ -22,12 +22,14 @@ def diversions(guest: TreeGuest) -> list[str]:
 def assert_diverted(guest: TreeGuest) -> None:
     assert diversions(guest) == [f"diversion of {WRAPPER} to {REAL} by xen-guest-bootloader"]
     assert guest.read(WRAPPER).startswith(b"#!/bin/bash")
+    assert guest.path(WRAPPER).is_symlink()
     assert guest.read(REAL).startswith(b"\x7fELF")
     assert_grub_install_works(guest)
 
 
 def assert_not_diverted(guest: TreeGuest) -> None:
     assert diversions(guest) == []
+    assert not guest.path(WRAPPER).is_symlink()
     assert guest.read(WRAPPER).startswith(b"\x7fELF")
     assert not guest.path(REAL).exists()
     assert_grub_install_works(guest)
