@@ -4,18 +4,23 @@ Where the core image of the last sync still stands in /boot/grub/<target>, and i
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from guest_hooks import compare
 from guest_hooks.compare import Evidence, Found, ModuleDir, Packaged
 from guest_hooks.errors import FormatError, NotRepairedError
-from guest_hooks.evidence import find, is_from_package, sha256
+from guest_hooks.evidence import choices, find, is_from_package, sha256
+from guest_hooks.formats import second_stage
 from guest_hooks.machine import grub_tools
 from guest_hooks.machine.receipts import TargetReceipt
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import CommandError, Run, run
 from guest_hooks.model import State
 from guest_hooks.plan import FileKind, Plan
+from guest_hooks.targets import BOOT_XEN
+
+KEY = ".key-"
+"""What a public key is called in staging."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,23 +33,32 @@ class Built:
     module_files: Mapping[str, bytes]
 
 
-def build(root: Root, plan: Plan, packaged: Packaged, *, remembered: TargetReceipt | None = None, run: Run = run) -> Built:
+def build(
+    root: Root, plan: Plan, packaged: Packaged, remembered: TargetReceipt | None = None, *, anew: bool = False, run: Run = run
+) -> Built:
     """Make and verify; the live files stay as they are. Raises `NotRepairedError` where what was made may not be installed.
 
-    `remembered` is what the last sync made of this target; None makes it anew whatever is there.
+    `remembered` is what the last sync made of this target; with `anew` that is not taken again. The plan of what was built has the
+    choices that it was built with.
     """
-    standing = _standing(root, plan, packaged, remembered) if remembered else None
+    remembered = remembered or TargetReceipt()
+    plan = replace(plan, choices=choices(root, plan, remembered))
+    standing = None if anew else _standing(root, plan, packaged, remembered)
     if standing is not None:
         return standing
     arguments = [f"--modules={' '.join(plan.request)}"] if plan.request else []
+    arguments += [] if plan.choices.has_cli else ["--disable-cli"]
+    keys = {f"{KEY}{number}": key for number, key in enumerate(plan.choices.public_keys)}
+    arguments += [f"--pubkey={BOOT_XEN}/{name}" for name in keys]
     try:
-        with grub_tools.staging(root, plan.target, [*arguments, *grub_tools.NOTHING_ELSE], run=run) as staged:
+        with grub_tools.staging(root, plan.target, [*arguments, *grub_tools.NOTHING_ELSE], files=keys, run=run) as staged:
             core, module_files = staged.core, staged.module_files()
     except CommandError as error:
         raise NotRepairedError(error.message, hint=_next_step(plan, packaged)) from error
     files = _files(plan, core)
     _verify(plan, files, packaged, core)
     _verify_modules(plan, module_files, packaged)
+    _verify_choices(plan, core)
     return Built(plan=plan, core=core, files=files, module_files=module_files)
 
 
@@ -52,7 +66,8 @@ def _standing(root: Root, plan: Plan, packaged: Packaged, remembered: TargetRece
     """What the last sync made, from /boot/grub/<target>: if all of it is there, and grub-install would make the same today."""
     where = plan.target.grub_dir
     core = find(root, f"{where}/core.elf").data
-    if core is None or (sha256(core), plan.request) != (remembered.core_sha256, remembered.request):
+    made = (remembered.core_sha256, remembered.request, remembered.choices)
+    if core is None or (sha256(core), plan.request, plan.choices) != made:
         return None
     modules = root.files(where, is_from_package)
     if modules != root.files(plan.target.lib_dir, is_from_package):
@@ -107,6 +122,16 @@ def _verify_modules(plan: Plan, module_files: Mapping[str, bytes], packaged: Pac
         raise NotRepairedError(
             f"grub-install for {plan.target.name} made a module directory that is not whole: {', '.join(sorted(odd)[:5])} …",
             hint=f"see what it does: grub-install --target={plan.target.name} --verbose",
+        )
+
+
+def _verify_choices(plan: Plan, core: bytes) -> None:
+    """Whether the keys are in, and the command line is out, as a grub-install by hand had it: nobody is to lose that unawares."""
+    made = second_stage.read(core).core
+    if made is None or (made.public_keys, made.has_cli) != (plan.choices.public_keys, plan.choices.has_cli):
+        raise NotRepairedError(
+            f"grub-install for {plan.target.name} did not keep the options of the grub-install before it: --pubkey, --disable-cli",
+            hint=f"choose them again: grub-install --target={plan.target.name}, with or without them",
         )
 
 

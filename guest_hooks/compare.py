@@ -161,6 +161,8 @@ def _stale(plan: Plan, path: str, stage: SecondStage, evidence: Evidence) -> Ite
         yield _stale_finding("modules-missing", f"{path} lacks modules it may need to boot: {_names(missing)}")
     elif stage.sha256 == evidence.remembered.core_sha256 and plan.request != evidence.remembered.request:
         yield _stale_finding("configuration-changed", f"{path} was made when the configuration asked for other modules")
+    if plan.is_asked and (core.public_keys, core.has_cli) != (plan.choices.public_keys, plan.choices.has_cli):
+        yield _stale_finding("choices-differ", f"{path} was made with other options than this grub-install's")
 
 
 def _surroundings(plan: Plan, stage: SecondStage, evidence: Evidence) -> Iterator[_Finding]:

@@ -18,6 +18,7 @@ class ExitCode(IntEnum):
     NOT_APPLICABLE = 5
     LOCKED = 6
     LACKING = 7
+    WOULD_NOT_BOOT = 8
 
     @property
     def meaning(self) -> str:
@@ -34,6 +35,7 @@ _MEANINGS = {
     ExitCode.NOT_APPLICABLE: "not applicable here: no Xen guest, dom0, ARM, HVM, and no target named",
     ExitCode.LOCKED: "another run held the lock to the end of the timeout",
     ExitCode.LACKING: "something it needs is missing: grub-xen-bin, a mounted writable /boot, space, root",
+    ExitCode.WOULD_NOT_BOOT: "hook kernel-postinst alone: this guest would not boot",
 }
 
 

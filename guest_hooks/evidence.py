@@ -3,12 +3,14 @@
 import hashlib
 import re
 import stat
+from dataclasses import replace
 
 from guest_hooks.compare import Evidence, Found, ModuleDir, Packaged
 from guest_hooks.errors import FormatError
-from guest_hooks.formats import grub_core, moddep
-from guest_hooks.machine.receipts import Receipt
+from guest_hooks.formats import grub_core, moddep, second_stage
+from guest_hooks.machine.receipts import Receipt, TargetReceipt
 from guest_hooks.machine.root import NotRegularError, Root
+from guest_hooks.model import Choices
 from guest_hooks.plan import Plan
 from guest_hooks.targets import Target
 
@@ -26,6 +28,18 @@ def gather(root: Root, plan: Plan, receipt: Receipt) -> Evidence:
         module_dir=_module_dir(root, plan.target, files),
         remembered=receipt.target(plan.target.name),
     )
+
+
+def choices(root: Root, plan: Plan, remembered: TargetReceipt) -> Choices:
+    """What to keep of a grub-install by hand: as asked or remembered, or as in an installed core image that is not ours."""
+    found = find(root, plan.files[0].path)
+    if plan.is_asked or found.data is None or found.sha256 == remembered.core_sha256:
+        return plan.choices
+    try:
+        core = second_stage.read(found.data).core
+    except FormatError:
+        return plan.choices
+    return replace(plan.choices, public_keys=core.public_keys, has_cli=core.has_cli) if core else plan.choices
 
 
 def packaged(root: Root, target: Target) -> Packaged:

@@ -48,6 +48,18 @@ class BootFilesystem:
     modules: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choices:
+    """What a grub-install by hand put into a second stage, and what later ones keep: more modules, keys, no command line.
+
+    `public_keys` are as they were given to `--pubkey`, `has_cli` is False after `--disable-cli`.
+    """
+
+    modules: tuple[str, ...] = ()
+    public_keys: tuple[bytes, ...] = ()
+    has_cli: bool = True
+
+
 class Severity(StrEnum):
     """`error`: the thing is not as it should be. `warning`: worth knowing, changes no verdict."""
 

@@ -2,14 +2,14 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import assert_never
 
 from guest_hooks.config import Config, Modules
 from guest_hooks.errors import NotApplicableError
 from guest_hooks.formats import moddep
-from guest_hooks.model import BootFilesystem, Guest, Mode
+from guest_hooks.model import BootFilesystem, Choices, Guest, Mode
 from guest_hooks.targets import BOOT_XEN, TARGETS, Target, named
 
 AUTO = "auto"
@@ -46,7 +46,8 @@ class Wanted:
 class Plan:
     """What one target's second stage must be.
 
-    `modules` must all be inside; `request` is what grub-install is asked to embed beyond its own choice, empty for none.
+    `modules` must all be inside; `request` is what grub-install is asked to embed beyond its own choice, empty for none. `choices`
+    are those of a grub-install by hand; `is_asked` says that it is the one which this run is for.
     """
 
     target: Target
@@ -55,6 +56,8 @@ class Plan:
     boot: BootFilesystem
     modules: frozenset[str]
     request: tuple[str, ...]
+    choices: Choices = field(default_factory=Choices)
+    is_asked: bool = False
 
 
 def wanted(guest: Guest, config: Config, named_targets: Sequence[str], kernels: Sequence[str]) -> tuple[Wanted, ...]:
@@ -79,10 +82,19 @@ def wanted(guest: Guest, config: Config, named_targets: Sequence[str], kernels: 
     return tuple(found.values())
 
 
-def make(want: Wanted, guest: Guest, config: Config, boot: BootFilesystem, table: dict[str, tuple[str, ...]]) -> Plan:
+def make(
+    want: Wanted,
+    guest: Guest,
+    config: Config,
+    boot: BootFilesystem,
+    table: dict[str, tuple[str, ...]],
+    choices: Choices = Choices(),  # noqa: B008 - frozen
+) -> Plan:
     """The plan for one target; `table` is its moddep.lst, empty where GRUB's modules are not installed."""
     target = want.target
-    extra = tuple(name for name in config.extra_modules)
+    # A module that a newer GRUB has no more is not asked for: it would keep that GRUB from being installed.
+    chosen = tuple(name for name in choices.modules if name in table and name not in config.extra_modules)
+    extra = (*config.extra_modules, *chosen)
     match config.modules:
         case Modules.EMBEDDED:
             request = tuple(sorted(moddep.closure(table, [*moddep.EMBEDDED, *boot.modules]) | set(extra)))
@@ -97,6 +109,7 @@ def make(want: Wanted, guest: Guest, config: Config, boot: BootFilesystem, table
         boot=boot,
         modules=moddep.closure(table, [*request, *MINIMAL, *boot.modules]),
         request=request,
+        choices=choices,
     )
 
 

@@ -50,8 +50,13 @@ def rollback(root: Root, config: Config, targets: Sequence[str] = (), *, lock_ti
         exchanged = [each for each in previous if evidence.find(root, each.plan.files[0].path).data != each.core]
         put = [_put_back(root, each, found) for each in previous]
         warnings = dict.fromkeys(problem for _, unsure in put for problem in unsure)
-        held = {each.plan.target.name: TargetReceipt(held_sha256=evidence.sha256(each.core)) for each in exchanged}
-        receipts.save(root, Receipt(targets={**receipt.targets, **held}))
+        held = {
+            each.plan.target.name: TargetReceipt(
+                held_sha256=evidence.sha256(each.core), choices=receipt.target(each.plan.target.name).choices
+            )
+            for each in exchanged
+        }
+        warnings |= dict.fromkeys(receipts.save(root, Receipt(targets={**receipt.targets, **held})))
         after = survey(root, config, targets=targets, boot=found.status.boot, run=run)
         status = replace(after.status, problems=(*after.status.problems, *warnings))
         return Result(before=found.status, status=status, changes=tuple(change for changes, _ in put for change in changes))

@@ -1,7 +1,8 @@
 """How is it: the facts of this guest compared with the plan, and nothing changed."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from guest_hooks import compare, evidence, grub_config, last_boot, legacy_menu, plan
 from guest_hooks.config import Config
@@ -9,7 +10,7 @@ from guest_hooks.machine import disks, guest, receipts
 from guest_hooks.machine.receipts import Receipt
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import Run, run
-from guest_hooks.model import BootFilesystem, Problem, Severity, Status
+from guest_hooks.model import BootFilesystem, Choices, Problem, Severity, Status
 from guest_hooks.plan import Plan, Wanted
 from guest_hooks.targets import TARGETS
 
@@ -24,17 +25,36 @@ class Survey:
 
 
 def survey(
-    root: Root, config: Config, *, targets: Sequence[str] = (), boot: BootFilesystem | None = None, run: Run = run
+    root: Root,
+    config: Config,
+    *,
+    targets: Sequence[str] = (),
+    boot: BootFilesystem | None = None,
+    asked: Mapping[str, Choices] = MappingProxyType({}),
+    run: Run = run,
 ) -> Survey:
-    """Gather and judge; `boot` is /boot's file system where the caller has just looked at it.
+    """Gather and judge; `boot` is /boot's file system where the caller has just looked at it, `asked` what is asked by target.
 
     Raises `NotApplicableError` where the guest has no target, `LackingError` where /boot can't be told.
     """
     here = guest.detect(root)
     wants = plan.wanted(here, config, targets, grub_config.kernels(root))
     boot = boot or disks.boot_filesystem(root, run=run)
-    plans = tuple(plan.make(want, here, config, boot, evidence.dependencies(root, want.target)) for want in wants)
     receipt = receipts.load(root)
+    plans = tuple(
+        replace(
+            plan.make(
+                want,
+                here,
+                config,
+                boot,
+                evidence.dependencies(root, want.target),
+                asked.get(want.target.name, receipt.target(want.target.name).choices),
+            ),
+            is_asked=want.target.name in asked,
+        )
+        for want in wants
+    )
     judged = tuple(compare.judge(each, evidence.gather(root, each, receipt)) for each in plans)
     came_by = last_boot.read(root)
     status = Status(

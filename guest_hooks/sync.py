@@ -1,9 +1,9 @@
 """Make it so: build what is not as it should be, verify, commit, renew grub.cfg, and remember it."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from guest_hooks import commit, evidence, grub_config, legacy_menu, plan, unchanged
 from guest_hooks.build import Built, build
@@ -14,7 +14,7 @@ from guest_hooks.machine import disks, grub_tools, lock, receipts
 from guest_hooks.machine.receipts import Receipt, TargetReceipt
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import Run, run
-from guest_hooks.model import Change, Problem, Severity, State, Status, TargetStatus
+from guest_hooks.model import Change, Choices, Problem, Severity, State, Status, TargetStatus
 from guest_hooks.plan import Plan
 from guest_hooks.status import Survey, require, survey
 
@@ -24,7 +24,10 @@ Step = Callable[[str], AbstractContextManager[object]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What is asked of a sync; `automatic` runs (hooks, triggers, the service) leave what `rollback` put back alone."""
+    """What is asked of a sync; `automatic` runs (hooks, triggers, the service) leave what `rollback` put back alone.
+
+    `choices` are those of the grub-install by hand that this sync completes, by target; without them the ones before it stay.
+    """
 
     targets: tuple[str, ...] = ()
     dry_run: bool = False
@@ -33,6 +36,7 @@ class Request:
     update_grub: bool = True
     automatic: bool = False
     lock_timeout: float = 60.0
+    choices: Mapping[str, Choices] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +75,7 @@ def sync(root: Root, config: Config, request: Request, *, step: Step = nullconte
     fails for one target does not keep the others from being done; it is in the result's `failures`.
     """
     if request.dry_run:
-        found = survey(root, config, targets=request.targets, run=run)
+        found = survey(root, config, targets=request.targets, asked=request.choices, run=run)
         work = _work(found, request)
         foretold, failures = _foretold(root, work, request, step, run)
         return _result(found, found, foretold, (*work.failures, *failures), ())
@@ -80,7 +84,7 @@ def sync(root: Root, config: Config, request: Request, *, step: Step = nullconte
         raise LackingError("sync must be run as root", hint=f"sudo {SYNC}")
     with lock.held(root, timeout=request.lock_timeout):
         with step("Looking at what is there"):
-            found = survey(root, config, targets=request.targets, run=run)
+            found = survey(root, config, targets=request.targets, asked=request.choices, run=run)
         work = _work(found, request)
         if not work.targets and not work.menu and not work.legacy_menu:
             with suppress(GuestHooksError):  # what a killed run left takes room, and no more than that
@@ -93,7 +97,7 @@ def sync(root: Root, config: Config, request: Request, *, step: Step = nullconte
         with step("Writing to the disk"):
             changes, warnings = _install(root, config, found, built, run)
         menus, unsure = _renew_menus(root, found, work, failures, step=step, run=run)
-        receipts.save(root, _receipt(receipts.load(root), built))
+        unsure += receipts.save(root, _receipt(receipts.load(root), built))
         after = survey(root, config, targets=request.targets, boot=found.status.boot, run=run)
         failures += _as_before(after) if work.menu and not failures else ()
         unchanged.remember(root, after, request.targets)
@@ -136,12 +140,13 @@ def _build_all(
     root: Root, targets: Sequence[tuple[Plan, TargetStatus]], request: Request, step: Step, run: Run
 ) -> tuple[list[tuple[Built, TargetStatus]], list[_Failure]]:
     built, failures = [], []
-    receipt = Receipt() if request.force else receipts.load(root)
+    receipt = receipts.load(root)
     for each, status in targets:
         try:
             with step(f"Building the second stage for {each.target.name}"):
                 remembered = receipt.target(each.target.name)
-                built.append((build(root, each, evidence.packaged(root, each.target), remembered=remembered, run=run), status))
+                made = build(root, each, evidence.packaged(root, each.target), remembered, anew=request.force, run=run)
+                built.append((made, status))
         except GuestHooksError as error:
             failures.append(_failure(each, error))
     return built, failures
@@ -174,8 +179,8 @@ def _stand_in(root: Root, built: Built, found: Survey, run: Run) -> Built:
     want = plan.Wanted(target=built.plan.target, required=built.plan.required)
     embedded = replace(found.config, modules=Modules.EMBEDDED)
     dependencies = evidence.dependencies(root, want.target)
-    each = plan.make(want, found.status.guest, embedded, built.plan.boot, dependencies)
-    return build(root, each, evidence.packaged(root, want.target), run=run)
+    each = plan.make(want, found.status.guest, embedded, built.plan.boot, dependencies, built.plan.choices)
+    return build(root, replace(each, is_asked=True), evidence.packaged(root, want.target), run=run)
 
 
 def _previous(root: Root, built: Built, status: TargetStatus) -> bytes | None:
@@ -234,7 +239,10 @@ def _failure(plan: Plan, error: GuestHooksError) -> _Failure:
 
 def _receipt(receipt: Receipt, built: Sequence[tuple[Built, TargetStatus]]) -> Receipt:
     made = {
-        each.plan.target.name: TargetReceipt(core_sha256=evidence.sha256(each.core), request=each.plan.request) for each, _ in built
+        each.plan.target.name: TargetReceipt(
+            core_sha256=evidence.sha256(each.core), request=each.plan.request, choices=each.plan.choices
+        )
+        for each, _ in built
     }
     return Receipt(targets={**receipt.targets, **made})
 

@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from guest_hooks.errors import LackingError, NotRepairedError
 from guest_hooks.machine import durable, sandbox, space
@@ -83,9 +84,12 @@ def facts(root: Root, path: str, *, run: Run = run) -> Mapping[str, str]:
 
 
 @contextmanager
-def staging(root: Root, target: Target, arguments: Sequence[str], *, run: Run = run) -> Iterator[Staged]:
+def staging(
+    root: Root, target: Target, arguments: Sequence[str], *, files: Mapping[str, bytes] = MappingProxyType({}), run: Run = run
+) -> Iterator[Staged]:
     """Run grub-install with `--target` and `arguments` beside the live files; what it made is there until the end.
 
+    It finds `files`, by name, in what it takes for /boot/xen.
     Raises `LackingError` where the target's modules are not installed, namespaces are refused or there is no room for staging,
     `CommandError` where it fails.
     """
@@ -104,6 +108,9 @@ def staging(root: Root, target: Target, arguments: Sequence[str], *, run: Run = 
             durable.make_dirs(root, path)
         with told(Root(), STAGING_DIR, "filled", need=need):
             binds = [_bind(top, path, name) for path, name in over.items()]
+            for name, data in files.items():
+                with open(os.path.join(top, "xen", name), "wb") as file:
+                    file.write(data)
         # the wrapper lets what bears our mark (run.environment) through, under the name it was called by
         argv = ["grub-install", f"--target={target.name}", *arguments]
         with _room(root, need, have), _namespace():

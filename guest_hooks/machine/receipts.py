@@ -4,12 +4,15 @@ A receipt never makes anything right: it explains why a file is as it is. One th
 reads as empty and is written anew by the next sync.
 """
 
+import base64
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 
+from guest_hooks.errors import GuestHooksError
 from guest_hooks.machine import durable
 from guest_hooks.machine.root import NotRegularError, Root
+from guest_hooks.model import Choices, Problem, Severity
 
 STATE_DIR = "/var/lib/xen-guest-bootloader"
 RECEIPT = f"{STATE_DIR}/receipt.json"
@@ -20,11 +23,15 @@ MAX_SIZE = 1024 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetReceipt:
-    """One target: the core image made last, what grub-install was asked to embed, the image `rollback` put back (or empty)."""
+    """One target: the core image made last, what grub-install was asked to embed, the image `rollback` put back (or empty).
+
+    `choices` are what a grub-install by hand asked for.
+    """
 
     core_sha256: str = ""
     request: tuple[str, ...] = ()
     held_sha256: str = ""
+    choices: Choices = field(default_factory=Choices)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +64,31 @@ def _target(row: object) -> TargetReceipt | None:
         return None
     if not all(isinstance(name, str) for name in request):
         return None
-    return TargetReceipt(core_sha256=core, request=tuple(request), held_sha256=held)
+    return TargetReceipt(core_sha256=core, request=tuple(request), held_sha256=held, choices=_choices(row.get("choices")))
+
+
+def _choices(table: object) -> Choices:
+    """The choices of a row; none where it has none, as those of older versions, or where they can't be read."""
+    if not isinstance(table, dict):
+        return Choices()
+    try:
+        return Choices(
+            modules=tuple(map(str, table["modules"])),
+            public_keys=tuple(base64.b64decode(key, validate=True) for key in table["public_keys"]),
+            has_cli=table["has_cli"] is not False,
+        )
+    except (KeyError, TypeError, ValueError):
+        return Choices()
+
+
+def _row(target: TargetReceipt) -> dict[str, object]:
+    choices = {
+        "modules": list(target.choices.modules),
+        "public_keys": [base64.b64encode(key).decode() for key in target.choices.public_keys],
+        "has_cli": target.choices.has_cli,
+    }
+    row = {"core_sha256": target.core_sha256, "request": list(target.request), "held_sha256": target.held_sha256}
+    return row | ({"choices": choices} if target.choices != Choices() else {})
 
 
 def load(root: Root) -> Receipt:
@@ -68,13 +99,18 @@ def load(root: Root) -> Receipt:
         return Receipt()
 
 
-def save(root: Root, receipt: Receipt) -> None:
-    """Write the receipt, unless it says the same already."""
+def save(root: Root, receipt: Receipt) -> tuple[Problem, ...]:
+    """Write the receipt, unless it says the same already; that it can't be written is a warning, for it decides no boot."""
     if receipt == load(root):
-        return
-    table = {"schema": SCHEMA, "targets": {name: asdict(target) for name, target in sorted(receipt.targets.items())}}
-    durable.make_dirs(root, STATE_DIR)
-    durable.replace(root, RECEIPT, (json.dumps(table, indent=1) + "\n").encode())
+        return ()
+    table = {"schema": SCHEMA, "targets": {name: _row(target) for name, target in sorted(receipt.targets.items())}}
+    try:
+        durable.make_dirs(root, STATE_DIR)
+        durable.replace(root, RECEIPT, (json.dumps(table, indent=1) + "\n").encode())
+    except GuestHooksError as error:
+        message = f"what was installed could not be noted: {error.message}"
+        return (Problem(code="receipt-not-kept", message=message, hint=error.hint, severity=Severity.WARNING),)
+    return ()
 
 
 def previous_path(target: str) -> str:

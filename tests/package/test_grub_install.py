@@ -6,8 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from guest_hooks.formats import second_stage
+from guest_hooks.formats.grub_core import Core
+from guest_hooks.hooks.grub_options import OPTIONS
 from tests.package.conftest import MakeGuest, install
 from tests.support.tree_guest import Platform, TreeGuest
+from tests.unit.test_grub_options import in_help
 
 REAL = "exec -a grub-install /usr/sbin/grub-install.distrib"
 
@@ -111,3 +115,89 @@ def test_another_boot_directory_is_the_real_ones_business(pv_guest: TreeGuest) -
     pv_guest.run("grub-install", "--boot-directory=/srv/boot")
     assert pv_guest.path("/srv/boot/grub/x86_64-xen/core.elf").exists()
     assert pv_guest.read("/boot/xen/pvboot-x86_64.elf") == before
+
+
+SECOND_STAGE = "/boot/xen/pvboot-x86_64.elf"
+HOOK = "/etc/kernel/postinst.d/zz-xen-guest-bootloader"
+KEY = b"\x99" * 625
+
+
+def core(guest: TreeGuest) -> Core:
+    """What is in the second stage that is installed."""
+    found = second_stage.read(guest.read(SECOND_STAGE)).core
+    assert found is not None
+    return found
+
+
+def names(found: Core) -> set[str]:
+    return {module.name for module in found.modules}
+
+
+def test_every_option_of_the_release_is_known(shared_guest: TreeGuest) -> None:
+    options = in_help(shared_guest.run("bash", "-c", f"{REAL} --help").stdout)
+    assert {name: (OPTIONS[name].letter, OPTIONS[name].takes_value) for name in options} == options
+
+
+def test_keys_and_modules_stay_until_the_next_grub_install(pv_guest: TreeGuest) -> None:
+    """In what the wrapper installs, in what is built later without the key's file, and behind damage and a forgotten past."""
+    guest = pv_guest
+    guest.path("/root/key").write_bytes(KEY)
+    assert "hexdump" not in names(core(guest))
+    guest.run("grub-install", "-k", "/root/key", "--modules=hexdump pgp")
+    guest.path("/root/key").unlink()
+    steps = {
+        "installed": ":",
+        "forced": "xen-guest-bootloader sync --force",
+        "core-lost": f"rm {SECOND_STAGE}; xen-guest-bootloader sync",
+        "all-lost": f"rm -r {SECOND_STAGE} /boot/grub/x86_64-xen; xen-guest-bootloader sync",
+        "damaged": f"truncate --size=5000 {SECOND_STAGE}; rm -r /boot/grub/x86_64-xen; {HOOK} 6.1.0-0-amd64",
+    }
+    for name, script in steps.items():
+        guest.shell(script)
+        found = core(guest)
+        assert (found.public_keys, {"hexdump", "pgp"} <= names(found)) == ((KEY,), True), name
+    guest.assert_right()
+
+    guest.shell("rm -r /var/lib/xen-guest-bootloader; xen-guest-bootloader sync --force")
+    assert core(guest).public_keys == (KEY,)
+
+    guest.run("grub-install")
+    assert core(guest).public_keys == ()
+    assert "hexdump" not in names(core(guest))
+    guest.assert_right()
+
+
+def test_a_key_of_an_earlier_grub_install_is_kept(make_guest: MakeGuest, deb: Path) -> None:
+    """One from before the package was there."""
+    guest = make_guest()
+    guest.path("/root/key").write_bytes(KEY)
+    guest.run("grub-install", "--target=x86_64-xen", "--pubkey=/root/key")
+    assert core(guest).public_keys == (KEY,)
+    install(guest, deb)
+    assert core(guest).public_keys == (KEY,)
+    assert guest.states()["x86_64-xen"] == "current"
+
+
+def test_a_choice_that_is_not_kept_is_told(pv_guest: TreeGuest) -> None:
+    done = pv_guest.run("grub-install", "--compress=xz")
+    assert "xen-guest-bootloader: --compress is not kept: " in done.stderr
+    pv_guest.assert_right()
+
+
+@pytest.mark.parametrize(
+    "words", ["--boot-directory=boot", "--boot-directory=root/../boot", "--root-directory=.", "--boot-dir /boot/."]
+)
+def test_boot_by_another_name(shared_guest: TreeGuest, words: str) -> None:
+    """The guest's commands run in /."""
+    guest = shared_guest
+    guest.platform = Platform.PV
+    guest.shell(f"truncate --size=5000 {SECOND_STAGE}")
+    guest.run("grub-install", *words.split())
+    guest.assert_right()
+
+
+def test_a_relative_boot_directory_elsewhere_is_the_real_ones_business(pv_guest: TreeGuest) -> None:
+    before = pv_guest.read(SECOND_STAGE)
+    pv_guest.shell("mkdir -p /srv/boot; cd /srv && grub-install --boot-directory=boot")
+    assert pv_guest.path("/srv/boot/grub/x86_64-xen/core.elf").exists()
+    assert pv_guest.read(SECOND_STAGE) == before

@@ -43,4 +43,4 @@ def is_shell(path: Path) -> bool:
     """Whether the first line of the file is a shell's `#!`."""
     with path.open("rb") as file:
         first = file.readline(80)
-    return first.startswith(b"#!") and first.split(b"/")[-1].split()[-1] in (b"sh", b"bash", b"dash")
+    return first.startswith(b"#!") and not {b"sh", b"bash", b"dash"}.isdisjoint(first.split(b"/")[-1].split())

@@ -5,6 +5,7 @@ import pytest
 from guest_hooks import hooks
 from guest_hooks.config import Config
 from guest_hooks.errors import ExitCode, GuestHooksError, LackingError, NotRepairedError
+from guest_hooks.hooks import repair
 from guest_hooks.machine import fingerprint
 from guest_hooks.model import Change, Guest, Mode, Problem, Severity, Status
 from guest_hooks.sync import Result
@@ -16,8 +17,8 @@ FAILURES = (NotRepairedError("the first broke", hint="mend the first"), LackingE
 @pytest.fixture
 def guest(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """A guest that is ours, whose sync is to be set."""
-    monkeypatch.setattr(hooks, "configuration", lambda _root: Config())
-    monkeypatch.setattr(hooks, "_is_ours", lambda _root, _config: True)
+    monkeypatch.setattr(repair, "configuration", lambda _root: Config())
+    monkeypatch.setattr(repair, "is_ours", lambda _root, _config: True)
     monkeypatch.setattr(fingerprint, "holds", lambda: False)
     return monkeypatch
 
@@ -29,7 +30,7 @@ def result(*problems: Problem, failures: tuple[GuestHooksError, ...] = ()) -> Re
 
 
 def test_a_warning_is_said(guest: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    guest.setattr(hooks, "sync", lambda *_arguments: result(WARNING))
+    guest.setattr(repair, "sync", lambda *_arguments: result(WARNING))
     assert hooks.run(["trigger"]) == ExitCode.OK
     assert capsys.readouterr().err.splitlines() == [
         "xen-guest-bootloader: wrote /boot/xen/pvboot-x86_64.elf (missing)",
@@ -39,7 +40,7 @@ def test_a_warning_is_said(guest: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
 
 
 def test_of_several_failures_each_is_said(guest: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    guest.setattr(hooks, "sync", lambda *_arguments: result(WARNING, failures=FAILURES))
+    guest.setattr(repair, "sync", lambda *_arguments: result(WARNING, failures=FAILURES))
     with pytest.raises(NotRepairedError, match="the first broke"):
         hooks.run(["trigger"])
     words = capsys.readouterr().err

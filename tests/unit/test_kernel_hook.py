@@ -6,7 +6,8 @@ import pytest
 
 from guest_hooks import hooks
 from guest_hooks.config import Config
-from guest_hooks.errors import ExitCode, LackingError, UsageError
+from guest_hooks.errors import ExitCode, LackingError
+from guest_hooks.hooks import kernel
 from guest_hooks.machine.root import Root
 from guest_hooks.model import FileStatus, Guest, Mode, Problem, State, Status, TargetStatus
 from guest_hooks.status import Survey
@@ -54,7 +55,7 @@ def test_a_broken_configuration_and_a_guest_that_boots(
     guest: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     break_configuration(guest)
-    monkeypatch.setattr(hooks, "survey", lambda _root, _config: found(state=State.STALE))
+    monkeypatch.setattr(kernel, "survey", lambda _root, _config: found(state=State.STALE))
     assert hooks.run(KERNEL) == ExitCode.OK
     assert "the guest can boot all the same, by what was there before" in capsys.readouterr().err
 
@@ -64,12 +65,14 @@ def test_a_broken_configuration_and_a_guest_that_boots(
     [pytest.param("truncated", State.INVALID, id="damaged"), pytest.param("uuid-mismatch", State.STALE, id="clone")],
 )
 def test_a_broken_configuration_and_a_guest_that_would_not_boot(
-    guest: Path, monkeypatch: pytest.MonkeyPatch, code: str, state: State
+    guest: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], code: str, state: State
 ) -> None:
     break_configuration(guest)
-    monkeypatch.setattr(hooks, "survey", lambda _root, _config: found(Problem(code=code, message="it is broken"), state=state))
-    with pytest.raises(UsageError, match="not valid TOML"):
-        hooks.run(KERNEL)
+    monkeypatch.setattr(kernel, "survey", lambda _root, _config: found(Problem(code=code, message="it is broken"), state=state))
+    assert hooks.run(KERNEL) == ExitCode.WOULD_NOT_BOOT
+    words = capsys.readouterr().err
+    assert "not valid TOML" in words
+    assert "this guest would not boot: it is broken" in words
 
 
 def test_a_broken_configuration_elsewhere_is_all_that_is_told(guest: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -86,6 +89,6 @@ def test_a_kernel_that_can_t_be_judged_fails_no_kernel(monkeypatch: pytest.Monke
     def fail(*_arguments: object) -> list[str]:
         raise LackingError("no such thing", hint="apt install it")
 
-    monkeypatch.setattr(hooks, "kernel_warning", fail)
+    monkeypatch.setattr(kernel, "kernel_warning", fail)
     assert hooks.run(KERNEL) == ExitCode.OK
     assert "no such thing" in capsys.readouterr().err

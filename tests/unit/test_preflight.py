@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from guest_hooks import hooks
 from guest_hooks.config import Config, Stage1
+from guest_hooks.hooks import kernel
 from guest_hooks.machine.block_devices import BlockDevice
 from guest_hooks.machine.root import Root
 from guest_hooks.model import Guest, Mode, Severity, State
@@ -261,13 +261,13 @@ def test_a_new_kernel_that_cannot_boot_is_told_loudly(tmp_path: Path) -> None:
     tree.write("sys/hypervisor/guest_type", b"PV\n")
     config = Config(targets=("x86_64-xen",))
     root = Root(str(tmp_path))
-    assert hooks.kernel_warning(root, config, [NEWEST, f"/{KERNEL}"]) == []
+    assert kernel.kernel_warning(root, config, [NEWEST, f"/{KERNEL}"]) == []
     tree.write(KERNEL, boot_tree.kernel(compression="zstd"))
-    lines = hooks.kernel_warning(root, config, [NEWEST, f"/{KERNEL}"])
+    lines = kernel.kernel_warning(root, config, [NEWEST, f"/{KERNEL}"])
     assert f"xen-guest-bootloader: this guest will not boot by Linux {NEWEST}:" in lines
     assert "  console: error: not xen image." in lines
-    assert hooks.kernel_warning(root, config, []) == []
-    assert hooks.kernel_warning(root, Config(targets=("i386-xen_pvh",)), [NEWEST]) == []
+    assert kernel.kernel_warning(root, config, []) == []
+    assert kernel.kernel_warning(root, Config(targets=("i386-xen_pvh",)), [NEWEST]) == []
 
 
 def test_the_answer_as_text_and_as_json(tmp_path: Path) -> None:

@@ -1,0 +1,42 @@
+"""What Debian's packages call: a kernel's hooks, the grub-install wrapper, dpkg's trigger, cloud-init's first boot.
+
+Each says nothing and succeeds where there is nothing for it to do, and none reads standard input. The shell scripts that call
+them take any exit code but those that a hook documents for a program that could not run.
+"""
+
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import assert_never
+
+from guest_hooks.errors import ExitCode, UsageError
+from guest_hooks.hooks import grub_install, kernel, repair
+from guest_hooks.machine.root import Root
+
+
+class Hook(StrEnum):
+    """The names a package knows."""
+
+    KERNEL_POSTINST = "kernel-postinst"
+    KERNEL_POSTRM = "kernel-postrm"
+    GRUB_INSTALL = "grub-install"
+    TRIGGER = "trigger"
+    FIRST_BOOT = "first-boot"
+
+
+def run(words: Sequence[str]) -> ExitCode | int:
+    """Run the hook that `words` begin with, on the running system; raises `GuestHooksError` where its caller should see it fail."""
+    root = Root()
+    name, arguments = (words[0], words[1:]) if words else ("", ())
+    if name not in list(Hook):
+        raise UsageError(f"unknown hook {name!r}", hint=f"hooks are: {', '.join(Hook)}")
+    match Hook(name):
+        case Hook.KERNEL_POSTINST:
+            return kernel.installed(root, arguments)
+        case Hook.KERNEL_POSTRM:
+            return kernel.removed(root)
+        case Hook.GRUB_INSTALL:
+            return grub_install.run(root, arguments)
+        case Hook.TRIGGER | Hook.FIRST_BOOT:
+            return repair.repaired(root)
+        case other:
+            assert_never(other)

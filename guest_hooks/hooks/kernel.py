@@ -1,0 +1,108 @@
+"""A kernel came or went: the second stage and the menu follow, and only a guest that would not boot fails its installation."""
+
+from collections.abc import Sequence
+
+from guest_hooks import grub_config, prose
+from guest_hooks.compare import FATAL_PROBLEMS
+from guest_hooks.config import Config
+from guest_hooks.configuration import configuration
+from guest_hooks.errors import ExitCode, GuestHooksError, UsageError
+from guest_hooks.hooks.repair import is_ours, own_targets, repaired
+from guest_hooks.machine import guest, streams
+from guest_hooks.machine.barrier import barrier
+from guest_hooks.machine.root import Root
+from guest_hooks.model import State, Status
+from guest_hooks.prose import Style
+from guest_hooks.status import survey
+
+
+def installed(root: Root, arguments: Sequence[str]) -> ExitCode:
+    """`WOULD_NOT_BOOT` where that is known: a new kernel is no use then, and this the moment to say so; anything less is only said.
+
+    `arguments` are a kernel hook's, VERSION and IMAGE.
+    """
+    code = ExitCode.OK
+    try:
+        repaired(root)
+        _settle(root)
+    except GuestHooksError as error:
+        streams.say(prose.error_text(error, Style()))
+        reasons, comfort = _judged(root)
+        streams.say(comfort)
+        code = ExitCode.WOULD_NOT_BOOT if reasons else code
+    streams.say(_kernel_words(root, arguments))
+    return code
+
+
+def removed(root: Root) -> ExitCode:
+    """Never fails: a removal that fails helps nobody."""
+    try:
+        repaired(root)
+        _settle(root)
+    except GuestHooksError as error:
+        streams.say(prose.error_text(error, Style()))
+    return ExitCode.OK
+
+
+def _judged(root: Root) -> tuple[tuple[str, ...], list[str]]:
+    """What is known to keep this guest from booting, and what to say of it; what is none of ours is not judged."""
+    config = _bearing(root)
+    if not is_ours(root, config):
+        return (), []
+    try:
+        reasons = why_not_bootable(survey(root, config).status)
+    except GuestHooksError as error:
+        return (), [f"xen-guest-bootloader: whether the guest can boot all the same can't be told: {error.message}"]
+    if reasons:
+        return reasons, [f"xen-guest-bootloader: this guest would not boot: {'; '.join(reasons)}"]
+    return (), ["xen-guest-bootloader: the guest can boot all the same, by what was there before"]
+
+
+def _bearing(root: Root) -> Config:
+    """The configuration to judge by: a broken one is told of where it is to be carried out, and tells nothing about the guest."""
+    try:
+        return configuration(root)
+    except UsageError:
+        return Config()
+
+
+def _kernel_words(root: Root, arguments: Sequence[str]) -> list[str]:
+    """`kernel_warning`, or why there can be none."""
+    try:
+        return kernel_warning(root, _bearing(root), arguments)
+    except GuestHooksError as error:
+        return prose.error_text(error, Style())
+
+
+def kernel_warning(root: Root, config: Config, arguments: Sequence[str]) -> list[str]:
+    """What to say, loudly, of a new kernel that this guest can't boot by; `arguments` are a kernel hook's, VERSION and IMAGE."""
+    if not arguments or not is_ours(root, config):
+        return []
+    from guest_hooks.preflight import kernel_problems, text  # noqa: PLC0415 - only a new kernel needs the decompressors
+
+    modes = tuple(dict.fromkeys(target.mode for target in own_targets(root, config)))
+    findings = kernel_problems(root, guest.detect(root), arguments[0], modes=modes)
+    return text.kernel_text(arguments[0], findings)
+
+
+def _settle(root: Root) -> None:
+    """Bring to the disk what the kernel's package and update-grub wrote: the menu of before names a kernel that may be gone."""
+    if is_ours(root, configuration(root)):
+        problem = barrier(root, grub_config.PATH)
+        streams.say([f"xen-guest-bootloader: {problem.message}"] if problem else [])
+
+
+def why_not_bootable(status: Status) -> tuple[str, ...]:
+    """What of `status` would keep the guest from booting.
+
+    A missing second stage would not (stage 1 then reads grub.cfg), nor would one that is merely old; a damaged one, or one that
+    looks for another file system, is what stage 1 starts and can't come back from.
+    """
+    reasons = []
+    for target in status.targets:
+        fatal = [problem for problem in target.problems if target.state is State.INVALID or problem.code in FATAL_PROBLEMS]
+        reasons += [problem.message for problem in fatal if target.required]
+    menu = status.grub_cfg
+    if menu is not None and menu.state in (State.MISSING, State.INVALID):
+        reasons += [problem.message for problem in menu.problems]
+    return tuple(reasons)

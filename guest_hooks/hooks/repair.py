@@ -1,0 +1,52 @@
+"""A repair that a package asked for: whether it is this guest's business, and what came of it."""
+
+from guest_hooks import grub_config, outcomes, plan, prose
+from guest_hooks.config import Config
+from guest_hooks.configuration import configuration
+from guest_hooks.errors import ExitCode, NotApplicableError
+from guest_hooks.machine import fingerprint, guest, streams
+from guest_hooks.machine.root import Root
+from guest_hooks.prose import Style
+from guest_hooks.sync import Request, Result, sync
+from guest_hooks.targets import Target
+
+LOCK_TIMEOUT = 120.0
+"""Seconds; a hook may meet the service's own repair, and nobody is there to try again."""
+
+
+def repaired(root: Root) -> ExitCode:
+    """Sync where there is something to do; raises what kept a required target from it."""
+    config = configuration(root)
+    if is_ours(root, config) and not fingerprint.holds():
+        report_and_raise(sync(root, config, Request(automatic=True, lock_timeout=LOCK_TIMEOUT)))
+    return ExitCode.OK
+
+
+def report_and_raise(result: Result) -> None:
+    """Say what a sync came to; of what kept required targets from it the first is raised, for its caller to say."""
+    outcomes.tell(result)
+    streams.say(f"xen-guest-bootloader: {line}" for line in prose.changes_text(result.changes, dry_run=False))
+    streams.say(prose.warnings_text(outcomes.warnings(result), Style()))
+    for failure in result.failures[1:]:
+        streams.say(prose.error_text(failure, Style()))
+    for failure in result.failures[:1]:
+        raise failure
+
+
+def is_ours(root: Root, config: Config) -> bool:
+    """Whether this is a guest with a second stage, and the running system.
+
+    A container or chroot shows the /sys/hypervisor of a host that boots otherwise. A target that is named is wanted anyway.
+    """
+    if config.targets == (plan.AUTO,) and (guest.is_container(root) or guest.is_chroot(root)):
+        return False
+    return own_targets(root, config) != []
+
+
+def own_targets(root: Root, config: Config) -> list[Target]:
+    """The targets that this guest or its configuration wants; none where it has no second stage."""
+    try:
+        wanted = plan.wanted(guest.detect(root), config, (), grub_config.kernels(root))
+    except NotApplicableError:
+        return []
+    return [want.target for want in wanted]
