@@ -1,9 +1,11 @@
 """The cheap path: what has to stay as it is for "nothing to do" to stay true, remembered after a sync that found all well."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 from guest_hooks import grub_config, legacy_menu
 from guest_hooks.config import LOCAL_DIR, MAIN_FILE, VENDOR_DIR
+from guest_hooks.errors import GuestHooksError
 from guest_hooks.evidence import installed
 from guest_hooks.machine import disks, durable, fingerprint, grub_tools, receipts
 from guest_hooks.machine.root import Root
@@ -16,11 +18,17 @@ TOOLS = ("/usr/sbin/grub-install", grub_tools.DIVERTED, "/usr/sbin/grub-mkconfig
 def remember(root: Root, found: Survey, named: Sequence[str]) -> None:
     """Write the fingerprint of a guest that is as it should be; remove it from any other.
 
+    Where that can't be done, the next run takes longer, and no more.
     Only for the running system, and only for the targets its configuration names: for those alone a plain `sync` can take the cheap
     path.
     """
     if not root.is_live or named:
         return
+    with suppress(GuestHooksError):
+        _remember(root, found)
+
+
+def _remember(root: Root, found: Survey) -> None:
     boot = found.status.boot
     if not found.status.ok or boot is None or any(problem for target in found.status.targets for problem in target.problems):
         durable.remove(root, fingerprint.FINGERPRINT)

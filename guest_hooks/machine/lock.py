@@ -1,5 +1,6 @@
 """The one lock that every run which changes something holds; the kernel drops it when its holder ends, however it ends."""
 
+import errno
 import fcntl
 import os
 import stat
@@ -12,6 +13,9 @@ from guest_hooks.machine.failures import told, uninterrupted
 from guest_hooks.machine.root import NotRegularError, Root
 
 PATH = "/var/lib/xen-guest-bootloader/lock"
+BESIDE = "/run/xen-guest-bootloader"
+"""Where the lock is, on this machine, while a tree's /var takes none: read-only or full, it takes none of another run either."""
+_NO_PLACE = (errno.EROFS, errno.ENOSPC, errno.EDQUOT)
 POLL_SECONDS = 0.05
 MOST_COMMAND = 120
 
@@ -42,32 +46,50 @@ def held(
 def _acquired(root: Root) -> int | None:
     """The locked descriptor, or None where someone else holds the lock."""
     with told(root, PATH, "opened"):
-        uninterrupted(lambda: root.make_dirs(os.path.dirname(PATH)))
-        fd = uninterrupted(lambda: _opened(root))
+        place, path = root, PATH
+        try:
+            fd = _made(root, PATH)
+        except OSError as error:
+            if error.errno not in _NO_PLACE:
+                raise
+            place, path = Root(), _beside(root)
+            with told(place, path, "opened"):
+                fd = _made(place, path)
     with ExitStack() as unless_kept:
         unless_kept.callback(os.close, fd)
-        if not _is_locked(root, fd):
+        if not _is_locked(place, path, fd):
             return None
         unless_kept.pop_all()
         return fd
 
 
-def _is_locked(root: Root, fd: int) -> bool:
+def _made(root: Root, path: str) -> int:
+    uninterrupted(lambda: root.make_dirs(os.path.dirname(path)))
+    return uninterrupted(lambda: _opened(root, path))
+
+
+def _beside(root: Root) -> str:
+    """The lock of this tree, on this machine, by what the tree is and not by what it is called."""
+    top = os.stat(root.path)
+    return f"{BESIDE}/lock-{top.st_dev:x}-{top.st_ino}"
+
+
+def _is_locked(root: Root, path: str, fd: int) -> bool:
     """Whether `fd` could be locked at once and still is the file that others would lock."""
-    where = root.outside(PATH)
+    where = root.outside(path)
     if not stat.S_ISREG(os.fstat(fd).st_mode):
         raise NotRegularError(f"{where} is not a regular file", hint=f"look at it with: ls -l {where}")
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
-    status = root.lstat(PATH)
+    status = root.lstat(path)
     return status is not None and os.path.samestat(status, os.fstat(fd))
 
 
-def _opened(root: Root) -> int:
+def _opened(root: Root, path: str) -> int:
     # flock(2) asks for no right to write, so an existing lock serves on a read-only file system, too.
-    with root.parent(PATH) as (directory, name):
+    with root.parent(path) as (directory, name):
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         with suppress(FileNotFoundError):
             return os.open(name, flags, dir_fd=directory)
