@@ -56,7 +56,7 @@ OPTIONS: Mapping[str, Option] = {
         Meaning.NONE,
         "fonts locales themes locale-directory themes-directory grub-mkimage grub-setup grub-mkrelpath grub-mkdevicemap grub-probe "
         "grub-editenv bootloader-id core-compress debug-image disk-module dtb efi-directory label-bgcolor label-color label-font "
-        "macppc-directory product-version sbat appended-signature-size/S x509key/x",
+        "macppc-directory product-version sbat appended-signature-size x509key/x",
         "verbose/v allow-floppy auto-nvram debug disable-shim-lock force force-extra-removable no-bootsector no-floppy no-nvram "
         "no-rs-codes no-uefi-secure-boot recheck removable skip-fs-probe/s uefi-secure-boot help/? usage version/V",
     ),

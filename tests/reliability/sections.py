@@ -158,6 +158,11 @@ _TESTS = {
     "tests/reliability/test_hostile.py": "hostile --root trees",
     "tests/reliability/test_surroundings.py": "/boot unmounted or read-only, odd receipts, clock set back",
     "tests/reliability/test_minimal.py": "module directory and second stage change together",
+    "tests/unit/test_hook_scripts.py": "a package's script, however its program ends: each hook, each way",
+    "tests/unit/test_streams.py": "standard streams closed, full or abandoned: each verb and hook",
+    "tests/package/test_broken_python.py": "Python broken, or the caller's environment hostile: kernels and grub-install",
+    "tests/package/test_diversion.py": "dpkg killed between two steps, and each instant between them: a grub-install that works",
+    "tests/tree/test_bookkeeping.py": "/var or / that takes no note",
 }
 
 

@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 
 from guest_hooks.formats import grub_core, second_stage
+from guest_hooks.hooks.grub_options import OPTIONS
 from guest_hooks.targets import TARGETS
 from tests.support import grub_file, grub_versions, libxenguest
 from tests.support import second_stages as build
 from tests.support.checkout import CHECKOUT
+from tests.unit.test_grub_options import in_help
 
 SUITES = ("trixie", "sid")
 """With GRUB 2.12 and, at the time of writing, 2.14; the tests below want each to be another than the host's."""
@@ -144,3 +146,12 @@ def test_a_stage_1_with_a_key_is_refused(target: str) -> None:
 
 def judges(image: bytes, xen: libxenguest.Oracle, work: Path, target: str) -> tuple[bool, bool]:
     return xen.accepts(image, TARGETS[target].mode), grub_file.accepts(image, target, work)
+
+
+def test_every_option_of_the_newest_grub_install_is_known() -> None:
+    """That of the two releases is asked in their own trees."""
+    grub = grub_versions.of("sid")
+    command = [*grub.mkimage[:-1], str(grub.tree / "usr/sbin/grub-install"), "--help"]
+    options = in_help(subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout)
+    assert "disable-cli" in options
+    assert {name: (OPTIONS[name].letter, OPTIONS[name].takes_value) for name in options} == options

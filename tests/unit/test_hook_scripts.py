@@ -130,6 +130,16 @@ def test_grub_s_own_runs_where_the_program_can_t(lab: Lab, program: str, argumen
     assert "GRUB's own runs without it" in done.stderr
 
 
+@pytest.mark.parametrize("gone", [PROGRAM, f"{LIBRARY}/applies"])
+def test_grub_s_own_runs_where_a_part_of_the_package_is_gone(lab: Lab, gone: str) -> None:
+    lab.program("#!/bin/sh\nexit 1\n")
+    script = lab.script("scripts/grub-install", "usr/sbin/grub-install")
+    (lab.top / gone.lstrip("/")).unlink()
+    assert lab.run(script, "--target=x86_64-xen").returncode == 9
+    assert lab.run(script).returncode == 9
+    assert lab.log == ["--target=x86_64-xen", "--target=x86_64-xen" if gone == PROGRAM else ""]
+
+
 @pytest.mark.parametrize(
     ("answer", "code", "log"),
     [
