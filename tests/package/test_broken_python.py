@@ -51,6 +51,7 @@ def broken(guest: TreeGuest, script: str) -> Iterator[None]:
 @pytest.mark.parametrize("script", BROKEN.values(), ids=BROKEN)
 def test_hooks_and_grub_install(shared_guest: TreeGuest, script: str) -> None:
     guest = shared_guest
+    guest.shell(DAMAGE)
     with broken(guest, script):
         for hook, mode in ((HOOK, "configure"), (PURGE, "remove")):
             done = guest.run(hook, "6.1.0-0-amd64", "/boot/vmlinuz", env={"DEB_MAINT_PARAMS": mode})
