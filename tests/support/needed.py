@@ -23,7 +23,8 @@ _SHELL_COMMAND = re.compile(
     r"(?:^|[;|&(]|\$\(|<\(|\b(?:then|do|else|if|while|until|exec|env)\b|!)[ \t]*(?:\w+=\S* +)*([a-z][\w.+-]*)(?=[ \t\n;)|]|$)",
     re.MULTILINE,
 )
-_STARTERS = {"run", "Popen", "check_call", "check_output", "tool", "host"}
+_STARTERS = {"tool", "host"}
+"""Our own functions that start a program of this machine whose name is their first argument."""
 
 
 @cache
@@ -114,11 +115,11 @@ def packages_of_programs(names: Iterable[str]) -> dict[str, str]:
 
 @cache
 def essential() -> frozenset[str]:
-    """The packages without which no Debian is, with all that they depend on."""
+    """The packages without which no Debian is, and apt, which installs the others."""
     form = "${Essential} ${Priority} ${Package}\n"
     done = subprocess.run(["dpkg-query", "--show", f"--showformat={form}"], check=True, capture_output=True, text=True)
     rows = (line.split() for line in done.stdout.splitlines())
-    return frozenset(row[-1] for row in rows if row[0] == "yes" or "required" in row)
+    return frozenset(row[-1] for row in rows if row[0] == "yes" or "required" in row) | {"apt"}
 
 
 def _owners(paths: Iterable[str]) -> dict[str, str]:

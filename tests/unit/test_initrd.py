@@ -78,7 +78,9 @@ def test_what_is_no_initrd_is_named(data: bytes, code: str) -> None:
 @pytest.mark.parametrize("compression", ["none", "gzip", "zstd", "xz"])
 def test_an_initrd_that_ends_early_is_seen(compression: str) -> None:
     whole = kernels.initrd(compression=compression)
-    for cut in (40, len(whole) // 4):
+    # In the packed archive, which begins at a block of 512 bytes; how long it gets differs from release to release.
+    packed = len(whole) - -(-whole.index(b"TRAILER!!!") // 512) * 512
+    for cut in (packed // 4, packed // 2):
         assert outcome(whole[:-cut]) in ("incomplete", "corrupt")
 
 

@@ -222,8 +222,14 @@ def test_without_an_rsdp_it_says_so_and_halts() -> None:
     before = bytes(machine.mem_read(MIB, MIB))
     machine.reg_write(UC_X86_REG_ESI, BOOT_PARAMS)
     said = bytearray()
+    # The last argument has another name in each release.
     machine.hook_add(
-        UC_HOOK_INSN, lambda _uc, port, _size, value, _data: said.append(value) if port == 0xE9 else None, arg1=UC_X86_INS_OUT
+        UC_HOOK_INSN,
+        lambda _uc, port, _size, value, _data: said.append(value) if port == 0xE9 else None,
+        None,
+        1,
+        0,
+        UC_X86_INS_OUT,
     )
     machine.emu_start(2 * MIB, 4 * MIB, count=100_000)
     assert bytes(said) == b"xen-guest-bootloader: halted: the loader of the PVH bridge gave no RSDP\n"
