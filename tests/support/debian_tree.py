@@ -2,13 +2,12 @@
 
 import fcntl
 import hashlib
-import os
 import subprocess
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from tests.support import needs
+from tests.support import apt_proxy, needs
 from tests.support.checkout import CACHE
 
 BUILD_TIMEOUT = 1800
@@ -24,6 +23,7 @@ class Suite(StrEnum):
 class Kind(StrEnum):
     """What is in a tree."""
 
+    BARE = "bare"
     MINIMAL = "minimal"
     FULL = "full"
 
@@ -31,6 +31,7 @@ class Kind(StrEnum):
 RUNTIME = ("python3", *needs.control("Depends"))
 GRUB = tuple(name for name in RUNTIME if name.startswith("grub"))
 PACKAGES = {
+    Kind.BARE: (),
     Kind.MINIMAL: GRUB,
     # A kernel, its initrd and what boots a cloud guest, besides all that the package depends on.
     Kind.FULL: (*RUNTIME, "linux-image-cloud-amd64", "initramfs-tools", "systemd-sysv", "udev", "cloud-init", "zstd"),
@@ -90,7 +91,7 @@ def _build(recipe: Recipe, path: Path) -> None:
         capture_output=True,
         text=True,
         timeout=BUILD_TIMEOUT,
-        env=os.environ | {"DEBIAN_FRONTEND": "noninteractive"},
+        env=apt_proxy.environment() | {"DEBIAN_FRONTEND": "noninteractive"},
     )
     if done.returncode != 0:
         partial.unlink(missing_ok=True)

@@ -6,6 +6,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.support import apt_proxy
 from tests.support.checkout import CHECKOUT
 
 CACHE = CHECKOUT / ".cache" / "grub"
@@ -52,6 +53,7 @@ def of(suite: str) -> Grub:
             shutil.rmtree(partial, ignore_errors=True)
             # an archive's copy may be older than its promise of freshness
             options = ("--aptopt=Acquire::Check-Valid-Until false", "--variant=extract", f"--include={PACKAGES}")
-            subprocess.run(["mmdebstrap", "--quiet", *options, suite, str(partial)], check=True, timeout=FETCH_TIMEOUT)
+            command = ["mmdebstrap", "--quiet", *options, suite, str(partial)]
+            subprocess.run(command, check=True, timeout=FETCH_TIMEOUT, env=apt_proxy.environment())
             partial.rename(tree)
     return Grub(tree)

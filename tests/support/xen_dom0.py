@@ -14,6 +14,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.support import apt_proxy
+
 CACHE = Path(__file__).resolve().parents[2] / ".cache" / "xen-lab"
 INIT = Path(__file__).with_name("xen_dom0_init.sh")
 
@@ -178,6 +180,7 @@ def _inside(tree: Path, path: str, *, follow: bool = True) -> Path:
 
 def _run(*command: object, cwd: Path | None = None, stdin: bytes = b"") -> bytes:
     words = [str(word) for word in command]
-    done = subprocess.run(words, cwd=cwd, input=stdin, capture_output=True, timeout=600, check=False)
+    env = apt_proxy.environment()
+    done = subprocess.run(words, cwd=cwd, input=stdin, capture_output=True, timeout=600, check=False, env=env)
     assert done.returncode == 0, f"{words[:4]}: exit {done.returncode}: {done.stderr.decode(errors='replace')[-2000:]}"
     return done.stdout
