@@ -11,7 +11,7 @@ from guest_hooks.build import Built
 from guest_hooks.evidence import find, installed, is_from_package, sha256
 from guest_hooks.formats import pvh_bridge
 from guest_hooks.machine import durable, grub_tools, receipts, space
-from guest_hooks.machine.barrier import barrier
+from guest_hooks.machine.barrier import barrier, is_late, settle
 from guest_hooks.machine.root import Root
 from guest_hooks.model import Change, Problem, TargetStatus
 from guest_hooks.plan import FileKind
@@ -57,11 +57,11 @@ def install(
     warnings: list[Problem] = []
     if reads_modules:
         warnings += _put(root, spare)
-        warnings += _exchange(root, odd, settle=True)
+        warnings += _exchange(root, odd, whole=True)
         warnings += _put(root, files | {path: data for each in built for path, data in each.files.items() if path in spare})
     else:
         warnings += _put(root, files)
-        warnings += _exchange(root, odd, settle=False)
+        warnings += _exchange(root, odd, whole=False)
     warnings += durable.remove_all(root, _unwanted(root, built))
     return changed, tuple(dict.fromkeys(warnings))
 
@@ -119,18 +119,20 @@ def _put(root: Root, files: Mapping[str, bytes]) -> tuple[Problem, ...]:
     return durable.replace_all(root, files)
 
 
-def _exchange(root: Root, built: Sequence[Built], *, settle: bool) -> tuple[Problem, ...]:
-    """Exchange module directories; with `settle` GRUB must find either the whole old or the whole new one at any instant."""
+def _exchange(root: Root, built: Sequence[Built], *, whole: bool) -> tuple[Problem, ...]:
+    """Exchange module directories; with `whole` GRUB must find either the whole old or the whole new one at any instant."""
     warnings: list[Problem | None] = []
     for each in built:
         where = each.plan.target.grub_dir
         new = where + NEW_SUFFIX
         durable.fill_dir(root, new, _kept(root, where) | dict(each.module_files))
-        if settle:
-            warnings.append(barrier(root, where))
+        if whole:
+            warnings.append(settle(root, where))
         durable.exchange_dir(root, new, where)
-        warnings.append(barrier(root, where))
-        durable.remove_tree(root, new)
+        seen = barrier(root, where)
+        warnings.append(seen)
+        if not is_late(seen):
+            durable.remove_tree(root, new)
     return tuple(problem for problem in warnings if problem is not None)
 
 

@@ -1,4 +1,8 @@
-"""What makes GRUB, which replays no journal, see what was written: by the type of the file system."""
+"""What makes GRUB, which replays no journal, see what was written: by the type of the file system.
+
+Freezing does it everywhere, and stops every writer until every write under way has ended. Any user can keep one under way, so a
+file system is frozen only where root alone reaches it.
+"""
 
 import errno
 import fcntl
@@ -7,7 +11,7 @@ import struct
 from contextlib import suppress
 
 from guest_hooks.errors import NotRepairedError
-from guest_hooks.machine import libc
+from guest_hooks.machine import libc, reach, xfs_log
 from guest_hooks.machine.failures import told, uninterrupted
 from guest_hooks.machine.freeze import Failpoint, freeze_and_thaw, no_failpoint
 from guest_hooks.machine.root import Root
@@ -19,24 +23,52 @@ XFS = 0x58465342
 BTRFS = 0x9123683E
 MSDOS = 0x4D44
 
+LATE = "barrier-late"
+"""The code of the problem that GRUB does not see it yet: nothing that GRUB may still read must be taken away."""
+WAIT_SECONDS = 60.0
+"""Twice what XFS takes (fs.xfs.xfssyncd_centisecs)."""
+FREEZE_SECONDS = 30.0
+
 EXT4_IOC_CHECKPOINT = 0x4004662B  # linux/ext4.h, since Linux 5.14
+EXT4_SYNCS = 3
 _NOT_KNOWN = (errno.ENOTTY, errno.EOPNOTSUPP, errno.EINVAL, errno.ENODEV, errno.ENOSYS)
 _REFUSED = (errno.EPERM, errno.EACCES)
 
 
-def barrier(root: Root, path: str, *, timeout: float = 30.0, failpoint: Failpoint = no_failpoint) -> Problem | None:
+def barrier(
+    root: Root,
+    path: str,
+    *,
+    wait: float = WAIT_SECONDS,
+    timeout: float = FREEZE_SECONDS,
+    failpoint: Failpoint = no_failpoint,
+) -> Problem | None:
     """Bring the file system that holds `path` to where GRUB reads it as it is now; None where that is sure.
 
-    A warning is returned where the file system has no way to do so, or the right to it is refused. `timeout` (seconds) bounds the
-    wait for someone else's freeze; `failpoint` is handed to `freeze_and_thaw`. Raises `GuestHooksError` where the disk fails.
+    Takes up to `wait` seconds where only time does it: on an XFS that others than root reach. `timeout` (seconds) bounds the wait
+    for someone else's freeze; `failpoint` is handed to `freeze_and_thaw`. Returns a warning where it is not sure: `LATE` after
+    `wait`, others where there is no way to do it, or the right to it is refused. Raises `GuestHooksError` where the disk fails.
     """
     with told(root, path, "brought to the disk"):
         fd = uninterrupted(lambda: open_directory(root, path))
         try:
             libc.syncfs(fd)
-            return _settle(root, path, fd, timeout, failpoint)
+            return _settle(root, path, fd, wait, timeout, failpoint)
         finally:
             os.close(fd)
+
+
+def settle(root: Root, path: str) -> Problem | None:
+    """As `barrier`, for what must be on the disk before the next step: raises `NotRepairedError` where it is late."""
+    problem = barrier(root, path)
+    if problem is not None and is_late(problem):
+        raise NotRepairedError(f"nothing was replaced: {problem.message}", hint=problem.hint)
+    return problem
+
+
+def is_late(problem: Problem | None) -> bool:
+    """Whether GRUB may still read what was there before."""
+    return problem is not None and problem.code == LATE
 
 
 def open_directory(root: Root, path: str) -> int:
@@ -56,35 +88,61 @@ def _nearest(root: Root, path: str) -> int:
     return root.open_dir("/")
 
 
-def _settle(root: Root, path: str, fd: int, timeout: float, failpoint: Failpoint) -> Problem | None:
+def _settle(root: Root, path: str, fd: int, wait: float, timeout: float, failpoint: Failpoint) -> Problem | None:
     magic = libc.fs_magic(fd)
     if magic in (BTRFS, MSDOS):  # btrfs commits on syncfs; FAT has no journal
         return None
-    if magic == EXT:
-        with suppress(OSError):
-            # `syncfs` left the journal's transactions to be written back; this does that without stopping anyone.
-            uninterrupted(lambda: fcntl.ioctl(fd, EXT4_IOC_CHECKPOINT, struct.pack("=I", 0)))
-            return None
     try:
-        freeze_and_thaw(fd, timeout=timeout, failpoint=failpoint)
+        if magic == EXT and _checkpoint(fd):
+            return None
+        if reach.is_roots_alone(os.fstat(fd).st_dev):
+            freeze_and_thaw(fd, timeout=timeout, failpoint=failpoint)
+        elif magic == XFS:
+            return None if xfs_log.wait_until_in_place(fd, wait) else _late(root, path, wait)
+        else:
+            # One puts in place all but what a running transaction has taken up again: it is unlikely, and can't be ruled out.
+            for _ in range(EXT4_SYNCS if magic == EXT else 0):
+                libc.syncfs(fd)
+            raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
     except OSError as error:
         return _unsure(root, path, error, magic)
     return None
 
 
+def _checkpoint(fd: int) -> bool:
+    """Have ext4 put in place what `syncfs` left in its journal, which stops nobody; False where the kernel does not know how."""
+    try:
+        uninterrupted(lambda: fcntl.ioctl(fd, EXT4_IOC_CHECKPOINT, struct.pack("=I", 0)))
+    except OSError as error:
+        if error.errno in _NOT_KNOWN:
+            return error.errno == errno.ENODEV  # it has no journal
+        raise
+    return True
+
+
+def _late(root: Root, path: str, wait: float) -> Problem:
+    return Problem(
+        code=LATE,
+        message=f"{root.outside(path)} is written, but after {wait:g} s XFS has it only in its log, which GRUB does not read:"
+        " until it is in place GRUB finds what was there before, which is whole",
+        hint="a clean shutdown or unmount puts it in place; how often XFS does it by itself: sysctl fs.xfs.xfssyncd_centisecs",
+        severity=Severity.WARNING,
+    )
+
+
 def _unsure(root: Root, path: str, error: OSError, magic: int) -> Problem:
     where = root.outside(path)
-    if error.errno in _NOT_KNOWN:
+    if error.errno in _NOT_KNOWN or isinstance(error, FileNotFoundError):
         return Problem(
             code="barrier-unknown",
-            message=f"{where} is written, but nothing is known that makes GRUB see it on this type of file system ({magic:#x})",
-            hint="a clean shutdown does",
+            message=f"{where} is written, but nothing is known that makes GRUB see it on this file system (type {magic:#x})",
+            hint="a clean shutdown or unmount does",
             severity=Severity.WARNING,
         )
     if error.errno in _REFUSED:
         return Problem(
             code="barrier-refused",
-            message=f"{where} is written, but freezing its file system, so that GRUB sees it, is refused: {error.strerror}",
+            message=f"{where} is written, but having its file system put it where GRUB sees it is refused: {error.strerror}",
             hint="a clean shutdown or unmount does the same",
             severity=Severity.WARNING,
         )

@@ -9,12 +9,12 @@ import os
 import re
 import secrets
 import stat
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 
 from guest_hooks.errors import NotRepairedError
 from guest_hooks.machine import libc
-from guest_hooks.machine.barrier import barrier, open_directory
+from guest_hooks.machine.barrier import barrier, is_late, open_directory, settle
 from guest_hooks.machine.failures import told, uninterrupted
 from guest_hooks.machine.freeze import Failpoint, no_failpoint
 from guest_hooks.machine.root import Root
@@ -42,20 +42,23 @@ def replace_all(
     """Make every path of `files`, all in one directory, a file of exactly those bytes; GRUB never reads less than a whole one.
 
     GRUB sees metadata as it happens to be written back. So the new files are settled on the disk before a name points to them, and
-    the old ones keep a second name until the new names are settled, too. `failpoint` is called with `prepared`, `settled`,
-    `renamed`, `seen` and `done`. What a kill leaves is for `sweep`. Returns what `barrier` could not make sure of.
+    the old ones keep a second name until the new names are settled, too, or longer where that is late or the run ends there: then
+    they are left to `sweep`. `failpoint` is called with `prepared`, `settled`, `renamed`, `seen` and `done`. Returns what `barrier`
+    could not make sure of. Raises `NotRepairedError` where the new files can't be settled in time: no name has changed then.
     """
     prepared: dict[str, str] = {}
     kept: list[str] = []
     where = os.path.dirname(next(iter(files)))
+    needed: Sequence[str] = ()
     try:
         for path, data in files.items():
             with told(root, path, "written", need=len(data)):
                 prepared[path] = _prepare(root, path, data, mode)
                 kept += _keep(root, path)
         failpoint("prepared")
-        first = barrier(root, where)
+        first = settle(root, where)
         failpoint("settled")
+        needed = kept
         for path in files:
             with told(root, path, "replaced"):
                 _take_name(root, prepared[path], path)
@@ -63,9 +66,9 @@ def replace_all(
         failpoint("renamed")
         second = barrier(root, where)
         failpoint("seen")
+        needed = kept if is_late(second) else ()
     finally:
-        for path in (*prepared.values(), *kept):
-            remove(root, path)
+        _remove_each(root, {*prepared.values(), *kept} - {*needed})
     failpoint("done")
     return tuple(problem for problem in {first, second} if problem is not None)
 
@@ -78,16 +81,18 @@ def remove_all(root: Root, paths: Sequence[str]) -> tuple[Problem, ...]:
     if not paths:
         return ()
     kept: list[str] = []
-    try:
-        for path in paths:
-            with told(root, path, "removed"):
-                kept += _keep(root, path)
-            remove(root, path)
-        problem = barrier(root, os.path.dirname(paths[0]))
-    finally:
-        for path in kept:
-            remove(root, path)
+    for path in paths:
+        with told(root, path, "removed"):
+            kept += _keep(root, path)
+        remove(root, path)
+    problem = barrier(root, os.path.dirname(paths[0]))
+    _remove_each(root, kept if not is_late(problem) else ())
     return (problem,) if problem is not None else ()
+
+
+def _remove_each(root: Root, paths: Iterable[str]) -> None:
+    for path in paths:
+        remove(root, path)
 
 
 def fill_dir(root: Root, path: str, files: Mapping[str, bytes], *, mode: int = 0o644) -> None:
@@ -109,10 +114,7 @@ def remove(root: Root, path: str) -> None:
 
 
 def remove_tree(root: Root, path: str) -> None:
-    """Remove the directory `path` and all below it, or the file; follows no link and enters no other file system.
-
-    For directories this software made itself (staging, an exchanged module directory), never for an admin's.
-    """
+    """Remove what this software made at `path`, a directory with all below it; follows no link and enters no other file system."""
     with told(root, path, "removed"):
         uninterrupted(lambda: _remove_tree(root, path))
 
@@ -159,8 +161,9 @@ def exchange_dir(root: Root, new: str, current: str) -> None:
 def sweep(root: Root, directory: str) -> tuple[str, ...]:
     """Remove what a killed `replace` left in `directory` and return those names; call it under the lock."""
     left = tuple(name for name in root.names(directory) if _OURS.fullmatch(name))
-    if left:
-        barrier(root, directory)  # one of them may be the file that GRUB still finds by the proper name
+    # One of them may be the file that GRUB still finds by the proper name.
+    if not left or is_late(barrier(root, directory)):
+        return ()
     for name in left:
         path = f"{directory.rstrip('/')}/{name}"
         status = root.lstat(path)

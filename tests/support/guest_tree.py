@@ -147,6 +147,8 @@ def guest_tree(
     """A fresh Debian tree on a disk of this layout, with fstab as an installer writes it."""
     with images.disk(directory, fs_type, size=(1200 if kind is Kind.FULL else 400) * images.MIB, table=table, boot=boot) as disk:
         unpack(tarball(suite, kind), disk.top)
+        images.close_xfs(disk.top)
+        images.close_xfs(disk.top / "boot")
         lines = [f"UUID={disk.root.uuid} / {fs_type} defaults 0 1"]
         if boot:
             lines.append(f"UUID={disk.boot.uuid} /boot {boot} defaults 0 2")

@@ -92,12 +92,19 @@ class Disk:
 
 @contextmanager
 def disk(
-    directory: Path, fs_type: str, *, size: int = SIZE, table: str = "", boot: str = "", boot_size: int = SIZE
+    directory: Path,
+    fs_type: str,
+    *,
+    size: int = SIZE,
+    table: str = "",
+    boot: str = "",
+    boot_size: int = SIZE,
+    is_closed: bool = True,
 ) -> Iterator[Disk]:
     """A new disk under `directory`, mounted; unmounted and detached at the end, the image files stay.
 
     `table` is empty for a file system on the whole disk, `mbr` or `gpt` for partitions. `boot` is the file system type of an own
-    /boot: partition 1, before the root's, or without a table a second image.
+    /boot: partition 1, before the root's, or without a table a second image. `is_closed` is for `mounted`.
     """
     directory.mkdir(parents=True, exist_ok=True)
     top = directory / "guest"
@@ -115,24 +122,36 @@ def disk(
         else:
             root = stack.enter_context(_filesystem(_blank(directory / "disk.img", size), fs_type))
             boot_fs = stack.enter_context(_filesystem(_blank(directory / "boot.img", boot_size), boot)) if boot else root
-        stack.enter_context(mounted(root, top))
+        stack.enter_context(mounted(root, top, is_closed=is_closed))
         if boot:
             (top / "boot").mkdir()
-            stack.enter_context(mounted(boot_fs, top / "boot"))
+            stack.enter_context(mounted(boot_fs, top / "boot", is_closed=is_closed))
         yield Disk(top=top, root=root, boot=boot_fs, scratch=directory)
 
 
 @contextmanager
-def mounted(filesystem: Filesystem, at: Path, *, options: str = "defaults") -> Iterator[Path]:
-    """Mount `filesystem` at `at` for the block; a file system that a failed test left frozen is thawed."""
+def mounted(filesystem: Filesystem, at: Path, *, options: str = "defaults", is_closed: bool = True) -> Iterator[Path]:
+    """Mount `filesystem` at `at` for the block; a file system that a failed test left frozen is thawed.
+
+    With `is_closed`, XFS lets root alone in and may be frozen: otherwise each of its barriers takes half a minute.
+    """
     tool("mount", "-t", filesystem.fs_type, "-o", options, filesystem.device, str(at))
     try:
+        if is_closed:
+            close_xfs(at)
         yield at
     finally:
         thaw(at)
         subprocess.run(["umount", "-R", str(at)], capture_output=True, timeout=60, check=False)
         if os.path.ismount(at):
             subprocess.run(["umount", "-R", "--lazy", str(at)], capture_output=True, timeout=60, check=False)
+
+
+def close_xfs(top: Path) -> None:
+    """Let root alone into the file system that is mounted at `top`, where it is an XFS that can be written."""
+    status = os.statvfs(top)
+    if not status.f_flag & os.ST_RDONLY and tool("stat", "--file-system", "--format=%T", str(top)) == "xfs":
+        top.chmod(0o700)
 
 
 @contextmanager

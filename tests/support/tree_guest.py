@@ -197,6 +197,8 @@ def guest(suite: Suite, kind: Kind, work: Path, *, platform: Platform = Platform
     """A fresh guest of one suite and kind on an ext4 disk in `work`, unmounted at the end; `boot` is the type of an own /boot."""
     with images.disk(work, "ext4", size=DISK_SIZE, boot=boot) as disk:
         unpack(tarball(suite, kind), disk.top)
+        images.close_xfs(disk.top)
+        images.close_xfs(disk.top / "boot")
         # Where enter-guest puts the machine's own, so that the tree needs nothing from then on.
         (disk.top / "etc/resolv.conf").touch()
         shutil.copyfile("/etc/hosts", disk.top / "etc/hosts")

@@ -1,26 +1,56 @@
 """What GRUB reads after a power cut, on real file systems."""
 
+import os
 import subprocess
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from guest_hooks.errors import LackingError, NotRepairedError
 from guest_hooks.machine import durable, space
-from guest_hooks.machine.barrier import barrier
+from guest_hooks.machine.barrier import LATE, barrier
+from guest_hooks.machine.reach import is_roots_alone
 from guest_hooks.machine.root import Root
+from guest_hooks.model import Problem
 from tests.support import images
 
 OLD = b"old second stage " * 40_000
 NEW = b"new second stage " * 50_000
 PATH = "/boot/xen/pvboot-x86_64.elf"
+NOBODY = 65534
+_WRITE_FOR_EVER = """
+import os
+reader, writer = os.pipe()
+file = os.open("own", os.O_WRONLY | os.O_CREAT)
+print("writing", flush=True)
+os.splice(reader, file, 4096)
+"""
 
 
 @pytest.fixture(params=["ext4", "xfs", "btrfs"])
 def disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[images.Disk]:
     with images.disk(tmp_path, request.param) as made:
         yield made
+
+
+@contextmanager
+def writing_user(top: Path) -> Iterator[None]:
+    """A user who keeps a write under way in a file of their own, for the block."""
+    home = top / "home"
+    home.mkdir()
+    os.chown(home, NOBODY, NOBODY)
+    command = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "/usr/bin/python3", "-c", _WRITE_FOR_EVER]
+    with subprocess.Popen(command, cwd=home, stdout=subprocess.PIPE) as user:
+        try:
+            assert user.stdout
+            assert user.stdout.readline() == b"writing\n"
+            time.sleep(0.2)
+            yield
+        finally:
+            user.kill()
 
 
 def install(root: Root, path: str, data: bytes) -> None:
@@ -75,11 +105,95 @@ def test_ext4_without_a_journal_needs_no_checkpoint(tmp_path: Path, monkeypatch:
         assert disk.grub_cat(PATH) == OLD
 
 
-def test_ext4_is_frozen_where_the_kernel_cannot_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_the_kernel_cannot_checkpoint_ext4_is_frozen_if_root_alone_reaches_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("guest_hooks.machine.barrier.EXT4_IOC_CHECKPOINT", 0x4004667F)  # a number ext4 does not know: ENOTTY
     with images.disk(tmp_path, "ext4", size=64 * images.MIB) as disk:
-        install(Root(str(disk.top)), PATH, OLD)
+        root = Root(str(disk.top))
+        with writing_user(disk.top):
+            problem = barrier(root, "/")
+        assert problem is not None
+        assert problem.code == "barrier-unknown"
+        disk.top.chmod(0o700)
+        install(root, PATH, OLD)
         assert disk.grub_cat(PATH) == OLD
+
+
+def test_xfs_that_users_reach_is_waited_for_whatever_they_do(tmp_path: Path) -> None:
+    with images.disk(tmp_path, "xfs", is_closed=False) as disk, writing_user(disk.top):
+        root = Root(str(disk.top))
+        durable.make_dirs(root, "/boot/xen")
+        durable.replace(root, PATH, NEW)
+        begin = time.monotonic()
+        problem = barrier(root, PATH, wait=0.2)
+        assert time.monotonic() - begin < 10
+        assert problem is not None
+        assert problem.code == LATE
+        assert images.is_writable(disk.top)
+        assert disk.grub_cat(PATH) is None
+        assert barrier(root, PATH) is None
+        assert disk.grub_cat(PATH) == NEW
+
+
+def test_late_before_the_new_name_nothing_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with images.disk(tmp_path, "xfs", is_closed=False) as disk:
+        root = Root(str(disk.top))
+        durable.make_dirs(root, "/boot/xen")
+        durable.replace(root, PATH, OLD)
+        monkeypatch.setattr("guest_hooks.machine.xfs_log.wait_until_in_place", lambda _fd, _timeout: False)
+        with pytest.raises(NotRepairedError, match=r"nothing was replaced: .* only in its log"):
+            durable.replace_all(root, {PATH: NEW})
+        assert root.read(PATH) == OLD
+        assert root.names("/boot/xen") == ("pvboot-x86_64.elf",)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(lambda root: durable.replace_all(root, {PATH: NEW}), id="replaced"),
+        pytest.param(lambda root: durable.remove_all(root, [PATH]), id="removed"),
+    ],
+)
+def test_late_after_it_the_old_file_keeps_a_second_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[Root], tuple[Problem, ...]]
+) -> None:
+    with images.disk(tmp_path, "xfs", is_closed=False) as disk:
+        root = Root(str(disk.top))
+        durable.make_dirs(root, "/boot/xen")
+        durable.replace(root, PATH, OLD)
+        monkeypatch.setattr("guest_hooks.machine.durable.settle", lambda _root, _path: None)
+        monkeypatch.setattr("guest_hooks.machine.xfs_log.wait_until_in_place", lambda _fd, _timeout: False)
+        assert [problem.code for problem in change(root)] == [LATE]
+        kept = [name for name in root.names("/boot/xen") if name.startswith(".xen-guest-bootloader-")]
+        assert [root.read(f"/boot/xen/{name}") for name in kept] == [OLD]
+        assert durable.sweep(root, "/boot/xen") == ()
+        assert set(kept) <= set(root.names("/boot/xen"))
+        monkeypatch.undo()
+        disk.top.chmod(0o700)
+        assert durable.sweep(root, "/boot/xen") == tuple(kept)
+        assert not set(kept) & set(root.names("/boot/xen"))
+
+
+def test_root_alone_reaches_what_is_closed_at_its_top(tmp_path: Path) -> None:
+    with images.disk(tmp_path, "ext4", size=64 * images.MIB) as disk:
+        device = disk.top.stat().st_dev
+        found = {}
+        for mode in (0o755, 0o711, 0o750, 0o701, 0o700):
+            disk.top.chmod(mode)
+            found[mode] = is_roots_alone(device)
+        assert found == {0o755: False, 0o711: False, 0o750: False, 0o701: False, 0o700: True}
+        os.chown(disk.top, NOBODY, 0)
+        assert not is_roots_alone(device)
+        os.chown(disk.top, 0, 0)
+        (disk.top / "inner").mkdir()
+        (tmp_path / "elsewhere").mkdir()
+        images.tool("mount", "--bind", str(disk.top / "inner"), str(tmp_path / "elsewhere"))
+        try:
+            assert not is_roots_alone(device)
+        finally:
+            images.tool("umount", str(tmp_path / "elsewhere"))
+        assert is_roots_alone(device)
 
 
 def test_an_exchanged_directory_is_whole_for_grub(disk: images.Disk) -> None:
