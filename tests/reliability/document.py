@@ -52,7 +52,7 @@ the least with which a run ends well (12 KiB, `grub-install`: 128 KiB).
     """
 *Power cut*: the disk is a file that logs each write and flush it is given. After writes evenly chosen from all, three disks are
 looked at: all writes so far; of those since the last flush only this one; all but one. At the end, what was flushed when the run
-returned must be all of the new.
+returned must be all of the new. XFS is recorded on both ways: frozen, for its top lets root alone in; and waited for.
 """,
     """
 *Two runs at once*: with GRUB 2.06 and 2.12 for one each, started up to 0.7 s apart, each first in turn; what is left must be all

@@ -7,11 +7,14 @@ from pathlib import Path
 
 from tests.reliability import scenario
 from tests.reliability.scenario import Scenario, Start
-from tests.support import fault_lab, write_log
+from tests.support import fault_lab, images, write_log
 from tests.support.fault_lab import MENU, SECOND_STAGE, SIZES, Lab, View, cat, modules_there
 from tests.support.write_log import RecordedDisk, Write
 
 Look = Callable[[Path], str]
+OPEN = 0o755
+TIMEOUT = 600
+"""Seconds: of XFS each barrier may take half a minute."""
 
 
 def sweep(
@@ -23,16 +26,17 @@ def sweep(
     plain: bool = False,
     most: int = 0,
     program: tuple[str, ...] = (),
+    is_closed: bool = True,
 ) -> Iterator[str]:
     """Record one run on `fs_type` and cut the power everywhere; `most` bounds the cuts that are looked at (0: all of them).
 
-    `program` is what of Python is recorded instead of the sync as it is.
+    `program` is what of Python is recorded instead of the sync as it is. An XFS that is not `is_closed` is waited for, not frozen.
     """
     with (
         write_log.recorded(directory / "disk", SIZES[fs_type]) as disk,
         fault_lab.lab(directory / "lab", fs_type, config=config, image=disk.image) as lab,
     ):
-        made, base, writes, done = _recorded(lab, disk, start, plain=plain, program=program)
+        made, base, writes, done = _recorded(lab, disk, start, plain=plain, program=program, is_closed=is_closed)
         look = _memory(made)
         name = f"{fs_type}, {made.name}"
         for what, fault in _cuts(lab.work / "cut.img", base, writes, look, most):
@@ -42,10 +46,12 @@ def sweep(
 
 
 def _recorded(
-    lab: Lab, disk: RecordedDisk, start: Start, *, plain: bool, program: tuple[str, ...]
+    lab: Lab, disk: RecordedDisk, start: Start, *, plain: bool, program: tuple[str, ...], is_closed: bool
 ) -> tuple[Scenario, Path, list[Write], int]:
     """The scenario, the disk at its start, what was written since, and how much of that when the run returned."""
     scenario.prepare(lab, start, plain=plain)
+    if not is_closed:
+        (lab.work / "boot").chmod(OPEN)
     lab.settle()
     base = lab.work / "base.img"
     # All that may still come of the time before: else it would count as part of the run.
@@ -55,9 +61,10 @@ def _recorded(
     old = _view(base)
     lab.program = program or lab.program
     command = list(scenario.PLAIN) if plain else lab.sync_command()
-    ended = lab.run(*command)
+    ended = lab.run(*command, timeout=TIMEOUT)
     assert ended.returncode == 0, ended.stderr
     done = len(disk.writes(mark))
+    images.close_xfs(lab.work / "boot")
     lab.settle()
     new = lab.view(_copied(disk.content, lab.work / "new.img"))
     writes = disk.writes(mark)

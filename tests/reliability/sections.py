@@ -106,7 +106,10 @@ def _cut_sections(points: Points) -> Iterator[Section]:
         ):
             find = functools.partial(_cuts, fs_type=fs_type, start=start, config=config, plain=plain, most=points.cuts)
             name = f"cuts {fs_type} {start} {_named(config, plain=plain)}"
-            yield _section(f"power cut at a write, {fs_type}", name, find, plain=plain)
+            yield _section(f"power cut at a write, {_WAYS.get(fs_type, fs_type)}", name, find, plain=plain)
+            if fs_type == "xfs" and not plain:
+                waiting = functools.partial(find, is_closed=False)
+                yield _section("power cut at a write, xfs, waited for", name.replace("xfs", "xfs, waited for,"), waiting)
 
 
 def _race_sections(points: Points) -> Iterator[Section]:
@@ -151,6 +154,7 @@ def merged(rows: Iterable[Row]) -> list[Row]:
     return list(table.values())
 
 
+_WAYS = {"xfs": "xfs, frozen"}
 _KINDS = ((EMBEDDED, False), (MINIMAL, False), (EMBEDDED, True))
 _ALL = 10_000
 _TESTS = {
@@ -214,8 +218,8 @@ def _runs(directory: Path, *, plain: bool) -> Found:
         yield from full_disk.runs(lab, made, full_disk.levels(lab, made))
 
 
-def _cuts(directory: Path, *, fs_type: str, start: Start, config: str, plain: bool, most: int) -> Found:
-    return power_cut.sweep(directory, fs_type, start, config=config, plain=plain, most=most)
+def _cuts(directory: Path, *, fs_type: str, start: Start, config: str, plain: bool, most: int, is_closed: bool = True) -> Found:
+    return power_cut.sweep(directory, fs_type, start, config=config, plain=plain, most=most, is_closed=is_closed)
 
 
 def _races(directory: Path, *, other: str, count: int) -> Found:

@@ -29,13 +29,7 @@ from guest_hooks.machine import durable
 from guest_hooks import cli
 sys.exit(cli.main())
 """
-_NO_FIRST_BARRIER = """
-real, calls = durable.barrier, []
-def barrier(root, path):
-    calls.append(path)
-    return real(root, path) if len(calls) > 1 else None
-durable.barrier = barrier
-"""
+_NO_FIRST_BARRIER = "durable.settle = lambda root, path: None"
 _NO_SECOND_NAME = "durable._keep = lambda root, path: []"
 
 
