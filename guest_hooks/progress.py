@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TextIO
 
 SHOW_AFTER_SECONDS = 0.2
@@ -31,10 +31,11 @@ def _show(what: str, stream: TextIO, done: threading.Event) -> None:
     start = time.monotonic()
     if done.wait(SHOW_AFTER_SECONDS):
         return
-    while True:
-        stream.write(f"{CLEAR_LINE}{what} … {time.monotonic() - start:.1f} s")
+    with suppress(OSError, ValueError):  # the terminal may go away meanwhile
+        while True:
+            stream.write(f"{CLEAR_LINE}{what} … {time.monotonic() - start:.1f} s")
+            stream.flush()
+            if done.wait(REFRESH_SECONDS):
+                break
+        stream.write(CLEAR_LINE)
         stream.flush()
-        if done.wait(REFRESH_SECONDS):
-            break
-    stream.write(CLEAR_LINE)
-    stream.flush()

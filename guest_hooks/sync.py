@@ -92,7 +92,8 @@ def sync(root: Root, config: Config, request: Request, *, step: Step = nullconte
             unchanged.remember(root, found, request.targets)
             return _result(found, found, (), work.failures, ())
         disks.require_writable(root)
-        commit.sweep(root)
+        with step("Removing what an earlier run left"):
+            commit.sweep(root)
         built, failures = _build_all(root, work.targets, request, step, run)
         with step("Writing to the disk"):
             changes, warnings = _install(root, config, found, built, run)
@@ -212,7 +213,8 @@ def _renew_menus(
             changes += made
             warnings += unsure
         if work.legacy_menu and found.status.boot:
-            made, unsure = legacy_menu.refresh(root, found.status.boot, found.plans)
+            with step("Making menu.lst"):
+                made, unsure = legacy_menu.refresh(root, found.status.boot, found.plans)
             changes += made
             warnings += unsure
     except GuestHooksError as error:

@@ -189,7 +189,8 @@ def _rollback(session: Session) -> ExitCode:
     from guest_hooks.rollback import rollback
 
     config = configuration(session.root, session.options.config)
-    result = rollback(session.root, config, session.options.target, lock_timeout=session.options.lock_timeout)
+    with session.step("Putting back the second stage before this one"):
+        result = rollback(session.root, config, session.options.target, lock_timeout=session.options.lock_timeout)
     session.answer(report.sync_json(result.status, result.changes, result.failures))
     session.note(prose.changes_text(result.changes, dry_run=False) or ["Nothing to do: the two are the same."])
     streams.say(prose.warnings_text(outcomes.warnings(result), session.style))

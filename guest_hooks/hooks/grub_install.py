@@ -16,7 +16,7 @@ from guest_hooks.errors import ExitCode, GuestHooksError, LackingError, UsageErr
 from guest_hooks.formats import second_stage
 from guest_hooks.hooks import grub_options
 from guest_hooks.hooks.grub_options import CommandLine, Meaning
-from guest_hooks.hooks.repair import LOCK_TIMEOUT, own_targets, report_and_raise
+from guest_hooks.hooks.repair import LOCK_TIMEOUT, own_targets, report_and_raise, step
 from guest_hooks.machine import grub_tools, lock, streams
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import CommandError, become
@@ -68,7 +68,7 @@ def _run(root: Root, arguments: Sequence[str]) -> ExitCode | int:
     request = Request(
         targets=named, adopt=True, update_grub=False, lock_timeout=LOCK_TIMEOUT, choices={targets[0].name: _choices(line, made)}
     )
-    result = sync(root, config, request)
+    result = sync(root, config, request, step=step)
     _answer(f"done {int(result.failures[0].exit_code) if result.failures else 0}")
     report_and_raise(result)
     return ExitCode.OK

@@ -7,7 +7,7 @@ from guest_hooks.compare import FATAL_PROBLEMS
 from guest_hooks.config import Config
 from guest_hooks.configuration import configuration
 from guest_hooks.errors import ExitCode, GuestHooksError, UsageError
-from guest_hooks.hooks.repair import is_ours, own_targets, repaired
+from guest_hooks.hooks.repair import is_ours, own_targets, repaired, step
 from guest_hooks.machine import guest, streams
 from guest_hooks.machine.barrier import barrier
 from guest_hooks.machine.root import Root
@@ -88,7 +88,8 @@ def kernel_warning(root: Root, config: Config, arguments: Sequence[str]) -> list
 def _settle(root: Root) -> None:
     """Bring to the disk what the kernel's package and update-grub wrote: the menu of before names a kernel that may be gone."""
     if is_ours(root, configuration(root)):
-        problem = barrier(root, grub_config.PATH)
+        with step("Waiting until GRUB reads the new menu"):
+            problem = barrier(root, grub_config.PATH)
         streams.say([f"xen-guest-bootloader: {problem.message}"] if problem else [])
 
 

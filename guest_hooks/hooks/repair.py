@@ -1,6 +1,9 @@
 """A repair that a package asked for: whether it is this guest's business, and what came of it."""
 
-from guest_hooks import grub_config, outcomes, plan, prose
+import sys
+from contextlib import AbstractContextManager
+
+from guest_hooks import grub_config, outcomes, plan, progress, prose
 from guest_hooks.config import Config
 from guest_hooks.configuration import configuration
 from guest_hooks.errors import ExitCode, NotApplicableError
@@ -18,8 +21,13 @@ def repaired(root: Root) -> ExitCode:
     """Sync where there is something to do; raises what kept a required target from it."""
     config = configuration(root)
     if is_ours(root, config) and not fingerprint.holds():
-        report_and_raise(sync(root, config, Request(automatic=True, lock_timeout=LOCK_TIMEOUT)))
+        report_and_raise(sync(root, config, Request(automatic=True, lock_timeout=LOCK_TIMEOUT), step=step))
     return ExitCode.OK
+
+
+def step(what: str) -> AbstractContextManager[None]:
+    """Show a step that takes its time to whoever watches the package manager."""
+    return progress.shown(what, sys.stderr)
 
 
 def report_and_raise(result: Result) -> None:

@@ -52,6 +52,7 @@ def barrier(
     with told(root, path, "brought to the disk"):
         fd = uninterrupted(lambda: open_directory(root, path))
         try:
+            # Others can make it slow, not endless: it writes what is dirty when it is called, and vm.dirty_ratio bounds that.
             libc.syncfs(fd)
             return _settle(root, path, fd, wait, timeout, failpoint)
         finally:

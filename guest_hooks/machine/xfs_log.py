@@ -5,10 +5,10 @@ every `fs.xfs.xfssyncd_centisecs`, 30 s unless changed. The kernel says how far 
 tail is in place (Documentation/ABI/testing/sysfs-fs-xfs).
 """
 
+import errno
 import os
 import time
 from collections.abc import Callable
-from contextlib import suppress
 
 BLOCK_DEVICES = "/sys/dev/block"
 FILE_SYSTEMS = "/sys/fs/xfs"
@@ -51,11 +51,17 @@ def _position(log: str, what: str) -> Position:
 
 
 def _log_something(fd: int) -> None:
-    """Have the log written, with a flush of the disk before: by a file without a name."""
-    new = os.open(".", os.O_WRONLY | os.O_TMPFILE | os.O_CLOEXEC, 0o600, dir_fd=fd)
+    """Have the log written, with a flush of the disk before: by a file without a name, or where there is no room, a time."""
     try:
-        with suppress(InterruptedError):
-            os.write(new, b"\0")
+        new = os.open(".", os.O_WRONLY | os.O_TMPFILE | os.O_CLOEXEC, 0o600, dir_fd=fd)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        status = os.stat(fd)
+        os.utime(fd, ns=(status.st_atime_ns, status.st_mtime_ns))
+        os.fsync(fd)
+        return
+    try:
         os.fsync(new)
     finally:
         os.close(new)

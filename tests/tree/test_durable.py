@@ -1,5 +1,6 @@
 """What GRUB reads after a power cut, on real file systems."""
 
+import errno
 import os
 import subprocess
 import time
@@ -134,6 +135,21 @@ def test_xfs_that_users_reach_is_waited_for_whatever_they_do(tmp_path: Path) -> 
         assert disk.grub_cat(PATH) is None
         assert barrier(root, PATH) is None
         assert disk.grub_cat(PATH) == NEW
+
+
+def test_no_room_is_needed_to_wait_for_xfs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = os.open
+
+    def full(path: str, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
+        if flags & os.O_TMPFILE == os.O_TMPFILE:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return real(path, flags, mode, dir_fd=dir_fd)
+
+    with images.disk(tmp_path, "xfs", is_closed=False) as disk:
+        monkeypatch.setattr(os, "open", full)
+        problem = barrier(Root(str(disk.top)), "/", wait=0)
+        assert problem is not None
+        assert problem.code == LATE
 
 
 def test_late_before_the_new_name_nothing_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

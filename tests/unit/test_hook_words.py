@@ -1,11 +1,14 @@
 """What a package's hook says of a repair: every change, every warning, every failure."""
 
+import io
+import time
+
 import pytest
 
 from guest_hooks import hooks
 from guest_hooks.config import Config
 from guest_hooks.errors import ExitCode, GuestHooksError, LackingError, NotRepairedError
-from guest_hooks.hooks import repair
+from guest_hooks.hooks import kernel, repair
 from guest_hooks.machine import fingerprint
 from guest_hooks.model import Change, Guest, Mode, Problem, Severity, Status
 from guest_hooks.sync import Result
@@ -30,7 +33,7 @@ def result(*problems: Problem, failures: tuple[GuestHooksError, ...] = ()) -> Re
 
 
 def test_a_warning_is_said(guest: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    guest.setattr(repair, "sync", lambda *_arguments: result(WARNING))
+    guest.setattr(repair, "sync", lambda *_arguments, **_options: result(WARNING))
     assert hooks.run(["trigger"]) == ExitCode.OK
     assert capsys.readouterr().err.splitlines() == [
         "xen-guest-bootloader: wrote /boot/xen/pvboot-x86_64.elf (missing)",
@@ -40,9 +43,21 @@ def test_a_warning_is_said(guest: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
 
 
 def test_of_several_failures_each_is_said(guest: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    guest.setattr(repair, "sync", lambda *_arguments: result(WARNING, failures=FAILURES))
+    guest.setattr(repair, "sync", lambda *_arguments, **_options: result(WARNING, failures=FAILURES))
     with pytest.raises(NotRepairedError, match="the first broke"):
         hooks.run(["trigger"])
     words = capsys.readouterr().err
     assert "warning: it may not be seen\n" in words
     assert "xen-guest-bootloader: error: the second lacks\n  -> give it\n" in words
+
+
+def test_the_wait_for_a_slow_file_system_is_shown_on_a_terminal(guest: pytest.MonkeyPatch) -> None:
+    screen = io.StringIO()
+    screen.isatty = lambda: True  # type: ignore[method-assign]
+    guest.setattr("sys.stderr", screen)
+    guest.setattr(repair, "sync", lambda *_arguments, **_options: result())
+    guest.setattr(kernel, "configuration", lambda _root: Config())
+    guest.setattr(kernel, "is_ours", lambda _root, _config: True)
+    guest.setattr(kernel, "barrier", lambda _root, _path: time.sleep(0.5))
+    hooks.run(["kernel-postrm", "6.1.0-0-amd64", "/boot/vmlinuz-6.1.0-0-amd64"])
+    assert "Waiting until GRUB reads the new menu … 0.2 s" in screen.getvalue()
