@@ -1,11 +1,16 @@
-"""The standard streams: what can't be said changes neither what is done nor how a run ends."""
+"""The standard streams: what can't be said changes neither what is done nor how a run ends.
+
+A sync with nothing to do imports this, too: nothing is imported here that is not cheap.
+"""
 
 import io
 import os
 import sys
-from collections.abc import Iterable
-from contextlib import suppress
-from typing import TextIO
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import TextIO
 
 
 def open_closed() -> None:
@@ -25,12 +30,12 @@ def open_closed() -> None:
         sys.stdout.reconfigure(errors="backslashreplace")
 
 
-def takes_unicode(stream: TextIO) -> bool:
+def takes_unicode(stream: "TextIO") -> bool:
     """Whether every character can be written to `stream`."""
     return (stream.encoding or "utf-8").lower().replace("-", "") == "utf8"
 
 
-def say(lines: Iterable[str], stream: TextIO | None = None) -> None:
+def say(lines: "Iterable[str]", stream: "TextIO | None" = None) -> None:
     """Write `lines` for a person, on standard error by default; what can't be written is dropped, with all that follows it."""
     stream = stream or sys.stderr
     try:
@@ -50,15 +55,17 @@ def settle() -> None:
             mute(stream)
 
 
-def mute(stream: TextIO) -> None:
+def mute(stream: "TextIO") -> None:
     """Let all that is written to `stream` from now on, and what it has buffered, go nowhere."""
-    with suppress(OSError, ValueError):
+    try:
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, stream.fileno())
         os.close(null)
+    except (OSError, ValueError):  # not a stream of this process, or no descriptor is left
+        return
 
 
-def pass_on(data: bytes, stream: TextIO) -> None:
+def pass_on(data: bytes, stream: "TextIO") -> None:
     """Write what another program said to `stream`, byte by byte."""
     try:
         stream.flush()

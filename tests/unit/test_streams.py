@@ -67,3 +67,9 @@ def test_no_descriptor_is_left_open(tree: Path) -> None:
     program += "streams.open_closed(); streams.settle(); sys.exit(before != os.listdir('/proc/self/fd'))"
     assert subprocess.run([PYTHON, "-c", program], env=environment(), cwd=tree, timeout=60, check=False).returncode == 0
     assert os.path.exists("/proc/self/fd/0")
+
+
+def test_a_sync_with_nothing_to_do_waits_for_no_import() -> None:
+    program = "import sys; before = set(sys.modules); import guest_hooks.cli; print(*sorted(set(sys.modules) - before))"
+    done = subprocess.run([PYTHON, "-c", program], env=environment(), timeout=60, check=True, capture_output=True, text=True)
+    assert {name for name in done.stdout.split() if not name.startswith("guest_hooks")} <= {"gc", "zlib"}
