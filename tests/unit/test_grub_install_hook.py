@@ -29,7 +29,7 @@ def answers(tree: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[]
     monkeypatch.setattr(grub_install, "configuration", lambda _root: Config())
     monkeypatch.setattr(grub_install, "own_targets", lambda *_arguments: [TARGET])
     monkeypatch.setattr(grub_install, "_staged", lambda *_arguments: (0, core_image("x86_64-xen", keys=(KEY,))))
-    monkeypatch.setattr(grub_install, "sync", lambda *_arguments: Result(before=status, status=status))
+    monkeypatch.setattr(grub_install, "sync", lambda *_arguments, **_options: Result(before=status, status=status))
     reader, writer = os.pipe()
     monkeypatch.setenv(grub_install.ANSWER, str(writer))
     os.set_blocking(reader, False)
@@ -46,7 +46,7 @@ def answers(tree: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[]
 
 
 def raiser(error: BaseException) -> Callable[..., object]:
-    def fail(*_arguments: object) -> object:
+    def fail(*_arguments: object, **_options: object) -> object:
         raise error
 
     return fail
@@ -116,7 +116,7 @@ def test_without_a_wrapper_it_becomes_the_real_one(answers: Callable[[], str], t
 def test_its_choices_are_what_the_sync_keeps(answers: Callable[[], str], tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     requests: list[Request] = []
 
-    def sync(_root: Root, _config: Config, request: Request) -> Result:
+    def sync(_root: Root, _config: Config, request: Request, **_options: object) -> Result:
         requests.append(request)
         status = Status(guest=Guest(mode=Mode.PV, bits=64), boot=None, targets=(), grub_cfg=None)
         return Result(before=status, status=status)
