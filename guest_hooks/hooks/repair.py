@@ -13,8 +13,8 @@ from guest_hooks.prose import Style
 from guest_hooks.sync import Request, Result, sync
 from guest_hooks.targets import Target
 
-LOCK_TIMEOUT = 120.0
-"""Seconds; a hook may meet the service's own repair, and nobody is there to try again."""
+LOCK_TIMEOUT = 300.0
+"""Seconds; a hook may meet the service's own repair, which on XFS may take minutes, and nobody is there to try again."""
 
 
 def repaired(root: Root) -> ExitCode:

@@ -158,6 +158,7 @@ _WAYS = {"xfs": "xfs, frozen"}
 _KINDS = ((EMBEDDED, False), (MINIMAL, False), (EMBEDDED, True))
 _ALL = 10_000
 _TESTS = {
+    "tests/tree/test_durable.py": "replaced, removed or swept: a user's write under way, settled late, no room",
     "tests/tree/test_freeze.py": "killed or stopped while a file system is frozen",
     "tests/reliability/test_hostile.py": "hostile --root trees",
     "tests/reliability/test_surroundings.py": "/boot unmounted or read-only, odd receipts, clock set back",
