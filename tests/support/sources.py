@@ -1,6 +1,7 @@
 """The project's own files, for the tests that judge the source text."""
 
 import ast
+import functools
 import subprocess
 from pathlib import Path
 
@@ -29,8 +30,9 @@ def modules() -> dict[str, Path]:
     return found
 
 
+@functools.cache
 def parsed(path: Path) -> ast.Module:
-    """The syntax tree of a Python file."""
+    """The syntax tree of a Python file, which nobody changes."""
     return ast.parse(path.read_text(), str(path))
 
 
