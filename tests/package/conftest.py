@@ -8,9 +8,11 @@ import pytest
 
 from tests.support import debian_package
 from tests.support.debian_tree import Kind, Suite
-from tests.support.tree_guest import Platform, TreeGuest, guest
+from tests.support.once import made_once, shared_directory
+from tests.support.tree_guest import Platform, TreeGuest, copied, guest
 
 MakeGuest = Callable[..., TreeGuest]
+ImageOf = Callable[..., Path]
 
 
 @pytest.fixture(params=list(Suite), ids=str)
@@ -26,23 +28,40 @@ def newer_deb(deb: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return debian_package.repacked(deb, tmp_path_factory.mktemp("newer"), version="9.0")
 
 
+@pytest.fixture(scope="session")
+def image_of(deb: Path, tmp_path_factory: pytest.TempPathFactory) -> ImageOf:
+    """The disk's image of a PV guest of a release, before the package or just after; each is made once a run."""
+
+    def image(suite: Suite, *, with_package: bool) -> Path:
+        def make(directory: Path) -> None:
+            with guest(suite, Kind.FULL, directory, keep=True) as made:
+                if with_package:
+                    install(made, deb)
+
+        name = f"{suite}-installed" if with_package else f"{suite}-fresh"
+        return made_once(shared_directory(tmp_path_factory) / name, make) / "disk.img"
+
+    return image
+
+
 @pytest.fixture
-def make_guest(suite: Suite, tmp_path: Path) -> Iterator[MakeGuest]:
-    """Make a guest of the release: `make_guest(platform=…, boot=…)`."""
+def make_guest(suite: Suite, image_of: ImageOf, tmp_path: Path) -> Iterator[MakeGuest]:
+    """Make a guest of the release: `make_guest(platform=…, boot=…)`, or one on which the package was just installed."""
     with ExitStack() as stack:
 
-        def make(*, platform: Platform = Platform.PV, boot: str = "") -> TreeGuest:
-            return stack.enter_context(guest(suite, Kind.FULL, tmp_path / f"guest-{platform}", platform=platform, boot=boot))
+        def make(*, platform: Platform = Platform.PV, boot: str = "", with_package: bool = False) -> TreeGuest:
+            work = tmp_path / f"guest-{platform}"
+            if boot:
+                return stack.enter_context(guest(suite, Kind.FULL, work, platform=platform, boot=boot))
+            return stack.enter_context(copied(image_of(suite, with_package=with_package), suite, work, platform=platform))
 
         yield make
 
 
 @pytest.fixture
-def pv_guest(make_guest: MakeGuest, deb: Path) -> TreeGuest:
+def pv_guest(make_guest: MakeGuest) -> TreeGuest:
     """A PV guest on which the package was just installed."""
-    made = make_guest()
-    install(made, deb)
-    return made
+    return make_guest(with_package=True)
 
 
 def install(made: TreeGuest, deb: Path) -> str:
@@ -55,15 +74,15 @@ def install(made: TreeGuest, deb: Path) -> str:
 
 
 @pytest.fixture(scope="module")
-def shared_guests(deb: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Suite], TreeGuest]]:
+def shared_guests(image_of: ImageOf, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Suite], TreeGuest]]:
     """PV guests with the package, one a release, for the tests of a module that leave them as they were."""
     made: dict[Suite, TreeGuest] = {}
     with ExitStack() as stack:
 
         def get(suite: Suite) -> TreeGuest:
             if suite not in made:
-                made[suite] = stack.enter_context(guest(suite, Kind.FULL, tmp_path_factory.mktemp(f"shared-{suite}")))
-                install(made[suite], deb)
+                work = tmp_path_factory.mktemp(f"shared-{suite}")
+                made[suite] = stack.enter_context(copied(image_of(suite, with_package=True), suite, work))
             return made[suite]
 
         yield get

@@ -1,34 +1,33 @@
 """The package builds from one source on both releases, with its Build-Depends and nothing else, and lintian has no complaint."""
 
+import shutil
 import subprocess
 from pathlib import Path
 
-from tests.support import debian_package, needs, sources
+from tests.support import needs, sources
 from tests.support.checkout import CHECKOUT
-from tests.support.debian_tree import Kind, Suite, tarball, unpack
+from tests.support.debian_tree import Kind, Suite, tarball, unpacked
 from tests.support.tree_guest import TreeGuest
 
 TOOLS = (*needs.control("Build-Depends"), "dpkg-dev", "lintian")
 
 
 def test_it_builds_and_lintian_is_content(suite: Suite, tmp_path: Path) -> None:
-    tree = tmp_path / "tree"
-    tree.mkdir()
-    unpack(tarball(suite, Kind.MINIMAL, extra=TOOLS), tree)
-    source = tree / "build/source"
-    for path in sources.tracked():
-        copy = source / path.relative_to(CHECKOUT)
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        debian_package.host("cp", "-p", str(path), str(copy))
-    # -I: what is never listed, a compiler, is not needed either.
-    build = "cd /build/source && dpkg-checkbuilddeps -I && dpkg-buildpackage --no-sign --no-check-builddeps"
-    script = f"{build} && cd .. && lintian --fail-on error,warning --allow-root *.changes"
-    enter = ["chroot", str(tree), "/bin/sh", "-c", script]
-    done = subprocess.run(
-        enter, check=False, capture_output=True, text=True, timeout=900, env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
-    )
-    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
-    assert list((tree / "build").glob("xen-guest-bootloader_*_all.deb"))
+    with unpacked(tarball(suite, Kind.MINIMAL, extra=TOOLS), tmp_path / "tree") as tree:
+        source = tree / "build/source"
+        for path in sources.tracked():
+            copy = source / path.relative_to(CHECKOUT)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(path, copy)
+        # -I: what is never listed, a compiler, is not needed either.
+        build = "cd /build/source && dpkg-checkbuilddeps -I && dpkg-buildpackage --no-sign --no-check-builddeps"
+        script = f"{build} && cd .. && lintian --fail-on error,warning --allow-root *.changes"
+        enter = ["chroot", str(tree), "/bin/sh", "-c", script]
+        done = subprocess.run(
+            enter, check=False, capture_output=True, text=True, timeout=900, env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
+        )
+        assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
+        assert list((tree / "build").glob("xen-guest-bootloader_*_all.deb"))
 
 
 def test_what_an_admin_may_edit_is_a_conffile(shared_guest: TreeGuest) -> None:

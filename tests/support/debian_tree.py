@@ -3,6 +3,8 @@
 import fcntl
 import hashlib
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -76,6 +78,17 @@ def unpack(tree_tarball: Path, directory: Path) -> None:
         check=True,
         timeout=300,
     )
+
+
+@contextmanager
+def unpacked(tree_tarball: Path, directory: Path) -> Iterator[Path]:
+    """A tree in a new `directory`, which is gone after the block; nothing mounted below it is touched."""
+    directory.mkdir()
+    unpack(tree_tarball, directory)
+    try:
+        yield directory
+    finally:
+        subprocess.run(["rm", "--recursive", "--force", "--one-file-system", directory], check=False, timeout=300)
 
 
 def _build(recipe: Recipe, path: Path) -> None:

@@ -100,8 +100,9 @@ def disk(
     boot: str = "",
     boot_size: int = SIZE,
     is_closed: bool = True,
+    keep: bool = False,
 ) -> Iterator[Disk]:
-    """A new disk under `directory`, mounted; unmounted and detached at the end, the image files stay.
+    """A new disk under `directory`, mounted; unmounted and detached at the end, and its image files gone unless `keep` is set.
 
     `table` is empty for a file system on the whole disk, `mbr` or `gpt` for partitions. `boot` is the file system type of an own
     /boot: partition 1, before the root's, or without a table a second image. `is_closed` is for `mounted`.
@@ -110,6 +111,8 @@ def disk(
     top = directory / "guest"
     top.mkdir(exist_ok=True)
     with ExitStack() as stack:
+        if not keep:
+            stack.callback(_remove_images, directory)
         if table:
             sizes = [boot_size, size] if boot else [size]
             types = [boot, fs_type] if boot else [fs_type]
@@ -127,6 +130,21 @@ def disk(
             (top / "boot").mkdir()
             stack.enter_context(mounted(boot_fs, top / "boot", is_closed=is_closed))
         yield Disk(top=top, root=root, boot=boot_fs, scratch=directory)
+
+
+@contextmanager
+def copied_disk(directory: Path, image: Path, fs_type: str) -> Iterator[Disk]:
+    """A copy under `directory` of a whole disk's image, mounted; gone at the end. It has the same UUID."""
+    top = directory / "guest"
+    top.mkdir(parents=True)
+    with ExitStack() as stack:
+        stack.callback(_remove_images, directory)
+        copy = directory / "disk.img"
+        tool("cp", "--sparse=always", str(image), str(copy))
+        device = stack.enter_context(attached(copy))
+        root = Filesystem(image=copy, fs_type=fs_type, device=device, uuid=_uuid(device), drive="loop0")
+        stack.enter_context(mounted(root, top))
+        yield Disk(top=top, root=root, boot=root, scratch=directory)
 
 
 @contextmanager
@@ -236,9 +254,17 @@ def _filesystem(
 ) -> Iterator[Filesystem]:
     with attached(image, start=extent[0], length=extent[1]) as device:
         tool(*MKFS[fs_type], device)
-        uuid = tool("blkid", "-p", "-s", "UUID", "-o", "value", device)
         drive = f"loop0,{table}{partition}" if partition else "loop0"
-        yield Filesystem(image=image, fs_type=fs_type, device=device, uuid=uuid, drive=drive, partition=partition)
+        yield Filesystem(image=image, fs_type=fs_type, device=device, uuid=_uuid(device), drive=drive, partition=partition)
+
+
+def _uuid(device: str) -> str:
+    return tool("blkid", "-p", "-s", "UUID", "-o", "value", device)
+
+
+def _remove_images(directory: Path) -> None:
+    for image in directory.glob("*.img"):
+        image.unlink()
 
 
 def _free_loop(arguments: Sequence[str]) -> str:

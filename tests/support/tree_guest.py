@@ -193,9 +193,14 @@ class TreeGuest:
 
 
 @contextmanager
-def guest(suite: Suite, kind: Kind, work: Path, *, platform: Platform = Platform.PV, boot: str = "") -> Iterator[TreeGuest]:
-    """A fresh guest of one suite and kind on an ext4 disk in `work`, unmounted at the end; `boot` is the type of an own /boot."""
-    with images.disk(work, "ext4", size=DISK_SIZE, boot=boot) as disk:
+def guest(
+    suite: Suite, kind: Kind, work: Path, *, platform: Platform = Platform.PV, boot: str = "", keep: bool = False
+) -> Iterator[TreeGuest]:
+    """A fresh guest of one suite and kind on an ext4 disk in `work`, unmounted at the end; `boot` is the type of an own /boot.
+
+    Its disk's image is then removed, or with `keep` stays as `work / "disk.img"`.
+    """
+    with images.disk(work, "ext4", size=DISK_SIZE, boot=boot, keep=keep) as disk:
         unpack(tarball(suite, kind), disk.top)
         images.close_xfs(disk.top)
         images.close_xfs(disk.top / "boot")
@@ -203,7 +208,13 @@ def guest(suite: Suite, kind: Kind, work: Path, *, platform: Platform = Platform
         (disk.top / "etc/resolv.conf").touch()
         shutil.copyfile("/etc/hosts", disk.top / "etc/hosts")
         yield TreeGuest(disk=disk, work=work, suite=suite, platform=platform)
-    disk.root.image.unlink()
+
+
+@contextmanager
+def copied(image: Path, suite: Suite, work: Path, *, platform: Platform = Platform.PV) -> Iterator[TreeGuest]:
+    """A guest like the one whose disk's image this is, on a copy of it in `work`."""
+    with images.copied_disk(work, image, "ext4") as disk:
+        yield TreeGuest(disk=disk, work=work, suite=suite, platform=platform)
 
 
 def _described(path: Path) -> str:

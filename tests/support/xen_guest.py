@@ -158,7 +158,7 @@ def made(
     `fs_type`, `table`, `boot` and `boot_size` are those of `images.disk`; `packages` are in it beside `PACKAGES`. `prepare` is
     called with the tree before the package is installed; without a `deb`, it is all that is done.
     """
-    with images.disk(directory, fs_type, size=ROOT_SIZE, table=table, boot=boot, boot_size=boot_size) as disk:
+    with images.disk(directory, fs_type, size=ROOT_SIZE, table=table, boot=boot, boot_size=boot_size, keep=True) as disk:
         unpack(tarball(suite, Kind.MINIMAL, extra=(*PACKAGES, *packages)), disk.top)
         tree = TreeGuest(disk=disk, work=directory, suite=suite, platform=Platform.PV)
         tree.write("/etc/fstab", _fstab(disk))
