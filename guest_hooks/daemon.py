@@ -18,7 +18,7 @@ from guest_hooks.config import LOCAL_DIR, VENDOR_DIR, Config
 from guest_hooks.configuration import configuration
 from guest_hooks.errors import ExitCode, GuestHooksError, LackingError
 from guest_hooks.glance import Glance
-from guest_hooks.machine import holders, manager, service
+from guest_hooks.machine import holders, lock, manager, service
 from guest_hooks.machine.block_device_changes import BlockDevices
 from guest_hooks.machine.disks import BOOT
 from guest_hooks.machine.grub_tools import GRUB_DIR
@@ -156,7 +156,7 @@ class Watcher:
     def _on_mounts(self) -> None:
         if not self._mounts.changed():
             return
-        if self._is_boxed and not self._is_boot_read_only():
+        if self._overseer.is_there and self._is_boxed and not self._is_boot_read_only():
             # What is mounted after the start is not read-only in this unit's namespace. A new process has a new one.
             manager.restart(service.WATCHER)
         self._happen(pacing.Noticed(is_hopeful=True))
@@ -206,7 +206,12 @@ class Watcher:
             self._tell(look_at=service.utc(time.time()), look=error.message)
             return pacing.Seen(error=error.message)
         self._tell(look_at=service.utc(time.time()), look=f"differs: {', '.join(differences)}" if differences else "as it was left")
-        return pacing.Seen(differences=differences, holder=holders.holder(self._root) if differences else "")
+        return pacing.Seen(differences=differences, holder=self._met() if differences else "")
+
+    def _met(self) -> str:
+        """Who has our lock, and would keep a repair waiting; for the package manager a repair waits itself."""
+        holder = holders.holder(self._root, lock.PATH)
+        return f"{holder} holds {self._root.outside(lock.PATH)}" if holder else ""
 
     def _start(self, repair: pacing.Repair) -> None:
         news.tell_repair(repair)

@@ -1,10 +1,13 @@
 """Changes of block devices, from udev by pyudev: another UUID, a disk that came, went or grew."""
 
+import errno
 import os
 
 from guest_hooks.errors import LackingError
 
 UDEV_CONTROL = "/run/udev/control"
+MOST_EVENTS = 256
+"""Taken at a time: in a flood of events the watcher has other things to do in between."""
 
 
 class BlockDevices:
@@ -30,8 +33,13 @@ class BlockDevices:
         return fd
 
     def changed(self) -> bool:
-        """Take all that has come; whether there was anything."""
-        came = False
-        while self._monitor.poll(timeout=0) is not None:
-            came = True
-        return came
+        """Take what has come, `MOST_EVENTS` at most; whether there was anything, be it more than the kernel could keep."""
+        try:
+            came = 0
+            while came < MOST_EVENTS and self._monitor.poll(timeout=0) is not None:
+                came += 1
+        except OSError as error:
+            if error.errno != errno.ENOBUFS:  # netlink(7): events were dropped, and the next receive goes on
+                raise
+            return True
+        return came > 0

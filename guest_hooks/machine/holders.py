@@ -1,45 +1,65 @@
-"""Who holds a lock that a repair has to wait for. Nothing is locked to find out: that could make the others fail."""
+"""Who holds a lock on a file, asked of the kernel for that file alone. Nothing is locked to find out: that could make others fail.
 
+/proc/locks is not read. It lists the locks of every user, who may hold as many as they like, and reading it takes a time that grows
+with the square of their number; nor does it tell one file system of btrfs from another.
+"""
+
+import fcntl
 import os
+import struct
+from contextlib import suppress
+from dataclasses import dataclass
 
-from guest_hooks.machine import lock
 from guest_hooks.machine.root import Root
 
-LOCKS = "/proc/locks"
-WAITED_FOR = {
-    "/var/lib/dpkg/lock": "dpkg",
-    lock.PATH: "another run, or grub-install,",
-}
-"""Each with the one it belongs to. `lock-frontend` is not among them: apt holds that while it only asks or downloads."""
+_FLOCK = "hhqqi0q"
+"""struct flock with 64-bit offsets, as this machine's C compiler aligns it: type, whence, start, length, pid (fcntl_locking(2))."""
+MOST_COMMAND = 120
 
 
-def holder(root: Root) -> str:
-    """Who holds one of the locks, as words for a message; empty where nobody does."""
-    for path, owner in WAITED_FOR.items():
-        if is_held(root, path):
-            return f"{owner} holds {root.outside(path)}"
-    return ""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holder:
+    """A process with a lock; `pid` is 0 where the kernel does not say, and `command` empty where it can't be read."""
+
+    pid: int = 0
+    command: str = ""
+
+    def __str__(self) -> str:
+        if not self.pid:
+            return "another process"
+        return f"process {self.pid}" + (f" ({self.command})" if self.command else "")
 
 
-def is_held(root: Root, path: str) -> bool:
-    """Whether some process holds a lock on `path`."""
-    status = root.stat(path)
-    return status is not None and _is_taken(status, _taken(Root().read_text(LOCKS, limit=1 << 20) or ""))
+def holder(root: Root, path: str) -> Holder | None:
+    """Who holds an fcntl lock on `path`; None where nobody does, or the file is not there or can't be opened."""
+    with suppress(OSError), root.parent(path) as (directory, name):
+        fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory)
+        try:
+            return of(fd)
+        finally:
+            os.close(fd)
+    return None
 
 
-def _taken(text: str) -> set[tuple[str, str]]:
-    """Device ("fd:00") and inode of every file with a lock: "1: POSIX  ADVISORY  WRITE 1234 fd:00:5678 0 EOF" (proc(5))."""
-    taken = set()
-    for line in text.splitlines():
-        fields = line.split()
-        if len(fields) >= 8 and fields[1] != "->":  # "->" is one who waits for it
-            device, _, inode = fields[5].rpartition(":")
-            taken.add((device, inode))
-    return taken
+def of(fd: int) -> Holder | None:
+    """Who holds an fcntl lock that would keep a whole-file write lock from `fd`'s file; raises `OSError`."""
+    # The kernel names the first lock in the way, whatever `fd` was opened for; it wants a pid of 0 (fs/locks.c, fcntl_getlk).
+    asked = struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+    kind, _, _, _, pid = struct.unpack(_FLOCK, fcntl.fcntl(fd, fcntl.F_OFD_GETLK, asked))
+    if kind == fcntl.F_UNLCK:
+        return None
+    return Holder(pid=max(pid, 0), command=_command(pid) if pid > 0 else "")
 
 
-def _is_taken(status: os.stat_result, taken: set[tuple[str, str]]) -> bool:
-    major, minor = os.major(status.st_dev), os.minor(status.st_dev)
-    if major == 0:  # btrfs tells stat another device than the one its locks are on
-        return any(inode == str(status.st_ino) for _, inode in taken)
-    return (f"{major:02x}:{minor:02x}", str(status.st_ino)) in taken
+def leave_name(fd: int) -> None:
+    """Put a shared fcntl lock of this process on the file of `fd`, so that others find its pid; that it can't be had stops nothing.
+
+    It is a name and no lock: it goes with the first descriptor of that file which this process closes.
+    """
+    with suppress(OSError):
+        fcntl.lockf(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+
+
+def _command(pid: int) -> str:
+    words = (Root().read_text(f"/proc/{pid}/cmdline") or "").replace("\0", " ").strip()
+    return "".join(c if c.isprintable() else "?" for c in words)[:MOST_COMMAND]

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 
 from guest_hooks.errors import LockedError
+from guest_hooks.machine import holders
 from guest_hooks.machine.failures import told, uninterrupted
 from guest_hooks.machine.root import NotRegularError, Root
 
@@ -17,7 +18,6 @@ BESIDE = "/run/xen-guest-bootloader"
 """Where the lock is, on this machine, while a tree's /var takes none: read-only or full, it takes none of another run either."""
 _NO_PLACE = (errno.EROFS, errno.ENOSPC, errno.EDQUOT)
 POLL_SECONDS = 0.05
-MOST_COMMAND = 120
 
 
 @contextmanager
@@ -59,6 +59,7 @@ def _acquired(root: Root) -> int | None:
         unless_kept.callback(os.close, fd)
         if not _is_locked(place, path, fd):
             return None
+        holders.leave_name(fd)
         unless_kept.pop_all()
         return fd
 
@@ -97,16 +98,5 @@ def _opened(root: Root, path: str) -> int:
 
 
 def _holder(root: Root) -> str:
-    """The pid and command of the process that locked the file, as /proc/locks of the running kernel tells."""
-    status = root.lstat(PATH)
-    locks = Root().read_text("/proc/locks", limit=1 << 20)
-    if status is None or locks is None:
-        return "another process"
-    # "1: FLOCK  ADVISORY  WRITE 1234 fd:00:5678 0 EOF"; the device may be btrfs' inner one, so the inode alone is asked.
-    for line in locks.splitlines():
-        fields = line.split()
-        if len(fields) >= 6 and fields[1] == "FLOCK" and fields[5].rpartition(":")[2] == str(status.st_ino) and int(fields[4]) > 0:
-            command = (Root().read_text(f"/proc/{fields[4]}/cmdline", limit=4096) or "").replace("\0", " ").strip()
-            shown = "".join(c if c.isprintable() else "?" for c in command)[:MOST_COMMAND]
-            return f"process {fields[4]}" + (f" ({shown})" if shown else "")
-    return "another process"
+    """The pid and command of the process that locked the file, where it left its name."""
+    return str(holders.holder(root, PATH) or holders.Holder())

@@ -1,6 +1,7 @@
 """The repair service as others see it: the small file in /run that the watcher keeps, and whether its writer lives.
 
-The watcher holds a lock on the file as long as it runs, so that a file left behind by a killed one is told from a live one.
+Everybody may read that file, so everybody could lock it, too. What keeps a second watcher out is a lock on another file, which is
+root's alone; whether the writer lives is told by its pid and the time when that process began.
 """
 
 import fcntl
@@ -8,17 +9,18 @@ import json
 import os
 import time
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from guest_hooks.errors import LackingError, LockedError
-from guest_hooks.machine import holders
+from guest_hooks.machine import dpkg
 from guest_hooks.machine.root import NotRegularError, Root
 
 RUN_DIR = "/run/xen-guest-bootloader/watch"
 """The watcher's alone: systemd removes it with the service, and a repair may be staging in the directory above."""
 FILE = f"{RUN_DIR}/state.json"
+LOCK = f"{RUN_DIR}/lock"
 WATCHER = "xen-guest-bootloader.service"
 SYNC = "xen-guest-bootloader-sync.service"
 SIZE = 8192
@@ -75,29 +77,28 @@ def line(status: ServiceStatus) -> str:
 
 
 class StateFile:
-    """The watcher's end of the file: held locked from `__init__` to `close`, written by `write`.
+    """The watcher's end of the file: its own from `__init__` to `close`, written by `write`.
 
     Raises `LockedError` where another watcher runs and `LackingError` where the file cannot be made.
     """
 
     def __init__(self, root: Root) -> None:
-        path = root.outside(FILE)
-        try:
-            root.make_dirs(RUN_DIR)
-            with root.parent(FILE) as (directory, name):
-                self._fd = os.open(name, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644, dir_fd=directory)
-        except OSError as error:
-            raise LackingError(f"{path} can't be made: {error.strerror}", hint="the repair service runs as root") from error
-        try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            os.close(self._fd)
-            raise LockedError("the repair service runs already", hint=f"systemctl status {WATCHER}") from error
+        self._began = _process(os.getpid()).began
+        with ExitStack() as unless_kept:
+            self._lock = _opened(root, LOCK, 0o600)
+            unless_kept.callback(os.close, self._lock)
+            try:
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                raise LockedError("the repair service runs already", hint=f"systemctl status {WATCHER}") from error
+            self._fd = _opened(root, FILE, 0o644)
+            unless_kept.pop_all()
         os.ftruncate(self._fd, 0)
 
     def write(self, status: ServiceStatus) -> None:
         """Replace what the file says; a status file that can't be written stops nothing."""
         row = {name: value[:MOST_WORDS] if isinstance(value, str) else value for name, value in asdict(status).items()}
+        row["began"] = self._began
         row["troubles"] = [trouble[:MOST_WORDS] for trouble in status.troubles[:MOST_TROUBLES]]
         data = json.dumps(row, ensure_ascii=False).encode(errors="replace").ljust(SIZE - 1) + b"\n"
         with suppress(OSError):
@@ -109,25 +110,43 @@ class StateFile:
         with suppress(OSError):
             os.ftruncate(self._fd, 0)
         os.close(self._fd)
+        os.close(self._lock)
 
 
 def read(root: Root) -> ServiceStatus:
     """How the repair service of the running system is; never raises, and waits for nothing."""
     try:
-        status = _parse(root.read(FILE, limit=2 * SIZE)) or _parse(root.read(FILE, limit=2 * SIZE))  # a write met half-way
+        found = _parse(root.read(FILE, limit=2 * SIZE)) or _parse(root.read(FILE, limit=2 * SIZE))  # a write met half-way
     except (OSError, NotRegularError):
         return ServiceStatus()
-    if status is None:
+    if found is None:
         return ServiceStatus()
-    if not holders.is_held(root, FILE):
+    status, began = found
+    writer = _process(status.pid)
+    if not writer.began and not _process(1).began:  # hidepid= in proc(5)
+        return replace(status, troubles=("whether it still runs is hidden from this user", *status.troubles))
+    if writer.began != began:
         left = f"it ended without a word: see journalctl -u {WATCHER}"
         return replace(status, running=False, troubles=(left, *status.troubles))
-    if _process_state(status.pid) in ("T", "t"):
+    if writer.state in ("T", "t"):
         return replace(status, troubles=(f"process {status.pid} is stopped by a signal", *status.troubles))
-    return status
+    waits_for = dpkg.holder(root) if status.phase == "repairing" else ""
+    return replace(status, troubles=(f"the repair waits: {waits_for}", *status.troubles)) if waits_for else status
 
 
-def _parse(data: bytes) -> ServiceStatus | None:
+def _opened(root: Root, path: str, mode: int) -> int:
+    """A descriptor of the file at `path`, made where there is none."""
+    try:
+        root.make_dirs(RUN_DIR)
+        with root.parent(path) as (directory, name):
+            return os.open(name, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, mode, dir_fd=directory)
+    except OSError as error:
+        where = root.outside(path)
+        raise LackingError(f"{where} can't be made: {error.strerror}", hint="the repair service runs as root") from error
+
+
+def _parse(data: bytes) -> tuple[ServiceStatus, str] | None:
+    """What the file says, and when its writer began, as `_Process.began`."""
     try:
         row = json.loads(data)
     except ValueError:
@@ -139,10 +158,18 @@ def _parse(data: bytes) -> ServiceStatus | None:
     troubles = values.pop("troubles")
     if any(type(value) is not type(getattr(defaults, name)) for name, value in values.items()) or not isinstance(troubles, list):
         return None
-    return ServiceStatus(**values, troubles=tuple(str(trouble) for trouble in troubles))
+    return ServiceStatus(**values, troubles=tuple(str(trouble) for trouble in troubles)), str(row.get("began"))
 
 
-def _process_state(pid: int) -> str:
-    """The state letter of proc_pid_stat(5), empty where there is no such process."""
-    # "1234 (name) S 1 …", where the name may hold anything
-    return (Root().read_text(f"/proc/{pid}/stat") or "").rpartition(") ")[2][:1]
+@dataclass(frozen=True, slots=True)
+class _Process:
+    """A process: its state letter, and when it began in clock ticks since the boot; empty where there is none."""
+
+    state: str = ""
+    began: str = ""
+
+
+def _process(pid: int) -> _Process:
+    # "1234 (name) S 1 …", where the name may hold anything; starttime is the 20th field after it (proc_pid_stat(5)).
+    fields = (Root().read_text(f"/proc/{pid}/stat") or "").rpartition(") ")[2].split()
+    return _Process(fields[0], fields[19]) if len(fields) > 19 else _Process()

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import pytest
 from guest_hooks.errors import ExitCode, GuestHooksError, LockedError
 from guest_hooks.machine import lock
 from guest_hooks.machine.root import NotRegularError, Root
+from tests.support import other_users
 from tests.support.checkout import CHECKOUT
 
 HOLD = """
@@ -77,6 +79,15 @@ def test_another_holder_is_named_when_the_time_is_over(root: Root) -> None:
         process.communicate()
     with lock.held(root, timeout=0):
         pass
+
+
+def test_the_locks_of_others_cost_no_time(root: Root) -> None:
+    with other_users.many_locks(Path("/dev/shm"), 150_000), holder(root) as process:
+        start = time.monotonic()
+        with pytest.raises(LockedError, match=f"lock is held by process {process.pid} "), lock.held(root, timeout=0):
+            pass
+        assert time.monotonic() - start < 1
+        process.communicate()
 
 
 def test_it_is_waited_for(root: Root) -> None:

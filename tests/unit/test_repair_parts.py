@@ -1,5 +1,7 @@
 """The small parts of the repair service: locks of others, systemd, the state file, the cheap look, the journal."""
 
+import errno
+import fcntl
 import json
 import os
 import subprocess
@@ -13,8 +15,8 @@ from guest_hooks import glance, news, pacing, plan, unchanged
 from guest_hooks.config import Config
 from guest_hooks.errors import LackingError
 from guest_hooks.glance import Glance
-from guest_hooks.machine import block_device_changes, fingerprint, holders, journal, lock, manager, service
-from guest_hooks.machine.journal import KINDS, Outcome
+from guest_hooks.machine import block_device_changes, fingerprint, journal, manager, service
+from guest_hooks.machine.journal import KINDS
 from guest_hooks.machine.mount_changes import MountChanges
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import CommandError, Completed
@@ -23,50 +25,6 @@ from guest_hooks.plan import Wanted
 from guest_hooks.status import Survey
 from guest_hooks.targets import TARGETS
 from tests.support.checkout import CHECKOUT
-
-HOLD = "import fcntl, sys; f = open(sys.argv[1], 'w'); fcntl.lockf(f, fcntl.LOCK_EX); print('held', flush=True); sys.stdin.read()"
-
-
-def test_dpkgs_lock_is_seen_from_another_process(tmp_path: Path) -> None:
-    (tmp_path / "var/lib/dpkg").mkdir(parents=True)
-    path = tmp_path / "var/lib/dpkg/lock"
-    root = Root(str(tmp_path))
-    path.touch()
-    assert holders.holder(root) == ""
-    with subprocess.Popen([sys.executable, "-c", HOLD, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        process.stdout.readline()
-        assert holders.holder(root).startswith("dpkg holds ")
-        process.communicate()
-    assert holders.holder(root) == ""
-
-
-def test_our_own_lock_is_seen(tmp_path: Path) -> None:
-    root = Root(str(tmp_path))
-    with lock.held(root, timeout=0):
-        assert lock.PATH in holders.holder(root)
-    assert holders.holder(root) == ""
-
-
-@pytest.mark.parametrize(
-    ("line", "is_taken"),
-    [
-        pytest.param("1: POSIX  ADVISORY  WRITE 12 {device}:{inode} 0 EOF", True, id="posix"),
-        pytest.param("1: FLOCK  ADVISORY  WRITE 12 {device}:{inode} 0 EOF", True, id="flock"),
-        pytest.param("1: FLOCK  ADVISORY  WRITE 12 ff:ff:{inode} 0 EOF", False, id="other-device"),
-        pytest.param("1: -> FLOCK  ADVISORY  WRITE 12 {device}:{inode} 0 EOF", False, id="waiter"),
-        pytest.param("rubbish", False, id="rubbish"),
-        pytest.param("", False, id="empty"),
-    ],
-)
-def test_lines_of_proc_locks(line: str, is_taken: bool) -> None:
-    status = os.stat_result((0o644, 4711, (0xFD << 8) | 0x03, 1, 0, 0, 0, 0, 0, 0))
-    assert holders._is_taken(status, holders._taken(line.format(device="fd:03", inode=4711))) is is_taken
-
-
-def test_on_btrfs_the_inode_alone_tells() -> None:
-    status = os.stat_result((0o644, 4711, 0x2A, 1, 0, 0, 0, 0, 0, 0))
-    assert holders._is_taken(status, holders._taken("1: POSIX  ADVISORY  WRITE 12 00:1b:4711 0 EOF"))
 
 
 class Systemctl:
@@ -103,7 +61,7 @@ def test_a_repair_by_its_unit() -> None:
     [
         pytest.param("Result=exit-code\nExecMainStatus=4", "could not be repaired", False, id="not-repaired"),
         pytest.param("Result=exit-code\nExecMainStatus=7", "something it needs is missing", False, id="lacking"),
-        pytest.param("Result=exit-code\nExecMainStatus=6", "another run held the lock", True, id="locked"),
+        pytest.param("Result=exit-code\nExecMainStatus=6", "another run, or the package manager", True, id="locked"),
         pytest.param("Result=exit-code\nExecMainStatus=99", "exit code 99", False, id="unknown"),
         pytest.param("Result=timeout\nExecMainStatus=0", "timeout", False, id="timeout"),
         pytest.param("nothing", "unknown", False, id="nothing-known"),
@@ -143,7 +101,7 @@ def test_the_interval_of_pings(monkeypatch: pytest.MonkeyPatch, environment: dic
     monkeypatch.setenv("NOTIFY_SOCKET", "/run/none")
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    assert manager.Manager().ping_interval == interval
+    assert manager.Manager(unit=service.WATCHER).ping_interval == interval
 
 
 @pytest.mark.parametrize(
@@ -161,6 +119,29 @@ def test_a_damaged_state_file_says_nothing(tmp_path: Path, data: bytes) -> None:
     path.parent.mkdir(parents=True)
     path.write_bytes(data)
     assert service.read(Root(str(tmp_path))) == service.ServiceStatus()
+
+
+def test_who_may_read_the_state_file_can_keep_no_watcher_out(tmp_path: Path) -> None:
+    root = Root(str(tmp_path))
+    service.StateFile(root).close()
+    with open(root.outside(service.FILE), "rb") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        fcntl.lockf(other, fcntl.LOCK_SH)
+        service.StateFile(root).close()
+    assert {each.name: each.stat().st_mode & 0o777 for each in (tmp_path / service.RUN_DIR[1:]).iterdir()} == {
+        "state.json": 0o644,
+        "lock": 0o600,
+    }
+
+
+def test_a_process_that_took_over_the_pid_is_not_the_watcher(tmp_path: Path) -> None:
+    root = Root(str(tmp_path))
+    file = service.StateFile(root)
+    with subprocess.Popen(["sleep", "60"]) as other:
+        file.write(service.ServiceStatus(running=True, pid=other.pid))
+        assert "ended without a word" in service.read(root).troubles[0]
+        other.kill()
+    file.close()
 
 
 def test_the_state_file_holds_what_was_written(tmp_path: Path) -> None:
@@ -247,21 +228,41 @@ def test_without_udev_block_devices_are_told_as_a_trouble(monkeypatch: pytest.Mo
         block_device_changes.BlockDevices()
 
 
-def test_without_a_journal_an_entry_is_a_line_on_stderr(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(journal, "SOCKET", str(tmp_path / "none"))
-    journal.send(Outcome.REPAIRED, "it was missing", path="/boot/xen/x", hint="nothing")
-    assert capsys.readouterr().err == "xen-guest-bootloader: it was missing (nothing)\n"
+class Flood:
+    """A monitor of udev's that always has one more, or has dropped some."""
+
+    def __init__(self, error: int = 0) -> None:
+        self.error = error
+        self.polls = 0
+
+    def poll(self, timeout: float) -> object:
+        assert timeout == 0
+        self.polls += 1
+        if self.error:
+            raise OSError(self.error, os.strerror(self.error))
+        return object()
+
+
+def test_a_flood_of_block_devices_is_taken_in_parts() -> None:
+    devices = block_device_changes.BlockDevices.__new__(block_device_changes.BlockDevices)
+    devices._monitor = flood = Flood()
+    assert devices.changed()
+    assert flood.polls == block_device_changes.MOST_EVENTS
+
+
+def test_more_block_devices_than_the_kernel_keeps_are_a_change() -> None:
+    devices = block_device_changes.BlockDevices.__new__(block_device_changes.BlockDevices)
+    devices._monitor = Flood(errno.ENOBUFS)
+    assert devices.changed()
 
 
 @pytest.mark.parametrize("tell", [pacing.Tell(news=each, cause="no space", differences=("/boot/xen/x",)) for each in pacing.News])
 def test_every_news_has_words(
-    tell: pacing.Tell, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tell: pacing.Tell, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(journal, "SOCKET", str(tmp_path / "none"))
     news.tell(tell)
-    said = capsys.readouterr().err
+    said = capfd.readouterr().err
     assert "no space" in said or "/boot/xen/x" in said
 
 
@@ -272,7 +273,7 @@ def test_priorities_are_syslogs() -> None:
 def test_it_holds_in_little_memory() -> None:
     """Imports are most of it; the whole process is measured by bench/service.py."""
     script = (
-        "import guest_hooks.daemon, systemd.daemon, systemd.journal, pyudev;"
+        "import guest_hooks.daemon, pyudev;"
         "print(next(line for line in open('/proc/self/status') if line.startswith('VmRSS')).split()[1])"
     )
     done = subprocess.run([sys.executable, "-c", script], cwd=CHECKOUT, capture_output=True, text=True, check=True, timeout=60)

@@ -1,0 +1,45 @@
+"""What a user who is not root can do to the machine's tables: hold locks, as many as asked for."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+NOBODY = 65534
+HOLD_MANY = """
+import fcntl, sys, tempfile
+files = []
+for _ in range(int(sys.argv[2]) // 1000):
+    files.append(tempfile.TemporaryFile(dir=sys.argv[1]))
+    for number in range(999, -1, -1):
+        fcntl.lockf(files[-1], fcntl.LOCK_SH, 1, 2 * number)
+print("held", flush=True)
+sys.stdin.read()
+"""
+HOLD = "import fcntl, sys; f = open(sys.argv[1], 'r+'); fcntl.lockf(f, fcntl.LOCK_EX); print('held', flush=True); sys.stdin.read()"
+
+
+@contextmanager
+def many_locks(directory: Path, count: int) -> Iterator[None]:
+    """For the block, another user holds `count` locks on files of theirs in `directory`, which anyone can write to."""
+    with _holding([sys.executable, "-c", HOLD_MANY, str(directory), str(count)], user=NOBODY if os.geteuid() == 0 else None):
+        yield
+
+
+@contextmanager
+def lock(path: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    """For the block, another process holds an fcntl lock on `path`, as dpkg does."""
+    with _holding([sys.executable, "-c", HOLD, str(path)]) as process:
+        yield process
+
+
+@contextmanager
+def _holding(command: list[str], *, user: int | None = None) -> Iterator["subprocess.Popen[bytes]"]:
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, user=user, cwd="/") as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"held\n"
+        yield process
+        process.communicate()
