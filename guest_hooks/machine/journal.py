@@ -1,15 +1,25 @@
 """The journal: one structured entry for each outcome, found again by its MESSAGE_ID and explained by the message catalogue.
 
 `systemd/xen-guest-bootloader.catalog` has the texts that `journalctl -x` shows; a test compares the two tables.
+
+An entry is one datagram in the journal's native protocol (https://systemd.io/JOURNAL_NATIVE_PROTOCOL). libsystemd's own sender
+waits without a bound for a journald that does not read.
 """
 
 import os
+import select
+import socket
+import struct
 import sys
 from dataclasses import dataclass
 from enum import StrEnum
 
 SOCKET = "/run/systemd/journal/socket"
 IDENTIFIER = "xen-guest-bootloader"
+SEND_SECONDS = 0.5
+"""How long an entry waits for a journald that is busy."""
+MOST_BYTES = 64 * 1024
+"""Of one field; a datagram takes 208 KiB (net.core.wmem_default)."""
 
 
 class Outcome(StrEnum):
@@ -27,6 +37,7 @@ class Outcome(StrEnum):
     MENDED = "mended"
     WATCH_TROUBLED = "watch-troubled"
     WATCH_MENDED = "watch-mended"
+    WAITING = "waiting"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +61,7 @@ KINDS: dict[Outcome, Kind] = {
     Outcome.MENDED: Kind("63076d4083b34e2fa8b12a24fd5a883d", 5),
     Outcome.WATCH_TROUBLED: Kind("1cae420ca6c247e996b36ebcee16572f", 4),
     Outcome.WATCH_MENDED: Kind("8a14241c43da4dd6abf16057a753cd4f", 5),
+    Outcome.WAITING: Kind("f9bc3d3a98d44e1590e627764579a6ff", 5),
 }
 
 
@@ -64,11 +76,17 @@ def send(  # noqa: PLR0913 - the fields of an entry
     cause: str = "",
     hint: str = "",
 ) -> None:
-    """Write one entry; where no journal listens, one line on standard error. Never raises for a journal that is not there.
+    """Write one entry; where no journal takes it, one line on standard error, and where that takes nothing either, none.
 
-    `before` and `after` are states (`model.State`), `cause` problem codes or a sentence, `hint` the next step.
+    Never raises, and waits `SEND_SECONDS` at most. `before` and `after` are states (`model.State`), `cause` problem codes or a
+    sentence, `hint` the next step.
     """
+    kind = KINDS[outcome]
     fields = {
+        "MESSAGE": message,
+        "MESSAGE_ID": kind.message_id,
+        "PRIORITY": str(kind.priority),
+        "SYSLOG_IDENTIFIER": IDENTIFIER,
         "BOOTLOADER_OUTCOME": outcome,
         "BOOTLOADER_TARGET": target,
         "BOOTLOADER_PATH": path,
@@ -77,16 +95,28 @@ def send(  # noqa: PLR0913 - the fields of an entry
         "BOOTLOADER_CAUSE": cause,
         "BOOTLOADER_HINT": hint,
     }
-    if not os.path.exists(SOCKET):
-        sys.stderr.write(f"{IDENTIFIER}: {message}{f' ({hint})' if hint else ''}\n")
-        return
-    from systemd import journal  # noqa: PLC0415 - costs 3 MB, and most runs have nothing to say
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+            sender.settimeout(SEND_SECONDS)
+            sender.connect(SOCKET)
+            sender.send(b"".join(_field(name, value) for name, value in fields.items() if value))
+    except OSError:
+        _say(f"{IDENTIFIER}: {message}{f' ({hint})' if hint else ''}\n")
 
-    kind = KINDS[outcome]
-    journal.send(
-        message,
-        MESSAGE_ID=kind.message_id,
-        PRIORITY=str(kind.priority),
-        SYSLOG_IDENTIFIER=IDENTIFIER,
-        **{name: str(value) for name, value in fields.items() if value},
-    )
+
+def _field(name: str, value: str) -> bytes:
+    """One field with its length before it, for a value may have newlines."""
+    data = value.encode(errors="replace")[:MOST_BYTES]
+    return b"%s\n%s%s\n" % (name.encode(), struct.pack("<Q", len(data)), data)
+
+
+def _say(line: str) -> None:
+    """Write to standard error, unless it is closed, full, or read by nobody: a unit's is a socket of journald's, too."""
+    try:
+        fd = sys.stderr.fileno()
+        ready = select.poll()
+        ready.register(fd, select.POLLOUT)
+        if any(events & select.POLLOUT for _, events in ready.poll(0)):
+            os.write(fd, line.encode(errors="replace"))
+    except (OSError, ValueError, AttributeError):  # a stream without a descriptor, a closed one, none at all
+        return

@@ -1,17 +1,24 @@
 """The service manager: what it is told of us (sd_notify(3)), and the repair it runs for us."""
 
 import os
+import socket
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from guest_hooks.errors import ExitCode, GuestHooksError
+from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import CommandError, Run, run
-from guest_hooks.machine.service import SYNC
+from guest_hooks.machine.service import SYNC, WATCHER
 
 REPAIR_TIMEOUT = 1900.0
 """Seconds; longer than the repair unit's own TimeoutStartSec, so that systemd's verdict comes first."""
 QUESTION_TIMEOUT = 20.0
+NOTIFY_SECONDS = 0.5
+"""How long a word to the manager waits where its socket is full, which any user can bring about for a moment."""
+READY_SECONDS = 20.0
+"""The same for the one word without which the start would fail; less than DefaultTimeoutStartSec."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,16 +30,19 @@ class Repaired:
 
 
 class Manager:
-    """systemd, where it started this process with Type=notify; else nobody, and then nothing is told."""
+    """systemd, where this process is its unit (`service.WATCHER`); else nobody, and then nothing is told.
 
-    def __init__(self) -> None:
-        self.is_there = "NOTIFY_SOCKET" in os.environ
+    A `watch` by hand may have inherited NOTIFY_SOCKET from a session, or from a container's manager: that is not ours to talk to.
+    """
+
+    def __init__(self, *, unit: str | None = None) -> None:
+        self.is_there = "NOTIFY_SOCKET" in os.environ and (_own_unit() if unit is None else unit) == WATCHER
         self.ping_interval = _ping_interval() if self.is_there else 0.0
         """Seconds between two pings, half of WatchdogSec; 0 where none is wanted."""
 
     def ready(self) -> None:
         """The service is up, or its reload is done."""
-        self._notify("READY=1")
+        self._notify("READY=1", seconds=READY_SECONDS)
 
     def status(self, text: str) -> None:
         """What `systemctl status` shows."""
@@ -50,11 +60,15 @@ class Manager:
         """The service is about to end."""
         self._notify("STOPPING=1")
 
-    def _notify(self, text: str) -> None:
-        if self.is_there:
-            from systemd import daemon  # noqa: PLC0415 - only a service has someone to tell
-
-            daemon.notify(text)
+    def _notify(self, text: str, *, seconds: float = NOTIFY_SECONDS) -> None:
+        """One datagram (sd_notify(3)); one that the manager does not take in time is dropped."""
+        address = os.environ.get("NOTIFY_SOCKET", "")
+        if not self.is_there:
+            return
+        with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+            sender.settimeout(seconds)
+            sender.connect(f"\0{address[1:]}" if address.startswith("@") else address)
+            sender.send(text.encode(errors="replace"))
 
 
 def repair_by_unit(*, run: Run = run) -> Repaired:
@@ -107,3 +121,13 @@ def _ping_interval() -> float:
         return 0.0
     micros = os.environ.get("WATCHDOG_USEC", "")
     return int(micros) / 2e6 if micros.isdigit() else 0.0
+
+
+def _own_unit() -> str:
+    """The unit that this process runs in, by its control group; empty where there is no systemd."""
+    # "0::/system.slice/NAME.service", or in the old hierarchy "1:name=systemd:/system.slice/NAME.service" (cgroups(7))
+    lines = (Root().read_text("/proc/self/cgroup") or "").splitlines()
+    for _, names, path in (line.split(":", 2) for line in lines if line.count(":") > 1):
+        if names in ("", "name=systemd") and path != "/":
+            return os.path.basename(path)
+    return ""

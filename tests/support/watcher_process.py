@@ -15,7 +15,7 @@ from guest_hooks import daemon
 from guest_hooks.config import Config
 from guest_hooks.errors import UsageError
 from guest_hooks.glance import Glance
-from guest_hooks.machine import manager
+from guest_hooks.machine import manager, service
 from guest_hooks.machine.root import Root
 
 
@@ -67,7 +67,7 @@ def main(tree: Path) -> None:
         configure=lambda: configure(tree),
         glance=Wanted(tree),
         fix=lambda: repair(tree),
-        overseer=manager.Manager(),
+        overseer=manager.Manager(unit=service.WATCHER),
     )
     try:
         watcher.run()
