@@ -33,7 +33,7 @@ _MEANINGS = {
     ExitCode.DIFFERS: "not as it should be: status, preflight or sync --dry-run found something to do",
     ExitCode.NOT_REPAIRED: "could not be repaired; what was there before is still there",
     ExitCode.NOT_APPLICABLE: "not applicable here: no Xen guest, dom0, ARM, HVM, and no target named",
-    ExitCode.LOCKED: "another run held the lock to the end of the timeout",
+    ExitCode.LOCKED: "another run, or the package manager, held its lock to the end of the timeout",
     ExitCode.LACKING: "something it needs is missing: grub-xen-bin, a mounted writable /boot, space, root",
     ExitCode.WOULD_NOT_BOOT: "hook kernel-postinst alone: this guest would not boot",
 }

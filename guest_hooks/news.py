@@ -38,6 +38,8 @@ def tell(news: pacing.Tell) -> None:
         case pacing.News.UNDONE:
             message = f"something keeps changing {paths} after each repair; the next repair is in {news.retry:g} s, then less often"
             journal.send(Outcome.UNDONE, message, path=path, cause=paths)
+        case pacing.News.BLOCKED:
+            journal.send(Outcome.WAITING, f"a repair waits: {news.cause}", cause=news.cause)
         case pacing.News.MENDED:
             journal.send(Outcome.MENDED, f"as it should be again, after: {news.cause}", cause=news.cause)
 

@@ -16,7 +16,8 @@ class Pace:
     """How fast.
 
     `settle`: quiet time before a look, put off by further events to `patience` at most. `audit`: time between full checks that
-    no event asked for, 0 for none. `blocked`: how often a held lock is tried. `retry_first` doubles with each failure up to
+    no event asked for, 0 for none. `blocked`: how often a held lock is tried; `silent`: how long before that is told.
+    `retry_first` doubles with each failure up to
     `retry_longest`. More than `crowd` repairs within `window` mean that something undoes them.
     """
 
@@ -24,6 +25,7 @@ class Pace:
     audit: float = 86400.0
     patience: float = 30.0
     blocked: float = 1.0
+    silent: float = 60.0
     retry_first: float = 10.0
     retry_longest: float = 3600.0
     crowd: int = 10
@@ -55,7 +57,7 @@ class Vigil:
     `due` is the next look, `latest` the end of patience, `asked` what the next look is for, `retry` when what resisted is tried
     again. `blamed` is what the last repair was started for, `cause` why it failed, `is_deep` that only an audit found it,
     `is_hopeful` that something happened which may help, `repairs` when repairs were started, `undone` how often in a row there were
-    too many of them.
+    too many of them, `blocked_since` when a lock was met that is held still, `is_block_told` that the admin was told of it.
     """
 
     audit: float
@@ -71,6 +73,8 @@ class Vigil:
     failures: int = 0
     repairs: tuple[float, ...] = ()
     undone: int = 0
+    blocked_since: float = NEVER
+    is_block_told: bool = False
 
     @property
     def wake(self) -> float:
@@ -134,6 +138,7 @@ class News(StrEnum):
     FAILING = "failing"
     UNDONE = "undone"
     MENDED = "mended"
+    BLOCKED = "blocked"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -212,7 +217,7 @@ def _seen(vigil: Vigil, seen: Seen, now: float, pace: Pace) -> Step:
     if not seen.differences and why is not Why.AUDIT and not vigil.is_deep:
         return _calm(vigil)
     if seen.holder:
-        return replace(vigil, phase=Phase.BLOCKED, due=now + pace.blocked), ()
+        return _block(vigil, seen.holder, now, pace)
     if why is Why.CHANGED and len(vigil.repairs) >= pace.crowd:
         return _crowded(vigil, seen.differences, now, pace)
     repairs = vigil.repairs if why is Why.AUDIT else (*vigil.repairs, now)
@@ -231,16 +236,23 @@ def _ended(vigil: Vigil, ended: Ended, now: float, pace: Pace) -> Step:
     # Its own events have come by now or come within the quiet time: one look answers them all.
     settling = replace(vigil, phase=Phase.SETTLING, due=now + pace.settle, latest=now + pace.patience)
     if ended.is_locked:
-        return replace(settling, phase=Phase.BLOCKED, due=now + pace.blocked), ()
-    settling = replace(settling, asked=Why.VERIFY)
+        return _block(settling, ended.error, now, pace)
+    settling = replace(settling, asked=Why.VERIFY, blocked_since=NEVER, is_block_told=False)
     if ended.error:
         is_deep = vigil.is_deep or (vigil.asked is Why.AUDIT and not vigil.blamed)
         return _fail(replace(settling, is_deep=is_deep), ended.error, now, pace)
     return replace(settling, is_deep=False), ()
 
 
+def _block(vigil: Vigil, cause: str, now: float, pace: Pace) -> Step:
+    blocked = replace(vigil, phase=Phase.BLOCKED, due=now + pace.blocked, blocked_since=min(vigil.blocked_since, now))
+    if blocked.is_block_told or now - blocked.blocked_since < pace.silent:
+        return blocked, ()
+    return replace(blocked, is_block_told=True), (Tell(news=News.BLOCKED, cause=cause),)
+
+
 def _calm(vigil: Vigil) -> Step:
-    calm = replace(vigil, asked=Why.CHANGED, retry=NEVER, blamed=(), cause="", failures=0)
+    calm = replace(vigil, asked=Why.CHANGED, retry=NEVER, blamed=(), cause="", failures=0, blocked_since=NEVER, is_block_told=False)
     if not calm.repairs:
         calm = replace(calm, undone=0)
     return calm, ((Tell(news=News.MENDED, cause=vigil.cause),) if vigil.failures else ())

@@ -5,12 +5,12 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 
-from guest_hooks import commit, evidence, grub_config, legacy_menu, plan, unchanged
+from guest_hooks import commit, evidence, grub_config, legacy_menu, packages, plan, unchanged
 from guest_hooks.build import Built, build
 from guest_hooks.compare import SYNC
 from guest_hooks.config import Config, Modules
 from guest_hooks.errors import ExitCode, GuestHooksError, LackingError, NotRepairedError
-from guest_hooks.machine import disks, grub_tools, lock, receipts
+from guest_hooks.machine import disks, grub_tools, receipts
 from guest_hooks.machine.receipts import Receipt, TargetReceipt
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import Run, run
@@ -27,6 +27,7 @@ class Request:
     """What is asked of a sync; `automatic` runs (hooks, triggers, the service) leave what `rollback` put back alone.
 
     `choices` are those of the grub-install by hand that this sync completes, by target; without them the ones before it stay.
+    `waits_for_packages`: it begins when the package manager is done; for runs that no package started.
     """
 
     targets: tuple[str, ...] = ()
@@ -35,6 +36,7 @@ class Request:
     adopt: bool = False
     update_grub: bool = True
     automatic: bool = False
+    waits_for_packages: bool = False
     lock_timeout: float = 60.0
     choices: Mapping[str, Choices] = field(default_factory=dict)
 
@@ -82,7 +84,13 @@ def sync(root: Root, config: Config, request: Request, *, step: Step = nullconte
     require(root, config, request.targets)
     if os.geteuid() != 0:
         raise LackingError("sync must be run as root", hint=f"sudo {SYNC}")
-    with lock.held(root, timeout=request.lock_timeout):
+    with packages.held(
+        root,
+        waits=request.waits_for_packages,
+        is_asked_for=not request.automatic,
+        lock_timeout=request.lock_timeout,
+        run=run,
+    ) as unsettled:
         with step("Looking at what is there"):
             found = survey(root, config, targets=request.targets, asked=request.choices, run=run)
         work = _work(found, request)
@@ -90,7 +98,7 @@ def sync(root: Root, config: Config, request: Request, *, step: Step = nullconte
             with suppress(GuestHooksError):  # what a killed run left takes room, and no more than that
                 commit.sweep(root)
             unchanged.remember(root, found, request.targets)
-            return _result(found, found, (), work.failures, ())
+            return _result(found, found, (), work.failures, unsettled)
         disks.require_writable(root)
         with step("Removing what an earlier run left"):
             commit.sweep(root)
@@ -102,7 +110,7 @@ def sync(root: Root, config: Config, request: Request, *, step: Step = nullconte
         after = survey(root, config, targets=request.targets, boot=found.status.boot, run=run)
         failures += _as_before(after) if work.menu and not failures else ()
         unchanged.remember(root, after, request.targets)
-        return _result(found, after, (*changes, *menus), (*work.failures, *failures), (*warnings, *unsure))
+        return _result(found, after, (*changes, *menus), (*work.failures, *failures), (*unsettled, *warnings, *unsure))
 
 
 def exit_code(result: Result, request: Request, config: Config) -> ExitCode:

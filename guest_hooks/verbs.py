@@ -139,6 +139,7 @@ def _sync(session: Session) -> ExitCode:
         adopt=options.adopt,
         update_grub=options.update_grub,
         automatic=options.automatic,
+        waits_for_packages=options.automatic,
         lock_timeout=options.lock_timeout,
     )
     config = configuration(session.root, options.config)

@@ -9,7 +9,6 @@ from guest_hooks.machine.journal import KINDS, Outcome
 from tests.support.booted_guest import SECOND_STAGE, TARGET, Guest
 
 WATCHER = "xen-guest-bootloader.service"
-HOLD_DPKG = 'import fcntl, time; f = open("/var/lib/dpkg/lock", "w"); fcntl.lockf(f, fcntl.LOCK_EX); time.sleep(600)'
 SYNC = "xen-guest-bootloader-sync.service"
 
 
@@ -103,18 +102,6 @@ def test_a_grub_upgrade_by_apt_is_followed(guest: Guest, tmp_path: Path) -> None
     guest.at_rest()
     answer = json.loads(guest.run("xen-guest-bootloader status --json", check=False).stdout)
     assert [each["state"] for each in answer["targets"]] == ["current"]
-
-
-def test_a_repair_waits_for_dpkg(guest: Guest) -> None:
-    before = guest.syncs()
-    guest.run("systemd-run --quiet --unit=holder python3 -c '" + HOLD_DPKG + "'")
-    guest.until("grep -q POSIX /proc/locks")
-    guest.run(f"rm {SECOND_STAGE}")
-    guest.until('grep -q \'"phase": "blocked"\' /run/xen-guest-bootloader/watch/state.json')
-    assert guest.syncs() == before
-    guest.run("systemctl stop holder")
-    guest.until(f"test -s {SECOND_STAGE}")
-    guest.at_rest()
 
 
 def test_a_burst_costs_at_most_two_syncs(guest: Guest) -> None:

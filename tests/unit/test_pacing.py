@@ -270,3 +270,49 @@ def test_whatever_happens_in_the_end_all_is_well_and_nothing_spins(steps: list[t
     assert world.damage == ()
     assert not world.vigil.failures
     assert world.vigil.phase is Phase.QUIET
+
+
+def test_a_lock_that_stays_held_is_told_once_after_a_minute() -> None:
+    world = settled(holder="process 7 (sleep) holds /var/lib/xen-guest-bootloader/lock")
+    world.hurt()
+    world.run(50)
+    assert world.news == []
+    world.run(3600)
+    assert world.news == [News.BLOCKED]
+    assert "process 7" in world.tells[0].cause
+    world.holder = ""
+    world.run(5)
+    assert len(world.repairs) == 1
+    assert world.damage == ()
+    world.holder = "another"
+    world.hurt()
+    world.run(100)
+    assert world.news == [News.BLOCKED, News.BLOCKED]
+
+
+def test_repairs_that_only_meet_another_run_are_told_and_never_spin() -> None:
+    world = settled(is_locked=True, duration=300.0)
+    world.hurt()
+    world.run(3600)
+    assert world.news == [News.BLOCKED]
+    assert len(world.repairs) <= 13
+
+
+def test_a_repair_that_keeps_what_was_there_is_told_once_and_tried_less_and_less_often() -> None:
+    """A sync that keeps a menu which boots, in place of one that does not, ends with exit code 4 and leaves no fingerprint."""
+    world = settled(pace=Pace(), error="could not be repaired; what was there before is still there")
+    world.hurt()
+    world.run(24 * 3600)
+    assert world.news == [News.FAILING]
+    assert len(world.repairs) < 40
+    before = len(world.repairs)
+    for _ in range(100):  # its own staging, and other files of no concern
+        world.notice()
+        world.run(1.0)
+    assert len(world.repairs) == before
+    world.damage = (*DAMAGE, "/boot")  # the initrd that was missing has come
+    world.error = ""
+    world.notice()
+    world.run(2.0)
+    assert len(world.repairs) == before + 1
+    assert world.news == [News.FAILING, News.MENDED]
