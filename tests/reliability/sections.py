@@ -168,6 +168,8 @@ _TESTS = {
     "tests/package/test_broken_python.py": "Python broken, or the caller's environment hostile: kernels and grub-install",
     "tests/package/test_diversion.py": "dpkg killed between two steps, and each instant between them: a grub-install that works",
     "tests/tree/test_bookkeeping.py": "/var or / that takes no note",
+    "tests/reliability/long_locks.py": "up to 800,000 locks of another user",
+    "tests/service/long_upgrade.py": "a dist-upgrade to trixie with the watcher running, /boot judged each second",
 }
 
 

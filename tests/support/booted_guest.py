@@ -24,6 +24,8 @@ SECOND_STAGE = "/boot/xen/pvboot-x86_64.elf"
 BOOT_MIB = 160
 ORDER_SECONDS = 120
 DISK = "/dev/xvdb"
+ROOT_DISK = "/dev/xvda"
+QUEUE_LENGTH = Path("/proc/sys/net/unix/max_dgram_qlen")
 
 CONFIG = f'targets = ["{TARGET}"]\nupdate_grub = false\n'
 NO_CONDITIONS = "[Unit]\nConditionVirtualization=\n"
@@ -42,7 +44,7 @@ Before=local-fs.target xen-guest-bootloader.service
 Type=oneshot
 RemainAfterExit=yes
 ExecStart=ln -sfn {DISK} @LOOP@
-ExecStart=mount {DISK} /boot
+@LINKS@ExecStart=mount {DISK} /boot
 [Install]
 WantedBy=local-fs.target
 """
@@ -212,12 +214,26 @@ class Guest:
 
 
 @contextmanager
-def booted(work: Path, deb: Path, *, suite: Suite = Suite.BOOKWORM) -> Iterator[Guest]:
-    """Make and boot a guest in `work`; nothing of it is left at the end."""
+def booted(
+    work: Path, deb: Path, *, suite: Suite = Suite.BOOKWORM, root_mib: int = 0, config: str = CONFIG, network: bool = False
+) -> Iterator[Guest]:
+    """Make and boot a guest in `work`; nothing of it is left at the end.
+
+    `root_mib`: its root is a disk of its own, `ROOT_DISK`, of that size, so that GRUB's tools find it. `network`: it has the
+    machine's.
+    """
     tree, image = work / "tree", work / "boot.img"
     tree.mkdir(parents=True)
     with ExitStack() as stack:
         stack.callback(shutil.rmtree, tree)
+        options = [] if network else ["--private-network"]
+        if network:  # systemd raises it at its start, for the network that it sees
+            stack.callback(QUEUE_LENGTH.write_text, QUEUE_LENGTH.read_text())
+        links = ""
+        if root_mib:
+            root = stack.enter_context(_root_disk(work / "root.img", tree, root_mib))
+            options.append(f"--bind={root}:{ROOT_DISK}")
+            links = f"ExecStart=ln -sfn {ROOT_DISK} {root}\n"
         unpack(tarball(suite, Kind.FULL), tree)
         _chroot(tree, deb)
         version = next((tree / "boot").glob("vmlinuz-*")).name.removeprefix("vmlinuz-")
@@ -230,12 +246,12 @@ def booted(work: Path, deb: Path, *, suite: Suite = Suite.BOOKWORM) -> Iterator[
         (tree / "boot").mkdir()
         loop = host("losetup", "--find", "--show", str(image)).strip()
         stack.callback(host, "losetup", "--detach", loop)
-        _prepare(tree, loop)
+        _prepare(tree, MOUNT_BOOT.replace("@LOOP@", loop).replace("@LINKS@", links), config)
         log = work / "log"
         nspawn = subprocess.Popen(
             [
                 *("systemd-nspawn", "--quiet", "--boot", f"--directory={tree}", "--register=no", "--keep-unit", "--console=pipe"),
-                *(f"--machine=service-guest-{os.getpid()}", "--private-network", "--capability=all", f"--bind={loop}:{DISK}"),
+                *(f"--machine=service-guest-{os.getpid()}", "--capability=all", f"--bind={loop}:{DISK}", *options),
             ],
             stdin=subprocess.DEVNULL,
             stdout=log.open("wb"),
@@ -248,13 +264,26 @@ def booted(work: Path, deb: Path, *, suite: Suite = Suite.BOOKWORM) -> Iterator[
         yield guest
 
 
-def _prepare(tree: Path, loop: str) -> None:
+@contextmanager
+def _root_disk(image: Path, tree: Path, mib: int) -> Iterator[str]:
+    """A disk of its own for the root, mounted on `tree`; the loop device."""
+    with ExitStack() as stack:
+        host("mke2fs", "-q", "-t", "ext4", str(image), f"{mib}M")
+        stack.callback(image.unlink)
+        loop = host("losetup", "--find", "--show", str(image)).strip()
+        stack.callback(host, "losetup", "--detach", loop)
+        host("mount", loop, str(tree))
+        stack.callback(host, "umount", str(tree))
+        yield loop
+
+
+def _prepare(tree: Path, mount_boot: str, config: str) -> None:
     units = tree / "etc/systemd/system"
     _write(tree / "etc/fstab", "")
     _write(tree / "etc/hostname", "guest\n")
     _write(tree / "etc/cloud/cloud-init.disabled", "")
-    _write(tree / "etc/xen-guest-bootloader/conf.d/test.toml", CONFIG)
-    _write(units / "mount-boot.service", MOUNT_BOOT.replace("@LOOP@", loop))
+    _write(tree / "etc/xen-guest-bootloader/conf.d/test.toml", config)
+    _write(units / "mount-boot.service", mount_boot)
     for unit in ("xen-guest-bootloader.service", "xen-guest-bootloader-sync.service"):
         _write(units / f"{unit}.d/10-no-xen.conf", NO_CONDITIONS)
     wants = units / "local-fs.target.wants"
