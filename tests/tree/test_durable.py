@@ -146,6 +146,7 @@ def test_no_room_is_needed_to_wait_for_xfs(tmp_path: Path, monkeypatch: pytest.M
         return real(path, flags, mode, dir_fd=dir_fd)
 
     with images.disk(tmp_path, "xfs", is_closed=False) as disk:
+        (disk.top / "new").touch()
         monkeypatch.setattr(os, "open", full)
         problem = barrier(Root(str(disk.top)), "/", wait=0)
         assert problem is not None
