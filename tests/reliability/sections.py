@@ -169,6 +169,8 @@ _TESTS = {
     "tests/package/test_diversion.py": "dpkg killed between two steps, and each instant between them: a grub-install that works",
     "tests/tree/test_bookkeeping.py": "/var or / that takes no note",
     "tests/reliability/long_locks.py": "up to 800,000 locks of another user",
+    "tests/service/test_packages.py": "repairs and a package manager at work, in a booted systemd",
+    "tests/service/test_surroundings.py": "the service without a journal, with a full one, with locks of others, by hand",
     "tests/service/long_upgrade.py": "a dist-upgrade to trixie with the watcher running, /boot judged each second",
 }
 
