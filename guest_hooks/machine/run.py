@@ -1,14 +1,16 @@
 """The only module that starts a process."""
 
 import os
+import selectors
 import shlex
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from typing import NoReturn, Protocol
+from typing import IO, NoReturn, Protocol, cast
 
 from guest_hooks.errors import ExitCode, GuestHooksError, LackingError
 
@@ -17,6 +19,11 @@ PATH = "/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/sbin:/usr/local/bin"
 OUR_MARK = "XEN_GUEST_BOOTLOADER"
 """Tells the wrapper around grub-install that it is this software that calls, so that the two can't call each other for ever."""
 KEPT_VARIABLES = ("TMPDIR", "DPKG_ROOT")
+MAX_OUTPUT = 16 << 20
+"""Bytes of stdout, and of stderr; a long grub.cfg has a hundredth of that."""
+GRACE = 2.0
+"""Seconds for which what a program left running may keep the pipes open after its end."""
+CHUNK = 1 << 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +73,10 @@ class Run(Protocol):
         """As `run`."""
 
 
+class _TooMuchError(Exception):
+    """A process said more than `MAX_OUTPUT`."""
+
+
 def run(
     command: Sequence[str],
     *,
@@ -78,6 +89,7 @@ def run(
     """Run `command` to its end with a built environment and no terminal; `timeout` is in seconds.
 
     `name` is what messages call it, by default its first words: for a tool behind others that only prepare its way.
+    What it says is bounded, and what it leaves running can't keep this waiting.
     Raises `LackingError` where the program is not installed and `CommandError` where it fails, with the end of its stderr.
     """
     name = name or shlex.join(command[:3])
@@ -87,6 +99,8 @@ def run(
         raise LackingError(f"{command[0]} is not installed", hint=_PACKAGES.get(command[0], "")) from error
     except subprocess.TimeoutExpired as error:
         raise CommandError(f"{name} did not end within {timeout:g} s") from error
+    except _TooMuchError as error:
+        raise CommandError(f"{name} was ended: it said more than {MAX_OUTPUT} bytes") from error
     except OSError as error:
         raise CommandError(f"{name} could not be started: {error.strerror}") from error
     if code not in success_codes:
@@ -103,9 +117,59 @@ def _ended(command: Sequence[str], timeout: float, stdin: bytes, env: Mapping[st
         ExitStack() as unless_ended,  # left first: the group is killed before Popen waits for its leader
     ):
         unless_ended.callback(_kill_group, process.pid)
-        stdout, stderr = process.communicate(stdin, timeout)
-        unless_ended.pop_all()
-        return process.returncode, stdout, stderr
+        stdout, stderr, is_all = _exchange(process, stdin, timeout)
+        if is_all:
+            unless_ended.pop_all()
+        return process.wait(), stdout, stderr
+
+
+def _exchange(process: subprocess.Popen[bytes], stdin: bytes, timeout: float) -> tuple[bytes, bytes, bool]:
+    """Write to a process and read what it says until it has ended; and whether all it left has closed the pipes, too."""
+    assert process.stdin and process.stdout and process.stderr  # noqa: S101, PT018 - all three are pipes
+    said: dict[IO[bytes], bytearray] = {process.stdout: bytearray(), process.stderr: bytearray()}
+    todo = memoryview(stdin)
+    deadline = time.monotonic() + timeout
+    ended = os.pidfd_open(process.pid)
+    with ExitStack() as stack, selectors.DefaultSelector() as selector:
+        stack.callback(os.close, ended)
+        selector.register(ended, selectors.EVENT_READ)
+        selector.register(process.stdin, selectors.EVENT_WRITE)
+        os.set_blocking(process.stdin.fileno(), False)
+        for stream in said:
+            selector.register(stream, selectors.EVENT_READ)
+        while selector.get_map() and (left := deadline - time.monotonic()) > 0:
+            for key, _ in selector.select(left):
+                if key.fd == ended:
+                    deadline = min(deadline, time.monotonic() + GRACE)
+                    selector.unregister(ended)
+                elif key.fileobj is process.stdin:
+                    todo = _write(process.stdin, todo)
+                    if not todo:
+                        selector.unregister(process.stdin)
+                        process.stdin.close()
+                elif not (data := os.read(key.fd, CHUNK)):
+                    selector.unregister(key.fileobj)
+                else:
+                    heard = said[cast("IO[bytes]", key.fileobj)]
+                    heard += data
+                    if len(heard) > MAX_OUTPUT:
+                        raise _TooMuchError
+        is_all = not selector.get_map()
+    if not is_all and process.poll() is None:
+        raise subprocess.TimeoutExpired(process.args, timeout)
+    return bytes(said[process.stdout]), bytes(said[process.stderr]), is_all
+
+
+def _write(stream: IO[bytes], data: memoryview) -> memoryview:
+    """What of `data` is still to be written; none where nobody reads."""
+    if not data:
+        return data
+    try:
+        return data[os.write(stream.fileno(), data[:CHUNK]) :]
+    except BlockingIOError:
+        return data
+    except BrokenPipeError:
+        return data[:0]
 
 
 def _kill_group(leader: int) -> None:
