@@ -11,7 +11,7 @@ from guest_hooks.compare import Evidence, Found, ModuleDir, Packaged
 from guest_hooks.errors import FormatError, NotRepairedError
 from guest_hooks.evidence import choices, find, is_from_package, sha256
 from guest_hooks.formats import second_stage
-from guest_hooks.machine import grub_tools
+from guest_hooks.machine import staging
 from guest_hooks.machine.receipts import TargetReceipt
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import CommandError, Run, run
@@ -46,12 +46,15 @@ def build(
     standing = None if anew else _standing(root, plan, packaged, remembered)
     if standing is not None:
         return standing
-    arguments = [f"--modules={' '.join(plan.request)}"] if plan.request else []
+    # A tree's grub-install sees the file system alone, and not the partition that it is in the guest.
+    unseen = () if root.is_live else (name for name in plan.boot.modules if name not in plan.request)
+    asked = (*plan.request, *unseen)
+    arguments = [f"--modules={' '.join(asked)}"] if asked else []
     arguments += [] if plan.choices.has_cli else ["--disable-cli"]
     keys = {f"{KEY}{number}": key for number, key in enumerate(plan.choices.public_keys)}
     arguments += [f"--pubkey={BOOT_XEN}/{name}" for name in keys]
     try:
-        with grub_tools.staging(root, plan.target, [*arguments, *grub_tools.NOTHING_ELSE], files=keys, run=run) as staged:
+        with staging.staging(root, plan.target, [*arguments, *staging.NOTHING_ELSE], files=keys, run=run) as staged:
             core, module_files = staged.core, staged.module_files()
     except CommandError as error:
         raise NotRepairedError(error.message, hint=_next_step(plan, packaged)) from error
@@ -62,22 +65,35 @@ def build(
     return Built(plan=plan, core=core, files=files, module_files=module_files)
 
 
-def _standing(root: Root, plan: Plan, packaged: Packaged, remembered: TargetReceipt) -> Built | None:
-    """What the last sync made, from /boot/grub/<target>: if all of it is there, and grub-install would make the same today."""
-    where = plan.target.grub_dir
-    core = find(root, f"{where}/core.elf").data
+def foresee(root: Root, plan: Plan, packaged: Packaged, remembered: TargetReceipt) -> Built | None:
+    """What a build would make, without running anything; None where only a build tells.
+
+    The core image that the last sync made comes out the same as long as its modules, and the file system that it looks for, do.
+    """
+    return _foreseen(root, replace(plan, choices=choices(root, plan, remembered)), packaged, remembered)
+
+
+def _foreseen(root: Root, plan: Plan, packaged: Packaged, remembered: TargetReceipt) -> Built | None:
+    core = find(root, f"{plan.target.grub_dir}/core.elf").data
     made = (remembered.core_sha256, remembered.request, remembered.choices)
     if core is None or (sha256(core), plan.request, plan.choices) != made:
-        return None
-    modules = root.files(where, is_from_package)
-    if modules != root.files(plan.target.lib_dir, is_from_package):
         return None
     files = _files(plan, core)
     try:
         _verify(plan, files, packaged, core)
     except NotRepairedError:  # another UUID, another GRUB
         return None
+    modules = root.files(plan.target.lib_dir, is_from_package)
     return Built(plan=plan, core=core, files=files, module_files={**modules, "core.elf": core})
+
+
+def _standing(root: Root, plan: Plan, packaged: Packaged, remembered: TargetReceipt) -> Built | None:
+    """What the last sync made, from /boot/grub/<target>: if all of it is there, and grub-install would make the same today."""
+    foreseen = _foreseen(root, plan, packaged, remembered)
+    if foreseen is None:
+        return None
+    there = root.files(plan.target.grub_dir, is_from_package)
+    return foreseen if {**there, "core.elf": foreseen.core} == foreseen.module_files else None
 
 
 def _next_step(plan: Plan, packaged: Packaged) -> str:

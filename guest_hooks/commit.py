@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from guest_hooks.build import Built
 from guest_hooks.evidence import find, installed, is_from_package, sha256
 from guest_hooks.formats import pvh_bridge
-from guest_hooks.machine import durable, grub_tools, receipts, space
+from guest_hooks.machine import durable, grub_tools, receipts, space, staging
 from guest_hooks.machine.barrier import barrier, is_late, settle
 from guest_hooks.machine.root import Root
 from guest_hooks.model import Change, Problem, TargetStatus
@@ -28,7 +28,7 @@ MARGIN = 256 * 1024
 
 def sweep(root: Root) -> None:
     """Remove what killed runs left; the caller holds the lock."""
-    grub_tools.sweep()
+    staging.sweep()
     for directory in (BOOT_XEN, grub_tools.GRUB_DIR, receipts.STATE_DIR, receipts.PREVIOUS_DIR):
         durable.sweep(root, directory)
     for target in TARGETS.values():

@@ -6,11 +6,11 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 
 from guest_hooks import commit, evidence, grub_config, legacy_menu, packages, plan, unchanged
-from guest_hooks.build import Built, build
+from guest_hooks.build import Built, build, foresee
 from guest_hooks.compare import SYNC
 from guest_hooks.config import Config, Modules
 from guest_hooks.errors import ExitCode, GuestHooksError, LackingError, NotRepairedError
-from guest_hooks.machine import disks, grub_tools, receipts
+from guest_hooks.machine import disks, receipts, staging
 from guest_hooks.machine.receipts import Receipt, TargetReceipt
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import Run, run
@@ -258,12 +258,16 @@ def _receipt(receipt: Receipt, built: Sequence[tuple[Built, TargetStatus]]) -> R
 
 
 def _foretold(root: Root, work: _Work, request: Request, step: Step, run: Run) -> tuple[tuple[Change, ...], list[_Failure]]:
-    """What a sync would change, to the byte where it can be built without changing anything on the way; else all is written."""
-    can_build = os.geteuid() == 0 and grub_tools.stays_in_staging(root)
-    exact = [row for row in work.targets if can_build and root.exists(row[0].target.grub_dir)]
-    built, failures = _build_all(root, exact, request, step, run)
+    """What a sync would change, to the byte where that can be known: built where nothing is changed on the way, of a tree foreseen.
+
+    Of the rest every file that may be written is named.
+    """
+    can_tell = os.geteuid() == 0 and staging.stays_in_staging(root)
+    likely = [row for row in work.targets if can_tell and root.exists(row[0].target.grub_dir)]
+    built, failures = _build_all(root, likely, request, step, run) if root.is_live else (_foreseen(root, likely), [])
+    known = {each.plan.target.name for each, _ in built} | {failure.name for failure in failures}
     changes = commit.changes(root, [each for each, _ in built], [status for _, status in built])
-    for each, status in (row for row in work.targets if row not in exact):
+    for each, status in (row for row in work.targets if row[0].target.name not in known):
         files = [*((file.path, file.sha256) for file in status.files), (f"{each.target.grub_dir}/core.elf", "")]
         changes += [Change(path=path, before=before, after="", why=commit.reasons(status)) for path, before in files]
     if work.legacy_menu:
@@ -271,6 +275,16 @@ def _foretold(root: Root, work: _Work, request: Request, step: Step, run: Run) -
     if work.menu:
         changes.append(Change(path=grub_config.PATH, before="", after="", why=work.menu))
     return tuple(changes), failures
+
+
+def _foreseen(root: Root, targets: Sequence[tuple[Plan, TargetStatus]]) -> list[tuple[Built, TargetStatus]]:
+    receipt = receipts.load(root)
+    found = []
+    for each, status in targets:
+        built = foresee(root, each, evidence.packaged(root, each.target), receipt.target(each.target.name))
+        if built is not None:
+            found.append((built, status))
+    return found
 
 
 def _result(

@@ -13,6 +13,11 @@ if TYPE_CHECKING:
 
 RENAME_NOREPLACE = 1  # linux/fs.h
 RENAME_EXCHANGE = 2
+FSOPEN_CLOEXEC = FSMOUNT_CLOEXEC = 1  # linux/mount.h
+FSCONFIG_SET_STRING = 1
+FSCONFIG_CMD_CREATE = 6
+MOUNT_ATTR_NOSUID = 2
+MOUNT_ATTR_NODEV = 4
 MCL_CURRENT = 1  # asm-generic/mman.h
 MCL_FUTURE = 2
 
@@ -32,6 +37,18 @@ def fs_magic(fd: int) -> int:
     return int(words[0]) & 0xFFFFFFFF
 
 
+def detached_tmpfs(size: int, inodes: int) -> int:
+    """A descriptor of the top of a new file system in memory, of `size` bytes, that is mounted nowhere and ends with its users."""
+    context = _call("fsopen", b"tmpfs", FSOPEN_CLOEXEC)
+    try:
+        for key, value in ((b"size", size), (b"nr_inodes", inodes)):
+            _call("fsconfig", context, FSCONFIG_SET_STRING, key, str(value).encode(), 0)
+        _call("fsconfig", context, FSCONFIG_CMD_CREATE, None, None, 0)
+        return _call("fsmount", context, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV)
+    finally:
+        os.close(context)
+
+
 def rename2(old_fd: int, old: str, new_fd: int, new: str, flags: int) -> None:
     """Rename with `RENAME_NOREPLACE` or `RENAME_EXCHANGE`, both names relative to their directories."""
     _call("renameat2", old_fd, os.fsencode(old), new_fd, os.fsencode(new), flags)
@@ -49,10 +66,11 @@ def _library() -> "ctypes.CDLL":
     return ctypes.CDLL(None, use_errno=True)
 
 
-def _call(name: str, *arguments: Any) -> None:
+def _call(name: str, *arguments: Any) -> int:
     import ctypes  # noqa: PLC0415
 
-    while getattr(_library(), name)(*arguments) != 0:
+    while (result := int(getattr(_library(), name)(*arguments))) < 0:
         code = ctypes.get_errno()
         if code != errno.EINTR:
             raise OSError(code, os.strerror(code))
+    return result

@@ -1,107 +1,118 @@
-"""A private mount namespace for GRUB's tools: staging over the live directories, and a tree's own /dev, /proc and /sys.
+"""Where GRUB's tools run: staging laid over the live directories, or inside a tree that may be hostile.
 
-The namespace ends with its last process, so nothing stays mounted whatever ends this program.
+On the running system they are the guest's own programs: a mount namespace for staging is all they get. A tree's are strangers, see
+`confine`. Either namespace ends with its last process, so nothing stays mounted whatever ends this program.
 """
 
+import json
 import os
 import shlex
 import stat
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from guest_hooks.errors import LackingError
-from guest_hooks.machine import mounts
+from guest_hooks.machine import tree_disks
 from guest_hooks.machine.root import Root
+from guest_hooks.machine.run import CommandError
+from guest_hooks.machine.tree_disks import TreeDisk
 
+CONFINE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "confine.py")
+CANNOT_CONFINE = 125
+"""What `confine` exits with where it can't make its namespaces (its FAILED); importing it would cost each run ctypes."""
 UNSHARE = ("unshare", "--mount", "--propagation", "private", "--")
 DEVICES = ("null", "zero", "full", "random", "urandom")
 NEEDED_DIRS = ("/dev", "/proc", "/sys")
+BOOT = "/boot"
+STREAMS = ("stdin", "stdout", "stderr")
+LETTERS = "abcdefghijklmnop"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bind:
-    """A directory of ours (`source`, as this process names it) laid over a directory of the guest (`path`)."""
+    """The directory `name` of a staging directory, laid over a directory of the guest (`path`)."""
 
-    source: str
+    name: str
     path: str
 
 
-def command(root: Root, argv: Sequence[str], *, binds: Sequence[Bind] = ()) -> list[str]:
-    """`argv` as a command that runs inside `root`, with `binds` in place, in a mount namespace of its own if it needs one.
+def command(root: Root, argv: Sequence[str]) -> list[str]:
+    """`argv` as a command of `root`: confined where that is a tree."""
+    return list(argv) if root.is_live else tree_command(root, argv)
 
-    Raises `LackingError` where the tree has no place for /dev, /proc or /sys.
-    """
-    if root.is_live and not binds:
-        return list(argv)
-    steps = [] if root.is_live else _tree_steps(root)
-    steps += [["mount", "--bind", bind.source, root.outside(root.resolve(bind.path))] for bind in binds]
-    chroot = [] if root.is_live else ["chroot", root.path]
+
+def live_command(staging: str, argv: Sequence[str], *, binds: Sequence[Bind]) -> list[str]:
+    """`argv` as a command of the running system, in a mount namespace where `binds` of the directory `staging` are in place."""
+    root = Root()
+    steps = [["mount", "--bind", os.path.join(staging, bind.name), root.resolve(bind.path)] for bind in binds]
     script = "\n".join(["set -eu", *map(shlex.join, steps), 'exec "$@"'])
-    return [*UNSHARE, "sh", "-c", script, "sh", *chroot, *argv]
+    return [*UNSHARE, "sh", "-c", script, "sh", *argv]
 
 
-def bare_command(root: Root, argv: Sequence[str]) -> list[str]:
-    """`argv` as a command that runs inside `root` and needs neither devices nor /proc."""
-    return list(argv) if root.is_live else ["chroot", root.path, *argv]
+def tree_command(root: Root, argv: Sequence[str], *, staging: int = -1, binds: Sequence[Bind] = ()) -> list[str]:
+    """`argv` as a command that runs inside the tree `root`, confined, with `binds` of the detached mount `staging` in place.
 
-
-def _tree_steps(root: Root) -> list[list[str]]:
-    """What a tree needs before GRUB's tools can run in it."""
-    places = []
+    Raises `LackingError` where the tree has no place for /dev, /proc or /sys, or its disk can't be shown to it alone.
+    """
     for path in NEEDED_DIRS:
         if not root.exists(path):
             raise LackingError(
                 f"{root.path} has no directory {path}", hint=f"is it the top of a Debian tree? mkdir {root.path}{path}"
             )
-        places.append(root.outside(root.resolve(path)))
-    dev, proc, sys = places
-    steps = [["mount", "-t", "proc", "proc", proc], ["mount", "--rbind", "/sys", sys]]
-    disks = _disks(root)
-    if not any(disk.is_loop for disk in disks):
-        return [*steps, ["mount", "--rbind", "/dev", dev]]
-    steps.append(["mount", "-t", "tmpfs", "-o", "mode=755", "dev", dev])
-    steps.append(["mkdir", "-p", f"{dev}/disk/by-uuid", f"{dev}/mapper", f"{dev}/shm"])
-    steps += [_node(f"{dev}/{name}", "c", os.stat(f"/dev/{name}").st_rdev) for name in DEVICES]
-    letters = iter("abcdefghijklmnop")
+    disks = tree_disks.of(root)
+    if not {"/", BOOT} & {path for disk in disks for path in disk.paths}:
+        raise LackingError(
+            f"{root.path} is on no disk of its own that its GRUB could be shown",
+            hint="mount the guest's disk or image",
+        )
     for disk in disks:
-        steps += disk.steps(dev, f"xvd{next(letters)}" if disk.is_loop else os.path.basename(disk.source))
-    return steps
+        if disk.is_volume:
+            raise LackingError(
+                f"{disk.source}, which holds {disk.paths[0]} of the tree, is a volume (LVM, LUKS or RAID) of the guest's own: "
+                "its GRUB could work on it only with all rights on this host",
+                hint="start the guest, by the host's own GRUB if need be, and run this inside it",
+            )
+    cell = {
+        "parent": os.getpid(),
+        "top": root.path,
+        "mounts": sorted(path for disk in disks for path in disk.paths if path != "/"),
+        "directories": ["/dev/disk/by-uuid", "/dev/mapper"],
+        **_dev(disks),
+        "staging": staging,
+        "binds": [[bind.name, bind.path] for bind in binds],
+    }
+    return [sys.executable, "-I", "-S", CONFINE, json.dumps(cell), *argv]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Disk:
-    """A block device that a tree is mounted from.
+def _dev(disks: Sequence[TreeDisk]) -> dict[str, list[list[object]]]:
+    """The nodes and links of a tree's /dev: its own disks as xvda, xvdb …, for that is what they are in the guest.
 
-    A loop device is shown to the tree as the disk it will be in the guest: grub-mkconfig would follow /dev/loop* to a backing file
-    that the tree cannot see (prepare_grub_to_access_device in grub-mkconfig_lib); GRUB follows the link from the mount's source.
+    grub-mkconfig would follow /dev/loop* to a backing file that the tree cannot see (prepare_grub_to_access_device in
+    grub-mkconfig_lib); from the mount's source GRUB follows a link.
     """
-
-    source: str
-    number: int
-    uuid: str
-
-    @property
-    def is_loop(self) -> bool:
-        return os.path.basename(self.source).startswith("loop")
-
-    def steps(self, dev: str, name: str) -> list[list[str]]:
-        steps = [_node(f"{dev}/{name}", "b", self.number)]
-        if name != os.path.basename(self.source):
-            steps.append(["ln", "-s", name, f"{dev}/{os.path.basename(self.source)}"])
-        if self.uuid:
-            steps.append(["ln", "-sf", f"../../{name}", f"{dev}/disk/by-uuid/{self.uuid}"])
-        return steps
+    nodes: list[list[object]] = [[f"/dev/{name}", stat.S_IFCHR | 0o666, os.stat(f"/dev/{name}").st_rdev] for name in DEVICES]
+    links: list[list[object]] = [["/proc/self/fd", "/dev/fd"]]
+    links += [[f"fd/{number}", f"/dev/{name}"] for number, name in enumerate(STREAMS)]
+    sources = {disk.source for disk in disks}
+    names = [name for letter in LETTERS if f"/dev/{(name := f'xvd{letter}')}" not in sources]
+    for disk, name in zip(disks, names, strict=False):
+        nodes.append([f"/dev/{name}", stat.S_IFBLK | 0o400, disk.number])
+        links.append([f"/dev/{name}", disk.source])
+        if disk.uuid and "/" not in disk.uuid:
+            links.append([f"../../{name}", f"/dev/disk/by-uuid/{disk.uuid}"])
+    return {"nodes": nodes, "links": links}
 
 
-def _disks(root: Root) -> tuple[_Disk, ...]:
-    found: dict[str, _Disk] = {}
-    for mount in mounts.below(mounts.here(), root):
-        if mount.source.startswith("/dev/") and mount.source not in found and os.path.exists(mount.source):
-            status = os.stat(mount.source)
-            if stat.S_ISBLK(status.st_mode):
-                found[mount.source] = _Disk(source=mount.source, number=status.st_rdev, uuid=mounts.device_uuid(mount.source))
-    return tuple(found.values())
-
-
-def _node(path: str, kind: str, number: int) -> list[str]:
-    return ["mknod", path, kind, str(os.major(number)), str(os.minor(number))]
+@contextmanager
+def namespace() -> Iterator[None]:
+    """`LackingError` where what runs in here may not have the namespaces that it needs."""
+    try:
+        yield
+    except CommandError as error:
+        if error.code == CANNOT_CONFINE or "unshare failed" in error.stderr or "unshare: " in error.stderr:
+            raise LackingError(
+                f"this process may not make a mount namespace ({error.said})", hint="run as root, outside an unprivileged container"
+            ) from error
+        raise

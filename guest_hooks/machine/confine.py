@@ -1,0 +1,231 @@
+"""Run one program of a tree that may be hostile: as little as GRUB's tools need, and nothing of the host.
+
+Not imported: `sandbox` starts this file as a program of its own, with a JSON object that says what is shown, and the command line
+of the tree's program. That sees the tree as its `/`, with a /proc, a /dev and namespaces of its own, has no capability and can gain
+none. Whatever it started ends with it, with this process, and with the one that started this process.
+
+Once the tree is `/`, no other program can be trusted: mount(8), setpriv(1) would be the tree's. So the system calls are made here.
+"""
+
+import ctypes
+import errno
+import json
+import os
+import resource
+import signal
+import struct
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+FAILED = 125
+"""This file's own exit code where the cell can't be made, as env(1) and chroot(1) have it; what the program leaves is its own."""
+NOT_EXECUTABLE, NOT_FOUND = 126, 127
+STAGING = "/dev/.staging"
+
+# linux/sched.h
+NAMESPACES = 0x00020000 | 0x02000000 | 0x04000000 | 0x08000000 | 0x20000000 | 0x40000000  # mnt, cgroup, uts, ipc, pid, net
+# linux/mount.h
+MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT, MS_BIND = 1, 2, 4, 8, 32, 4096
+MS_PRIVATE_ALL = (1 << 14) | (1 << 18)  # MS_REC | MS_PRIVATE
+MNT_DETACH = 2
+OPEN_TREE_CLONE = 1
+AT_FDCWD, AT_EMPTY_PATH = -100, 0x1000
+MOVE_MOUNT_EMPTY_PATH = 4
+MOUNT_ATTR_NOSUID_NODEV = 2 | 4
+# linux/prctl.h, linux/capability.h
+PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_NO_NEW_PRIVS = 1, 4, 38
+PR_CAPBSET_READ, PR_CAPBSET_DROP, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL = 23, 24, 47, 4
+CAPABILITY_VERSION_3 = 0x20080522
+
+GIB = 1 << 30
+LIMITS = {
+    resource.RLIMIT_CORE: 0,
+    resource.RLIMIT_FSIZE: GIB,
+    resource.RLIMIT_AS: 2 * GIB,
+    resource.RLIMIT_NOFILE: 1024,
+}
+"""Far above what grub-install and grub-mkconfig use."""
+
+REFUSED = {
+    # linux/audit.h: AUDIT_ARCH_X86_64, AUDIT_ARCH_I386; then each architecture's numbers (asm/unistd_64.h, asm/unistd_32.h) of
+    # add_key, request_key, keyctl: the keys of the host's root belong to whoever is root;
+    # unshare, setns, mount, umount2, pivot_root: a user namespace would give capabilities in it, and much of the kernel with them;
+    # ptrace, process_vm_readv, process_vm_writev, open_by_handle_at, bpf, perf_event_open, userfaultfd, kexec_load.
+    0xC000003E: (248, 249, 250, 272, 308, 165, 166, 155, 101, 310, 311, 304, 321, 298, 323, 246),
+    0x40000003: (286, 287, 288, 310, 346, 21, 52, 217, 26, 347, 348, 342, 357, 336, 374, 283),
+}
+REFUSED_EVERYWHERE = (425, 426, 427, 428, 429, 430, 431, 432, 433, 442)
+"""io_uring_setup to io_uring_register, open_tree to fspick, mount_setattr: numbered alike on all architectures."""
+CLONE = {0xC000003E: 56, 0x40000003: 120}
+CLONE3 = 435
+"""Its flags can't be looked at; the C library takes clone where it is not there."""
+CLONE_NEW_ANY = NAMESPACES | 0x10000000
+X32 = 0x40000000
+LOAD, JUMP_EQUAL, JUMP_ANY, JUMP_AT_LEAST, RETURN = 0x20, 0x15, 0x45, 0x35, 0x06  # linux/bpf_common.h
+ALLOW, FAIL_WITH = 0x7FFF0000, 0x00050000  # linux/seccomp.h
+PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 22, 2
+
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+class StepError(Exception):
+    """A step of making the cell failed: which, and why."""
+
+
+def main(arguments: Sequence[str]) -> NoReturn:
+    """Make the cell, run the program, end as it ended."""
+    cell, command = json.loads(arguments[0]), list(arguments[1:])
+    try:
+        _die_with(cell["parent"])
+        call("unshare", "unshare", NAMESPACES)
+        child = _fork(lambda: _first(cell, command))
+    except StepError as error:
+        _fail(error)
+    os._exit(_ended(child))
+
+
+def _first(cell: dict[str, Any], command: list[str]) -> int:
+    """The life of the namespace's first process: when it ends, the kernel ends all others."""
+    call("prctl", "prctl", PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    _make(cell)
+    _confine()
+    return _ended(_fork(lambda: _become(command)), reap=True)
+
+
+def _make(cell: dict[str, Any]) -> None:
+    """Let the tree be `/`: every path is looked up inside it from here on, by the kernel."""
+    call("make mounts private", "mount", b"none", b"/", None, MS_PRIVATE_ALL, None)
+    top = _clone(cell["top"])
+    below = [(_clone(cell["top"] + path), path) for path in cell["mounts"]]
+    staging = None if cell["staging"] < 0 else os.open(f"/proc/{cell['parent']}/fd/{cell['staging']}", os.O_PATH | os.O_CLOEXEC)
+    call("mount the tree", "move_mount", top, b"", AT_FDCWD, cell["top"].encode(errors="surrogateescape"), MOVE_MOUNT_EMPTY_PATH)
+    os.fchdir(top)
+    call("pivot_root", "pivot_root", b".", b".")
+    call("leave the host's root", "umount2", b".", MNT_DETACH)
+    os.chdir("/")
+    for mount, path in below:
+        call(f"mount {path}", "move_mount", mount, b"", AT_FDCWD, path.encode(errors="surrogateescape"), MOVE_MOUNT_EMPTY_PATH)
+    plain = MS_NOSUID | MS_NODEV | MS_NOEXEC
+    call("mount /proc", "mount", b"proc", b"/proc", b"proc", plain | MS_RDONLY, b"subset=pid")
+    call("mount /sys", "mount", b"none", b"/sys", b"tmpfs", plain | MS_RDONLY, b"size=4k,nr_inodes=1,mode=755")
+    call("mount /dev", "mount", b"dev", b"/dev", b"tmpfs", MS_NOSUID | MS_NOEXEC, b"size=64k,nr_inodes=100,mode=755")
+    _fill_dev(cell)
+    if staging is not None:
+        os.mkdir(STAGING)
+        call("mount staging", "move_mount", staging, b"", AT_FDCWD, STAGING.encode(), MOVE_MOUNT_EMPTY_PATH)
+    for name, path in cell["binds"]:
+        call(f"stage {path}", "mount", f"{STAGING}/{name}".encode(), path.encode(errors="surrogateescape"), None, MS_BIND, None)
+    call("make /dev read-only", "mount", b"none", b"/dev", None, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NOEXEC, None)
+
+
+def _clone(path: str) -> int:
+    """A copy of the mount at `path` alone, without what is mounted below it; a device's node in it is no device."""
+    mount = call(f"look at {path}", "open_tree", AT_FDCWD, path.encode(errors="surrogateescape"), OPEN_TREE_CLONE | os.O_CLOEXEC)
+    attributes = (ctypes.c_uint64 * 4)(MOUNT_ATTR_NOSUID_NODEV, 0, 0, 0)
+    call("set nodev", "mount_setattr", mount, b"", AT_EMPTY_PATH, ctypes.byref(attributes), ctypes.sizeof(attributes))
+    return mount
+
+
+def _fill_dev(cell: dict[str, Any]) -> None:
+    """The nodes: of a disk its own root may read, and not write, for no program here has the right to pass by a mode."""
+    for directory in cell["directories"]:
+        os.makedirs(directory)
+    for path, mode, number in cell["nodes"]:
+        os.mknod(path, mode, number)
+        os.chmod(path, mode & 0o7777)
+    for target, path in cell["links"]:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        os.symlink(target, path)
+
+
+def _confine() -> None:
+    """Give up every capability, for good, and what the host keeps for its own root."""
+    call("prctl", "prctl", PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
+    capability = 0
+    while libc.prctl(PR_CAPBSET_READ, capability, 0, 0, 0) >= 0:
+        call("drop capabilities", "prctl", PR_CAPBSET_DROP, capability, 0, 0, 0)
+        capability += 1
+    # What is not dumpable can't be traced, and its /proc/1/exe, a file of the host, can't be opened.
+    call("prctl", "prctl", PR_SET_DUMPABLE, 0, 0, 0, 0)
+    call("set no_new_privs", "prctl", PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    header, none = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION_3, 0), (ctypes.c_uint32 * 6)()
+    call("drop capabilities", "capset", ctypes.byref(header), ctypes.byref(none))
+    _refuse_calls()
+    for what, most in LIMITS.items():
+        hard = resource.getrlimit(what)[1]
+        limit = most if hard == resource.RLIM_INFINITY else min(most, hard)
+        resource.setrlimit(what, (limit, limit))
+
+
+def _refuse_calls() -> None:
+    """Refuse system calls that no tool of GRUB's makes, and that reach beyond the cell, or far into the kernel, with no right."""
+    program = [(LOAD, 0, 0, 4)]  # struct seccomp_data: nr, arch, instruction_pointer, args
+    for arch, numbers in REFUSED.items():
+        rules = [(LOAD, 0, 0, 0), (JUMP_AT_LEAST, 0, 1, X32), (RETURN, 0, 0, FAIL_WITH | errno.EPERM)]
+        for number in (*numbers, *REFUSED_EVERYWHERE):
+            rules += [(JUMP_EQUAL, 0, 1, number), (RETURN, 0, 0, FAIL_WITH | errno.EPERM)]
+        rules += [(JUMP_EQUAL, 0, 1, CLONE3), (RETURN, 0, 0, FAIL_WITH | errno.ENOSYS)]
+        rules += [(JUMP_EQUAL, 0, 3, CLONE[arch]), (LOAD, 0, 0, 16)]
+        rules += [(JUMP_ANY, 0, 1, CLONE_NEW_ANY), (RETURN, 0, 0, FAIL_WITH | errno.EPERM), (RETURN, 0, 0, ALLOW)]
+        program += [(JUMP_EQUAL, 0, len(rules), arch), *rules]
+    program.append((RETURN, 0, 0, ALLOW))
+    code = b"".join(struct.pack("=HBBI", *instruction) for instruction in program)
+    pointer = ctypes.create_string_buffer(code)
+    filter_of = struct.pack("HP", len(program), ctypes.addressof(pointer))
+    call("refuse system calls", "prctl", PR_SET_SECCOMP, SECCOMP_MODE_FILTER, filter_of, 0, 0)
+
+
+def _become(command: list[str]) -> int:
+    os.setsid()
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Python ignores it, and an ignored signal stays so across exec
+    try:
+        os.execvp(command[0], command)  # noqa: S606 - the point is to have nothing between
+    except OSError as error:
+        os.write(2, f"{command[0]}: {error.strerror}\n".encode(errors="surrogateescape"))
+        return NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_EXECUTABLE
+
+
+def _fork(life: Callable[[], int]) -> int:
+    """The id of a child that lives `life` and exits with what that returns."""
+    child = os.fork()
+    if child == 0:
+        try:
+            os._exit(life())
+        except (StepError, OSError) as error:
+            _fail(error)
+        finally:
+            os._exit(FAILED)
+    return child
+
+
+def _ended(child: int, *, reap: bool = False) -> int:
+    """The exit code of `child` as a shell tells it; `reap`: this process is the one that orphans fall to."""
+    while True:
+        pid, status = os.waitpid(-1 if reap else child, 0)
+        if pid == child:
+            code = os.waitstatus_to_exitcode(status)
+            return code if code >= 0 else 128 - code
+
+
+def _die_with(parent: int) -> None:
+    call("prctl", "prctl", PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(FAILED)
+
+
+def call(what: str, name: str, *arguments: Any) -> int:
+    """Call `name` of the C library; raises `StepError`."""
+    result = getattr(libc, name)(*arguments)
+    if result < 0:
+        raise StepError(f"{what}: {os.strerror(ctypes.get_errno())}")
+    return int(result)
+
+
+def _fail(error: Exception) -> NoReturn:
+    os.write(2, f"{error}\n".encode(errors="surrogateescape"))
+    os._exit(FAILED)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
