@@ -231,7 +231,25 @@ def _to_journal(text: str) -> None:
 def _root(path: str) -> Root:
     if not os.path.isdir(path):
         raise UsageError(f"--root: {path} is not a directory", hint="name the mount point of the guest's disk")
-    return Root(os.path.realpath(path))
+    named = os.path.realpath(path)
+    if _mount(path) != _mount(named):
+        raise UsageError(
+            f"--root: {path} shows the tree of another mount namespace, which has no name here ({named} is another one)",
+            hint="mount the guest's disk or image on this machine, and name its mount point",
+        )
+    return Root(named)
+
+
+def _mount(path: str) -> tuple[int, int, str]:
+    """Which directory `path` leads to, and by which mount: /proc/PID/root leads where its link does not say."""
+    fd = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        status = os.fstat(fd)
+        with open(f"/proc/self/fdinfo/{fd}", encoding="ascii") as file:
+            mount = next((line for line in file if line.startswith("mnt_id:")), "")
+    finally:
+        os.close(fd)
+    return status.st_dev, status.st_ino, mount
 
 
 def _style(options: argparse.Namespace, stream: TextIO) -> Style:
