@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TextIO
 
+from guest_hooks.terminal import printable
+
 SHOW_AFTER_SECONDS = 0.2
 REFRESH_SECONDS = 0.2
 CLEAR_LINE = "\r\033[K"
@@ -33,7 +35,7 @@ def _show(what: str, stream: TextIO, done: threading.Event) -> None:
         return
     with suppress(OSError, ValueError):  # the terminal may go away meanwhile
         while True:
-            stream.write(f"{CLEAR_LINE}{what} … {time.monotonic() - start:.1f} s")
+            stream.write(f"{CLEAR_LINE}{printable(what)} … {time.monotonic() - start:.1f} s")
             stream.flush()
             if done.wait(REFRESH_SECONDS):
                 break

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from guest_hooks import terminal
 from guest_hooks.errors import GuestHooksError
 from guest_hooks.formats.inspection import Inspection, Kernel
 from guest_hooks.machine.service import ServiceStatus
@@ -39,14 +40,14 @@ class Style:
     verbose: bool = False
 
     def paint(self, text: str, kind: str) -> str:
-        """`text` in the colour for `kind` (a key of `_COLOURS`), or as it is."""
-        return f"\033[{_COLOURS[kind]}m{text}\033[0m" if self.colour else text
+        """`text` in the colour for `kind` (a key of `_COLOURS`), or as it is; `terminal.shown` makes it what a terminal obeys."""
+        return terminal.painted(text, _COLOURS[kind]) if self.colour else text
 
 
 def inspection_text(found: Inspection, style: Style) -> list[str]:
     """What `inspect` shows a person of one file."""
     stage = found.stage
-    path = style.paint(_printable(found.path), "bold")
+    path = style.paint(found.path, "bold")
     if found.kernel is not None:
         return _kernel_text(path, found.kernel, style)
     if stage is None:
@@ -56,10 +57,10 @@ def inspection_text(found: Inspection, style: Style) -> list[str]:
     machine = MACHINES.get(stage.machine, str(stage.machine))
     lines = [f"{path}: {kind}, ELF{stage.elf_class}, {machine}, {found.size} bytes"]
     if stage.core:
-        names = [_printable(module.name) for module in stage.core.modules]
+        names = [module.name for module in stage.core.modules]
         lines.append(f"  GRUB {stage.grub_version or 'of unknown version'}, {len(names)} modules inside")
-        lines += [f"  looks for: {_printable(line.strip())}" for line in stage.core.config.splitlines()]
-        lines += [] if stage.core.config else [f"  prefix: {_printable(stage.core.prefix)}"]
+        lines += [f"  looks for: {line.strip()}" for line in stage.core.config.splitlines()]
+        lines += [] if stage.core.config else [f"  prefix: {stage.core.prefix}"]
         if style.verbose:
             lines.append(f"  modules: {' '.join(sorted(names))}")
     if style.verbose:
@@ -75,7 +76,7 @@ def inspection_text(found: Inspection, style: Style) -> list[str]:
 
 def _kernel_text(path: str, kernel: Kernel, style: Style) -> list[str]:
     image = kernel.image
-    release = f" {_printable(kernel.release)}" if kernel.release else ""
+    release = f" {kernel.release}" if kernel.release else ""
     lines = [f"{path}: a Linux kernel{release}, {image.bits}-bit {image.format}, packed with {image.compression}"]
     if image.is_truncated:
         lines.append(style.paint(f"  cut off: {image.size} of at least {image.needed_size} bytes", "bad"))
@@ -157,11 +158,6 @@ def warnings_text(problems: Iterable[Problem], style: Style) -> list[str]:
         lines.append(f"xen-guest-bootloader: {style.paint('warning:', 'warn')} {problem.message}")
         lines += [f"  -> {problem.hint}"] if problem.hint else []
     return lines
-
-
-def _printable(text: str) -> str:
-    """`text`, from a file or a file's name, without what would move a terminal's cursor."""
-    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def _details(target: TargetStatus) -> str:

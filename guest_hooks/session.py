@@ -5,13 +5,13 @@ Machine output goes to stdout, words for people that nothing silences to stderr.
 
 import argparse
 import errno
-import json
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
+from guest_hooks import terminal
 from guest_hooks.errors import LackingError, NotRepairedError
 from guest_hooks.machine import streams
 from guest_hooks.machine.root import Root
@@ -30,7 +30,7 @@ class Session:
         """What a person asked to see, on stdout; nothing with `--quiet` or `--json`."""
         if not self.options.quiet and not self.options.json and lines:
             with stdout():
-                sys.stdout.write("".join(f"{line}\n" for line in lines))
+                sys.stdout.write("".join(f"{terminal.shown(line)}\n" for line in lines))
                 sys.stdout.flush()
 
     def note(self, lines: Sequence[str]) -> None:
@@ -42,7 +42,7 @@ class Session:
         """The one object of `--json`."""
         if self.options.json:
             with stdout():
-                sys.stdout.write(f"{json.dumps(table, ensure_ascii=not streams.takes_unicode(sys.stdout))}\n")
+                sys.stdout.write(f"{terminal.as_json(table, is_ascii=not streams.takes_unicode(sys.stdout))}\n")
                 sys.stdout.flush()
 
     def step(self, what: str) -> AbstractContextManager[None]:

@@ -258,10 +258,7 @@ def _receipt(receipt: Receipt, built: Sequence[tuple[Built, TargetStatus]]) -> R
 
 
 def _foretold(root: Root, work: _Work, request: Request, step: Step, run: Run) -> tuple[tuple[Change, ...], list[_Failure]]:
-    """What a sync would change, to the byte where that can be known: built where nothing is changed on the way, of a tree foreseen.
-
-    Of the rest every file that may be written is named.
-    """
+    """What a sync would change, to the byte where a build, or for a tree a look, can tell; else all that may be written."""
     can_tell = os.geteuid() == 0 and staging.stays_in_staging(root)
     likely = [row for row in work.targets if can_tell and root.exists(row[0].target.grub_dir)]
     built, failures = _build_all(root, likely, request, step, run) if root.is_live else (_foreseen(root, likely), [])
@@ -279,12 +276,9 @@ def _foretold(root: Root, work: _Work, request: Request, step: Step, run: Run) -
 
 def _foreseen(root: Root, targets: Sequence[tuple[Plan, TargetStatus]]) -> list[tuple[Built, TargetStatus]]:
     receipt = receipts.load(root)
-    found = []
-    for each, status in targets:
-        built = foresee(root, each, evidence.packaged(root, each.target), receipt.target(each.target.name))
-        if built is not None:
-            found.append((built, status))
-    return found
+    asked = ((each, evidence.packaged(root, each.target), receipt.target(each.target.name), status) for each, status in targets)
+    rows = ((foresee(root, each, packaged, remembered), status) for each, packaged, remembered, status in asked)
+    return [(built, status) for built, status in rows if built is not None]
 
 
 def _result(

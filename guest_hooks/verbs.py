@@ -4,14 +4,13 @@ A verb imports its use case itself: Python takes longer to load all of them than
 """
 
 import argparse
-import json
 import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from typing import TextIO
 
-from guest_hooks import arguments, prose, report
+from guest_hooks import arguments, prose, report, terminal
 from guest_hooks.arguments import PROGRAM
 from guest_hooks.errors import ExitCode, GuestHooksError, NotApplicableError, UsageError
 from guest_hooks.machine import streams
@@ -45,7 +44,7 @@ def run(words: Sequence[str]) -> int:
         return code
     except GuestHooksError as error:
         if as_json:
-            streams.say([json.dumps(report.error_json(error), ensure_ascii=False)], sys.stdout)
+            streams.say([terminal.as_json(report.error_json(error))], sys.stdout)
         streams.say(prose.error_text(error, style))
         return int(error.exit_code)
     except KeyboardInterrupt:
@@ -55,7 +54,7 @@ def run(words: Sequence[str]) -> int:
 
         _to_journal(traceback.format_exc())
         if as_json:
-            streams.say([json.dumps(report.fault_json(error), ensure_ascii=False)], sys.stdout)
+            streams.say([terminal.as_json(report.fault_json(error))], sys.stdout)
         streams.say([f"{PROGRAM}: fault of the program: {type(error).__name__}: {error}; see: journalctl -t {PROGRAM}"])
         return int(ExitCode.FAULT)
 
@@ -105,7 +104,8 @@ def _status(session: Session) -> ExitCode:
             next_boot = preflight(session.root, config, status, remember=False)
     if session.options.metrics:
         with stdout():
-            print(metrics.text(status, watcher, next_boot.ok if next_boot else None), end="", flush=True)
+            found = metrics.text(status, watcher, next_boot.ok if next_boot else None)
+            print(terminal.printable_lines(found), end="", flush=True)
         return ExitCode.OK if status.ok else ExitCode.DIFFERS
     answer = {**report.status_json(status, watcher), "next_boot": text.short_json(next_boot) if next_boot else None}
     session.answer(answer)

@@ -117,7 +117,7 @@ def _staged(root: Root, target: Target, line: CommandLine) -> tuple[int, bytes]:
             if not error.code:
                 raise
             streams.pass_on(error.stdout, sys.stdout)
-            streams.say([error.stderr])
+            streams.say(error.stderr.splitlines())
             return error.code, b""
 
 

@@ -14,6 +14,8 @@ import sys
 from dataclasses import dataclass
 from enum import StrEnum
 
+from guest_hooks import terminal
+
 SOCKET = "/run/systemd/journal/socket"
 IDENTIFIER = "xen-guest-bootloader"
 SEND_SECONDS = 0.5
@@ -82,6 +84,7 @@ def send(  # noqa: PLR0913 - the fields of an entry
     sentence, `hint` the next step.
     """
     kind = KINDS[outcome]
+    message, hint = terminal.printable_lines(message), terminal.printable_lines(hint)
     fields = {
         "MESSAGE": message,
         "MESSAGE_ID": kind.message_id,
@@ -99,7 +102,7 @@ def send(  # noqa: PLR0913 - the fields of an entry
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
             sender.settimeout(SEND_SECONDS)
             sender.connect(SOCKET)
-            sender.send(b"".join(_field(name, value) for name, value in fields.items() if value))
+            sender.send(b"".join(_field(name, terminal.printable_lines(value)) for name, value in fields.items() if value))
     except OSError:
         _say(f"{IDENTIFIER}: {message}{f' ({hint})' if hint else ''}\n")
 

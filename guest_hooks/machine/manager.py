@@ -11,6 +11,7 @@ from guest_hooks.errors import ExitCode, GuestHooksError
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import CommandError, Run, run
 from guest_hooks.machine.service import SYNC, WATCHER
+from guest_hooks.terminal import printable
 
 REPAIR_TIMEOUT = 1900.0
 """Seconds; longer than the repair unit's own TimeoutStartSec, so that systemd's verdict comes first."""
@@ -46,7 +47,7 @@ class Manager:
 
     def status(self, text: str) -> None:
         """What `systemctl status` shows."""
-        self._notify(f"STATUS={text}")
+        self._notify(f"STATUS={printable(text)}")
 
     def ping(self) -> None:
         """All is alive."""

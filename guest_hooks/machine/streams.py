@@ -7,6 +7,8 @@ import io
 import os
 import sys
 
+from guest_hooks import terminal
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -40,7 +42,7 @@ def say(lines: "Iterable[str]", stream: "TextIO | None" = None) -> None:
     stream = stream or sys.stderr
     try:
         for line in lines:
-            stream.write(f"{line}\n")
+            stream.write(f"{terminal.shown(line)}\n")
         stream.flush()
     except (OSError, ValueError):
         mute(stream)

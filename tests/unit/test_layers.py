@@ -16,6 +16,7 @@ TOP_MODULES = {
     "model": VOCABULARY,
     "targets": VOCABULARY,
     "config": VOCABULARY,
+    "terminal": VOCABULARY,
     "report": REPORT,
     "prose": REPORT,
     "metrics": REPORT,

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import parser
 
-from guest_hooks import metrics, prose, report
+from guest_hooks import metrics, prose, report, terminal
 from guest_hooks.errors import LackingError, NotApplicableError, NotRepairedError
 from guest_hooks.machine.service import ServiceStatus
 from guest_hooks.model import (
@@ -143,7 +143,7 @@ def test_status_as_json(name: str, status: Status) -> None:
     ("manner", "style"), [("plain", Style()), ("verbose", Style(verbose=True)), ("colour", Style(colour=True))]
 )
 def test_status_as_text(name: str, status: Status, manner: str, style: Style) -> None:
-    golden(f"status-{name}-{manner}.txt", "\n".join(prose.status_text(status, style)) + "\n")
+    golden(f"status-{name}-{manner}.txt", "\n".join(map(terminal.shown, prose.status_text(status, style))) + "\n")
 
 
 @pytest.mark.parametrize(("name", "status"), [("good", GOOD), ("bad", BAD), ("by-stage1", BY_STAGE1), ("nowhere", NOWHERE)])
