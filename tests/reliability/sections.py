@@ -161,6 +161,8 @@ _TESTS = {
     "tests/tree/test_durable.py": "replaced, removed or swept: a user's write under way, settled late, no room",
     "tests/tree/test_freeze.py": "killed or stopped while a file system is frozen",
     "tests/reliability/test_hostile.py": "hostile --root trees",
+    "tests/tree/test_hostile_programs.py": "programs of a hostile --root tree: what they see, reach and leave",
+    "tests/tree/test_terminal_escapes.py": "control characters in a tree's files, names and programs' words: each verb",
     "tests/reliability/test_surroundings.py": "/boot unmounted or read-only, odd receipts, clock set back",
     "tests/reliability/test_minimal.py": "module directory and second stage change together",
     "tests/unit/test_hook_scripts.py": "a package's script, however its program ends: each hook, each way",

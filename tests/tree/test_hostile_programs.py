@@ -75,7 +75,7 @@ def running(words: str) -> bool:
         (("sync", "--dry-run", "--force", f"--target={PV}"), None),
         (("rollback", f"--target={PV}"), None),
     ],
-    ids=" ".join,
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
 def test_to_look_runs_nothing_of_the_tree(tree: GuestTree, words: tuple[str, ...], code: int | None) -> None:
     for program in (*PROGRAMS, *ALSO_RUN):
