@@ -16,6 +16,7 @@ from tests.support.checkout import CHECKOUT
 SYSTEMD = CHECKOUT / "systemd"
 UNITS = sorted([*SYSTEMD.glob("*.service"), *SYSTEMD.glob("*.timer")])
 MOST_EXPOSED = 2.0
+MOST_EXPOSED_REPAIR = 3.4
 
 
 def unit(name: str) -> RawConfigParser:
@@ -42,6 +43,17 @@ def exposure(path: Path) -> float:
 
 def test_the_watcher_is_hardened() -> None:
     assert exposure(SYSTEMD / service.WATCHER) <= MOST_EXPOSED
+
+
+def test_the_repair_is_hardened() -> None:
+    assert exposure(SYSTEMD / service.SYNC) <= MOST_EXPOSED_REPAIR
+
+
+def test_each_restriction_of_the_repair_has_its_reason() -> None:
+    lines = (SYSTEMD / service.SYNC).read_text().splitlines()
+    restrictions = range(next(n for n, line in enumerate(lines) if line.startswith("CapabilityBoundingSet=")), len(lines))
+    assert len(restrictions) > 40
+    assert [lines[number] for number in restrictions if lines[number][0] != "#" and lines[number - 1][0] != "#"] == []
 
 
 def test_an_unhardened_unit_would_be_seen(tmp_path: Path) -> None:
