@@ -7,7 +7,25 @@ import pytest
 
 from guest_hooks.machine.journal import KINDS, Outcome
 from tests.support.booted_guest import SECOND_STAGE, TARGET, Guest
+from tests.support.debian_package import host
 
+_AS_OS_PROBER = """\
+#!/bin/sh
+# What os-prober and its like do: mount, look, write something, ask disks, have a namespace of their own.
+set -eux
+mkdir -p /run/other
+mount -t tmpfs -o size=1m,mode=755 other /run/other
+echo it > /run/other/os-release
+cp /run/other/os-release /srv/found
+chown 1:1 /srv/found
+unshare --mount umount /run/other
+blkid -p /dev/xvdb
+dd if=/dev/xvdb of=/dev/null bs=4096 count=1
+perl -e 'exit !(eval q(1 + 1) == 2)'
+# And what none of them does.
+python3 -c 'import ctypes; c = ctypes.CDLL(None, use_errno=True); c.swapoff(b"/"); print(ctypes.get_errno())' | grep -x 1
+(touch /proc/sys/vm/laptop_mode 2>&1 || true) | sed 's/.*: //' > /srv/refused
+"""
 WATCHER = "xen-guest-bootloader.service"
 SYNC = "xen-guest-bootloader-sync.service"
 
@@ -33,6 +51,40 @@ def test_damage_is_repaired(guest: Guest, damage: str) -> None:
     guest.at_rest()
     guest.run("rm -rf /boot/xen.old /boot/xen/elsewhere")
     assert guest.service()["repair"] == "done"
+
+
+@pytest.mark.parametrize("mkfs", [pytest.param("mkfs.xfs -qf --unsupported", id="xfs"), pytest.param("mkfs.btrfs -qf", id="btrfs")])
+def test_boot_on_another_file_system_is_repaired(guest: Guest, mkfs: str) -> None:
+    guest.run("systemctl stop xen-guest-bootloader; cp -a /boot /root/kept; umount /boot; dd if=/dev/xvdb of=/root/kept.img bs=1M")
+    try:
+        host(*mkfs.split(), str(guest.disk))
+        # So closed XFS is frozen, and has not to be waited for.
+        guest.run("mount /dev/xvdb /boot && cp -a /root/kept/. /boot && chmod 700 /boot && systemctl start xen-guest-bootloader")
+        guest.run("xen-guest-bootloader sync --quiet --force")
+        before = guest.digest()
+        guest.at_rest()
+        guest.run(f"rm {SECOND_STAGE}")
+        guest.until(f"echo '{before}  {SECOND_STAGE}' | sha256sum --check")
+        guest.at_rest()
+        assert guest.service()["repair"] == "done"
+    finally:
+        guest.run(
+            "systemctl stop xen-guest-bootloader; umount /boot; dd if=/root/kept.img of=/dev/xvdb bs=1M; mount /dev/xvdb /boot"
+        )
+        guest.run("rm -r /root/kept /root/kept.img; systemctl start xen-guest-bootloader")
+
+
+def test_a_repair_leaves_scripts_of_the_admin_what_they_need(guest: Guest) -> None:
+    dropin = f"/run/systemd/system/{SYNC}.d/20-script.conf"
+    guest.run(f"mkdir -p $(dirname {dropin}) && printf '[Service]\\nExecStart=\\nExecStart=/root/script\\n' > {dropin}")
+    guest.run(f"cat > /root/script <<'END'\n{_AS_OS_PROBER}\nEND\nchmod 755 /root/script; systemctl daemon-reload")
+    try:
+        done = guest.run(f"systemctl start {SYNC}", check=False)
+        assert done.returncode == 0, guest.out(f"journalctl -u {SYNC} -n 20 -o cat")
+        assert guest.out("cat /srv/found; stat -c %u:%g /srv/found; grep -c /run/other /proc/mounts || true") == "it\n1:1\n0"
+        assert guest.out("cat /srv/refused") == "Read-only file system"
+    finally:
+        guest.run(f"rm -f {dropin} /root/script /srv/found /srv/refused; systemctl daemon-reload")
 
 
 def test_a_changed_mode_is_looked_after(guest: Guest) -> None:
