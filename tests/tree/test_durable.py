@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -232,15 +233,18 @@ def test_an_exchanged_directory_is_whole_after_a_power_cut(tmp_path: Path, fs_ty
         (disk.top / "boot/staged").mkdir()
         (disk.top / "boot/staged/normal.mod").write_bytes(NEW)
         durable.exchange_dir(root, "/boot/staged", "/boot/modules")
-        copy = disk.copy()
-    with images.attached(copy.boot.image) as device:  # Linux replays the journal
+        kept = tmp_path.with_name(f"{tmp_path.name}.img")
+        shutil.copyfile(disk.copy().boot.image, kept)
+    with images.attached(kept) as device:  # Linux replays the journal
         options = ["-o", "nouuid"] if fs_type == "xfs" else []  # the disk it is a copy of may not have let go yet
+        disk.top.mkdir(parents=True, exist_ok=True)
         images.tool("mount", *options, device, str(disk.top))
         try:
             assert (disk.top / "boot/modules/normal.mod").read_bytes() == NEW
             assert (disk.top / "boot/staged/normal.mod").read_bytes() == OLD
         finally:
             images.tool("umount", str(disk.top))
+            kept.unlink()
 
 
 def test_a_full_disk_keeps_the_old_file_and_says_need_and_have(disk: images.Disk) -> None:
