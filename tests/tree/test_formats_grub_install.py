@@ -44,7 +44,6 @@ def test_with_every_option_that_changes_the_image(tmp_path: Path, target: str) -
         "tree": [f"--dtb={tmp_path}/device.dtb", "-k", f"{tmp_path}/key-0"],
         "shim": ["--disable-shim-lock"],
         "file": ["--force-file-id"],
-        "xz": ["--core-compress=xz"],
         "few": ["--install-modules=normal ext2"],
     }
     with images.disk(tmp_path, "ext4", size=64 * images.MIB) as disk, libxenguest.running(tmp_path) as xen:
