@@ -98,5 +98,5 @@ def _opened(root: Root, path: str) -> int:
 
 
 def _holder(root: Root) -> str:
-    """The pid and command of the process that locked the file, where it left its name."""
-    return str(holders.holder(root, PATH) or holders.Holder())
+    """The pid and command of the process that locked the file, where they can be had."""
+    return str(holders.holder(root, PATH) or holders.flocked(root, PATH))

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.support.checkout import CHECKOUT
+
 NOBODY = 65534
 HOLD_MANY = """
 import fcntl, sys, tempfile
@@ -17,6 +19,15 @@ for _ in range(int(sys.argv[2]) // 1000):
         fcntl.lockf(files[-1], fcntl.LOCK_SH, 1, 2 * number)
 print("held", flush=True)
 sys.stdin.read()
+"""
+HOLD_OURS = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from guest_hooks.machine import lock
+from guest_hooks.machine.root import Root
+with lock.held(Root(sys.argv[2]), timeout=20):
+    print("held", flush=True)
+    sys.stdin.read()
 """
 HOLD = "import fcntl, sys; f = open(sys.argv[1], 'r+'); fcntl.lockf(f, fcntl.LOCK_EX); print('held', flush=True); sys.stdin.read()"
 
@@ -32,6 +43,13 @@ def many_locks(directory: Path, count: int) -> Iterator[None]:
 def lock(path: Path) -> Iterator["subprocess.Popen[bytes]"]:
     """For the block, another process holds an fcntl lock on `path`, as dpkg does."""
     with _holding([sys.executable, "-c", HOLD, str(path)]) as process:
+        yield process
+
+
+@contextmanager
+def our_lock(top: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    """For the block, another run of ours holds the lock of the tree at `top`."""
+    with _holding([sys.executable, "-c", HOLD_OURS, str(CHECKOUT), str(top)]) as process:
         yield process
 
 

@@ -1,6 +1,5 @@
 """`--root`: nothing is left mounted, nothing is written outside the tree, and what is no guest's disk is refused."""
 
-import os
 import shutil
 import signal
 import subprocess
@@ -10,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import images, report_schema
+from tests.support import images, other_users, report_schema
 from tests.support.debian_tree import Suite
 from tests.support.guest_tree import FILES, GuestTree, command, environment, guest_tree, snapshot
 
@@ -255,11 +254,8 @@ def test_modules_that_are_not_installed(tree: GuestTree) -> None:
 
 
 def test_a_lock_that_is_held(tree: GuestTree) -> None:
-    lock = tree.path("/var/lib/xen-guest-bootloader/lock")
-    with subprocess.Popen(["flock", str(lock), "sleep", "60"]) as holder:
-        time.sleep(0.3)
+    with other_users.our_lock(tree.top) as holder:
         done = tree.run("sync", "--json", "--lock-timeout=0.2", f"--target={PV}", code=6)
-        os.kill(holder.pid, signal.SIGTERM)
     assert report_schema.complaints(done.json, "error") == []
     assert f"process {holder.pid}" in done.stderr
 

@@ -80,3 +80,20 @@ def test_sockets_and_fifos_are_not_waited_for(root: Root) -> None:
         server.bind("lock")
         os.chdir("/")
         assert holders.holder(root, PATH) is None
+
+
+@pytest.mark.parametrize(
+    ("line", "pid"),
+    [
+        pytest.param("1: FLOCK  ADVISORY  WRITE 12 fd:03:4711 0 EOF", 12, id="ours"),
+        pytest.param("1: POSIX  ADVISORY  WRITE 12 fd:03:4711 0 EOF", 0, id="other-kind"),
+        pytest.param("1: FLOCK  ADVISORY  WRITE 12 fd:04:4711 0 EOF", 0, id="other-device"),
+        pytest.param("1: FLOCK  ADVISORY  WRITE 12 fd:03:47110 0 EOF", 0, id="other-file"),
+        pytest.param("1: -> FLOCK  ADVISORY  WRITE 12 fd:03:4711 0 EOF", 0, id="waiter"),
+        pytest.param("1: FLOCK  ADVISORY  WRITE -1 fd:03:4711 0 EOF", 0, id="without-pid"),
+        pytest.param("rubbish", 0, id="rubbish"),
+        pytest.param("1: FLOCK  ADVISORY  WR", 0, id="cut-off"),
+    ],
+)
+def test_lines_of_the_table(line: str, pid: int) -> None:
+    assert holders._flocker(f"0: rubbish\n{line}\n", os.makedev(0xFD, 3), 4711) == pid
