@@ -36,7 +36,16 @@ class Measured:
 
 def here_and_now() -> Source:
     """The checkout and the machine this runs on."""
-    changed = _said("git", "-C", str(CHECKOUT), "status", "--porcelain", "--", *_WHAT_IS_MEASURED, f":!{DIRECTORY}")
+    changed = _said(
+        "git",
+        "-C",
+        str(CHECKOUT),
+        "status",
+        "--porcelain",
+        "--",
+        *_WHAT_IS_MEASURED,
+        f":(exclude){DIRECTORY.relative_to(CHECKOUT)}",
+    )
     return Source(
         commit=_said("git", "-C", str(CHECKOUT), "rev-parse", "--short", "HEAD") + ("+" if changed else ""),
         date=time.strftime("%Y-%m-%d", time.gmtime()),
