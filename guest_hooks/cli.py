@@ -41,9 +41,12 @@ def _watch() -> int:
     """The repair service, as its unit runs it: without what other verbs import, which would stay in memory for good."""
     from guest_hooks import daemon  # noqa: PLC0415 - see above
     from guest_hooks.errors import GuestHooksError  # noqa: PLC0415 - with the one above
+    from guest_hooks.machine.failures import looked_at  # noqa: PLC0415
+    from guest_hooks.machine.root import Root  # noqa: PLC0415
 
     try:
-        return int(daemon.watch())
+        with looked_at(Root()):
+            return int(daemon.watch())
     except GuestHooksError as error:
         streams.say([f"xen-guest-bootloader: {error.message}{f'; {error.hint}' if error.hint else ''}"])
         return int(error.exit_code)

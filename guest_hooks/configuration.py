@@ -2,7 +2,7 @@
 
 from guest_hooks.config import LOCAL_DIR, MAIN_FILE, VENDOR_DIR, Config, Source, parse
 from guest_hooks.errors import UsageError
-from guest_hooks.machine.root import NotRegularError, Root
+from guest_hooks.machine.root import EXHAUSTED, NotRegularError, Root
 
 MAX_CONFIG = 1024 * 1024
 
@@ -14,6 +14,8 @@ def configuration(root: Root, file: str | None = None) -> Config:
             with open(file, "rb") as handle:
                 return parse([Source(name=file, data=handle.read(MAX_CONFIG))])
         except OSError as error:
+            if error.errno in EXHAUSTED:
+                raise
             raise UsageError(f"{file}: can't be read: {error.strerror}", hint="name another: --config FILE") from error
     return parse(source for path in configuration_files(root) if (source := _source(root, path)) is not None)
 

@@ -7,7 +7,6 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from typing import TextIO
 
 from guest_hooks import arguments, prose, report, terminal
@@ -32,12 +31,13 @@ def run(words: Sequence[str]) -> int:
     as_json = "--json" in words
     try:
         if words[:1] == ["hook"]:
-            return _hook(words[1:])
+            with looked_at(Root()):
+                return _hook(words[1:])
         options = arguments.parser().parse_args(words)
         style = _style(options, sys.stderr)
-        session = Session(options=options, root=_root(options.root), style=_style(options, sys.stdout))
-        # Of root's own runs a refusal is as unexpected as any other fault.
-        with looked_at(session.root) if os.geteuid() != 0 else nullcontext():
+        with looked_at(Root()):
+            session = Session(options=options, root=_root(options.root), style=_style(options, sys.stdout))
+        with looked_at(session.root):
             code = int(_VERBS[options.verb](session))
         with stdout():
             sys.stdout.flush()  # a disk that is full is told here, and not when the interpreter ends

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 
 from guest_hooks.errors import NotRepairedError
-from guest_hooks.machine import libc
+from guest_hooks.machine import libc, removal
 from guest_hooks.machine.barrier import barrier, is_late, open_directory, settle
 from guest_hooks.machine.failures import told, uninterrupted
 from guest_hooks.machine.freeze import Failpoint, no_failpoint
@@ -271,24 +271,8 @@ def _remove(root: Root, path: str) -> None:
 
 def _remove_tree(root: Root, path: str) -> None:
     with suppress(FileNotFoundError), root.parent(path) as (directory, name):
-        _remove_below(directory, name, os.fstat(directory).st_dev)
+        removal.remove_all(directory, name)
         _sync_directory(directory)
-
-
-def _remove_below(directory: int, name: str, device: int) -> None:
-    status = os.stat(name, dir_fd=directory, follow_symlinks=False)
-    if not stat.S_ISDIR(status.st_mode):
-        os.unlink(name, dir_fd=directory)
-        return
-    if status.st_dev != device:
-        raise OSError(errno.EXDEV, "another file system is mounted there", name)
-    fd = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
-    try:
-        for below in os.listdir(fd):
-            _remove_below(fd, below, device)
-    finally:
-        os.close(fd)
-    os.rmdir(name, dir_fd=directory)
 
 
 def _sync_directory(directory: int) -> None:

@@ -7,9 +7,10 @@ from contextlib import contextmanager, suppress
 from typing import TypeVar
 
 from guest_hooks.errors import GuestHooksError, LackingError, NotRepairedError
-from guest_hooks.machine.root import Root
+from guest_hooks.machine.root import EXHAUSTED, Root
 
 T = TypeVar("T")
+_WRONG_CALLS = (errno.EBADF, errno.EFAULT, errno.ENOTSOCK)
 MOST_INTERRUPTIONS = 100
 
 _LACKING = {
@@ -17,7 +18,17 @@ _LACKING = {
     errno.EACCES: "run as root",
     errno.EPERM: "run as root; an attribute may forbid it, too: lsattr -d",
 }
+_LACKING |= EXHAUSTED
+_GONE = "the device behind it does not answer: dmesg; findmnt"
+_DAMAGED = "its file system is damaged: dmesg; check it unmounted (fsck, xfs_repair, btrfs check)"
 _HINTS = {
+    errno.ENODEV: _GONE,
+    errno.ENXIO: _GONE,
+    errno.ESTALE: _GONE,
+    errno.EHOSTDOWN: _GONE,
+    errno.EUCLEAN: _DAMAGED,
+    errno.EBADMSG: _DAMAGED,
+    errno.ENAMETOOLONG: "a link's target or a name is longer than Linux takes: ls -ld {where}",
     errno.EIO: "look at the kernel's messages: dmesg",
     errno.EEXIST: "a link that leads nowhere, or a file, may stand there: ls -ld {where}",
     errno.ENOTDIR: "a file stands where a directory should be: ls -ld {where}",
@@ -39,11 +50,20 @@ def told(root: Root, path: str, done: str, *, need: int = 0) -> Iterator[None]:
 
 @contextmanager
 def looked_at(root: Root) -> Iterator[None]:
-    """Turn a refusal of the block, which only looks, into a `LackingError` that names what may not be looked at."""
+    """Turn what keeps the block from looking at the tree, or from having memory, into an error that names what and why.
+
+    A tree can answer any system call with any error, so none of them is an internal error; but for those that tell of a wrong call.
+    """
     try:
         yield
-    except PermissionError as error:
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        if error.errno is None or error.errno in _WRONG_CALLS:
+            raise
         raise _explained(error, root, str(error.filename or "/"), "looked at", 0) from error
+    except MemoryError as error:
+        raise LackingError("there is not enough memory", hint=EXHAUSTED[errno.ENOMEM]) from error
 
 
 def uninterrupted(operation: Callable[[], T]) -> T:
@@ -55,7 +75,7 @@ def uninterrupted(operation: Callable[[], T]) -> T:
 
 
 def _explained(error: OSError, root: Root, path: str, done: str, need: int) -> GuestHooksError:
-    where = root.outside(path)
+    where = root.outside(path) if path.startswith("/") else path
     message = f"{where} could not be {done}: {error.strerror or error}"
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         space = _space(root, path)

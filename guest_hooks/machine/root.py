@@ -16,6 +16,12 @@ from guest_hooks.errors import LackingError
 SMALL = 4096
 """Bytes to ask for where a file tells no size, as those of /proc and /sys do."""
 MAX_LINKS = 40
+EXHAUSTED = {
+    errno.EMFILE: "this process may open no more files: ulimit -n",
+    errno.ENFILE: "the machine has as many files open as it may: sysctl fs.file-nr",
+    errno.ENOMEM: "the machine has no memory left: free -m",
+}
+"""Errors that tell of this process or machine and nothing of the file that was asked for, and where to look."""
 MAX_READ = 64 * 1024 * 1024
 """Bytes; larger than any second stage, kernel or configuration this software reads whole."""
 
@@ -25,6 +31,10 @@ MOST_FILES = 4096
 
 class NotRegularError(LackingError):
     """A fifo, device, directory or over-long file stands where a plain file is expected."""
+
+
+class ExhaustedError(LackingError):
+    """There is no descriptor or memory left to read with; no `OSError`, which many take for a verdict on the file."""
 
 
 @contextmanager
@@ -41,10 +51,12 @@ def _leading_nowhere() -> Iterator[None]:
 
 @contextmanager
 def _naming(path: str) -> Iterator[None]:
-    """Let a refusal of the block name the directory `path`: what is asked by a descriptor knows a last component at most."""
+    """Let an error of the block name the directory `path`: what is asked by a descriptor knows a last component at most."""
     try:
         yield
-    except PermissionError as error:
+    except OSError as error:
+        if error.errno in EXHAUSTED:
+            raise ExhaustedError(f"{path or '/'} could not be looked at: {error.strerror}", hint=EXHAUSTED[error.errno]) from error
         error.filename = path or "/"
         raise
 
@@ -209,18 +221,20 @@ class Root:
         return None
 
     def _walk(self, path: str) -> int:
-        with self._unlinked(self.resolve(path).rstrip("/")) as fd:
+        with self._unlinked(self.resolve(path).rstrip("/")) as fd, _naming(path):
             return os.dup(fd)
 
     @contextmanager
     def _unlinked(self, path: str) -> Iterator[int]:
         """A descriptor of `path`, of whose components none may be a link."""
         flags = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
-        fd = os.open(self.path, flags)
+        with _naming(path):
+            fd = os.open(self.path, flags)
         try:
             for part in path.split("/"):
                 if part:
-                    below = os.open(part, flags | os.O_NOFOLLOW, dir_fd=fd)
+                    with _naming(path):
+                        below = os.open(part, flags | os.O_NOFOLLOW, dir_fd=fd)
                     os.close(fd)
                     fd = below
             yield fd
@@ -240,15 +254,17 @@ class Root:
 
 def _read_at(directory: int, name: str, path: str, limit: int) -> bytes:
     """The bytes of the plain file `name` in an open directory; `path` is what messages call it."""
-    fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory)
+    with _naming(path):
+        fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory)
     try:
         status = os.fstat(fd)
         if not stat.S_ISREG(status.st_mode):
             raise NotRegularError(f"{path} is not a regular file", hint=f"look at it with: ls -l {path}")
         if status.st_size > limit:
             raise NotRegularError(f"{path} is {status.st_size} bytes long, more than {limit} can be right")
-        data = os.read(fd, max(status.st_size + 1, SMALL))
-        return data if len(data) == status.st_size else data + _rest(fd)
+        with _naming(path):
+            data = os.read(fd, max(status.st_size + 1, SMALL))
+            return data if len(data) == status.st_size else data + _rest(fd)
     finally:
         os.close(fd)
 

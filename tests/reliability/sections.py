@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.reliability import faults, full_disk, fuzz, kills, power_cut, races, scenario
+from tests.reliability import failing_calls, faults, full_disk, fuzz, kills, power_cut, races, scenario
 from tests.reliability.fuzz_targets import TARGETS
 from tests.reliability.kills import Victim
 from tests.reliability.scenario import EMBEDDED, MINIMAL, Start
@@ -44,12 +44,14 @@ class Points:
     faults_minimal: int
     cuts: int
     pairs: int
+    looks: int
     fuzz_seconds: int
 
 
 def all_sections(points: Points) -> list[Section]:
     """Every section."""
     made = [*_kill_sections(points), *_fault_sections(points), *_full_sections(), *_cut_sections(points), *_race_sections(points)]
+    made.extend(_look_sections(points))
     made.extend(_section(row, path, functools.partial(_pytest, path=path)) for path, row in _TESTS.items())
     for name, parser in TARGETS.items():
         find = functools.partial(_fuzzed, name=name, seconds=points.fuzz_seconds)
@@ -122,6 +124,12 @@ def _race_sections(points: Points) -> Iterator[Section]:
     yield _section(f"{row}sync and sync", "races plain", find, plain=True)
 
 
+def _look_sections(points: Points) -> Iterator[Section]:
+    for verb in failing_calls.VERBS:
+        row = "a look at the tree fails, each verb: EIO, EMFILE, ENOMEM, ELOOP, …"
+        yield _section(row, f"looks {verb}", functools.partial(_looks, verb=verb, most=points.looks))
+
+
 def run_section(section: Section, directory: Path) -> Row:
     """Run one section to its end under `directory`; what it raises counts as broken."""
     start = time.monotonic()
@@ -163,6 +171,9 @@ _TESTS = {
     "tests/reliability/test_hostile.py": "hostile --root trees",
     "tests/tree/test_hostile_programs.py": "programs of a hostile --root tree: what they see, reach and leave",
     "tests/tree/test_terminal_escapes.py": "control characters in a tree's files, names and programs' words: each verb",
+    "tests/tree/test_unmounted.py": "what boot mounts is not mounted, or has files beneath it",
+    "tests/tree/test_boot_places.py": "/boot/grub and /boot/xen behind links, bind mounts, subvolumes",
+    "tests/tree/test_image_build.py": "trees that are directories of the builder's file system",
     "tests/reliability/test_surroundings.py": "/boot unmounted or read-only, odd receipts, clock set back",
     "tests/reliability/test_minimal.py": "module directory and second stage change together",
     "tests/unit/test_hook_scripts.py": "a package's script, however its program ends: each hook, each way",
@@ -212,6 +223,12 @@ def _faults(directory: Path, *, config: str, plain: bool, single: int, alike: in
     with _lab(directory) as lab:
         made = scenario.make(lab, Start.UPGRADE, config=config, plain=plain)
         yield from faults.sweep(lab, made, kills.spread(kills.points(lab, made), single=single, alike=alike), error)
+
+
+def _looks(directory: Path, *, verb: str, most: int) -> Found:
+    with _lab(directory) as lab:
+        lab.synced()
+        yield from failing_calls.sweep(lab, verb, most)
 
 
 def _steps(directory: Path) -> Found:

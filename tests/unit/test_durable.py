@@ -109,7 +109,8 @@ def test_what_was_moved_aside_before_is_kept(root: Root, boot: Path) -> None:
         pytest.param(errno.EROFS, LackingError, id="read-only"),
         pytest.param(errno.EPERM, LackingError, id="immutable"),
         pytest.param(errno.EIO, NotRepairedError, id="disk"),
-        pytest.param(errno.EMFILE, NotRepairedError, id="other"),
+        pytest.param(errno.EMFILE, LackingError, id="descriptors"),
+        pytest.param(errno.EBUSY, NotRepairedError, id="other"),
     ],
 )
 def test_an_error_names_path_and_cause_and_leaves_the_old_file(
