@@ -16,7 +16,7 @@ from collections.abc import Callable
 from guest_hooks import news, pacing
 from guest_hooks.config import LOCAL_DIR, VENDOR_DIR, Config
 from guest_hooks.configuration import configuration
-from guest_hooks.errors import ExitCode, GuestHooksError, LackingError
+from guest_hooks.errors import ExitCode, GuestHooksError, LackingError, UnmountedError
 from guest_hooks.glance import Glance
 from guest_hooks.machine import holders, lock, manager, service
 from guest_hooks.machine.block_device_changes import BlockDevices
@@ -204,7 +204,7 @@ class Watcher:
             differences = self._glance.differences()
         except GuestHooksError as error:
             self._tell(look_at=service.utc(time.time()), look=error.message)
-            return pacing.Seen(error=error.message)
+            return pacing.Seen(error=error.message, is_waiting=isinstance(error, UnmountedError))
         self._tell(look_at=service.utc(time.time()), look=f"differs: {', '.join(differences)}" if differences else "as it was left")
         return pacing.Seen(differences=differences, holder=self._met() if differences else "")
 

@@ -78,6 +78,10 @@ class LackingError(GuestHooksError):
     exit_code = ExitCode.LACKING
 
 
+class UnmountedError(LackingError):
+    """What the guest's boot mounts on the way to its boot files is not mounted: nothing may be written beneath."""
+
+
 class FormatError(GuestHooksError):
     """Bytes are not of the format they were read as; `code` is the problem code a report shows."""
 

@@ -3,9 +3,10 @@
 import os
 
 from guest_hooks.config import LOCAL_DIR, MAIN_FILE, VENDOR_DIR
-from guest_hooks.machine import fingerprint, mounts
+from guest_hooks.machine import boot_mounts, fingerprint, mounts
 from guest_hooks.machine.disks import BOOT
 from guest_hooks.machine.grub_tools import GRUB_DIR
+from guest_hooks.machine.root import Root
 from guest_hooks.targets import BOOT_XEN, TARGETS
 
 _SUBJECTS = (
@@ -30,7 +31,21 @@ class Glance:
         self._is_repaired = False
 
     def differences(self) -> tuple[str, ...]:
-        """The paths that differ; that of the fingerprint where there should be one."""
+        """The paths that differ; that of the fingerprint where there should be one.
+
+        A /boot that is mounted on demand, and that nobody has asked for, is as it was left: a look would mount it. Raises
+        `UnmountedError` where what the guest's boot mounts there is not mounted: a repair could only write beneath it.
+        """
+        table = mounts.here()
+        own = mounts.covering(table, os.path.realpath(BOOT))
+        if own is not None and own.is_on_demand:
+            return ()
+        found = self._differences()
+        if found:
+            boot_mounts.require(Root(), table)
+        return found
+
+    def _differences(self) -> tuple[str, ...]:
         if os.path.exists(self._path):
             return fingerprint.differing(self._path)
         changed = tuple(line.split("\t")[1] for line in _measured() if self._left and line not in self._left)

@@ -31,9 +31,10 @@ def tell(news: pacing.Tell) -> None:
     path = news.differences[0] if news.differences else ""
     match news.news:
         case pacing.News.FAILING:
-            message = (
-                f"can't be repaired{f' ({paths})' if paths else ''}: {news.cause}; tried again in {news.retry:g} s, then less often"
+            again = (
+                f"tried again in {news.retry:g} s, then less often" if news.retry < pacing.NEVER else "waiting for that to change"
             )
+            message = f"can't be repaired{f' ({paths})' if paths else ''}: {news.cause}; {again}"
             journal.send(Outcome.FAILING, message, path=path, cause=news.cause, hint="xen-guest-bootloader status")
         case pacing.News.UNDONE:
             message = f"something keeps changing {paths} after each repair; the next repair is in {news.retry:g} s, then less often"

@@ -96,11 +96,15 @@ class Tick:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """A look is over: what differs, who holds a lock that a repair must wait for, why the look itself failed."""
+    """A look is over: what differs, who holds a lock that a repair must wait for, why the look itself failed.
+
+    `is_waiting`: only something that will be noticed, such as a mount, can help; no time is set for another try.
+    """
 
     differences: tuple[str, ...] = ()
     holder: str = ""
     error: str = ""
+    is_waiting: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -213,7 +217,7 @@ def _seen(vigil: Vigil, seen: Seen, now: float, pace: Pace) -> Step:
     if why is Why.CHANGED and not is_hopeful and now < vigil.retry < NEVER and _is_known(vigil, seen):
         return vigil, ()
     if seen.error:
-        return _fail(replace(vigil, asked=Why.CHANGED), seen.error, now, pace)
+        return _fail(replace(vigil, asked=Why.CHANGED), seen.error, now, pace, is_waiting=seen.is_waiting)
     if not seen.differences and why is not Why.AUDIT and not vigil.is_deep:
         return _calm(vigil)
     if seen.holder:
@@ -258,8 +262,8 @@ def _calm(vigil: Vigil) -> Step:
     return calm, ((Tell(news=News.MENDED, cause=vigil.cause),) if vigil.failures else ())
 
 
-def _fail(vigil: Vigil, cause: str, now: float, pace: Pace) -> Step:
-    delay = _delay(vigil.failures, pace)
+def _fail(vigil: Vigil, cause: str, now: float, pace: Pace, *, is_waiting: bool = False) -> Step:
+    delay = NEVER if is_waiting else _delay(vigil.failures, pace)
     failing = replace(vigil, cause=cause, failures=vigil.failures + 1, retry=now + delay)
     if vigil.failures and cause == vigil.cause:
         return failing, ()

@@ -2,15 +2,16 @@
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 
 from guest_hooks.errors import LackingError
-from guest_hooks.machine import grub_tools, mounts
+from guest_hooks.machine import boot_mounts, grub_tools, mounts, tree_place
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import CommandError, Run, run
 from guest_hooks.model import BootFilesystem
+from guest_hooks.targets import BOOT_XEN
 
 BOOT = "/boot"
-FSTAB = "/etc/fstab"
 VOLUMES = ("dm-", "md")
 """The kernel's names of LVM's and LUKS' devices, and of RAID's."""
 
@@ -56,17 +57,24 @@ def _modules(known: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def boot_mount(root: Root) -> mounts.Mount:
-    """The mount that /boot lies on; `LackingError` where none belongs to this root, or fstab's /boot is not mounted."""
+    """The mount that /boot lies on.
+
+    Raises `LackingError` where none belongs to this root, where what the guest's boot mounts on the way to the boot files is not
+    mounted, and where the tree shows another file system than the guest will see.
+    """
     if not root.exists(BOOT):
         raise LackingError(f"there is no {root.outside(BOOT)}", hint="mount the guest's disk first")
-    mount = mounts.covering(_mounts(root), os.path.realpath(root.outside(root.resolve(BOOT))))
-    if mount is None:
+    with suppress(OSError):  # what can't be mounted on demand is seen by what is mounted then
+        root.exists(f"{BOOT_XEN}/.")
+    table = _mounts(root)
+    boot_mounts.require(root, table)
+    mount = mounts.covering(table, os.path.realpath(root.outside(root.resolve(BOOT))))
+    if mount is None or mounts.covering(table, os.path.realpath(root.path)) is None:
         raise LackingError(
             f"{root.path} is not the top of a mounted file system, so the UUID its guest will see is not known",
             hint="mount the image and name its mount point",
         )
-    if _is_in_fstab(root) and mount.mountpoint != os.path.realpath(root.outside(BOOT)):
-        raise LackingError(f"/boot stands in {FSTAB} and is not mounted", hint=f"mount {root.outside(BOOT)}")
+    tree_place.require(root, table)
     return mount
 
 
@@ -94,19 +102,6 @@ def require_writable(root: Root) -> None:
 def _mounts(root: Root) -> tuple[mounts.Mount, ...]:
     """What is mounted at the top of `root` and below it."""
     return mounts.here() if root.is_live else mounts.below(mounts.here(), root)
-
-
-def _is_in_fstab(root: Root) -> bool:
-    lines = (line.split() for line in (root.read_text(FSTAB) or "").splitlines())
-    return any(
-        len(fields) >= 3 and not fields[0].startswith("#") and fields[1].rstrip("/") == BOOT and _is_fixed(fields)
-        for fields in lines
-    )
-
-
-def _is_fixed(fields: list[str]) -> bool:
-    options = fields[3].split(",") if len(fields) > 3 else []
-    return "noauto" not in options and "bind" not in options and fields[2] not in ("autofs", "none")
 
 
 def _udev_uuid(mount: mounts.Mount) -> str:

@@ -16,7 +16,10 @@ ROOT_DEVICE = "/dev/root"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mount:
-    """One mount: `root` is the path within its file system, `source` the device or whatever the file system calls its source."""
+    """One mount: `root` is the path within its file system, `source` the device or whatever the file system calls its source.
+
+    `subvolume` is the btrfs subvolume that `root` lies in, as a path from the top of the file system; empty for all others.
+    """
 
     mountpoint: str
     root: str
@@ -24,6 +27,17 @@ class Mount:
     source: str
     device_number: str
     is_read_only: bool
+    subvolume: str = ""
+
+    @property
+    def is_on_demand(self) -> bool:
+        """Whether this is an automount point: what is to be mounted there was not asked for yet, or could not be mounted."""
+        return self.fs_type == "autofs"
+
+    def place(self, path: str) -> str:
+        """`path`, which lies on this mount, as a path within the file system."""
+        below = path.removeprefix(self.mountpoint).strip("/")
+        return f"{self.root.rstrip('/')}/{below}".rstrip("/") or "/"
 
 
 def parse(text: str) -> tuple[Mount, ...]:
@@ -42,6 +56,7 @@ def parse(text: str) -> tuple[Mount, ...]:
                 source=_unescape(rest[1]),
                 device_number=fields[2],
                 is_read_only="ro" in fields[5].split(",") or "ro" in rest[2].split(","),
+                subvolume=_unescape(rest[2].partition("subvol=")[2].partition(",")[0]) if rest[0] == "btrfs" else "",
             )
         )
     return tuple(mounts)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from guest_hooks.machine.journal import KINDS, Outcome
-from tests.support.booted_guest import SECOND_STAGE, TARGET, Guest
+from tests.support.booted_guest import DISK, SECOND_STAGE, TARGET, Guest
 from tests.support.debian_package import host
 
 _AS_OS_PROBER = """\
@@ -116,10 +116,26 @@ def test_a_repair_is_in_the_journal_with_its_explanation(guest: Guest) -> None:
 def test_a_missing_boot_is_reported_and_its_return_is_seen(guest: Guest) -> None:
     before = guest.digest()
     guest.run("umount /boot")
-    guest.until("grep -q 'something it needs is missing' /run/xen-guest-bootloader/watch/state.json")
+    guest.until("grep -q 'stands in /etc/fstab and is not mounted' /run/xen-guest-bootloader/watch/state.json")
     assert guest.run("test -e /boot/xen", check=False).returncode != 0, "a repair wrote under the mount point"
     guest.run(f"mount /dev/xvdb /boot && rm {SECOND_STAGE}")
     guest.until(f"echo '{before}  {SECOND_STAGE}' | sha256sum --check")
+    guest.at_rest()
+
+
+def test_a_boot_that_is_not_mounted_is_told_once_and_waited_for(guest: Guest) -> None:
+    """With noauto in fstab no repair is started, until somebody mounts it."""
+    entries = f"journalctl -o cat MESSAGE_ID={KINDS[Outcome.FAILING].message_id}"
+    count = f"journalctl --sync; {entries} | grep -c 'and is not mounted' || true"
+    before, syncs, said = guest.digest(), guest.syncs(), int(guest.out(count))
+    guest.run(f"cp -p /etc/fstab /etc/fstab.kept; echo '{DISK} /boot ext4 noauto 0 0' >>/etc/fstab; umount /boot")
+    guest.until("grep -q 'stands in /etc/fstab and is not mounted' /run/xen-guest-bootloader/watch/state.json")
+    guest.run("mkdir /boot/xen; sleep 1; rmdir /boot/xen; sleep 2")
+    assert (guest.syncs(), guest.service()["retry_at"]) == (syncs, "")
+    assert int(guest.out(count)) == said + 1
+    guest.run(f"mount /boot && rm {SECOND_STAGE}")
+    guest.until(f"echo '{before}  {SECOND_STAGE}' | sha256sum --check")
+    guest.run("mv /etc/fstab.kept /etc/fstab")
     guest.at_rest()
 
 

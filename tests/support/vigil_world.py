@@ -20,6 +20,7 @@ class World:
     damage: tuple[str, ...] = ()
     error: str = ""
     blindness: str = ""
+    is_waiting: bool = False
     holder: str = ""
     duration: float = 0.2
     mends: bool = True
@@ -41,7 +42,7 @@ class World:
         match action:
             case Look():
                 self.looks.append(self.now)
-                self.happen(Seen(differences=self.damage, holder=self.holder, error=self.blindness))
+                self.happen(Seen(differences=self.damage, holder=self.holder, error=self.blindness, is_waiting=self.is_waiting))
             case Repair():
                 self.repairs.append((self.now, action.why))
                 self.ending = self.now + self.duration

@@ -34,7 +34,9 @@ def test_mountinfo_is_read() -> None:
         ("/mnt/a b/boot", "/dev/loop6", "ext4", False),
         ("/mnt/ab", "tmpfs", "tmpfs", False),
     ]
-    assert found[1].root == "/@"
+    assert (found[1].root, found[1].subvolume) == ("/@", "/@")
+    assert [mount.place(path) for mount, path in zip(found, ("/boot", "/mnt/a b/boot"), strict=False)] == ["/boot", "/@/boot"]
+    assert [mount.place(mount.mountpoint) for mount in found[:3]] == ["/", "/@", "/"]
 
 
 @pytest.mark.parametrize(

@@ -192,6 +192,23 @@ def test_a_look_that_fails_is_told_once_and_tried_again() -> None:
     assert world.news == [News.FAILING, News.MENDED]
 
 
+def test_a_boot_that_is_not_mounted_is_told_once_and_waited_for() -> None:
+    world = settled(is_waiting=True, blindness="/boot is not mounted")
+    world.hurt()
+    world.run(500)
+    assert (world.news, world.repairs) == ([News.FAILING], [])
+    assert world.tells[0].retry == pacing.NEVER
+    looks = len(world.looks)
+    world.notice()
+    world.run(100)
+    assert (world.news, len(world.looks)) == ([News.FAILING], looks + 1)
+    world.blindness = ""
+    world.happen(Noticed(is_hopeful=True))
+    world.run(10)
+    assert len(world.repairs) == 1
+    assert world.news == [News.FAILING, News.MENDED]
+
+
 def test_a_fight_ends_in_ever_longer_pauses() -> None:
     world = settled()
     for _ in range(36_000):

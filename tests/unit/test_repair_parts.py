@@ -15,7 +15,7 @@ from guest_hooks import glance, news, pacing, plan, unchanged
 from guest_hooks.config import Config
 from guest_hooks.errors import LackingError
 from guest_hooks.glance import Glance
-from guest_hooks.machine import block_device_changes, fingerprint, journal, manager, service
+from guest_hooks.machine import block_device_changes, fingerprint, journal, manager, mounts, service
 from guest_hooks.machine.journal import KINDS
 from guest_hooks.machine.mount_changes import MountChanges
 from guest_hooks.machine.root import Root
@@ -181,6 +181,15 @@ def test_the_cheap_look_asks_the_fingerprint_where_there_is_one(tmp_path: Path) 
     assert look.differences() == ()
     watched.write_text("CORE!")
     assert look.differences() == (str(watched),)
+
+
+def test_a_boot_that_nobody_has_asked_for_is_not_mounted_by_a_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = "22 1 8:1 / / rw - ext4 /dev/xvda rw\n", "29 22 0:40 / /boot rw - autofs systemd-1 rw\n"
+    look = Glance(str(tmp_path / "no-fingerprint"))
+    monkeypatch.setattr(mounts, "here", lambda: mounts.parse(lines[0]))
+    assert look.differences() != ()
+    monkeypatch.setattr(mounts, "here", lambda: mounts.parse("".join(lines)))
+    assert look.differences() == ()
 
 
 def test_without_a_fingerprint_only_a_change_since_the_last_repair_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
