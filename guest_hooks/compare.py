@@ -14,6 +14,9 @@ from guest_hooks.plan import FileKind, Plan, PlannedFile
 SYNC = "xen-guest-bootloader sync"
 _CONFIG_PREFIX = re.compile(r"^set prefix=\(\$root\)'(.*)'$", re.MULTILINE)
 MOST_NAMES = 5
+NOT_KNOWN = "the UUID of /boot's file system could not be read, so whether {path} looks for it is not known"
+BOOT_UNKNOWN = "boot-not-known"
+AS_ROOT = "look as root: sudo xen-guest-bootloader status"
 FATAL_PROBLEMS = frozenset(("uuid-mismatch", "prefix-mismatch"))
 """What a second stage that is well in itself can't boot with."""
 
@@ -67,7 +70,7 @@ def judge(plan: Plan, evidence: Evidence) -> TargetStatus:
     main = evidence.found[first.path]
     stage = _read(main.data)
     findings = {first.path: list(_core_findings(plan, first.path, evidence, stage))}
-    whole = main.data if _worst(findings[first.path]) in (State.CURRENT, State.STALE) else None
+    whole = main.data if _worst(findings[first.path]) in (State.CURRENT, State.UNKNOWN, State.STALE) else None
     for file in others:
         findings[file.path] = list(_other_findings(plan, file, evidence.found[file.path], whole))
     files = tuple(
@@ -139,16 +142,10 @@ def _is_foreign(plan: Plan, data: bytes) -> bool:
 
 def _stale(plan: Plan, path: str, stage: SecondStage, evidence: Evidence) -> Iterator[_Finding]:
     """How the core image differs from the one that would be made now."""
-    packaged, boot, core = evidence.packaged, plan.boot, stage.core
+    packaged, core = evidence.packaged, stage.core
     if core is None:
         return
-    if boot.fs_uuid and not boot.drive and core.fs_uuid != boot.fs_uuid:
-        yield _stale_finding(
-            "uuid-mismatch", f"{path} looks for file system {core.fs_uuid or core.prefix}; /boot is on {boot.fs_uuid}"
-        )
-    expected = boot.drive + boot.grub_dir if boot.drive else boot.grub_dir
-    if boot.fs_uuid and _path_part(stage, with_drive=bool(boot.drive)) != expected:
-        yield _stale_finding("prefix-mismatch", f"{path} looks for its modules in {_prefix(stage)}, which is not {expected}")
+    yield from _misled(plan, path, stage)
     if packaged.kernel_sha256 and stage.kernel_sha256 != packaged.kernel_sha256:
         version = f"GRUB {stage.grub_version}" if stage.grub_version else "another GRUB"
         yield _stale_finding("grub-differs", f"{path} was made by {version}; installed is {packaged.version or 'another build'}")
@@ -163,6 +160,23 @@ def _stale(plan: Plan, path: str, stage: SecondStage, evidence: Evidence) -> Ite
         yield _stale_finding("configuration-changed", f"{path} was made when the configuration asked for other modules")
     if plan.is_asked and (core.public_keys, core.has_cli) != (plan.choices.public_keys, plan.choices.has_cli):
         yield _stale_finding("choices-differ", f"{path} was made with other options than this grub-install's")
+
+
+def _misled(plan: Plan, path: str, stage: SecondStage) -> Iterator[_Finding]:
+    """How what the core image looks for differs from where /boot/grub is."""
+    boot, core = plan.boot, stage.core
+    if core is None:
+        return
+    if not boot.is_known:
+        yield _finding(State.UNKNOWN, BOOT_UNKNOWN, NOT_KNOWN.format(path=path), AS_ROOT)
+    uuid = boot.grub_place.fs_uuid
+    if uuid and not boot.drive and core.fs_uuid != uuid:
+        yield _stale_finding(
+            "uuid-mismatch", f"{path} looks for file system {core.fs_uuid or core.prefix}; /boot/grub is on {uuid}"
+        )
+    expected = boot.drive + boot.grub_dir if boot.drive else boot.grub_dir
+    if uuid and _path_part(stage, with_drive=bool(boot.drive)) != expected:
+        yield _stale_finding("prefix-mismatch", f"{path} looks for its modules in {_prefix(stage)}, which is not {expected}")
 
 
 def _surroundings(plan: Plan, stage: SecondStage, evidence: Evidence) -> Iterator[_Finding]:
@@ -243,7 +257,7 @@ def _overall(files: tuple[FileStatus, ...]) -> State:
 
 
 def _worst(findings: list[_Finding]) -> State:
-    order = (State.CURRENT, State.STALE, State.MISSING, State.FOREIGN, State.INVALID)
+    order = (State.CURRENT, State.UNKNOWN, State.STALE, State.MISSING, State.FOREIGN, State.INVALID)
     return max((finding.state for finding in findings), key=order.index, default=State.CURRENT)
 
 

@@ -6,7 +6,6 @@ import re
 from guest_hooks.compare import SYNC
 from guest_hooks.config import Config
 from guest_hooks.machine import durable
-from guest_hooks.machine.disks import BOOT
 from guest_hooks.machine.root import NotRegularError, Root
 from guest_hooks.model import BootFilesystem, Change, Mode, Problem, Severity
 from guest_hooks.plan import Plan
@@ -52,14 +51,13 @@ def _text(boot: BootFilesystem, plans: tuple[Plan, ...]) -> str | None:
 
 def _names(boot: BootFilesystem, plans: tuple[Plan, ...]) -> tuple[str, ...]:
     """The second stages as GRUB Legacy names them, `(hd0,0)/boot/xen/pvboot-x86_64.elf`; empty for a device it has no name for."""
-    found = _DISK.fullmatch(boot.device)
+    found = _DISK.fullmatch(boot.xen_place.device)
     if found is None or boot.drive:
         return ()
     disk = ord(found["letter"]) - ord("a") if found["letter"] else 0
     number = found["number"] or found["part"]
     drive = f"(hd{disk},{int(number) - 1})" if number else f"(hd{disk})"
-    top = boot.grub_dir.removesuffix("/grub")
-    return tuple(drive + top + path.removeprefix(BOOT) for path in _paths(plans))
+    return tuple(f"{drive}{boot.xen_place.path}/{path.rpartition('/')[2]}" for path in _paths(plans))
 
 
 def _paths(plans: tuple[Plan, ...]) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """The facts every layer speaks of: frozen, without behaviour beyond what follows from their own fields."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 
@@ -31,12 +31,24 @@ class Guest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BootFilesystem:
-    """The file system that holds /boot.
+class Place:
+    """A directory as GRUB finds it: the file system it lies on, and its path from the top of that, links followed."""
 
-    `mountpoint` and `device` are as the guest sees them; `grub_dir` is /boot/grub as a path on that file system; `drive` is GRUB's
-    name for it (`(lvmid/…)`) where GRUB cannot find it by UUID alone, else empty; `modules` are the GRUB modules (file system,
-    partition map, RAID, LVM, LUKS) without which a second stage cannot read it.
+    device: str
+    fs_type: str
+    fs_uuid: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BootFilesystem:
+    """The file system that holds /boot, and where on the disks the directories are that GRUB reads.
+
+    `mountpoint`, `device`, `fs_type` and `fs_uuid` are those of /boot as the guest sees it; `top` is the path within its file
+    system that is mounted at `mountpoint`. `grub_dir` is /boot/grub as a path on the file system it lies on, `drive` GRUB's name
+    for that (`(lvmid/…)`) where GRUB cannot find it by UUID alone, else empty; `modules` are the GRUB modules (file system,
+    partition map, RAID, LVM, LUKS) without which a second stage cannot read it. `grub` and `xen` say where /boot/grub and
+    /boot/xen are, None where they are simply in /boot. `is_known` is False where neither GRUB nor udev could be asked.
     """
 
     mountpoint: str
@@ -46,6 +58,27 @@ class BootFilesystem:
     grub_dir: str
     drive: str = ""
     modules: tuple[str, ...] = ()
+    boot_dir: str = ""
+    top: str = ""
+    grub: Place | None = None
+    xen: Place | None = None
+    is_known: bool = True
+
+    @property
+    def boot_place(self) -> Place:
+        """/boot: where kernels are, and what the menu's `search` looks for."""
+        path = self.boot_dir or self.grub_dir.removesuffix("/grub") or "/"
+        return Place(device=self.device, fs_type=self.fs_type, fs_uuid=self.fs_uuid, path=path)
+
+    @property
+    def grub_place(self) -> Place:
+        """/boot/grub: what a second stage looks for."""
+        return self.grub or replace(self.boot_place, path=self.grub_dir)
+
+    @property
+    def xen_place(self) -> Place:
+        """/boot/xen: what stage 1 looks for."""
+        return self.xen or replace(self.boot_place, path=f"{self.boot_place.path.rstrip('/')}/xen")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,13 +111,14 @@ class Problem:
 
 
 class State(StrEnum):
-    """What a second stage is, compared with what should be there."""
+    """What a second stage is, compared with what should be there; `unknown` where that can't be told."""
 
     CURRENT = "current"
     MISSING = "missing"
     STALE = "stale"
     INVALID = "invalid"
     FOREIGN = "foreign"
+    UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -190,7 +190,7 @@ def _service_lines(service: ServiceStatus | None, style: Style) -> list[str]:
 
 
 def _kind(state: State) -> str:
-    return {State.CURRENT: "good", State.STALE: "warn", State.FOREIGN: "warn"}.get(state, "bad")
+    return {State.CURRENT: "good", State.STALE: "warn", State.FOREIGN: "warn", State.UNKNOWN: "warn"}.get(state, "bad")
 
 
 def _severity_kind(problem: Problem) -> str:

@@ -139,6 +139,9 @@ def _boot_json(boot: BootFilesystem) -> dict[str, Any]:
         "grub_dir": boot.grub_dir,
         "drive": boot.drive,
         "modules": list(boot.modules),
+        "boot": asdict(boot.boot_place),
+        "grub": asdict(boot.grub_place),
+        "xen": asdict(boot.xen_place),
     }
 
 

@@ -10,7 +10,7 @@ from guest_hooks.machine import disks, guest, receipts
 from guest_hooks.machine.receipts import Receipt
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import Run, run
-from guest_hooks.model import BootFilesystem, Choices, Problem, Severity, Status
+from guest_hooks.model import BootFilesystem, Choices, GrubCfgStatus, Problem, Severity, State, Status
 from guest_hooks.plan import Plan, Wanted
 from guest_hooks.targets import TARGETS
 
@@ -61,13 +61,7 @@ def survey(
         guest=here,
         boot=boot,
         targets=judged,
-        grub_cfg=grub_config.status(
-            root,
-            fs_uuid=boot.fs_uuid,
-            root_uuid=disks.root_uuid(root),
-            command=compare.SYNC if config.update_grub else "update-grub",
-            run=run,
-        ),
+        grub_cfg=_menu(root, config, boot, run),
         last_boot=came_by,
         problems=(
             *(problem for want in wants for problem in _lacking(root, want)),
@@ -77,6 +71,17 @@ def survey(
         ),
     )
     return Survey(config=config, plans=plans, status=status)
+
+
+def _menu(root: Root, config: Config, boot: BootFilesystem, run: Run) -> GrubCfgStatus:
+    """The verdict for grub.cfg; unknown where all that could be compared is as it should be, and a UUID was not known."""
+    root_uuid = disks.root_uuid(root)
+    command = compare.SYNC if config.update_grub else "update-grub"
+    found = grub_config.status(root, fs_uuid=boot.fs_uuid, root_uuid=root_uuid, command=command, run=run)
+    if found.state is not State.CURRENT or boot.is_known:
+        return found
+    problem = Problem(code=compare.BOOT_UNKNOWN, message=compare.NOT_KNOWN.format(path=found.path), hint=compare.AS_ROOT)
+    return replace(found, state=State.UNKNOWN, problems=(problem,))
 
 
 def require(root: Root, config: Config, targets: Sequence[str] = ()) -> None:

@@ -1,50 +1,106 @@
-"""The file system behind /boot: mountinfo, udev's database, and grub-probe where GRUB's view can differ."""
+"""The file systems behind /boot as GRUB will find them.
+
+grub-probe and grub-mkrelpath are asked; what an ordinary user may not ask them, mountinfo and udev's database tell or nothing does.
+"""
 
 import os
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from guest_hooks.errors import LackingError
 from guest_hooks.machine import boot_mounts, grub_tools, mounts, tree_place
+from guest_hooks.machine.mounts import Mount
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import CommandError, Run, run
-from guest_hooks.model import BootFilesystem
+from guest_hooks.model import BootFilesystem, Place
 from guest_hooks.targets import BOOT_XEN
 
+if TYPE_CHECKING:
+    import pyudev
+
 BOOT = "/boot"
+DIRECTORIES = (BOOT, grub_tools.GRUB_DIR, BOOT_XEN)
 VOLUMES = ("dm-", "md")
 """The kernel's names of LVM's and LUKS' devices, and of RAID's."""
 
 
-def boot_filesystem(root: Root, *, run: Run = run) -> BootFilesystem:
-    """The file system that holds /boot, as GRUB will have to find it.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Lying:
+    """Where a directory lies: `there` is what exists of its path (`outside`: as we name it, links followed), `below` the rest."""
 
-    Raises `LackingError` where /boot is missing, is in fstab and not mounted, or lies on no block device that GRUB can read.
+    mount: Mount
+    there: str
+    outside: str
+    below: str
+
+
+def boot_filesystem(root: Root, *, run: Run = run) -> BootFilesystem:
+    """The file systems of /boot, /boot/grub and /boot/xen, as GRUB will have to find them.
+
+    Raises `LackingError` where /boot is missing, where what the guest's boot mounts on the way is not mounted, where the tree shows
+    no file system of its own, or one that GRUB cannot read.
     """
-    mount = boot_mount(root)
+    boot_mount(root)
     inside = "" if root.is_live else os.path.realpath(root.path)
-    fs_uuid = _udev_uuid(mount)
-    known: Mapping[str, str] = {}
-    below = grub_tools.GRUB_DIR if mount.mountpoint in ("/", inside) else grub_tools.GRUB_DIR.removeprefix(BOOT)
-    grub_dir = mount.root.rstrip("/") + below
-    if os.geteuid() == 0:
-        try:
-            known = grub_tools.facts(root, BOOT, run=run)
-            fs_uuid = known["fs_uuid"] or fs_uuid
-            grub_dir = known["path"].rstrip("/") + "/grub"
-        except CommandError as error:
-            raise LackingError(
-                f"GRUB cannot read the file system of {root.outside(BOOT)} ({mount.fs_type} on {mount.source}): {error.said}",
-                hint="see what it is with: findmnt -T /boot; grub-probe -v /boot",
-            ) from error
+    table = _mounts(root)
+    lying = {path: _lying(root, table, path) for path in DIRECTORIES}
+    known = _asked(root, lying, run) if os.geteuid() == 0 else {}
+    boot, grub, xen = (_place(lying[path], known.get(path)) for path in DIRECTORIES)
+    own, answers = lying[BOOT].mount, known.get(grub_tools.GRUB_DIR, {})
     return BootFilesystem(
-        mountpoint=mount.mountpoint.removeprefix(inside) or "/",
-        device=mount.source,
-        fs_type=mount.fs_type,
-        fs_uuid=fs_uuid,
-        grub_dir=grub_dir,
-        drive=known["drive"] if known and known["abstraction"] else "",
-        modules=_modules(known),
+        mountpoint=own.mountpoint.removeprefix(inside) or "/",
+        device=own.source,
+        fs_type=own.fs_type,
+        fs_uuid=boot.fs_uuid,
+        grub_dir=grub.path,
+        drive=answers["drive"] if answers and answers["abstraction"] else "",
+        modules=_modules(answers),
+        boot_dir=boot.path,
+        top=own.root,
+        grub=grub,
+        xen=xen,
+        is_known=bool(answers or grub.fs_uuid),
+    )
+
+
+def _asked(root: Root, lying: Mapping[str, _Lying], run: Run) -> dict[str, Mapping[str, str]]:
+    """GRUB's word on each directory, or on what is there of its path."""
+    groups: dict[str, list[str]] = {}
+    for path, each in lying.items():
+        groups.setdefault(each.mount.mountpoint, []).append(path)
+    order = [path for paths in groups.values() for path in paths]
+    try:
+        answers = grub_tools.facts(root, [[lying[path].there for path in paths] for paths in groups.values()], run=run)
+    except CommandError as error:
+        mount = lying[BOOT].mount
+        raise LackingError(
+            f"GRUB cannot read the file system of {root.outside(BOOT)} ({mount.fs_type} on {mount.source}): {error.said}",
+            hint="see what it is with: findmnt -T /boot; grub-probe -v /boot",
+        ) from error
+    return dict(zip(order, answers, strict=True))
+
+
+def _lying(root: Root, table: tuple[Mount, ...], path: str) -> _Lying:
+    there, below = path, ""
+    while not root.exists(there):
+        there, name = os.path.split(there)
+        below = f"/{name}{below}"
+    outside = os.path.realpath(root.outside(root.resolve(there)))
+    mount = mounts.covering(table, outside)
+    if mount is None:
+        raise LackingError(f"{root.outside(path)} lies on no mounted file system", hint=f"see: findmnt -T {root.outside(there)}")
+    return _Lying(mount=mount, there=there, outside=outside, below=below)
+
+
+def _place(lying: _Lying, known: Mapping[str, str] | None) -> Place:
+    path = known["path"] if known else lying.mount.place(lying.outside)
+    return Place(
+        device=lying.mount.source,
+        fs_type=lying.mount.fs_type,
+        fs_uuid=(known["fs_uuid"] if known else "") or _udev_uuid(lying.mount),
+        path=(path.rstrip("/") + lying.below) or "/",
     )
 
 
@@ -56,7 +112,7 @@ def _modules(known: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*known["fs"].split(), *maps, *known["abstraction"].split()]))
 
 
-def boot_mount(root: Root) -> mounts.Mount:
+def boot_mount(root: Root) -> Mount:
     """The mount that /boot lies on.
 
     Raises `LackingError` where none belongs to this root, where what the guest's boot mounts on the way to the boot files is not
@@ -85,32 +141,46 @@ def root_device(root: Root) -> str:
 
 
 def root_uuid(root: Root) -> str:
-    """The UUID in the superblock of the file system at the top of `root`; empty where it can't be told."""
-    try:
-        return mounts.device_uuid(root_device(root))
-    except OSError:
+    """The UUID of the file system at the top of `root`, by its superblock or by udev; empty where neither tells."""
+    mount = mounts.covering(_mounts(root), os.path.realpath(root.path))
+    if mount is None:
         return ""
+    try:
+        return mounts.device_uuid(mount.source)
+    except OSError:
+        device = _udev_device(mount)
+        return "" if device is None else _fs_uuid(device)
 
 
 def require_writable(root: Root) -> None:
-    """Raise `LackingError` where /boot is mounted read-only."""
-    mount = boot_mount(root)
-    if mount.is_read_only:
-        raise LackingError(f"{mount.mountpoint} is mounted read-only", hint=f"mount -o remount,rw {mount.mountpoint}")
+    """Raise `LackingError` where a file system of the boot files is mounted read-only."""
+    boot_mount(root)
+    table = _mounts(root)
+    for mount in dict.fromkeys(_lying(root, table, path).mount for path in DIRECTORIES):
+        if mount.is_read_only:
+            raise LackingError(f"{mount.mountpoint} is mounted read-only", hint=f"mount -o remount,rw {mount.mountpoint}")
 
 
-def _mounts(root: Root) -> tuple[mounts.Mount, ...]:
+def _mounts(root: Root) -> tuple[Mount, ...]:
     """What is mounted at the top of `root` and below it."""
     return mounts.here() if root.is_live else mounts.below(mounts.here(), root)
 
 
-def _udev_uuid(mount: mounts.Mount) -> str:
+def _udev_uuid(mount: Mount) -> str:
     """What udev has on record; empty for a volume, which GRUB does not find by its file system's UUID."""
+    device = _udev_device(mount)
+    return "" if device is None or device.sys_name.startswith(VOLUMES) else _fs_uuid(device)
+
+
+def _udev_device(mount: Mount) -> "pyudev.Device | None":
     import pyudev  # noqa: PLC0415 - loading libudev costs more than most runs
 
     try:
         status = os.stat(mount.source)
-        device = pyudev.Devices.from_device_number(pyudev.Context(), "block", status.st_rdev)
+        return pyudev.Devices.from_device_number(pyudev.Context(), "block", status.st_rdev)
     except (OSError, pyudev.DeviceNotFoundError):
-        return ""
-    return "" if device.sys_name.startswith(VOLUMES) else str(device.properties.get("ID_FS_UUID", ""))
+        return None
+
+
+def _fs_uuid(device: "pyudev.Device") -> str:
+    return str(device.properties.get("ID_FS_UUID", ""))

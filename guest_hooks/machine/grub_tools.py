@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 from guest_hooks.errors import LackingError
@@ -19,8 +19,16 @@ _LOCALE_LINE = re.compile(r"""^\s*(?:export\s+)?(LANG|LANGUAGE|LC_MESSAGES|LC_AL
 CONFIG_TIMEOUT = 300
 PROBE_TIMEOUT = 60
 PROBED = ("fs_uuid", "abstraction", "drive", "partmap", "fs")
-_ASK = 'set -e; path=$1; shift; for what; do grub-probe --target="$what" "$path"; printf "\\0"; done; exec grub-mkrelpath "$path"'
-"""One shell for all questions: that is one process to start, and not six."""
+_ASK = """
+set -e
+asked=$1; shift
+while [ $# -gt 0 ]; do
+    [ "$1" = path ] || for what in $asked; do grub-probe --target="$what" "$2"; printf "\\0"; done
+    grub-mkrelpath "$2"; printf "\\0"
+    shift 2
+done
+"""
+"""One shell for all questions: that is one process to start, and not a dozen."""
 ALL_USERS = 0xFFFFFFFF
 _NOT_FOUND = 127
 """sh's exit code for a program that is not there."""
@@ -36,25 +44,37 @@ _AS_NOBODY = (
 """How a program of the host's reads what a tree's owner wrote, where it needs no right to do so."""
 
 
-def facts(root: Root, path: str, *, run: Run = run) -> Mapping[str, str]:
-    """GRUB's word on the file system of `path`: grub-probe's for each of `PROBED`, grub-mkrelpath's as `path`.
+def facts(root: Root, groups: Sequence[Sequence[str]], *, run: Run = run) -> tuple[Mapping[str, str], ...]:
+    """GRUB's word on existing paths, one answer a path: grub-probe's for each of `PROBED`, grub-mkrelpath's as `path`.
 
-    Nothing of a tree is run: what its superblock and partition table don't tell, this machine's own GRUB is asked. Raises
-    `LackingError` where GRUB's tools are not installed, `CommandError` where they can't tell.
+    The paths of one group lie on one mount, of which grub-probe is asked once. Nothing of a tree is run: what its superblock and
+    partition table don't tell, this machine's own GRUB is asked. Raises `LackingError` where GRUB's tools are not installed,
+    `CommandError` where they can't tell.
     """
-    if not root.is_live and (told := tree_facts.facts(root, path)) is not None:
-        return told
-    where = root.outside(root.resolve(path)) if not root.is_live else path
+    told = [tree_facts.facts(root, path) for group in groups for path in group] if not root.is_live else []
+    if told and None not in told:
+        return tuple(each for each in told if each is not None)
+    rows = [("path" if n else "all", _outside(root, path)) for group in groups for n, path in enumerate(group)]
     try:
-        completed = run(["sh", "-c", _ASK, "sh", where, *PROBED], name=f"grub-probe {where}", timeout=PROBE_TIMEOUT)
+        words = [" ".join(PROBED), *(word for row in rows for word in row)]
+        completed = run(["sh", "-c", _ASK, "sh", *words], name=f"grub-probe {rows[0][1]}", timeout=PROBE_TIMEOUT)
     except CommandError as error:
         if error.code == _NOT_FOUND:
             raise LackingError("GRUB's tools are not installed on this machine", hint="apt install grub-common") from error
         raise
-    answers = completed.text.split("\0")
-    if len(answers) != len(PROBED) + 1:
+    answers = [answer.strip() for answer in completed.text.split("\0")[:-1]]
+    if len(answers) != sum(len(PROBED) * (kind == "all") + 1 for kind, _ in rows):
         raise CommandError("grub-probe and grub-mkrelpath gave no answer, and no error")
-    return dict(zip((*PROBED, "path"), map(str.strip, answers), strict=True))
+    found: list[Mapping[str, str]] = []
+    left = iter(answers)
+    for kind, _ in rows:
+        probed = {what: next(left) for what in PROBED} if kind == "all" else found[-1]
+        found.append({**probed, "path": next(left)})
+    return tuple(found)
+
+
+def _outside(root: Root, path: str) -> str:
+    return path if root.is_live else root.outside(root.resolve(path))
 
 
 def make_config(root: Root, *, run: Run = run) -> bytes:

@@ -20,6 +20,8 @@ MOUNT_ATTR_NOSUID = 2
 MOUNT_ATTR_NODEV = 4
 MCL_CURRENT = 1  # asm-generic/mman.h
 MCL_FUTURE = 2
+AT_FDCWD = -100  # linux/fcntl.h
+OPEN_TREE_CLONE = 1  # linux/mount.h
 
 
 def syncfs(fd: int) -> None:
@@ -52,6 +54,17 @@ def detached_tmpfs(size: int, inodes: int) -> int:
 def rename2(old_fd: int, old: str, new_fd: int, new: str, flags: int) -> None:
     """Rename with `RENAME_NOREPLACE` or `RENAME_EXCHANGE`, both names relative to their directories."""
     _call("renameat2", old_fd, os.fsencode(old), new_fd, os.fsencode(new), flags)
+
+
+def clone_mount(path: str) -> int:
+    """A descriptor of a mount of its own of the directory `path`, without what is mounted below it (open_tree(2), Linux 5.2)."""
+    import ctypes  # noqa: PLC0415
+
+    fd = int(_library().open_tree(AT_FDCWD, os.fsencode(path), OPEN_TREE_CLONE | os.O_CLOEXEC))
+    if fd < 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code), path)
+    return fd
 
 
 def lock_memory() -> None:

@@ -64,19 +64,22 @@ def of(root: Root) -> tuple[TreeDisk, ...]:
 
 
 def _mounted(root: Root) -> Iterator[tuple[Mount, str, int]]:
-    """The mounts of the tree that show a device of its own from its top, with their paths in the tree and the device's number."""
+    """The mounts of the tree that show a device of its own, with their paths in the tree and the device's number.
+
+    Its own is what is mounted from its top; a directory of that may be bound to another place in the tree.
+    """
     everything = mounts.here()
     ours = mounts.below(everything, root)
     hosts = {_number(mount) for mount in everything if mount.mountpoint in HOST_PLACES and mount not in ours}
     inside = os.path.realpath(root.path)
+    whole = {_number(mount) for mount in ours if mount.root == "/" or mount.fs_type == "btrfs"}
     for mount in ours:
         path = mount.mountpoint.removeprefix(inside) or "/"
         number = _number(mount)
-        is_whole = mount.root == "/" or mount.fs_type == "btrfs"
         if (
             number is not None
             and number not in hosts
-            and is_whole
+            and number in whole
             and not f"{path}/".startswith(tuple(f"{p}/" for p in NOT_ITS_OWN))
         ):
             yield mount, path, number

@@ -3,13 +3,12 @@
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 
 from guest_hooks.errors import FormatError, GuestHooksError
 from guest_hooks.formats import grub_cfg, grubenv, kernel_config
 from guest_hooks.formats.grub_follow import UnknownFileError
 from guest_hooks.formats.grub_menu import Menu
-from guest_hooks.machine import block_devices
+from guest_hooks.machine import beneath, block_devices
 from guest_hooks.machine.block_devices import BlockDevice
 from guest_hooks.machine.boot_files import InitrdFacts, KernelFacts, Memory
 from guest_hooks.machine.grub_tools import GRUB_DIR, GRUBENV
@@ -20,7 +19,6 @@ from guest_hooks.preflight import stage1
 from guest_hooks.preflight.needs import OPTIONS, Kernel
 from guest_hooks.preflight.stage1 import Disks
 
-STANDARD_DIRS = ("/grub", "/boot/grub")
 MAX_CFG = 4 << 20
 MAX_CONFIG = 2 << 20
 MAX_DISKS = 32
@@ -41,29 +39,62 @@ def devices(root: Root, boot: BootFilesystem, *, run: Run) -> tuple[BlockDevice,
 
 
 def disks(root: Root, boot: BootFilesystem, known: Sequence[BlockDevice], paths: Iterable[str], *, run: Run) -> Disks:
-    """Which of `paths` (as stage 1 names them) are on /boot's file system and on each other one."""
+    """Which of `paths` (as stage 1 names them) are on the guest's own file systems and on each other one."""
     wanted = tuple(dict.fromkeys(paths))
-    own = next((device.path for device in known if device.uuid == boot.fs_uuid), boot.device)
-    others = [device for device in known if device.path != own and device.has_files][:MAX_DISKS]
-    found: dict[str, frozenset[str]] = {}
+    own = _own(boot, known)
+    others = [device for device in known if device.path not in own and device.has_files][:MAX_DISKS]
+    elsewhere: dict[str, frozenset[str]] = {}
+    removals: dict[tuple[str, str], str] = {}
     unread = []
     for device in others:
         there = block_devices.files_on(device.path, wanted, run=run)
         if there is None:
             unread.append(device.path)
         else:
-            found[device.path] = there
-    here = _here(root, boot, wanted)
-    if boot.grub_dir not in STANDARD_DIRS:
-        # A subvolume: which one GRUB starts from is written in the file system alone.
-        seen = block_devices.files_on(own, wanted, run=run) if root.is_live else None
-        here = _here(root, replace(boot, grub_dir=f"/{boot.grub_dir.split('/', 2)[2]}"), wanted) if seen is None else seen
-    looked_at = [device for device in known if device.path == own or device.has_files]
-    return Disks(boot=own, here=here, elsewhere=found, order=stage1.order(looked_at) or (own,), unread=tuple(unread))
+            elsewhere[device.path] = there
+            removals |= {(device.path, path): stage1.removal(device, path) for path in there if any(device.mountpoints)}
+    here = _on_own(root, boot, own, wanted, run)
+    if here is None:
+        unread.append(own[0])
+    before = []
+    try:
+        for each in beneath.hidden(root, wanted):
+            name = each.device if each.device not in own else f"{each.device}, beneath a mount"
+            before += [name] if each.device in own else []
+            here = (here or frozenset()) - set(each.paths if each.device in own else ())
+            elsewhere[name] = elsewhere.get(name, frozenset()) | set(each.paths)
+            removals |= {(name, path): each.removal for path in each.paths}
+    except OSError:
+        unread.append("the file system beneath /boot's mount")
+    looked_at = [device for device in known if device.path in own or device.has_files]
+    return Disks(
+        boot=own[0],
+        here=here or frozenset(),
+        elsewhere=elsewhere,
+        order=(*before, *(stage1.order(looked_at) or dict.fromkeys((*elsewhere, own[0])))),
+        unread=tuple(unread),
+        removals=removals,
+        remedy=stage1.remedy(boot),
+    )
 
 
-def _here(root: Root, boot: BootFilesystem, wanted: Iterable[str]) -> frozenset[str]:
-    return frozenset(path for path in wanted if (name := stage1.in_guest(path, boot)) and root.exists(name))
+def _own(boot: BootFilesystem, known: Sequence[BlockDevice]) -> tuple[str, ...]:
+    """The devices of the guest's own boot files, /boot's first; by udev's names where that knows them by others."""
+    places = (boot.boot_place, boot.grub_place, boot.xen_place)
+    paths = {device.path for device in known}
+    by_uuid = {device.uuid: device.path for device in known if device.uuid}
+    names = (place.device if place.device in paths else by_uuid.get(place.fs_uuid, place.device) for place in places)
+    return tuple(dict.fromkeys(names))
+
+
+def _on_own(root: Root, boot: BootFilesystem, own: Sequence[str], wanted: Sequence[str], run: Run) -> frozenset[str] | None:
+    """Which of `wanted` are on the guest's own file systems; None where GRUB has to be asked and can't be."""
+    if stage1.is_usual(boot):
+        return frozenset(path for path in wanted if (name := stage1.in_guest(path, boot)) and root.exists(name))
+    # A subvolume, a link, a bind mount: what GRUB comes to from the top of a file system is written there alone.
+    seen = [block_devices.files_on(device, wanted, run=run) for device in own]
+    found = [paths for paths in seen if paths is not None]
+    return frozenset().union(*found) if len(found) == len(seen) else None
 
 
 def menu_text(root: Root) -> str | None:

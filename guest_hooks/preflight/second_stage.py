@@ -56,7 +56,7 @@ def takes_over(target: TargetStatus, kind: Stage1, menu: str) -> bool:
     if bridge:
         return _has_bridge(target) and (kind is Stage1.OWN or bridge in menu)
     match target.state:
-        case State.CURRENT | State.STALE | State.FOREIGN:
+        case State.CURRENT | State.STALE | State.FOREIGN | State.UNKNOWN:
             return True
         case State.MISSING:
             return False

@@ -5,7 +5,7 @@ device that has the file, and grub-core/disk/xen/xendisk.c, which lists disks as
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 from guest_hooks.config import Stage1
@@ -15,6 +15,9 @@ from guest_hooks.preflight.result import Certainty, Finding, Link, Step
 
 MENU = "grub/grub.cfg"
 BRIDGE = "xen/pvhboot-i386.linux"
+MAKE = "make grub.cfg and the second stage: xen-guest-bootloader sync"
+TOPS = ("/boot", "")
+"""Where stage 1 looks for `xen` and `grub`, from the top of each file system."""
 TITLES = {
     Stage1.DEBIAN_PV: "Debian's PV stage 1",
     Stage1.DEBIAN_PVH: "Debian's PVH stage 1",
@@ -29,7 +32,8 @@ class Disks:
     """Where a first stage may look.
 
     `here` are the paths (as stage 1 names them) that are on /boot's file system; `elsewhere` those on each other device; `order` is
-    every device in the order that GRUB most probably lists them; `boot` is /boot's own; `unread` could not be looked at.
+    every device in the order that GRUB most probably lists them; `boot` is /boot's own; `unread` could not be looked at. `removals`
+    are the commands that remove a path from a device that this guest has mounted, `remedy` lets stage 1 find the guest's own files.
     """
 
     boot: str
@@ -37,6 +41,8 @@ class Disks:
     elsewhere: Mapping[str, frozenset[str]]
     order: tuple[str, ...]
     unread: tuple[str, ...] = ()
+    removals: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    remedy: str = MAKE
 
 
 def kinds(configured: Stage1, mode: Mode) -> tuple[Stage1, ...]:
@@ -58,13 +64,53 @@ def wanted(kind: Stage1, mode: Mode, arches: Sequence[str]) -> tuple[str, ...]:
     return tuple(f"{top}/{name}" for name in names for top in ("/boot", ""))
 
 
+def is_usual(boot: BootFilesystem) -> bool:
+    """Whether /boot/xen and /boot/grub are on one file system, where stage 1 looks: in /boot or at the top."""
+    grub, xen = boot.grub_place, boot.xen_place
+    return grub.device == xen.device == boot.device and any((f"{top}/xen", f"{top}/grub") == (xen.path, grub.path) for top in TOPS)
+
+
+def remedy(boot: BootFilesystem) -> str:
+    """What lets stage 1 find the guest's own files: to make them, or links to them where they are not where it looks."""
+    links = [
+        (place, name)
+        for place, name in ((boot.xen_place, "xen"), (boot.grub_place, "grub"))
+        if place.path not in [f"{top}/{name}" for top in TOPS]
+    ]
+    if not links:
+        return MAKE
+    device, fs_type = links[0][0].device, links[0][0].fs_type
+    # GRUB reads the disk without its journal, and XFS brings there what is in it when it is frozen.
+    settle = "fsfreeze -f /mnt && fsfreeze -u /mnt" if fs_type == "xfs" else "sync"
+    made = " && ".join(f"ln -sT {place.path.lstrip('/')} /mnt/{name}" for place, name in links)
+    return f"{_mount(device, fs_type)} && {made} && {settle} && umount /mnt"
+
+
+def removal(device: BlockDevice, path: str) -> str:
+    """The command that removes `path`, counted from the top of the file system, from a device that this guest has mounted."""
+    return f"{_mount(device.path, device.fs_type)} && rm /mnt{path} && umount /mnt"
+
+
+def _mount(device: str, fs_type: str) -> str:
+    """The command that shows a file system at /mnt from its top, whatever of it is mounted elsewhere or hidden."""
+    return f"mount {'-o subvolid=5 ' if fs_type == 'btrfs' else ''}{device} /mnt"
+
+
 def in_guest(path: str, boot: BootFilesystem) -> str:
     """The guest's name for a path that GRUB takes on /boot's file system; empty where the guest does not see it."""
-    top = boot.grub_dir.removesuffix("/grub")
-    if path.startswith(top + "/"):
-        return "/boot" + path.removeprefix(top)
-    root = top.removesuffix("/boot")
-    return path.removeprefix(root) if top.endswith("/boot") and path.startswith(root + "/") else ""
+    for there, here in _seen(boot):
+        if path == there or path.startswith(there.rstrip("/") + "/"):
+            return here.rstrip("/") + "/" + path.removeprefix(there).lstrip("/")
+    return ""
+
+
+def _seen(boot: BootFilesystem) -> tuple[tuple[str, str], ...]:
+    """Paths on /boot's file system, and where the guest sees what is there."""
+    own = boot.boot_place
+    places = ((boot.grub_place, "/boot/grub"), (boot.xen_place, "/boot/xen"), (own, "/boot"))
+    rows = [(place.path, here) for place, here in places if place.device == own.device]
+    top = boot.top or ("/" if boot.mountpoint == "/boot" else own.path.removesuffix("/boot") or "/")
+    return *rows, (top, boot.mountpoint)
 
 
 def order(devices: Sequence[BlockDevice]) -> tuple[str, ...]:
@@ -88,11 +134,13 @@ def follow(kind: Stage1, mode: Mode, arches: Sequence[str], disks: Disks) -> tup
             continue
         ahead = [device for device in holders if not is_here or _comes_first(device, disks)]
         if ahead:
-            found.append(_other_disk(path, ahead[0], title, is_here=is_here))
+            found.append(_other_disk(path, ahead[0], title, disks, is_here=is_here))
             return (Step(link=Link.STAGE1, text=f"{title} takes {path} from {ahead[0]}"),), tuple(found), ""
         if holders:
-            found.append(_copy(path, holders, title))
+            found.append(_copy(path, holders, title, disks))
         return (Step(link=Link.STAGE1, text=f"{title} finds {path} on {disks.boot}"),), tuple(found), path
+    if disks.boot in disks.unread:
+        return (Step(link=Link.STAGE1, text=f"what {title} finds on {disks.boot} is not known"),), tuple(found), ""
     console = f"error: no such device: {wanted(kind, mode, arches)[-2]}."
     message = f"{title} finds nothing to start on {disks.boot}"
     certainty = Certainty.CERTAIN if not disks.unread else Certainty.LIKELY
@@ -104,7 +152,7 @@ def follow(kind: Stage1, mode: Mode, arches: Sequence[str], disks: Disks) -> tup
             message=message,
             console=console,
             certainty=certainty,
-            hint="make grub.cfg and the second stage: xen-guest-bootloader sync",
+            hint=disks.remedy,
         )
     )
     return (Step(link=Link.STAGE1, text=message),), tuple(found), ""
@@ -131,20 +179,25 @@ def _comes_first(device: str, disks: Disks) -> bool:
     return disks.boot not in disks.order or disks.order.index(device) < disks.order.index(disks.boot)
 
 
-def _other_disk(path: str, device: str, title: str, *, is_here: bool) -> Finding:
+def _other_disk(path: str, device: str, title: str, disks: Disks, *, is_here: bool) -> Finding:
     why = "it comes before this guest's disk" if is_here else "this guest's disk has none by that name"
     return Finding(
         code="other-disk-first",
         link=Link.STAGE1,
         thing=device,
         message=f"{title} takes {path} from {device}, not from this guest: {why}",
-        console=f"Chainloading ({device.replace('/dev/', 'xen/')}){path}" if path.endswith(".elf") else "",
+        console=f"Chainloading ({device.partition(',')[0].replace('/dev/', 'xen/')}){path}" if path.endswith(".elf") else "",
         certainty=Certainty.LIKELY,
-        hint=f"detach {device}, or rename the file on it",
+        hint=_removal(path, device, disks),
     )
 
 
-def _copy(path: str, devices: Sequence[str], title: str) -> Finding:
+def _removal(path: str, device: str, disks: Disks) -> str:
+    """How to get a file on another device out of the way; a device that this guest uses can't be detached."""
+    return disks.removals.get((device, path)) or f"detach {device}, or rename the file on it"
+
+
+def _copy(path: str, devices: Sequence[str], title: str, disks: Disks) -> Finding:
     where = ", ".join(devices)
     return Finding(
         code="other-disk-has-copy",
@@ -152,7 +205,7 @@ def _copy(path: str, devices: Sequence[str], title: str) -> Finding:
         thing=devices[0],
         message=f"{path} is also on {where}: {title} takes the first it meets, and the order of disks is the host's",
         certainty=Certainty.LIKELY,
-        hint=f"rename the file on {devices[0]}, or detach it",
+        hint=_removal(path, devices[0], disks),
         severity=Severity.WARNING,
         stops=False,
     )

@@ -11,7 +11,7 @@ from guest_hooks.config import Config
 from guest_hooks.evidence import sha256
 from guest_hooks.formats import pvh_bridge, second_stage
 from guest_hooks.machine.receipts import TargetReceipt
-from guest_hooks.model import BootFilesystem, Guest, Mode, Severity, State, TargetStatus
+from guest_hooks.model import BootFilesystem, Guest, Mode, Place, Severity, State, TargetStatus
 from guest_hooks.plan import Plan, Wanted
 from guest_hooks.targets import TARGETS
 from tests.support import second_stages
@@ -62,6 +62,20 @@ def test_what_is_as_it_should_be(target: str) -> None:
     assert (status.state, status.problems) == (State.CURRENT, ())
     assert (status.prefix, status.fs_uuid) == ("($root)/boot/grub", UUID)
     assert {file.state for file in status.files} == {State.CURRENT}
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_what_could_not_be_asked_is_unknown(target: str) -> None:
+    """An ordinary user, and no UUID in udev's database."""
+    status = judged(target, core_image(target), fs_uuid="", is_known=False)
+    assert (status.state, codes(status)) == (State.UNKNOWN, {"boot-not-known"})
+    assert judged(target, None, fs_uuid="", is_known=False).state is State.MISSING
+
+
+def test_boot_grub_s_own_file_system_counts() -> None:
+    place = Place(device="/dev/xvdb", fs_type="xfs", fs_uuid="other", path="/boot/grub")
+    assert codes(judged(PV, core_image(PV), grub=place)) == {"uuid-mismatch"}
+    assert judged(PV, core_image(PV), grub=replace(place, fs_uuid=UUID), fs_uuid="other").state is State.CURRENT
 
 
 @pytest.mark.parametrize("target", TARGETS)
