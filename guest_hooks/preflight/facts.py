@@ -148,8 +148,11 @@ def read_files(
     """The facts of these files (the guest's paths), several read at a time: the decompressors let go of the interpreter's lock."""
     kernel_paths, initrd_paths = tuple(dict.fromkeys(kernels)), tuple(dict.fromkeys(initrds))
     with ThreadPoolExecutor(max_workers=min(os.cpu_count() or 1, 4)) as pool:
-        kernel_facts = pool.map(memory.kernel, kernel_paths)
-        initrd_facts = pool.map(memory.initrd, initrd_paths)
+        try:
+            kernel_facts: Iterable[KernelFacts | None] = pool.map(memory.kernel, kernel_paths)
+            initrd_facts: Iterable[InitrdFacts | None] = pool.map(memory.initrd, initrd_paths)
+        except RuntimeError:  # no thread may be started: one after the other, then
+            kernel_facts, initrd_facts = map(memory.kernel, kernel_paths), map(memory.initrd, initrd_paths)
         return dict(zip(kernel_paths, kernel_facts, strict=True)), dict(zip(initrd_paths, initrd_facts, strict=True))
 
 

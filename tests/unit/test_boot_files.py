@@ -2,6 +2,7 @@
 
 import json
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from guest_hooks.machine import boot_files, lock, receipts
 from guest_hooks.machine.root import Root
+from guest_hooks.preflight import facts
 from tests.support import boot_tree
 from tests.support.boot_damage import (
     KERNEL,
@@ -91,3 +93,15 @@ class TestMemory:
         assert tree.preflight().findings == ()
         assert len(reads) == 6
         assert not (tmp_path / boot_files.CACHE[1:]).exists()
+
+
+def test_files_are_read_where_no_thread_may_be_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refused)
+    paths = ["/boot/vmlinuz-1", "/boot/vmlinuz-2"]
+    assert facts.read_files(boot_files.Memory(Root(str(tmp_path))), paths, ["/boot/initrd"]) == (
+        dict.fromkeys(paths),
+        {"/boot/initrd": None},
+    )
