@@ -1,13 +1,14 @@
 """grub.cfg: whether the menu is whole and names the kernels there are, and making it anew without ever leaving a broken one."""
 
 import hashlib
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator
 
 from guest_hooks.compare import SYNC
 from guest_hooks.errors import NotRepairedError
-from guest_hooks.formats import grub_cfg
-from guest_hooks.machine import durable, grub_tools
+from guest_hooks.formats import disk_names, grub_cfg
+from guest_hooks.machine import disks, durable, grub_tools
 from guest_hooks.machine.root import NotRegularError, Root
 from guest_hooks.machine.run import Run, run
 from guest_hooks.model import Change, GrubCfgStatus, Problem, State
@@ -23,6 +24,10 @@ HANDOVER = "/etc/grub.d/00_chainload_xen_pvh"
 PROGRAM = "/usr/bin/xen-guest-bootloader"
 """Without it the script prints nothing: then the package was removed, and the script is a conffile that stayed behind."""
 LINUX_SCRIPT = "/etc/grub.d/10_linux"
+FROM_OUTSIDE = (
+    "grub-mkconfig lists no kernel where / is on /dev/loop0 to /dev/loop9; leave the chroot and work on the image from outside: "
+    "xen-guest-bootloader sync --root DIR --target TARGET"
+)
 PASSWORD_LINE = re.compile(rb"^[ \t]*password", re.MULTILINE)
 
 
@@ -51,9 +56,11 @@ def status(root: Root, *, fs_uuid: str = "", root_uuid: str = "", command: str =
     stale = (
         *_unlisted(root, text),
         *(list(_of_another_disk(text, fs_uuid)) or _of_another_root(text, root_uuid)),
+        *_of_a_builder(text),
         *_without_handover(root, text),
     )
-    problems = tuple(Problem(code=code, message=message, hint=f"make it anew with: {command}") for code, message in stale)
+    hint = why_unlisted(root) or f"make it anew with: {command}"
+    problems = tuple(Problem(code=code, message=message, hint=hint) for code, message in stale)
     return GrubCfgStatus(path=PATH, state=State.STALE if problems else State.CURRENT, problems=problems)
 
 
@@ -105,6 +112,23 @@ def _of_another_root(text: str, root_uuid: str) -> Iterator[tuple[str, str]]:
     given = _in_linux_section(grub_cfg.root_uuids, text)
     if root_uuid and given and root_uuid.lower() not in given:
         yield "menu-of-another-root", f"{PATH} starts Linux with root=UUID={', '.join(sorted(given))}; / is on {root_uuid}"
+
+
+def _of_a_builder(text: str) -> Iterator[tuple[str, str]]:
+    """Whether the menu names a disk of the machine that built this image as Linux's root."""
+    given = grub_cfg.root_devices(grub_cfg.section(text, LINUX_SCRIPT) or "")
+    names = ", ".join(name for name in given if disk_names.is_builders(name))
+    if names:
+        yield "menu-of-builders-disk", f"{PATH} starts Linux with root={names}, a disk of the machine that built the image"
+
+
+def why_unlisted(root: Root) -> str:
+    """Why grub-mkconfig lists no kernel here, and what to do; empty where nothing keeps it from that.
+
+    A tree is worked on from outside, where the disk is shown to it as the guest's (`sandbox`).
+    """
+    device = os.path.realpath(disks.root_device(root)) if root.is_live else ""
+    return FROM_OUTSIDE if disk_names.hides_kernels(device) else ""
 
 
 def _in_linux_section(find: Callable[[str], Iterable[str]], text: str) -> set[str]:

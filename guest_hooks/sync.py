@@ -108,7 +108,7 @@ def sync(root: Root, config: Config, request: Request, *, step: Step = nullconte
         menus, unsure = _renew_menus(root, found, work, failures, step=step, run=run)
         unsure += receipts.save(root, _receipt(receipts.load(root), built))
         after = survey(root, config, targets=request.targets, boot=found.status.boot, run=run)
-        failures += _as_before(after) if work.menu and not failures else ()
+        failures += _as_before(root, after) if work.menu and not failures else ()
         unchanged.remember(root, after, request.targets)
         return _result(found, after, (*changes, *menus), (*work.failures, *failures), (*unsettled, *warnings, *unsure))
 
@@ -230,7 +230,7 @@ def _renew_menus(
     return changes, warnings
 
 
-def _as_before(after: Survey) -> list[_Failure]:
+def _as_before(root: Root, after: Survey) -> list[_Failure]:
     """That the grub.cfg which was just made has what is wrong in it again: nothing that another run would mend."""
     menu = after.status.grub_cfg
     if menu is None or menu.state is State.CURRENT:
@@ -238,7 +238,8 @@ def _as_before(after: Survey) -> list[_Failure]:
     codes = ", ".join(problem.code for problem in menu.problems)
     error = NotRepairedError(
         f"grub-mkconfig makes {grub_config.PATH} with the same fault again: {codes}",
-        hint="look at /etc/default/grub and the scripts in /etc/grub.d; or set update_grub = false",
+        hint=grub_config.why_unlisted(root)
+        or "look at /etc/default/grub and the scripts in /etc/grub.d; or set update_grub = false",
     )
     return [_Failure(name=grub_config.PATH, required=True, error=error)]
 

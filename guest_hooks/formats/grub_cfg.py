@@ -55,7 +55,16 @@ def sought_file_systems(text: str) -> tuple[str, ...]:
 
 def root_uuids(text: str) -> tuple[str, ...]:
     """The UUIDs of the root file systems that the kernels' command lines name."""
-    word = "root=UUID="
+    return _roots(text, "UUID=")
+
+
+def root_devices(text: str) -> tuple[str, ...]:
+    """The devices that they name, each once."""
+    return tuple(f"/dev/{name}" for name in dict.fromkeys(_roots(text, "/dev/")))
+
+
+def _roots(text: str, kind: str) -> tuple[str, ...]:
+    word = f"root={kind}"
     lines = (words for words in _commands(text) if words[0].startswith("linux"))
     return tuple(each.removeprefix(word) for words in lines for each in words if each.startswith(word))
 

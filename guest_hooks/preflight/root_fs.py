@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from guest_hooks.formats import disk_names
 from guest_hooks.machine.block_devices import BlockDevice
 from guest_hooks.preflight.needs import CRYPT, DEVICE_MAPPER, FILE_SYSTEMS, XEN_DISK, Driver
 from guest_hooks.preflight.result import Certainty, Finding, Link
 
+ANEW = "make the menu in the guest (update-grub), or on the image from outside: xen-guest-bootloader sync --root DIR"
 _root = partial(Finding, link=Link.ROOT)
 
 
@@ -73,6 +75,10 @@ def findings(arguments: Sequence[str], title: str, devices: Sequence[BlockDevice
                 hint="set GRUB_DEVICE's file system up, then update-grub",
             ),
         )
+    if disk_names.is_builders(value):
+        message = f"the entry {title!r} wants root={value}, a disk of the machine that built this image"
+        console = f"ALERT!  {value} does not exist.  Dropping to a shell!"
+        return (_root(code="root-of-builder", thing=f"root={value}", message=message, console=console, hint=ANEW),)
     if not devices or not _can_be_told(value):
         return ()
     if find(value, devices) is None:

@@ -134,6 +134,8 @@ CASES = [
     ),
     Case("root-gone", set_root(f"root=UUID={OTHER_UUID}"), "root-missing", "does not exist.  Dropping to a shell!"),
     Case("root-by-a-disk-of-another-name", set_root("root=/dev/sda1"), "root-missing", SHELL),
+    Case("root-on-the-builder-s-disk", set_root("root=/dev/loop15"), "root-of-builder", SHELL),
+    Case("root-on-the-builder-s-partition", set_root("root=/dev/mapper/loop3p1"), "root-of-builder", SHELL),
     Case("root-label-gone", set_root("root=LABEL=old"), "root-missing", SHELL),
     Case("root-partuuid-gone", set_root("root=PARTUUID=5a4f3c1e-02"), "root-missing", SHELL),
     Case("root-not-named", set_root("quiet"), "root-none", "No root device specified"),

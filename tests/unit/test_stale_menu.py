@@ -55,6 +55,25 @@ def test_linux_is_given_the_root_there_is(given: str, found: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
+    ("device", "found"),
+    [("/dev/loop15", ["menu-of-builders-disk"]), ("/dev/mapper/loop1p2", ["menu-of-builders-disk"]), ("/dev/xvda1", [])],
+)
+def test_linux_is_given_no_disk_of_the_machine_that_built_the_image(device: str, found: list[str]) -> None:
+    text = menu("true").replace("linux /vmlinuz", f"linux /vmlinuz root={device} ro")
+    assert [code for code, _ in grub_config._of_a_builder(text)] == found
+    assert list(grub_config._of_a_builder(text.replace("10_linux", "40_custom"))) == []
+
+
+@pytest.mark.parametrize(("device", "names_it"), [("/dev/loop3", True), ("/dev/loop15", False), ("/dev/xvda1", False)])
+def test_a_loop_device_for_which_10_linux_lists_no_kernel_is_named(
+    device: str, names_it: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("guest_hooks.machine.disks.root_device", lambda _: device)
+    assert ("/dev/loop0 to /dev/loop9" in grub_config.why_unlisted(Root())) == names_it
+    assert grub_config.why_unlisted(Root(str(tmp_path))) == ""
+
+
+@pytest.mark.parametrize(
     ("files", "named", "found"),
     [
         pytest.param(["boot/vmlinuz-1"], ["/boot/vmlinuz-1"], [], id="the-same"),

@@ -1,0 +1,18 @@
+"""Names of block devices that no Xen guest has at its next boot, in what a grub.cfg gives Linux."""
+
+import re
+
+_BUILDERS = re.compile(r"/dev/(?:mapper/)?(?:loop|nbd)\d.*")
+"""A file or a network disk of the machine that builds an image, and what kpartx(8) names after it."""
+_UNLISTED = re.compile(r"/dev/loop(?:\d|/.*)")
+"""A root device for which 10_linux lists no kernel: its file system would be in a file (grub: util/grub.d/10_linux.in)."""
+
+
+def is_builders(device: str) -> bool:
+    """Whether `device` is one of the machine that builds images, and can't be a guest's root."""
+    return _BUILDERS.fullmatch(device) is not None
+
+
+def hides_kernels(device: str) -> bool:
+    """Whether 10_linux lists no kernel where `/` is on `device`."""
+    return _UNLISTED.fullmatch(device) is not None
