@@ -7,11 +7,12 @@ from guest_hooks import grub_config, legacy_menu
 from guest_hooks.config import LOCAL_DIR, MAIN_FILE, VENDOR_DIR
 from guest_hooks.errors import GuestHooksError
 from guest_hooks.evidence import installed
-from guest_hooks.machine import disks, durable, fingerprint, grub_tools, receipts
+from guest_hooks.machine import boot_mounts, disks, durable, fingerprint, grub_tools, receipts
 from guest_hooks.machine.root import Root
 from guest_hooks.status import Survey
 
 GUEST = ("/sys/hypervisor/type", "/sys/hypervisor/guest_type", "/sys/hypervisor/properties/features")
+UNITS = tuple(f"/etc/systemd/system/boot{kind}" for kind in boot_mounts.UNIT_KINDS)
 TOOLS = ("/usr/sbin/grub-install", grub_tools.DIVERTED, "/usr/sbin/grub-mkconfig", "/usr/bin/grub-mkimage", "/etc/fstab")
 
 
@@ -47,9 +48,9 @@ def _subjects(found: Survey, devices: Sequence[str]) -> list[tuple[str, str]]:
     return [
         ("uname", "-"),
         *(("text", path) for path in GUEST),
-        ("fs", "/boot"),
+        *((kind, path) for path in disks.DIRECTORIES for kind in ("fs", "place")),
         *(("uuid", device) for device in dict.fromkeys(devices)),
-        *(("stat", path) for path in (MAIN_FILE, *TOOLS, grub_config.PATH, legacy_menu.PATH, receipts.RECEIPT, *files)),
+        *(("stat", path) for path in (MAIN_FILE, *TOOLS, *UNITS, grub_config.PATH, legacy_menu.PATH, receipts.RECEIPT, *files)),
         *(("dir", path) for path in (VENDOR_DIR, LOCAL_DIR, *directories)),
         ("kernels", "/boot"),
     ]

@@ -13,7 +13,7 @@ from guest_hooks import __version__
 from guest_hooks.formats import superblock
 
 FINGERPRINT = "/var/lib/xen-guest-bootloader/fingerprint"
-HEAD = f"fingerprint 1 of {__version__}"
+HEAD = f"fingerprint 2 of {__version__}"
 END = "end"
 """The first and the last line: another version may judge otherwise, and one that was cut off, even behind a whole line, is none."""
 GRAIN_NS = 20_000_000
@@ -125,6 +125,18 @@ def _file_system(path: str) -> str:
     return f"{os.stat(path).st_dev} {os.statvfs(path).f_fsid}"
 
 
+def _place(path: str) -> str:
+    """Where `path`, links followed, is in its file system: a subvolume or directory that took its place has another name there."""
+    real = os.path.realpath(path)
+    best = found = ""
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+        for line in file:
+            _, _, _, top, point = line.split(" ", 5)[:5]
+            if len(point) >= len(best) and (point in ("/", real) or real.startswith(f"{point}/")):
+                best, found = point, f"{top.rstrip('/')}/{real.removeprefix(point).strip('/')}".rstrip("/")
+    return repr(found or "/")
+
+
 def _uuid(device: str) -> str:
     try:
         with open(device, "rb", buffering=0) as file:
@@ -154,6 +166,7 @@ _KINDS = {
     "kernels": _kernels,
     "text": _text,
     "fs": _file_system,
+    "place": _place,
     "uuid": _uuid,
     "uname": _machine,
 }

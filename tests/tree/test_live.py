@@ -1,5 +1,6 @@
 """The running guest, with a real kernel: the cheap look that nothing has changed, and what ends it."""
 
+import json
 import os
 import shutil
 from collections.abc import Callable
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from guest_hooks import __version__
-from tests.support import report_schema
+from tests.support import images, report_schema
 from tests.support.guest_tree import CHEAP, snapshot, verb
 from tests.support.tree_guest import Platform, TreeGuest
 
@@ -165,6 +166,34 @@ def test_a_menu_of_grub_legacy_that_is_gone_is_made_anew(settled: TreeGuest) -> 
     finally:
         shutil.rmtree(settled.path("/etc/xen-guest-bootloader"))
         menu.unlink(missing_ok=True)
+
+
+def test_a_user_whom_nobody_tells_the_uuid_is_not_told_that_all_is_well(settled: TreeGuest) -> None:
+    """No udev runs here, and the disk is root's to read."""
+    as_nobody = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "python3", "-m", "guest_hooks")
+    done = settled.run(*as_nobody, "status", "--json", check=False)
+    table = json.loads(done.stdout)
+    assert report_schema.complaints(table, "status") == []
+    assert (done.returncode, table["ok"], table["grub_cfg"]["state"]) == (3, False, "unknown")
+    (target,) = table["targets"]
+    assert (target["state"], [problem["code"] for problem in target["problems"]]) == ("unknown", ["boot-not-known"])
+    assert "sudo" in target["problems"][0]["hint"]
+
+
+def test_boot_at_another_place_of_its_file_system_ends_the_cheap_look(settled: TreeGuest) -> None:
+    """The same files behind a bind mount, none of them changed: GRUB comes to them by another path."""
+    boot, moved = settled.path("/boot"), settled.path("/boot.moved")
+    boot.rename(moved)
+    boot.mkdir()
+    images.tool("mount", "--bind", str(moved), str(boot))
+    try:
+        assert CHEAP not in verb(settled, "sync", code=None).stdout
+        assert verb(settled, "status", "--json", code=None).json["targets"][0]["prefix"] == "($root)/boot.moved/grub"
+    finally:
+        images.tool("umount", str(boot))
+        boot.rmdir()
+        moved.rename(boot)
+    verb(settled, "sync")
 
 
 @pytest.mark.parametrize(

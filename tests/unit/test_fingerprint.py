@@ -29,6 +29,7 @@ def kept(tmp_path: Path) -> tuple[Path, Path]:
         ("text", f"{top}/absent"),
         ("uuid", f"{top}/absent"),
         ("fs", f"{top}"),
+        ("place", f"{top}"),
         ("uname", "-"),
     ]
     path = tmp_path / "fingerprint"
@@ -113,7 +114,7 @@ def test_whatever_else_is_there_does_not_hold(tmp_path: Path, text: str) -> None
     [
         pytest.param(__version__, "0.0.1", id="of-another-version"),
         pytest.param(f" of {__version__}", "", id="of-no-version"),
-        pytest.param("fingerprint 1", "fingerprint 2", id="of-another-form"),
+        pytest.param("fingerprint 2", "fingerprint 1", id="of-another-form"),
     ],
 )
 def test_what_another_version_found_well_does_not_hold(kept: tuple[Path, Path], of: str, other: str) -> None:
