@@ -7,8 +7,10 @@ from guest_hooks.errors import FormatError
 from guest_hooks.formats import grub_script
 from guest_hooks.formats.grub_budget import Budget
 from guest_hooks.formats.grub_commands import FEATURES
-from guest_hooks.formats.grub_follow import Follower, Look, UnknownFileError
+from guest_hooks.formats.grub_follow import Follower
 from guest_hooks.formats.grub_menu import Menu
+from guest_hooks.formats.grub_scope import Scope
+from guest_hooks.formats.grub_state import Look, State, UnknownFileError
 
 
 def read(
@@ -23,10 +25,12 @@ def read(
     Raises `FormatError` (`grub-cfg-syntax`, `grub-cfg-too-long`).
     """
     statements = grub_script.parse(text)
-    follower = Follower(FEATURES | dict(variables or {}), grubenv, look or _unknown_file, Budget(len(text)))
-    follower.run(statements)
-    unclear = tuple(dict.fromkeys(follower.unclear))
-    return Menu(entries=tuple(follower.entries), variables=follower.variables, not_understood=unclear)
+    known = FEATURES | dict(variables or {})
+    scope = Scope(known, known, Budget(len(text)))
+    follower = Follower(State(scope=scope, grubenv=grubenv, look=look or _unknown_file))
+    follower.follow(statements)
+    entries = follower.entries()
+    return Menu(entries=entries, variables=scope.variables, not_understood=tuple(dict.fromkeys(follower.state.unclear)))
 
 
 def kernels(text: str) -> tuple[str, ...]:

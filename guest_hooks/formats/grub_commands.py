@@ -1,18 +1,14 @@
-"""Which of GRUB's commands load something, and which variables GRUB sets before it reads a menu."""
+"""GRUB's commands: what each does to variables and menu, and whether it succeeds, as far as that is known.
 
-LOADERS = ("linux", "linux16", "linuxefi", "multiboot", "multiboot2", "xen_hypervisor")
-INITRDS = ("initrd", "initrd16", "initrdefi", "module", "module2", "xen_module")
-OTHER_LOADERS = (
-    "chainloader",
-    "configfile",
-    "legacy_configfile",
-    "kfreebsd",
-    "ntldr",
-    "knetbsd",
-    "kopenbsd",
-    "loopback",
-    "xnu_kernel64",
-)
+Sources: GRUB grub-core/commands/{menuentry,search_wrap,loadenv,test}.c, grub-core/kern/corecmd.c, grub-core/normal/main.c.
+"""
+
+from collections.abc import Callable
+
+from guest_hooks.formats import grub_entry, grub_test
+from guest_hooks.formats.grub_script import Command
+from guest_hooks.formats.grub_state import LeaveError, Pending, State
+
 FEATURES = {  # GRUB grub-core/normal/main.c: features[]
     "feature_chainloader_bpb": "y",
     "feature_ntldr": "y",
@@ -25,3 +21,141 @@ FEATURES = {  # GRUB grub-core/normal/main.c: features[]
     "feature_nativedisk_cmd": "y",
     "feature_timeout_style": "y",
 }
+IN_DOUBT = "inside a condition that can't be decided"
+Handler = Callable[[State, str, list[str], Command], bool | None]
+"""Carries out a command by its name, arguments and statement; the status, None where it is not known."""
+
+
+def _menuentry(state: State, name: str, arguments: list[str], command: Command) -> bool | None:
+    heading = grub_entry.heading(arguments)
+    if heading is None:
+        state.unclear.append(f"line {command.line}: an entry that GRUB refuses")
+        return None
+    pending = Pending(heading=heading, command=command, is_submenu=name == "submenu", is_in_doubt=state.doubt > 0)
+    state.pending.append(pending)
+    return True
+
+
+def _set(state: State, _: str, arguments: list[str], __: Command) -> bool | None:
+    """One assignment; what follows it is left out."""
+    variable, equals, value = arguments[0].partition("=") if arguments else ("", "", "")
+    if not equals:
+        return None
+    state.set(variable, value)
+    return True
+
+
+def _unset(state: State, _: str, arguments: list[str], __: Command) -> bool:
+    for variable in arguments[:1]:
+        if state.doubt:
+            state.scope.variables[variable] = None
+        else:
+            state.scope.variables.pop(variable, None)
+    return True
+
+
+def _export(state: State, _: str, arguments: list[str], __: Command) -> bool:
+    state.scope.exported.update(arguments)
+    return True
+
+
+def _load_env(state: State, _: str, arguments: list[str], __: Command) -> bool:
+    names = [argument for argument in arguments if not argument.startswith("-")]
+    for variable, value in (state.grubenv or {}).items():
+        if not names or variable in names:
+            state.set(variable, value)
+    return True
+
+
+def _search(state: State, name: str, arguments: list[str], _: Command) -> None:
+    state.set(*grub_entry.sought(name, arguments))
+
+
+def _test(state: State, name: str, arguments: list[str], _: Command) -> bool | None:
+    return grub_test.evaluate(arguments[:-1] if name == "[" else arguments, state.is_file)
+
+
+def _insmod(state: State, _: str, arguments: list[str], __: Command) -> bool:
+    state.load.modules += arguments
+    return True
+
+
+def _load_kernel(state: State, name: str, arguments: list[str], _: Command) -> bool | None:
+    if not arguments:
+        return None
+    load = state.load
+    device = state.scope.variables.get("root", "")
+    load.command, load.initrds, load.device = name, [], device or ""
+    load.kernel, load.arguments = arguments[0], tuple(arguments[1:])
+    if state.doubt and not load.not_understood:
+        load.not_understood = f"{name} {IN_DOUBT}"
+    elif (device is None or grub_test.UNKNOWN in arguments[0]) and not load.not_understood:
+        load.not_understood = f"{name} of a file whose place is not known"
+    return True
+
+
+def _load_initrds(state: State, _: str, arguments: list[str], __: Command) -> bool:
+    state.load.initrds += [argument.removeprefix("newc:") for argument in arguments]
+    return True
+
+
+def _load_module(state: State, _: str, arguments: list[str], __: Command) -> bool:
+    """One file and its arguments."""
+    state.load.initrds += arguments[:1]
+    return True
+
+
+def _load_other(state: State, name: str, _: list[str], command: Command) -> bool:
+    state.load.not_understood = f"line {command.line}: {name}"
+    state.unclear.append(f"line {command.line}: {name}")
+    return True
+
+
+def _leave(state: State, name: str, arguments: list[str], command: Command) -> None:
+    if state.doubt or arguments:
+        state.lose(f"line {command.line}: {name}")
+        return
+    raise LeaveError(name)
+
+
+def _shift(state: State, _: str, __: list[str], ___: Command) -> bool:
+    state.scope.arguments = (state.scope.arguments or ())[1:]
+    return True
+
+
+def _lose(state: State, name: str, _: list[str], command: Command) -> None:
+    state.lose(f"line {command.line}: {name}")
+
+
+def _succeed(_: State, __: str, ___: list[str], ____: Command) -> bool:
+    return True
+
+
+def _fail(_: State, __: str, ___: list[str], ____: Command) -> bool:
+    return False
+
+
+def _all(names: str, handler: Handler) -> dict[str, Handler]:
+    return dict.fromkeys(names.split(), handler)
+
+
+HANDLERS: dict[str, Handler] = {
+    **_all("menuentry submenu", _menuentry),
+    **_all("set", _set),
+    **_all("unset", _unset),
+    **_all("export", _export),
+    **_all("load_env", _load_env),
+    **_all("search search.fs_uuid search.fs_label search.file", _search),
+    **_all("test [", _test),
+    **_all("insmod", _insmod),
+    **_all("linux linux16 linuxefi multiboot multiboot2 xen_hypervisor", _load_kernel),
+    **_all("initrd initrd16 initrdefi", _load_initrds),
+    **_all("module module2 xen_module", _load_module),
+    **_all("chainloader configfile legacy_configfile kfreebsd ntldr knetbsd kopenbsd loopback xnu_kernel64", _load_other),
+    **_all("return break continue", _leave),
+    **_all("shift", _shift),
+    **_all("setparams eval normal normal_exit extract_entries_source extract_entries_configfile", _lose),
+    **_all("true echo save_env terminal_output terminal_input serial clear boot sleep loadfont", _succeed),
+    **_all("false", _fail),
+}
+"""By name; what is not here may do anything but change a variable, and its status is not known."""

@@ -1,171 +1,170 @@
 """Following a GRUB script on variables, as far as that is possible without running it.
 
-Sources: GRUB grub-core/commands/{search_wrap,loadenv}.c, grub-core/normal/main.c.
+GRUB keeps the block of an entry as text and runs it when the entry is chosen: with the variables as the whole file left them.
+Sources: GRUB grub-core/script/execute.c, grub-core/normal/menu.c.
 """
 
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 
 from guest_hooks.errors import FormatError
-from guest_hooks.formats import grub_script, grub_test
-from guest_hooks.formats.grub_budget import ITEMS_A_STEP, Budget
-from guest_hooks.formats.grub_commands import INITRDS, LOADERS, OTHER_LOADERS
+from guest_hooks.formats import grub_script
+from guest_hooks.formats.grub_commands import HANDLERS, IN_DOUBT
 from guest_hooks.formats.grub_menu import Boot, Entry
-from guest_hooks.formats.grub_script import Command, Function, If, Loop, Quote, Statements, Word
+from guest_hooks.formats.grub_script import Command, For, Function, If, Statements, While
+from guest_hooks.formats.grub_state import LeaveError, Load, Pending, State, UnknownFileError
+from guest_hooks.formats.grub_test import UNKNOWN
 
 MAX_CALLS = 8
-
-
-class UnknownFileError(LookupError):
-    """Whether a file is there can't be told from here."""
-
-
-Look = Callable[[str], str | None]
-"""The text of a file by GRUB's path, None where there is none; raises `UnknownFileError` where that can't be told."""
-
-
-@dataclass(slots=True)
-class _Load:
-    """What one entry's block has asked for so far."""
-
-    command: str = ""
-    device: str = ""
-    kernel: str = ""
-    arguments: tuple[str, ...] = ()
-    initrds: list[str] = field(default_factory=list)
-    modules: list[str] = field(default_factory=list)
-    not_understood: str = ""
+_ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)", re.DOTALL)
 
 
 class Follower:
-    """Runs statements on variables; `doubt` counts the conditions around us that could not be decided."""
+    """Runs statements on a state; `calls` counts the functions, files and menus around us."""
 
-    def __init__(
-        self,
-        variables: Mapping[str, str | None],
-        grubenv: Mapping[str, str] | None,
-        look: Look,
-        budget: Budget,
-    ) -> None:
-        self.variables = dict(variables)
-        self.grubenv = grubenv
-        self.look = look
-        self.entries: list[Entry] = []
-        self.unclear: list[str] = []
-        self.load = _Load()
-        self.functions: dict[str, Statements] = {}
-        self.doubt = 0
-        self.calls = 0
-        self.budget = budget
+    def __init__(self, state: State, *, calls: int = 0) -> None:
+        self.state = state
+        self.calls = calls
 
-    def run(self, statements: Statements) -> bool | None:
+    def follow(self, statements: Statements) -> None:
+        """Follow a whole file or block."""
+        try:
+            self._run(statements)
+        except LeaveError as left:
+            self.state.lose(left.command)
+
+    def entries(self) -> tuple[Entry, ...]:
+        """The entries, each as it is when it is chosen; after all statements."""
+        return tuple(self._entry(pending) for pending in self.state.pending)
+
+    def _run(self, statements: Statements) -> bool | None:
         """Follow `statements`; the status of the last one, None where it is not known."""
         status: bool | None = True
         for statement in statements:
-            self.budget.spend()
+            self.state.scope.budget.spend()
             match statement:
                 case If():
-                    self._if(statement)
-                case Loop():
-                    self._in_doubt(statement.body)
+                    status = self._if(statement)
+                case For():
+                    status = self._for(statement)
+                case While():
+                    status = self._while(statement)
                 case Function():
-                    self.functions[statement.name] = statement.body
+                    self.state.functions[statement.name] = statement.body
+                    status = None if self.state.doubt else True
                 case Command():
                     status = self._command(statement)
+            self.state.scope.status = status
         return status
 
-    def _if(self, statement: If) -> None:
+    def _if(self, statement: If) -> bool | None:
         for number, branch in enumerate(statement.branches):
-            status = self.run(branch.condition) if branch.condition else True
+            status = self._run(branch.condition) if branch.condition else True
             if status is None:
                 for later in statement.branches[number:]:
                     self._in_doubt(later.body)
-                return
+                return None
             if status:
-                self.run(branch.body)
-                return
+                return self._run(branch.body)
+        return True
+
+    def _for(self, statement: For) -> bool | None:
+        words = self.state.scope.words(statement.words)
+        if any(UNKNOWN in word or _is_pattern(word) for word in words):
+            self.state.set(statement.variable, None)
+            self._in_doubt(statement.body)
+            return None
+        status: bool | None = True
+        for word in words:
+            self.state.set(statement.variable, word)
+            status, is_last = self._turn(statement.body)
+            if is_last:
+                break
+        return status
+
+    def _while(self, statement: While) -> bool | None:
+        while True:
+            status = self._run(statement.condition)
+            if status is None:
+                self._in_doubt(statement.body)
+                return None
+            if status is statement.is_until:
+                return True
+            if self._turn(statement.body)[1]:
+                return True
+
+    def _turn(self, body: Statements) -> tuple[bool | None, bool]:
+        """One turn of a loop: its status, and whether it is the last."""
+        try:
+            return self._run(body), False
+        except LeaveError as left:
+            if left.command == "return":
+                raise
+            return True, left.command == "break"
 
     def _in_doubt(self, body: Statements) -> None:
-        self.doubt += 1
-        self.run(body)
-        self.doubt -= 1
+        self.state.doubt += 1
+        self.follow(body)
+        self.state.doubt -= 1
 
     def _command(self, command: Command) -> bool | None:
-        words = [text for word in command.words for text in self._expand(word)]
+        words = self.state.scope.words(command.words)
         if not words:
             return True
         name, arguments = words[0], words[1:]
-        if self.calls < MAX_CALLS and name in self.functions and command.block is None:
-            self.calls += 1
-            self.run(self.functions[name])
-            self.calls -= 1
-            return None
-        assignment = re.fullmatch(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)", name, re.DOTALL)
-        if assignment and not arguments:
-            self._set(assignment[1], assignment[2])
+        if name in self.state.functions and command.block is None:
+            return self._call(name, arguments)
+        if assignment := _ASSIGNMENT.fullmatch(name):
+            self.state.set(assignment[1], assignment[2])
             return True
-        return self._builtin(name, arguments, command)
+        if name in ("source", "."):
+            return self._source(arguments[0] if arguments else "")
+        handler = HANDLERS.get(name)
+        return handler(self.state, name, arguments, command) if handler else None
 
-    def _builtin(self, name: str, arguments: list[str], command: Command) -> bool | None:  # noqa: C901, PLR0911, PLR0912 - one arm a command
-        match name:
-            case "menuentry" | "submenu":
-                self._entry(name == "submenu", arguments, command)
-            case "set":
-                for argument in arguments:
-                    variable, _, value = argument.partition("=")
-                    self._set(variable, value)
-            case "unset":
-                for variable in arguments:
-                    self.variables.pop(variable, None)
-            case "load_env":
-                self._load_env(arguments)
-            case "search" | "search.fs_uuid" | "search.fs_label" | "search.file":
-                self._search(name, arguments)
-                return None
-            case "[" | "test":
-                return self._test(arguments[:-1] if name == "[" else arguments)
-            case "true":
-                return True
-            case "false":
-                return False
-            case "insmod":
-                self.load.modules += arguments
-            case "source" | ".":
-                self._source(arguments)
-            case _ if name in LOADERS and arguments:
-                self._loader(name, arguments)
-            case _ if name in INITRDS and arguments:
-                self.load.initrds += (
-                    arguments[:1] if name.startswith(("module", "xen")) else [a.removeprefix("newc:") for a in arguments]
-                )
-            case _ if name in OTHER_LOADERS:
-                self.load.not_understood = f"line {command.line}: {name}"
-                self.unclear.append(f"line {command.line}: {name}")
-            case "export" | "echo" | "save_env" | "terminal_output" | "terminal_input" | "serial" | "clear" | "boot" | "sleep":
-                return True
-            case _:
-                return None
+    def _call(self, name: str, arguments: Sequence[str]) -> bool | None:
+        if self.calls >= MAX_CALLS:
+            self.state.lose(f"{name} calls itself")
+            return None
+        self.calls += 1
+        outside, self.state.scope.arguments = self.state.scope.arguments, tuple(arguments)
+        try:
+            status = self._run(self.state.functions[name])
+        except LeaveError as left:
+            status = None
+            if left.command != "return":
+                raise
+        finally:
+            self.state.scope.arguments = outside
+            self.calls -= 1
+        return None if self.state.doubt else status
+
+    def _source(self, path: str) -> bool | None:
+        try:
+            text = self.state.look(path)
+        except UnknownFileError:
+            self.state.lose(f"source {path}")
+            return None
+        if text is not None and self.calls < MAX_CALLS:
+            self.calls += 1
+            self.state.scope.budget.spend(characters=len(text))
+            self._run(grub_script.parse(text))
+            self.calls -= 1
         return True
 
-    def _entry(self, is_submenu: bool, arguments: list[str], command: Command) -> None:
-        title, identifier = "", ""
-        rest = iter(arguments)
-        for argument in rest:
-            if argument.startswith("--"):
-                option, equals, value = argument.partition("=")
-                value = value if equals or option == "--unrestricted" else next(rest, "")
-                identifier = value if option == "--id" else identifier
-            elif not title:
-                title = argument
-        self.budget.spend(items=len(self.variables) + len(self.load.modules))
-        inside = Follower(self.variables, self.grubenv, self.look, self.budget)
-        inside.functions, inside.calls = self.functions, self.calls + 1
-        inside.load.modules += self.load.modules
-        if inside.calls > MAX_CALLS:
+    def _entry(self, pending: Pending) -> Entry:
+        heading, command, state = pending.heading, pending.command, self.state
+        if self.calls >= MAX_CALLS:
             raise FormatError("grub-cfg-too-long", f"line {command.line}: submenus nested too deeply to follow")
-        inside.run(command.block or ())
-        load = inside.load
+        state.scope.budget.spend(items=len(state.load.modules))
+        scope = state.scope.submenu(heading.arguments) if pending.is_submenu else state.scope.copy(heading.arguments)
+        load = Load(modules=[*state.load.modules])
+        inside = Follower(
+            State(scope=scope, grubenv=state.grubenv, look=state.look, functions=state.functions, load=load), calls=self.calls + 1
+        )
+        inside.follow(command.block or ())
+        entries = inside.entries() if pending.is_submenu else ()
+        state.unclear += inside.state.unclear
         boot = Boot(
             device=load.device,
             command=load.command,
@@ -174,107 +173,20 @@ class Follower:
             initrds=tuple(load.initrds),
             modules=tuple(dict.fromkeys(load.modules)),
         )
-        why = load.not_understood or ("inside a condition that can't be decided" if self.doubt else "")
-        self.unclear += inside.unclear
-        self.entries.append(
-            Entry(
-                title=title,
-                id=identifier or title,
-                line=command.line,
-                is_submenu=is_submenu,
-                entries=tuple(inside.entries),
-                boot=boot if load.kernel and not is_submenu else None,
-                not_understood=why,
-            )
+        return Entry(
+            title=heading.title,
+            id=heading.id,
+            line=command.line,
+            is_submenu=pending.is_submenu,
+            entries=entries,
+            boot=boot if load.kernel and not pending.is_submenu else None,
+            not_understood=load.not_understood or (IN_DOUBT if pending.is_in_doubt else ""),
+            is_unrestricted=heading.is_unrestricted,
+            sets_default=pending.is_submenu and "default" in scope.variables,
+            default=scope.variables.get("default"),
         )
 
-    def _loader(self, name: str, arguments: list[str]) -> None:
-        load = self.load
-        load.command, load.initrds, load.device = name, [], self.variables.get("root") or ""
-        load.kernel, load.arguments = arguments[0], tuple(arguments[1:])
-        if self.doubt and not load.not_understood:
-            load.not_understood = f"{name} inside a condition that can't be decided"
 
-    def _set(self, variable: str, value: str) -> None:
-        self.variables[variable] = None if self.doubt else value
-
-    def _load_env(self, arguments: list[str]) -> None:
-        names = [argument for argument in arguments if not argument.startswith("-")]
-        for variable, value in (self.grubenv or {}).items():
-            if not names or variable in names:
-                self._set(variable, value)
-
-    def _search(self, name: str, arguments: list[str]) -> None:
-        kind = {"search.fs_uuid": "fs-uuid", "search.fs_label": "label", "search.file": "file"}.get(name, "")
-        variable, key = "root", ""
-        rest = iter(arguments)
-        for argument in rest:
-            option, equals, value = argument.partition("=")
-            match option:
-                case "--fs-uuid" | "-u":
-                    kind = "fs-uuid"
-                case "--label" | "-l":
-                    kind = "label"
-                case "--file" | "-f":
-                    kind = "file"
-                case "--set":
-                    variable = value if equals else "root"
-                case "-s" | "--no-floppy" | "-n":
-                    pass
-                case _ if option.startswith("--hint"):
-                    if not equals:
-                        next(rest, "")
-                case _ if not key:
-                    key = argument
-                case _:
-                    break  # search.fs_uuid KEY VARIABLE HINT…
-        self._set(variable, f"{kind or 'file'}/{key}")
-
-    def _source(self, arguments: list[str]) -> None:
-        path = arguments[0] if arguments else ""
-        try:
-            text = self.look(path)
-        except UnknownFileError:
-            self.unclear.append(f"source {path}")
-            return
-        if text is not None and self.calls < MAX_CALLS:
-            self.calls += 1
-            self.budget.spend(characters=len(text))
-            self.run(grub_script.parse(text))
-            self.calls -= 1
-
-    def _test(self, words: list[str]) -> bool | None:
-        return grub_test.evaluate(words, self._is_file)
-
-    def _is_file(self, path: str) -> bool | None:
-        if path.endswith("/grubenv"):
-            return self.grubenv is not None
-        try:
-            return self.look(path) is not None
-        except UnknownFileError:
-            return None
-
-    def _expand(self, word: Word) -> list[str]:
-        """The words that `word` becomes: a variable outside quotes is split at blanks, and vanishes where it is empty."""
-        if len(word) == 1 and word[0].kind is Quote.TEXT:
-            return [word[0].text]
-        pieces: list[list[str]] = [[]]
-        is_kept = False
-        for part in word:
-            if part.kind is Quote.TEXT:
-                pieces[-1].append(part.text)
-                is_kept = True
-                continue
-            value = self.variables.get(part.text, "")
-            text = grub_test.UNKNOWN if value is None else value
-            self.budget.spend(characters=len(text))
-            if part.kind is Quote.QUOTED:
-                pieces[-1].append(text)
-                is_kept = True
-            else:
-                first, *more = text.split() or [""]
-                self.budget.spend(items=ITEMS_A_STEP * len(more))
-                pieces[-1].append(first)
-                pieces += ([each] for each in more)
-                is_kept = is_kept or bool(text)
-        return ["".join(piece) for piece in pieces] if is_kept else []
+def _is_pattern(word: str) -> bool:
+    """Whether GRUB may find files or devices by this word; which, is not known here."""
+    return word.startswith(("*", "/", "(")) and not set(word).isdisjoint("*?[")

@@ -28,7 +28,10 @@ class Boot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One line of the menu: a submenu has `entries`, one that loads a kernel `boot`; `not_understood` says why not, or is empty."""
+    """One line of the menu: a submenu has `entries`, one that loads a kernel `boot`; `not_understood` says why not, or is empty.
+
+    A submenu that `sets_default` does not start what the default says behind its own name, but `default` (None: not known).
+    """
 
     title: str
     id: str
@@ -37,6 +40,9 @@ class Entry:
     entries: "tuple[Entry, ...]" = ()
     boot: Boot | None = None
     not_understood: str = ""
+    is_unrestricted: bool = False
+    sets_default: bool = False
+    default: str | None = None
 
     def all(self) -> "Iterator[Entry]":
         """This entry, or every entry below it."""
@@ -87,6 +93,8 @@ def default(menu: Menu) -> Choice:
         if not entry.is_submenu:
             break
         rest = re.sub(r"^(?:>>|[^>])*(?:>|$)", "", rest, count=1)
+        if entry.sets_default:
+            rest, is_sure = entry.default or "", is_sure and entry.default is not None
         entries = entry.entries
     return Choice(entry=entry, wanted=wanted, is_named=named, is_sure=is_sure and entry is not None)
 

@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 from guest_hooks.errors import FormatError, GuestHooksError
 from guest_hooks.formats import grub_cfg, grubenv, kernel_config
-from guest_hooks.formats.grub_follow import UnknownFileError
 from guest_hooks.formats.grub_menu import Menu
+from guest_hooks.formats.grub_state import UnknownFileError
 from guest_hooks.machine import beneath, block_devices
 from guest_hooks.machine.block_devices import BlockDevice
 from guest_hooks.machine.boot_files import InitrdFacts, KernelFacts, Memory

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from guest_hooks.errors import FormatError
 from guest_hooks.formats import grub_cfg, grub_menu, grub_script, grubenv
-from guest_hooks.formats.grub_follow import UnknownFileError
+from guest_hooks.formats.grub_state import UnknownFileError
 from tests.support.checkout import CHECKOUT
 
 DATA = CHECKOUT / "tests/data/grub_cfg"
@@ -128,7 +128,7 @@ def test_names_that_look_like_something_else(title: str, wanted: str, is_sure: b
         pytest.param("menuentry A { chainloader +1\n}", "chainloader", id="chainloader"),
         pytest.param("menuentry A { if keystatus; then linux /a; fi\n}", "condition", id="condition-in-entry"),
         pytest.param("if hwmatch x; then menuentry A { linux /a\n}\nfi", "condition", id="entry-in-condition"),
-        pytest.param("for x in 1 2; do menuentry A { linux /a\n}\ndone", "condition", id="entry-in-loop"),
+        pytest.param("for x in /boot/*; do menuentry A { linux /a\n}\ndone", "condition", id="entry-in-loop-over-files"),
     ],
 )
 def test_what_is_not_understood_is_said(text: str, why: str) -> None:

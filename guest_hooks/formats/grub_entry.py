@@ -1,0 +1,73 @@
+"""The options of GRUB's commands `menuentry`, `submenu` and `search`.
+
+Sources: GRUB grub-core/commands/{menuentry,search_wrap}.c, grub-core/lib/arg.c.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+_WITH_VALUE = frozenset({"--class", "--users", "--hotkey", "--source", "--id"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heading:
+    """What stands before an entry's block: `arguments` are $1 (the title) and on inside it."""
+
+    title: str
+    id: str
+    arguments: tuple[str, ...]
+    is_unrestricted: bool = False
+
+
+def heading(words: Sequence[str]) -> Heading | None:
+    """The heading that follows the word `menuentry` or `submenu`; None where GRUB refuses it and makes no entry."""
+    arguments: list[str] = []
+    identifier, is_unrestricted = "", False
+    rest = iter(words)
+    for word in rest:
+        option, equals, value = word.partition("=")
+        if word == "--":
+            arguments += rest
+        elif option == "--unrestricted" and not equals:
+            is_unrestricted = True
+        elif option in _WITH_VALUE:
+            found = value if equals else next(rest, None)
+            if found is None or option == "--source":  # a source stands in the place of a block
+                return None
+            identifier = found if option == "--id" else identifier
+        elif word.startswith("-") and word != "-":
+            return None
+        else:
+            arguments.append(word)
+    if not arguments:
+        return None
+    title = arguments[0]
+    return Heading(title=title, id=identifier or title, arguments=tuple(arguments), is_unrestricted=is_unrestricted)
+
+
+def sought(command: str, words: Sequence[str]) -> tuple[str, str]:
+    """Which variable `search` sets, and what it looks for as `fs-uuid/…`, `label/…` or `file/…`."""
+    kind = {"search.fs_uuid": "fs-uuid", "search.fs_label": "label", "search.file": "file"}.get(command, "")
+    variable, key = "root", ""
+    rest = iter(words)
+    for word in rest:
+        option, equals, value = word.partition("=")
+        match option:
+            case "--fs-uuid" | "-u":
+                kind = "fs-uuid"
+            case "--label" | "-l":
+                kind = "label"
+            case "--file" | "-f":
+                kind = "file"
+            case "--set":
+                variable = value if equals else "root"
+            case "-s" | "--no-floppy" | "-n":
+                pass
+            case _ if option.startswith("--hint"):
+                if not equals:
+                    next(rest, "")
+            case _ if not key:
+                key = word
+            case _:
+                break  # search.fs_uuid KEY VARIABLE HINT…
+    return variable, f"{kind or 'file'}/{key}"

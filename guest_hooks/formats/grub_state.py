@@ -1,0 +1,80 @@
+"""What a GRUB script has done so far: variables, what is to be loaded, entries, and what of it is not certain."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from guest_hooks.formats.grub_entry import Heading
+from guest_hooks.formats.grub_scope import Scope
+from guest_hooks.formats.grub_script import Command, Statements
+from guest_hooks.formats.grub_test import UNKNOWN
+
+
+class UnknownFileError(LookupError):
+    """Whether a file is there can't be told from here."""
+
+
+Look = Callable[[str], str | None]
+"""The text of a file by GRUB's path, None where there is none; raises `UnknownFileError` where that can't be told."""
+
+
+class LeaveError(Exception):
+    """`return`, `break` or `continue` was met."""
+
+    def __init__(self, command: str) -> None:
+        super().__init__(command)
+        self.command = command
+
+
+@dataclass(slots=True)
+class Load:
+    """What one entry's block has asked for so far."""
+
+    command: str = ""
+    device: str = ""
+    kernel: str = ""
+    arguments: tuple[str, ...] = ()
+    initrds: list[str] = field(default_factory=list)
+    modules: list[str] = field(default_factory=list)
+    not_understood: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pending:
+    """An entry as its line was met; its block runs when the file has been read."""
+
+    heading: Heading
+    command: Command
+    is_submenu: bool
+    is_in_doubt: bool
+
+
+@dataclass(slots=True, kw_only=True)
+class State:
+    """All that commands change; `doubt` counts the conditions around us that could not be decided."""
+
+    scope: Scope
+    grubenv: Mapping[str, str] | None
+    look: Look
+    functions: dict[str, Statements] = field(default_factory=dict)
+    load: Load = field(default_factory=Load)
+    pending: list[Pending] = field(default_factory=list)
+    unclear: list[str] = field(default_factory=list)
+    doubt: int = 0
+
+    def set(self, variable: str, value: str | None) -> None:
+        """Set a variable, to what is not known where the command may not run at all."""
+        self.scope.variables[variable] = None if self.doubt or (value is not None and UNKNOWN in value) else value
+
+    def lose(self, what: str) -> None:
+        """Say that nothing which follows `what` is certain."""
+        self.unclear.append(what)
+        self.doubt += 1
+
+    def is_file(self, path: str) -> bool | None:
+        """Whether GRUB finds a file; None where that can't be told."""
+        if path.endswith("/grubenv"):
+            return self.grubenv is not None
+        try:
+            return self.look(path) is not None
+        except UnknownFileError:
+            return None

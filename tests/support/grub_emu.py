@@ -1,0 +1,49 @@
+"""GRUB itself as a program, run on a menu: what it would start when nobody touches a key."""
+
+import os
+import pty
+import re
+import select
+import signal
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+SECONDS = 10.0
+MARK, END = "BOOT", "ENDS"
+"""Between these two words stands what an entry prints in place of what it would load."""
+_ENDS = (b"Press any key", b"grub> ", b"GNU GRUB", END.encode())
+
+
+def started(directory: Path, menu: str, files: Mapping[str, str]) -> tuple[str | None, bool]:
+    """What the entry that GRUB starts by itself prints between `MARK` and `END`, and whether GRUB complained of anything."""
+    directory.mkdir(exist_ok=True)
+    for name, text in {**files, "grub.cfg": menu}.items():
+        (directory / name).write_text(text)
+    pid, terminal = pty.fork()
+    if pid == 0:
+        command = ["grub-emu", "-r", "host", "-d", str(directory)]
+        os.execve("/usr/bin/grub-emu", command, {"TERM": "dumb", "PATH": "/usr/bin"})  # noqa: S606 - in a terminal of its own
+    try:
+        screen = _read(terminal)
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        os.close(terminal)
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen.decode(errors="replace")).replace("\r", "").replace("\n", "")
+    found = re.search(rf"{MARK} (.*?) ?{END}", text)
+    return (found[1] if found else None), "error: " in text
+
+
+def _read(terminal: int) -> bytes:
+    screen, end = b"", time.monotonic() + SECONDS
+    while not any(word in screen for word in _ENDS):
+        assert time.monotonic() < end, f"grub-emu hangs: {screen!r}"
+        if not select.select([terminal], [], [], 0.5)[0]:
+            continue
+        try:
+            data = os.read(terminal, 1 << 16)
+        except OSError:  # it has ended
+            break
+        screen += data
+    return screen

@@ -1,0 +1,168 @@
+"""Our reader of grub.cfg beside GRUB's own interpreter: the same entry with the same command line, or "not known"."""
+
+import itertools
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from guest_hooks.errors import FormatError
+from guest_hooks.formats import grub_cfg, grub_menu
+from tests.support import grub_emu
+from tests.support.checkout import CHECKOUT
+
+LINUX = "@LINUX@"
+"""Stands for the command that loads; an entry of the emulator prints instead."""
+FIRST = "set timeout=0\n"
+CUSTOM = 'set sourced="from custom"\nexport sourced\n'
+SAVED = {"saved_entry": "i2", "word": "a b"}
+GRUBENV = "# GRUB Environment Block\n" + "".join(f"{name}={value}\n" for name, value in SAVED.items())
+
+NAMES = st.sampled_from(["a", "b", "c"])
+LITERALS = st.sampled_from(["x", "1", "", "'x y'", '"x y"', "\\ ", "k=v"])
+USES = NAMES.flatmap(lambda n: st.sampled_from([f"${n}", f"${{{n}}}", f'"${n}"', f'"<${n}>"'])) | st.sampled_from(
+    ["$1", "$2", '"$1"', "$#", "$@", '"$@"', "$*", '"$*"']
+)
+WORDS = st.lists(LITERALS | USES, min_size=1, max_size=3).map(lambda parts: "".join(parts) or "''")
+VALUES = st.lists(WORDS, max_size=3).map(" ".join)
+TESTS = st.one_of(
+    st.tuples(WORDS, st.sampled_from(["=", "!=", "==", "<", ">", "-eq", "-gt"]), WORDS).map(lambda t: f"[ {' '.join(t)} ]"),
+    st.tuples(st.sampled_from(["-n", "-z", "!", ""]), WORDS).map(lambda t: f"[ {' '.join(t)} ]"),
+    st.tuples(WORDS, st.sampled_from(["-a", "-o"]), WORDS).map(lambda t: f"[ {' '.join(t)} ]"),
+    st.sampled_from(["true", "false", "f x", "[ -e $prefix/custom.cfg ]", "[ -s $prefix/grubenv ]", "[ -f $prefix/none ]"]),
+)
+SIMPLE = st.one_of(
+    st.tuples(NAMES, WORDS).map(lambda t: f"set {t[0]}={t[1]}"),
+    st.tuples(NAMES, WORDS).map(lambda t: f"{t[0]}={t[1]}"),
+    NAMES.map(lambda name: f"unset {name}"),
+    NAMES.map(lambda name: f"export {name}"),
+    VALUES.map(lambda values: f"f {values}"),
+    st.sampled_from(["true", "false", "load_env", "source $prefix/custom.cfg", "insmod none", "set a=b c=d", "c=$?"]),
+)
+
+
+def _block(statements: list[str]) -> str:
+    return "\n".join(statements) or "true"
+
+
+def _compound(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    blocks = st.lists(inner, min_size=1, max_size=3).map(_block)
+    return st.one_of(
+        st.tuples(TESTS, blocks).map(lambda t: f"if {t[0]}; then\n{t[1]}\nfi"),
+        st.tuples(TESTS, blocks, blocks).map(lambda t: f"if {t[0]}; then\n{t[1]}\nelse\n{t[2]}\nfi"),
+        st.tuples(TESTS, blocks, TESTS, blocks).map(lambda t: f"if {t[0]}; then {t[1]}\nelif {t[2]}; then {t[3]}; fi"),
+        st.tuples(NAMES, VALUES, blocks).map(lambda t: f"for {t[0]} in {t[1]}; do\n{t[2]}\ndone"),
+        st.tuples(NAMES, VALUES).map(lambda t: f"for {t[0]} in {t[1]}; do\nif [ ${t[0]} = x ]; then break; fi\nb=$b${t[0]}\ndone"),
+    )
+
+
+STATEMENTS = st.recursive(SIMPLE, _compound, max_leaves=6)
+TITLES = st.sampled_from(["one", "two", "t three", "1", "a>b"])
+IDS = st.sampled_from(["", "--id i1", "--id i2", "--id=i3", "$menuentry_id_option i4", "--unrestricted", "--class x"])
+
+
+@st.composite
+def entries(draw: st.DrawFn, depth: int = 0) -> str:
+    title, option = draw(TITLES), draw(IDS)
+    before = draw(st.lists(SIMPLE, max_size=2))
+    if depth < 2 and draw(st.integers(0, 3)) == 0:
+        below = draw(st.lists(entries(depth=depth + 1), min_size=1, max_size=3))
+        default = draw(st.sampled_from(["", "", "set default=1\n"]))
+        return f"submenu '{title}' {option} {{\n{default}{_block(before)}\n{_block(below)}\n}}"
+    return f"menuentry '{title}' {option} {draw(VALUES)} {{\n{_block(before)}\n{LINUX} /k {draw(VALUES)}\n}}"
+
+
+DEFAULTS = st.sampled_from(
+    [
+        "",
+        "0",
+        "1",
+        "2",
+        "9",
+        "-1",
+        "one",
+        "two",
+        "i1",
+        "i2",
+        "i4",
+        "one>1",
+        "i1>two",
+        "1>0",
+        "2>1>0",
+        "a>>b",
+        "$saved_entry",
+        "$a",
+        "gone",
+    ]
+)
+
+
+@st.composite
+def scripts(draw: st.DrawFn) -> str:
+    last = draw(st.sampled_from(["true", "false", "return", "shift"]))
+    function = f"function f {{\n{_block(draw(st.lists(SIMPLE, max_size=2)))}\n{last}\n}}"
+    first = draw(st.sampled_from(['menuentry_id_option="--id"', "true"]))
+    parts = [function, first, *draw(st.lists(STATEMENTS, max_size=4))]
+    menu = draw(st.lists(entries(), min_size=1, max_size=4))
+    for item in menu:
+        parts.insert(draw(st.integers(2, len(parts))), item)
+    parts.append(f'set default="{draw(DEFAULTS)}"')
+    return "\n".join([*parts, *draw(st.lists(STATEMENTS, max_size=2))]) + "\n"
+
+
+def ours(text: str, files: Mapping[str, str], *, saved: Mapping[str, str] | None) -> str | None:
+    """The command line that we say is started, `""` for none, None where we say that it is not known."""
+    variables = {"prefix": "(host)/menu", "root": "host", "grub_platform": "emu", "grub_cpu": "x86_64"}
+
+    def look(path: str) -> str | None:
+        return files.get(path.removeprefix("(host)/menu/"))
+
+    try:
+        menu = grub_cfg.read(text.replace(LINUX, "linux"), variables=variables, grubenv=saved, look=look)
+    except FormatError:
+        return None
+    choice = grub_menu.default(menu)
+    if not menu.entries or not choice.is_sure or choice.entry is None or choice.entry.not_understood or menu.not_understood:
+        return None
+    boot = choice.entry.boot
+    words = [boot.kernel, *boot.arguments] if boot else []
+    return None if any("\ufffe" in word for word in words) else " ".join(words)
+
+
+def grubs(directory: Path, text: str, files: Mapping[str, str]) -> str | None:
+    """The command line that GRUB starts; None where it complained of something, which it passes over and goes on."""
+    emulated = re.sub(rf"{LINUX} (.*)", rf"echo {grub_emu.MARK} \1 {grub_emu.END}\nexit", text)
+    found, has_complained = grub_emu.started(directory, FIRST + emulated, {**files, "grubenv": GRUBENV})
+    return None if has_complained else found or ""
+
+
+@given(scripts())
+@settings(max_examples=120, deadline=None)
+def test_grub_itself_starts_the_same(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
+    directory = tmp_path_factory.mktemp("menu", numbered=True)
+    files = {"custom.cfg": CUSTOM}
+    real = grubs(directory, text.replace("$prefix", str("(host)" + str(directory))), files)
+    found = ours(text, files, saved=SAVED)
+    if real is not None and found is not None:
+        assert found.split() == real.split()
+
+
+@pytest.mark.parametrize("path", sorted((CHECKOUT / "tests/data/grub_cfg").glob("*.cfg")), ids=lambda path: path.stem)
+def test_debians_menus(tmp_path: Path, path: Path) -> None:
+    text = path.read_text()
+    prepared = re.sub(r"^\s*linux\s", f"{LINUX} ", text, flags=re.MULTILINE)
+    numbers = ["0", "1>0", "1>2", "1>5"]
+    for number, (file, default) in enumerate(itertools.product([prepared], numbers)):
+        menu = f"{file}\nset default='{default}'\nset timeout=0\n"
+        directory = tmp_path / str(number)
+        emulated = re.sub(rf"{LINUX}(.*)", rf"echo {grub_emu.MARK}\1 {grub_emu.END}\nexit", menu)
+        emulated = re.sub(
+            r"^\s*(search|initrd|terminal_output|loadfont|load_video|gfxmode) ?.*", "true", emulated, flags=re.MULTILINE
+        )
+        real, _ = grub_emu.started(directory, FIRST + emulated, {"grubenv": GRUBENV})
+        assert real is not None
+        assert ours(menu, {}, saved={}) is not None
+        assert (ours(menu, {}, saved={}) or "").split() == real.split()
