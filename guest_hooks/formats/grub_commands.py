@@ -46,11 +46,13 @@ def _set(state: State, _: str, arguments: list[str], __: Command) -> bool | None
 
 
 def _unset(state: State, _: str, arguments: list[str], __: Command) -> bool:
+    """One variable, which is then exported no longer, either."""
     for variable in arguments[:1]:
         if state.doubt:
             state.scope.variables[variable] = None
         else:
             state.scope.variables.pop(variable, None)
+            state.scope.exported.discard(variable)
     return True
 
 

@@ -39,7 +39,7 @@ class Token(NamedTuple):
 
 _BLANKS = re.compile(r"\s+")
 _TEXT = re.compile(r"[^\s;{}'\"$\\|&<>]+")
-_VARIABLE = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*|[0-9@*#?])\}|([A-Za-z_][A-Za-z0-9_]*|[0-9@*#?])")
+_VARIABLE = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*|[0-9]+|[@*#?])\}|([A-Za-z_][A-Za-z0-9_]*|[0-9]+|[@*#?])")
 RESERVED = frozenset({"then", "elif", "else", "fi", "do", "done", "in"})
 END = Token("", (), 0)
 

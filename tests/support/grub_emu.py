@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-SECONDS = 10.0
+SECONDS = 5.0
 MARK, END = "BOOT", "ENDS"
 """Between these two words stands what an entry prints in place of what it would load."""
 _ENDS = (b"Press any key", b"grub> ", b"GNU GRUB", END.encode())
@@ -38,7 +38,8 @@ def started(directory: Path, menu: str, files: Mapping[str, str]) -> tuple[str |
 def _read(terminal: int) -> bytes:
     screen, end = b"", time.monotonic() + SECONDS
     while not any(word in screen for word in _ENDS):
-        assert time.monotonic() < end, f"grub-emu hangs: {screen!r}"
+        if time.monotonic() > end:  # some scripts keep it busy for ever
+            return screen + b"error: it hangs"
         if not select.select([terminal], [], [], 0.5)[0]:
             continue
         try:

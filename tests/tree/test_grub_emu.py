@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from guest_hooks.errors import FormatError
@@ -140,7 +140,7 @@ def grubs(directory: Path, text: str, files: Mapping[str, str]) -> str | None:
 
 
 @given(scripts())
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120, deadline=None, phases=(Phase.explicit, Phase.reuse, Phase.generate))
 def test_grub_itself_starts_the_same(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
     directory = tmp_path_factory.mktemp("menu", numbered=True)
     files = {"custom.cfg": CUSTOM}
