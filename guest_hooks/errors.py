@@ -60,6 +60,19 @@ class NotRepairedError(GuestHooksError):
     """The work was tried and failed; what was there before is still there."""
 
 
+class KeptError(NotRepairedError):
+    """What stands at `path` would boot, what was made to replace it would not, and so the former was kept.
+
+    `before` and `made` are the sha256 of the two.
+    """
+
+    def __init__(self, message: str, *, path: str, before: str, made: str, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.path = path
+        self.before = before
+        self.made = made
+
+
 class NotApplicableError(GuestHooksError):
     """There is nothing for this software to do on this machine."""
 

@@ -15,6 +15,7 @@ _SUBJECTS = (
     *(("stat", path) for path in (MAIN_FILE, f"{GRUB_DIR}/grub.cfg", f"{GRUB_DIR}/menu.lst")),
     ("fs", BOOT),
     ("kernels", BOOT),
+    ("kernels", "/"),
 )
 
 

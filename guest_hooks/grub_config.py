@@ -2,23 +2,22 @@
 
 import hashlib
 import os
-import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
+from guest_hooks import kernel_images
 from guest_hooks.compare import SYNC
-from guest_hooks.errors import NotRepairedError
+from guest_hooks.errors import FormatError, KeptError, NotRepairedError
 from guest_hooks.formats import disk_names, grub_cfg
-from guest_hooks.machine import disks, durable, grub_tools
+from guest_hooks.formats.grub_menu import Boot
+from guest_hooks.machine import disks, durable, grub_tools, mkconfig
+from guest_hooks.machine.failures import told
+from guest_hooks.machine.receipts import Kept
 from guest_hooks.machine.root import NotRegularError, Root
 from guest_hooks.machine.run import Run, run
-from guest_hooks.model import Change, GrubCfgStatus, Problem, State
+from guest_hooks.model import Change, GrubCfgStatus, Problem, Severity, State
 
 PATH = "/boot/grub/grub.cfg"
 BOOT = "/boot"
-KERNEL_DIRECTORIES = (BOOT, "")
-"""Where 10_linux looks for kernels."""
-KERNEL = re.compile(r"vmlinuz-(?P<version>.+)")
-IGNORED_SUFFIXES = (".dpkg-tmp", ".dpkg-new", ".dpkg-old", ".dpkg-dist", ".bak", ".old", ".sig", ".signed", "~")
 HANDOVER = "/etc/grub.d/00_chainload_xen_pvh"
 """The script that lets a host's PVH GRUB hand over to our second stage."""
 PROGRAM = "/usr/bin/xen-guest-bootloader"
@@ -28,20 +27,25 @@ FROM_OUTSIDE = (
     "grub-mkconfig lists no kernel where / is on /dev/loop0 to /dev/loop9; leave the chroot and work on the image from outside: "
     "xen-guest-bootloader sync --root DIR --target TARGET"
 )
-PASSWORD_LINE = re.compile(rb"^[ \t]*password", re.MULTILINE)
+
+Judge = Callable[[bytes], Sequence[str]]
+"""What would end the boot by a grub.cfg of these bytes and does not end it by the one there is; empty: it may be replaced."""
+KEPT = "menu-kept"
 
 
 def kernels(root: Root) -> tuple[str, ...]:
-    """The names of the kernel images in /boot, as grub-mkconfig's 10_linux takes them on x86."""
-    names = (name for name in root.names(BOOT) if KERNEL.fullmatch(name) and not name.endswith(IGNORED_SUFFIXES))
-    return tuple(name for name in names if (status := root.stat(f"{BOOT}/{name}")) is not None and status.st_size > 0)
+    """The names of the kernel images there are, as grub-mkconfig's 10_linux takes them on x86."""
+    return tuple(dict.fromkeys(os.path.basename(path) for path in kernel_images.paths(root)))
 
 
-def status(root: Root, *, fs_uuid: str = "", root_uuid: str = "", command: str = SYNC, run: Run = run) -> GrubCfgStatus:
+def status(
+    root: Root, *, fs_uuid: str = "", root_uuid: str = "", command: str = SYNC, kept: Kept | None = None, run: Run = run
+) -> GrubCfgStatus:
     """The verdict for grub.cfg: missing, invalid (empty, cut off, refused by GRUB's parser), stale, current.
 
-    It is stale where it names other kernels than there are, looks for another file system than /boot's, `fs_uuid`, or gives Linux
-    another root than `root_uuid`; each is compared where it is known. `command` makes it anew.
+    It is stale where it lacks a kernel whose installation is complete, or the initrd of one; names what is gone; looks for another
+    file system than /boot's, `fs_uuid`, or gives Linux another root than `root_uuid`, each where it is known. `command` makes it
+    anew. `kept` is why a sync did not replace it, if one did not.
     """
     try:
         data = root.read(PATH)
@@ -53,51 +57,128 @@ def status(root: Root, *, fs_uuid: str = "", root_uuid: str = "", command: str =
     if fault:
         return _verdict(State.INVALID, "grub-cfg-invalid", f"{PATH}: {fault}")
     text = data.decode(errors="replace")
-    stale = (
-        *_unlisted(root, text),
-        *(list(_of_another_disk(text, fs_uuid)) or _of_another_root(text, root_uuid)),
-        *_of_a_builder(text),
-        *_without_handover(root, text),
-    )
     hint = why_unlisted(root) or f"make it anew with: {command}"
-    problems = tuple(Problem(code=code, message=message, hint=hint) for code, message in stale)
-    return GrubCfgStatus(path=PATH, state=State.STALE if problems else State.CURRENT, problems=problems)
+    stale = tuple(
+        Problem(code=code, message=message, hint=hint)
+        for code, message in (
+            *_of_kernels_gone(root, text),
+            *(list(_of_another_disk(text, fs_uuid)) or _of_another_root(text, root_uuid)),
+            *_of_a_builder(text),
+            *_without_handover(root, text),
+        )
+    )
+    problems = (*_unlisted(root, text, hint, run=run), *_of_initrds(root, text, hint, run=run), *stale)
+    is_stale = any(problem.severity is Severity.ERROR for problem in problems)
+    if is_stale and kept is not None and kept.sha256 == _sha256(data):
+        problems += (Problem(code=KEPT, message=kept.message, hint=kept.hint),)
+    return GrubCfgStatus(path=PATH, state=State.STALE if is_stale else State.CURRENT, problems=problems)
 
 
-def refresh(root: Root, why: tuple[str, ...], *, run: Run = run) -> tuple[list[Change], tuple[Problem, ...]]:
+def reasons(status: GrubCfgStatus) -> tuple[str, ...]:
+    """The codes of what makes grub.cfg stale, each once; empty where it is current."""
+    errors = (problem.code for problem in status.problems if problem.severity is Severity.ERROR)
+    return tuple(dict.fromkeys(code for code in errors if code != KEPT))
+
+
+def refresh(
+    root: Root, why: tuple[str, ...], *, judge: Judge = lambda _made: (), run: Run = run
+) -> tuple[list[Change], tuple[Problem, ...]]:
     """Make grub.cfg anew as update-grub does, check it, and replace it unless it comes out the same.
 
     Returns what changed, and what could not be made sure of. Raises `NotRepairedError` where what grub-mkconfig made is empty, cut
-    off or refused by GRUB's parser; the old one stays.
+    off or refused by GRUB's parser, `KeptError` where `judge` has something against it; the old one stays.
     """
-    made = grub_tools.make_config(root, run=run)
-    fault = _fault(root, made, run=run)
+    made = mkconfig.make(root, PATH, run=run)
+    fault = _fault(root, made.data, run=run)
     if fault:
         raise NotRepairedError(
             f"grub-mkconfig made a grub.cfg that can't be right ({fault}); the old one was kept", hint="look at: grub-mkconfig"
         )
     before = _read(root)
-    if before == made:
+    if before == made.data:
         return [], ()
-    unsure = durable.replace_all(root, {PATH: made}, mode=0o600 if PASSWORD_LINE.search(made) else 0o444)
-    return [Change(path=PATH, before=_sha256(before), after=_sha256(made), why=why)], unsure
+    against = judge(made.data)
+    if against:
+        raise KeptError(
+            f"{PATH} was kept: by the one that grub-mkconfig makes now this guest would not boot: {'; '.join(against)}",
+            path=PATH,
+            before=_sha256(before),
+            made=_sha256(made.data),
+            hint=f"mend that; or take the new one all the same: {SYNC} --force",
+        )
+    with told(root, PATH, "replaced"):
+        where = root.destination(PATH)
+    unsure = durable.replace_all(root, {where: made.data}, mode=made.mode, owner=made.owner)
+    return [Change(path=PATH, before=_sha256(before), after=_sha256(made.data), why=why)], unsure
 
 
-def _unlisted(root: Root, text: str) -> Iterator[tuple[str, str]]:
-    """How the menu that 10_linux made differs from the kernels there are; an admin's own entries are no concern of ours."""
-    section = grub_cfg.section(text, LINUX_SCRIPT)
-    if section is None:
+def _unlisted(root: Root, text: str, hint: str, *, run: Run) -> Iterator[Problem]:
+    """The kernels that the menu lacks; one whose installation is not complete is not missed, and told of."""
+    named = _named(text)
+    if named is None:
         return
-    named = {name.rpartition("/")[2] for name in grub_cfg.kernels(section)}
-    there = set(kernels(root))
-    gone = {name for name in named - there if not any(root.exists(f"{top}/{name}") for top in KERNEL_DIRECTORIES)}
-    rows = (
-        ("kernel-not-in-menu", there - named, "does not name"),
-        ("kernel-gone", gone, f"names what is no longer in {BOOT}:"),
-    )
-    for code, names, words in rows:
-        if names:
-            yield code, f"{PATH} {words} {', '.join(sorted(names))}"
+    paths = [path for path in kernel_images.paths(root) if os.path.basename(path) not in named]
+    lacking = []
+    for path in (path for path in paths if not path.endswith(kernel_images.SIGNED)):
+        found = kernel_images.incomplete(root, path, run=run)
+        if found is None:
+            lacking.append(os.path.basename(path))
+            continue
+        yield Problem(
+            code="kernel-incomplete",
+            message=f"{path} is left out of the menu, for it can't be booted yet: {found.why}",
+            hint=found.hint,
+            severity=Severity.WARNING,
+        )
+    if lacking:
+        message = f"{PATH} does not name {', '.join(sorted(lacking))}"
+        yield Problem(code="kernel-not-in-menu", message=message, hint=hint)
+
+
+def _of_kernels_gone(root: Root, text: str) -> Iterator[tuple[str, str]]:
+    """The kernels that the menu has and the guest has not; an admin's own entries are no concern of ours."""
+    directories = {directory for directory, _ in kernel_images.PATTERNS}
+    gone = {name for name in _named(text) or () if not any(root.exists(f"{top}/{name}") for top in directories)}
+    if gone:
+        yield "kernel-gone", f"{PATH} names what is no longer in {BOOT}: {', '.join(sorted(gone))}"
+
+
+def _of_initrds(root: Root, text: str, hint: str, *, run: Run) -> Iterator[Problem]:
+    """The entries without the initrd that is there for their kernel, and those with one that is gone and not needed."""
+    paths = {os.path.basename(path): path for path in reversed(kernel_images.paths(root))}
+    given: dict[str, set[frozenset[str]]] = {}
+    for boot in _boots(grub_cfg.section(text, LINUX_SCRIPT) or ""):
+        if path := paths.get(os.path.basename(boot.kernel)):
+            given.setdefault(path, set()).add(frozenset(map(os.path.basename, boot.initrds)))
+    lacking, gone = [], []
+    for path, rows in given.items():
+        there = kernel_images.initrds(root, path)
+        names = {os.path.basename(initrd) for initrd in there}
+        if there and any(names.isdisjoint(row) for row in rows):
+            lacking += [os.path.basename(path)] if kernel_images.is_whole(root, there[0]) else []
+        lost = [name for row in rows for name in row if not root.exists(os.path.join(os.path.dirname(path), name))]
+        if lost and not there and kernel_images.incomplete(root, path, run=run) is None:
+            gone.append(os.path.basename(path))
+    for code, found, words in (
+        ("initrd-not-in-menu", lacking, "starts without the initrd that is there for it:"),
+        ("initrd-gone", gone, "names an initrd that is gone for"),
+    ):
+        if found:
+            yield Problem(code=code, message=f"{PATH} {words} {', '.join(sorted(found))}", hint=hint)
+
+
+def _named(text: str) -> set[str] | None:
+    """The names of the kernels in the menu that 10_linux made; None where there is no such menu."""
+    section = grub_cfg.section(text, LINUX_SCRIPT)
+    return None if section is None else {os.path.basename(name) for name in grub_cfg.kernels(section)}
+
+
+def _boots(section: str) -> list[Boot]:
+    try:
+        boots = [entry.boot for entry in grub_cfg.read(section).all()]
+    except FormatError:
+        return []
+    return [boot for boot in boots if boot is not None and boot.command.startswith("linux")]
 
 
 def _of_another_disk(text: str, fs_uuid: str) -> Iterator[tuple[str, str]]:

@@ -10,7 +10,7 @@ from guest_hooks.sync import Result
 
 
 def tell(result: Result) -> None:
-    """One entry for each file that was changed, for each failure and for each warning."""
+    """One entry for each file that was changed, for each failure that is new and for each warning."""
     if not os.path.exists(journal.SOCKET):
         return
     before, after = _states(result.before), _states(result.status)
@@ -26,9 +26,9 @@ def tell(result: Result) -> None:
             cause=", ".join(change.why),
         )
     foreign = {problem.message for status in result.status.targets for problem in status.problems if problem.code == "foreign"}
-    for failure in result.failures:
+    for failure in (each for each in result.failures if each not in result.repeated):
         tell_failure(failure, is_foreign=failure.message in foreign)
-    for warning in warnings(result):
+    for warning in () if result.repeated else warnings(result):
         journal.send(Outcome.WARNED, warning.message, cause=warning.message, hint=warning.hint)
 
 
@@ -38,7 +38,8 @@ def warnings(result: Result, *, is_foretold: bool = False) -> tuple[Problem, ...
     `is_foretold`: nothing was done yet, so that a target is not what it will be.
     """
     status = result.status
-    told = (*status.problems, *(problem for target in status.targets for problem in target.problems))
+    menu = status.grub_cfg.problems if status.grub_cfg else ()
+    told = (*status.problems, *(problem for target in status.targets for problem in target.problems), *menu)
     left = () if is_foretold else (each for each in status.targets if not each.required and each.state is not State.CURRENT)
     return (*(problem for problem in told if problem.severity is Severity.WARNING), *map(_left, left))
 

@@ -56,7 +56,7 @@ def rollback(root: Root, config: Config, targets: Sequence[str] = (), *, lock_ti
             )
             for each in exchanged
         }
-        warnings |= dict.fromkeys(receipts.save(root, Receipt(targets={**receipt.targets, **held})))
+        warnings |= dict.fromkeys(receipts.save(root, replace(receipt, targets={**receipt.targets, **held})))
         after = survey(root, config, targets=targets, boot=found.status.boot, run=run)
         status = replace(after.status, problems=(*after.status.problems, *warnings))
         return Result(before=found.status, status=status, changes=tuple(change for changes, _ in put for change in changes))

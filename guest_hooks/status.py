@@ -6,13 +6,16 @@ from types import MappingProxyType
 
 from guest_hooks import compare, evidence, grub_config, last_boot, legacy_menu, plan
 from guest_hooks.config import Config
-from guest_hooks.machine import disks, guest, receipts
+from guest_hooks.machine import disks, guest, package_states, receipts
 from guest_hooks.machine.receipts import Receipt
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import Run, run
 from guest_hooks.model import BootFilesystem, Choices, GrubCfgStatus, Problem, Severity, State, Status
 from guest_hooks.plan import Plan, Wanted
 from guest_hooks.targets import TARGETS
+
+MODULES_OF = "grub-xen-bin"
+"""The package of GRUB's modules for Xen."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +64,7 @@ def survey(
         guest=here,
         boot=boot,
         targets=judged,
-        grub_cfg=_menu(root, config, boot, run),
+        grub_cfg=_menu(root, config, boot, receipt, run),
         last_boot=came_by,
         problems=(
             *(problem for want in wants for problem in _lacking(root, want)),
@@ -73,11 +76,12 @@ def survey(
     return Survey(config=config, plans=plans, status=status)
 
 
-def _menu(root: Root, config: Config, boot: BootFilesystem, run: Run) -> GrubCfgStatus:
+def _menu(root: Root, config: Config, boot: BootFilesystem, receipt: Receipt, run: Run) -> GrubCfgStatus:
     """The verdict for grub.cfg; unknown where all that could be compared is as it should be, and a UUID was not known."""
     root_uuid = disks.root_uuid(root)
     command = compare.SYNC if config.update_grub else "update-grub"
-    found = grub_config.status(root, fs_uuid=boot.fs_uuid, root_uuid=root_uuid, command=command, run=run)
+    kept = receipt.kept.get(grub_config.PATH)
+    found = grub_config.status(root, fs_uuid=boot.fs_uuid, root_uuid=root_uuid, command=command, kept=kept, run=run)
     if found.state is not State.CURRENT or boot.is_known:
         return found
     problem = Problem(code=compare.BOOT_UNKNOWN, message=compare.NOT_KNOWN.format(path=found.path), hint=compare.AS_ROOT)
@@ -111,7 +115,17 @@ def _left_behind(root: Root, receipt: Receipt, wants: Sequence[Wanted]) -> tuple
 
 
 def _lacking(root: Root, want: Wanted) -> tuple[Problem, ...]:
-    """Whether GRUB's modules for a target are installed at all."""
+    """Whether GRUB's modules for a target are installed, and wholly so."""
+    state = package_states.recorded(root, [MODULES_OF]).get(MODULES_OF)
+    if state == package_states.HALF_INSTALLED:
+        return (
+            Problem(
+                code="grub-half-installed",
+                message=f"{MODULES_OF} is half-installed, and its modules may be of two versions: none is made of them",
+                hint=f"apt install --reinstall {MODULES_OF}",
+                severity=Severity.ERROR if want.required else Severity.WARNING,
+            ),
+        )
     if root.exists(f"{want.target.lib_dir}/moddep.lst"):
         return ()
     return (

@@ -1,11 +1,11 @@
 """Make it so: build what is not as it should be, verify, commit, renew grub.cfg, and remember it."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
 
-from guest_hooks import commit, evidence, grub_config, legacy_menu, packages, plan, unchanged
+from guest_hooks import commit, evidence, grub_config, legacy_menu, menus, packages, plan, safeguard, unchanged
 from guest_hooks.build import Built, build, foresee
 from guest_hooks.compare import SYNC
 from guest_hooks.config import Config, Modules
@@ -14,12 +14,10 @@ from guest_hooks.machine import disks, receipts, staging
 from guest_hooks.machine.receipts import Receipt, TargetReceipt
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import Run, run
+from guest_hooks.menus import Step
 from guest_hooks.model import Change, Choices, Problem, Severity, State, Status, TargetStatus
 from guest_hooks.plan import Plan
 from guest_hooks.status import Survey, require, survey
-
-Step = Callable[[str], AbstractContextManager[object]]
-"""Told what is being done, for as long as it is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,12 +41,16 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """How it was and is, what was changed (on a dry run: what would be), and what failed for required targets."""
+    """How it was and is, what was changed (on a dry run: what would be), and what failed for required targets.
+
+    `repeated` are those of `failures` that an earlier run has already reported in the same words.
+    """
 
     before: Status
     status: Status
     changes: tuple[Change, ...] = ()
     failures: tuple[GuestHooksError, ...] = ()
+    repeated: tuple[GuestHooksError, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +81,7 @@ def sync(root: Root, config: Config, request: Request, *, step: Step = nullconte
     if request.dry_run:
         found = survey(root, config, targets=request.targets, asked=request.choices, run=run)
         work = _work(found, request)
-        foretold, failures = _foretold(root, work, request, step, run)
+        foretold, failures = _foretold(root, found, work, request, step, run)
         return _result(found, found, foretold, (*work.failures, *failures), ())
     require(root, config, request.targets)
     if os.geteuid() != 0:
@@ -102,15 +104,20 @@ def sync(root: Root, config: Config, request: Request, *, step: Step = nullconte
         disks.require_writable(root)
         with step("Removing what an earlier run left"):
             commit.sweep(root)
-        built, failures = _build_all(root, work.targets, request, step, run)
+        built, failures = _build_all(root, found, work.targets, request, step, run)
         with step("Writing to the disk"):
             changes, warnings = _install(root, config, found, built, run)
-        menus, unsure = _renew_menus(root, found, work, failures, step=step, run=run)
-        unsure += receipts.save(root, _receipt(receipts.load(root), built))
+        judged = None if request.force else safeguard.with_installed(found.status, [each for each, _ in built])
+        made = menus.renew(root, found, judged, menus.Wanted(grub_cfg=work.menu, menu_lst=work.legacy_menu), step=step, run=run)
+        failures += [_Failure(name=path, required=True, error=error) for path, error in made.failures]
+        earlier = receipts.load(root)
+        unnoted = receipts.save(root, _receipt(earlier, built, failures, made.changes))
         after = survey(root, config, targets=request.targets, boot=found.status.boot, run=run)
         failures += _as_before(root, after) if work.menu and not failures else ()
         unchanged.remember(root, after, request.targets)
-        return _result(found, after, (*changes, *menus), (*work.failures, *failures), (*unsettled, *warnings, *unsure))
+        unsure = (*unsettled, *warnings, *made.unsure, *unnoted)
+        result = _result(found, after, (*changes, *made.changes), (*work.failures, *failures), unsure)
+        return replace(result, repeated=tuple(each for each in result.failures if safeguard.is_known(earlier, each)))
 
 
 def exit_code(result: Result, request: Request, config: Config) -> ExitCode:
@@ -140,19 +147,21 @@ def _work(found: Survey, request: Request) -> _Work:
             targets.append((each, status))
     menu: tuple[str, ...] = ()
     if found.status.grub_cfg and request.update_grub and found.config.update_grub:
-        menu = tuple(problem.code for problem in found.status.grub_cfg.problems)
+        menu = grub_config.reasons(found.status.grub_cfg)
     legacy = any(problem.code == legacy_menu.CODE and problem.severity is Severity.ERROR for problem in found.status.problems)
     return _Work(targets=tuple(targets), menu=menu, legacy_menu=legacy, failures=tuple(failures))
 
 
 def _build_all(
-    root: Root, targets: Sequence[tuple[Plan, TargetStatus]], request: Request, step: Step, run: Run
+    root: Root, found: Survey, targets: Sequence[tuple[Plan, TargetStatus]], request: Request, step: Step, run: Run
 ) -> tuple[list[tuple[Built, TargetStatus]], list[_Failure]]:
     built, failures = [], []
     receipt = receipts.load(root)
     for each, status in targets:
         try:
             with step(f"Building the second stage for {each.target.name}"):
+                if not request.force:
+                    safeguard.second_stage(root, found, each, status, receipt)
                 remembered = receipt.target(each.target.name)
                 made = build(root, each, evidence.packaged(root, each.target), remembered, anew=request.force, run=run)
                 built.append((made, status))
@@ -208,34 +217,12 @@ def _keep_previous(root: Root, built: Built, core: bytes) -> tuple[Problem, ...]
     return ()
 
 
-def _renew_menus(
-    root: Root, found: Survey, work: _Work, failures: list[_Failure], *, step: Step, run: Run
-) -> tuple[list[Change], list[Problem]]:
-    """Make grub.cfg and menu.lst anew where they are to be; what fails joins `failures`, for the second stages are there by now."""
-    changes: list[Change] = []
-    warnings: list[Problem] = []
-    try:
-        if work.menu:
-            with step("Making grub.cfg"):
-                made, unsure = grub_config.refresh(root, work.menu, run=run)
-            changes += made
-            warnings += unsure
-        if work.legacy_menu and found.status.boot:
-            with step("Making menu.lst"):
-                made, unsure = legacy_menu.refresh(root, found.status.boot, found.plans)
-            changes += made
-            warnings += unsure
-    except GuestHooksError as error:
-        failures.append(_Failure(name=grub_config.PATH, required=True, error=error))
-    return changes, warnings
-
-
 def _as_before(root: Root, after: Survey) -> list[_Failure]:
     """That the grub.cfg which was just made has what is wrong in it again: nothing that another run would mend."""
     menu = after.status.grub_cfg
     if menu is None or menu.state is State.CURRENT:
         return []
-    codes = ", ".join(problem.code for problem in menu.problems)
+    codes = ", ".join(grub_config.reasons(menu))
     error = NotRepairedError(
         f"grub-mkconfig makes {grub_config.PATH} with the same fault again: {codes}",
         hint=grub_config.why_unlisted(root)
@@ -248,21 +235,26 @@ def _failure(plan: Plan, error: GuestHooksError) -> _Failure:
     return _Failure(name=plan.target.name, required=plan.required, error=error)
 
 
-def _receipt(receipt: Receipt, built: Sequence[tuple[Built, TargetStatus]]) -> Receipt:
+def _receipt(
+    receipt: Receipt, built: Sequence[tuple[Built, TargetStatus]], failures: Sequence[_Failure], replaced: Sequence[Change]
+) -> Receipt:
     made = {
         each.plan.target.name: TargetReceipt(
             core_sha256=evidence.sha256(each.core), request=each.plan.request, choices=each.plan.choices
         )
         for each, _ in built
     }
-    return Receipt(targets={**receipt.targets, **made})
+    noted = safeguard.noted(receipt, [failure.error for failure in failures], [change.path for change in replaced])
+    return replace(noted, targets={**receipt.targets, **made})
 
 
-def _foretold(root: Root, work: _Work, request: Request, step: Step, run: Run) -> tuple[tuple[Change, ...], list[_Failure]]:
+def _foretold(
+    root: Root, found: Survey, work: _Work, request: Request, step: Step, run: Run
+) -> tuple[tuple[Change, ...], list[_Failure]]:
     """What a sync would change, to the byte where a build, or for a tree a look, can tell; else all that may be written."""
     can_tell = os.geteuid() == 0 and staging.stays_in_staging(root)
     likely = [row for row in work.targets if can_tell and root.exists(row[0].target.grub_dir)]
-    built, failures = _build_all(root, likely, request, step, run) if root.is_live else (_foreseen(root, likely), [])
+    built, failures = _build_all(root, found, likely, request, step, run) if root.is_live else (_foreseen(root, likely), [])
     known = {each.plan.target.name for each, _ in built} | {failure.name for failure in failures}
     changes = commit.changes(root, [each for each, _ in built], [status for _, status in built])
     for each, status in (row for row in work.targets if row[0].target.name not in known):

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from contextlib import suppress
 
-from guest_hooks import grub_config, legacy_menu
+from guest_hooks import grub_config, kernel_images, legacy_menu
 from guest_hooks.config import LOCAL_DIR, MAIN_FILE, VENDOR_DIR
 from guest_hooks.errors import GuestHooksError
 from guest_hooks.evidence import installed
@@ -31,10 +31,13 @@ def remember(root: Root, found: Survey, named: Sequence[str]) -> None:
 
 def _remember(root: Root, found: Survey) -> None:
     boot = found.status.boot
-    if not found.status.ok or boot is None or any(problem for target in found.status.targets for problem in target.problems):
+    menu = found.status.grub_cfg
+    judged = (*found.status.targets, *((menu,) if menu else ()))
+    if not found.status.ok or boot is None or any(each.problems for each in judged):
         durable.remove(root, fingerprint.FINGERPRINT)
         return
-    text = fingerprint.take(_subjects(found, (boot.device, disks.root_device(root))))
+    menus = (grub_config.PATH, root.destination(grub_config.PATH))
+    text = fingerprint.take(_subjects(found, (boot.device, disks.root_device(root)), menus))
     if any(installed(root, file.path).sha256 != file.sha256 for target in found.status.targets for file in target.files):
         return  # one was replaced since it was judged
     if root.read_text(fingerprint.FINGERPRINT, limit=1024 * 1024) != text:
@@ -42,7 +45,7 @@ def _remember(root: Root, found: Survey) -> None:
         durable.replace(root, fingerprint.FINGERPRINT, text.encode())
 
 
-def _subjects(found: Survey, devices: Sequence[str]) -> list[tuple[str, str]]:
+def _subjects(found: Survey, devices: Sequence[str], menus: Sequence[str]) -> list[tuple[str, str]]:
     files = [file.path for plan in found.plans for file in plan.files]
     directories = [path for plan in found.plans for path in (plan.target.lib_dir, plan.target.grub_dir)]
     return [
@@ -50,7 +53,10 @@ def _subjects(found: Survey, devices: Sequence[str]) -> list[tuple[str, str]]:
         *(("text", path) for path in GUEST),
         *((kind, path) for path in disks.DIRECTORIES for kind in ("fs", "place")),
         *(("uuid", device) for device in dict.fromkeys(devices)),
-        *(("stat", path) for path in (MAIN_FILE, *TOOLS, *UNITS, grub_config.PATH, legacy_menu.PATH, receipts.RECEIPT, *files)),
+        *(
+            ("stat", path)
+            for path in (MAIN_FILE, *TOOLS, *UNITS, *dict.fromkeys(menus), legacy_menu.PATH, receipts.RECEIPT, *files)
+        ),
         *(("dir", path) for path in (VENDOR_DIR, LOCAL_DIR, *directories)),
-        ("kernels", "/boot"),
+        *(("kernels", directory or "/") for directory in dict.fromkeys(directory for directory, _ in kernel_images.PATTERNS)),
     ]

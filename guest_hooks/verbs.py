@@ -157,6 +157,8 @@ def _sync(session: Session) -> ExitCode:
     is_same = code is ExitCode.OK and all(target.state is State.CURRENT for target in result.status.targets)
     show = session.say if request.dry_run else session.note
     show(prose.changes_text(result.changes, dry_run=options.dry_run) or (["Nothing to do."] if is_same else []))
+    if options.automatic and result.failures and set(result.failures) <= set(result.repeated):
+        return code  # said by the run before, and in the journal
     for failure in result.failures:
         streams.say(prose.error_text(failure, session.style))
     if code is not ExitCode.OK and not result.failures and not request.dry_run:

@@ -80,9 +80,24 @@ def _commands(text: str) -> Iterator[list[str]]:
 def unclosed_section(text: str) -> str:
     """The script of /etc/grub.d in whose section `text` ends, or an empty string; grub-mkconfig marks where each begins."""
     name = ""
-    for word, script in re.findall(r"^### (BEGIN|END) (\S+) ###$", text, re.MULTILINE):
+    # What a script prints may lack its last newline: then the mark of its end stands behind it on the line.
+    for word, script in re.findall(r"### (BEGIN|END) (\S+) ###$", text, re.MULTILINE):
         name = script if word == "BEGIN" else ""
     return str(name)
+
+
+def sections(text: str) -> tuple[tuple[str, str], ...]:
+    """Each script of /etc/grub.d that grub-mkconfig ran, with what it printed."""
+    found: dict[str, list[str]] = {}
+    script = ""
+    for line in text.splitlines(keepends=True):
+        mark = re.search(r"### (BEGIN|END) (\S+) ###$", line)
+        if mark:
+            found.setdefault(script, []).append(line[: mark.start()])
+            script = mark[2] if mark[1] == "BEGIN" else ""
+        elif script:
+            found.setdefault(script, []).append(line)
+    return tuple((script, "".join(lines)) for script, lines in found.items() if script)
 
 
 def _unknown_file(path: str) -> str | None:

@@ -17,7 +17,7 @@ from guest_hooks.machine import libc, removal
 from guest_hooks.machine.barrier import barrier, is_late, open_directory, settle
 from guest_hooks.machine.failures import told, uninterrupted
 from guest_hooks.machine.freeze import Failpoint, no_failpoint
-from guest_hooks.machine.root import Root
+from guest_hooks.machine.root import Owner, Root
 from guest_hooks.model import Problem
 
 TEMPORARY = ".xen-guest-bootloader-{}.tmp"
@@ -37,7 +37,7 @@ def replace(root: Root, path: str, data: bytes, *, mode: int = 0o644, failpoint:
 
 
 def replace_all(
-    root: Root, files: Mapping[str, bytes], *, mode: int = 0o644, failpoint: Failpoint = no_failpoint
+    root: Root, files: Mapping[str, bytes], *, mode: int = 0o644, owner: Owner | None = None, failpoint: Failpoint = no_failpoint
 ) -> tuple[Problem, ...]:
     """Make every path of `files`, all in one directory, a file of exactly those bytes; GRUB never reads less than a whole one.
 
@@ -46,14 +46,13 @@ def replace_all(
     they are left to `sweep`. `failpoint` is called with `prepared`, `settled`, `renamed`, `seen` and `done`. Returns what `barrier`
     could not make sure of. Raises `NotRepairedError` where the new files can't be settled in time: no name has changed then.
     """
-    prepared: dict[str, str] = {}
-    kept: list[str] = []
+    prepared, kept = dict[str, str](), list[str]()
     where = os.path.dirname(next(iter(files)))
     needed: Sequence[str] = ()
     try:
         for path, data in files.items():
             with told(root, path, "written", need=len(data)):
-                prepared[path] = _prepare(root, path, data, mode)
+                prepared[path] = _prepare(root, path, data, mode, owner)
                 kept += _keep(root, path)
         failpoint("prepared")
         first = settle(root, where)
@@ -203,10 +202,12 @@ def _forget(directory: int, name: str) -> None:
         os.unlink(name, dir_fd=directory)
 
 
-def _prepare(root: Root, path: str, data: bytes, mode: int) -> str:
+def _prepare(root: Root, path: str, data: bytes, mode: int, owner: Owner | None) -> str:
     """Write `data` beside `path` and return under which name."""
     with root.parent(path) as (directory, _), _temporary(directory) as (temporary, keep):
         _write(directory, temporary, data, mode)
+        if owner is not None:
+            os.chown(temporary, *owner, dir_fd=directory, follow_symlinks=False)
         keep()
     return os.path.join(os.path.dirname(path), temporary)
 

@@ -16,6 +16,8 @@ FINGERPRINT = "/var/lib/xen-guest-bootloader/fingerprint"
 HEAD = f"fingerprint 2 of {__version__}"
 END = "end"
 """The first and the last line: another version may judge otherwise, and one that was cut off, even behind a whole line, is none."""
+KERNELS = ("vmlinuz-", "vmlinux-", "kernel-", "initrd.", "initrd-", "initramfs-")
+"""How the names begin that grub-mkconfig may take for those of kernels and initrds."""
 GRAIN_NS = 20_000_000
 """A change within one tick of the kernel's clock can leave a time as it was; 20 ms is two ticks of the slowest (HZ=100)."""
 COARSE_NS = 1_100_000_000
@@ -108,7 +110,7 @@ def _dir(path: str) -> str:
 
 def _kernels(path: str) -> str:
     """The names of kernels and initrds in a directory, and their facts."""
-    rows = [f"{name} {_stat(path + '/' + name)}" for name in sorted(os.listdir(path)) if name.startswith(("vmlinu", "initrd"))]
+    rows = [f"{name} {_stat(path + '/' + name)}" for name in sorted(os.listdir(path)) if name.startswith(KERNELS)]
     return f"{len(rows)} {zlib.crc32(''.join(rows).encode('utf-8', 'surrogateescape')):08x}"
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 from guest_hooks.errors import LackingError
-from guest_hooks.machine import sandbox, tree_facts
+from guest_hooks.machine import tree_facts
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import CommandError, Run, run
 
@@ -77,15 +77,7 @@ def _outside(root: Root, path: str) -> str:
     return path if root.is_live else root.outside(root.resolve(path))
 
 
-def make_config(root: Root, *, run: Run = run) -> bytes:
-    """The grub.cfg that grub-mkconfig would write now; nothing is written."""
-    if not root.exists("/usr/sbin/grub-mkconfig"):
-        raise LackingError("grub-mkconfig is not installed", hint="apt install grub2-common")
-    with sandbox.namespace():
-        return run(sandbox.command(root, ["grub-mkconfig"]), name="grub-mkconfig", timeout=CONFIG_TIMEOUT, env=_locale(root)).stdout
-
-
-def _locale(root: Root) -> dict[str, str]:
+def locale(root: Root) -> dict[str, str]:
     """The system's locale: 10_linux translates the titles, and GRUB_DEFAULT may name an entry by its title."""
     set_there = dict(_LOCALE_LINE.findall(root.read_text(LOCALE) or ""))
     return {"LC_ALL": "", **set_there} if set_there else {}

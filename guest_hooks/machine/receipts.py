@@ -7,7 +7,7 @@ reads as empty and is written anew by the next sync.
 import base64
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 
 from guest_hooks.errors import GuestHooksError
 from guest_hooks.machine import durable
@@ -35,10 +35,21 @@ class TargetReceipt:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """A file that was not replaced, because the guest would not boot by what was made: the sha256 of both, and the words."""
+
+    sha256: str
+    made_sha256: str
+    message: str
+    hint: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:
-    """All targets by name."""
+    """All targets by name, and what was kept by path."""
 
     targets: Mapping[str, TargetReceipt] = field(default_factory=dict)
+    kept: Mapping[str, Kept] = field(default_factory=dict)
 
     def target(self, name: str) -> TargetReceipt:
         """What is remembered of `name`; an empty receipt where nothing is."""
@@ -53,7 +64,11 @@ def parse(data: bytes) -> Receipt:
         return Receipt()
     if not isinstance(table, dict) or table.get("schema") != SCHEMA or not isinstance(table.get("targets"), dict):
         return Receipt()
-    return Receipt(targets={name: target for name, row in table["targets"].items() if (target := _target(row)) is not None})
+    rows = table.get("kept")
+    return Receipt(
+        targets={name: target for name, row in table["targets"].items() if (target := _target(row)) is not None},
+        kept={path: kept for path, row in rows.items() if (kept := _kept(row)) is not None} if isinstance(rows, dict) else {},
+    )
 
 
 def _target(row: object) -> TargetReceipt | None:
@@ -91,6 +106,13 @@ def _row(target: TargetReceipt) -> dict[str, object]:
     return row | ({"choices": choices} if target.choices != Choices() else {})
 
 
+def _kept(row: object) -> Kept | None:
+    names = [each.name for each in fields(Kept)]
+    if not isinstance(row, dict) or not all(isinstance(row.get(name), str) for name in names):
+        return None
+    return Kept(**{name: row[name] for name in names})
+
+
 def load(root: Root) -> Receipt:
     """The receipt of this tree."""
     try:
@@ -103,7 +125,11 @@ def save(root: Root, receipt: Receipt) -> tuple[Problem, ...]:
     """Write the receipt, unless it says the same already; that it can't be written is a warning, for it decides no boot."""
     if receipt == load(root):
         return ()
-    table = {"schema": SCHEMA, "targets": {name: _row(target) for name, target in sorted(receipt.targets.items())}}
+    table = {
+        "schema": SCHEMA,
+        "targets": {name: _row(target) for name, target in sorted(receipt.targets.items())},
+        "kept": {path: asdict(kept) for path, kept in sorted(receipt.kept.items())},
+    }
     try:
         durable.make_dirs(root, STATE_DIR)
         durable.replace(root, RECEIPT, (json.dumps(table, indent=1) + "\n").encode())

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 from guest_hooks.errors import LackingError
 
+Owner = tuple[int, int]
+"""The numbers of the user and the group that a file belongs to."""
 SMALL = 4096
 """Bytes to ask for where a file tells no size, as those of /proc and /sys do."""
 MAX_LINKS = 40
@@ -138,6 +140,20 @@ class Root:
     def _target(self, directory: int, name: str) -> str:
         """What the link `name` in an open directory says; a stricter root may refuse it."""
         return os.readlink(name, dir_fd=directory)
+
+    def destination(self, path: str) -> str:
+        """Where a file that is written through `path` comes to stand, links followed; it need not be there yet."""
+        for _ in range(MAX_LINKS):
+            directory, name = os.path.split(path)
+            path = f"{self.resolve(directory).rstrip('/')}/{name}"
+            with self.parent(path) as (fd, _):
+                try:
+                    path = os.path.join(os.path.dirname(path), self._target(fd, name))
+                except OSError as error:
+                    if error.errno not in (errno.EINVAL, errno.ENOENT):
+                        raise
+                    return path
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
 
     def exists(self, path: str) -> bool:
         """Whether `path` leads to something inside the root."""

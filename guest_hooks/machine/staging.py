@@ -83,7 +83,7 @@ def staging(
     argv = ["grub-install", f"--target={target.name}", *arguments]
     name = shlex.join(argv[:2])
     if root.is_live:
-        with _scratch(need) as top:
+        with scratch(need) as top:
             have = space.free(Root(), STAGING_DIR)
             with told(Root(), STAGING_DIR, "filled", need=need):
                 _fill(top, binds, files)
@@ -91,7 +91,7 @@ def staging(
                 completed = run(sandbox.live_command(top, argv, binds=binds), name=name, timeout=INSTALL_TIMEOUT)
             yield Staged(core=_core(Root(top), target), top=Root(top), completed=completed)
         return
-    with _detached(need) as fd:
+    with detached(need) as fd:
         _fill(f"/proc/self/fd/{fd}", binds, files)
         with _room(root, need, need + STAGED_MARGIN), sandbox.namespace():
             command = sandbox.tree_command(root, argv, staging=fd, binds=binds)
@@ -109,7 +109,7 @@ def _fill(top: str, binds: Sequence[sandbox.Bind], files: Mapping[str, bytes]) -
 
 
 @contextmanager
-def _detached(need: int) -> Iterator[int]:
+def detached(need: int) -> Iterator[int]:
     """A file system for what a tree's grub-install makes, `need` bytes and no more than `STAGED_MARGIN` beyond them."""
     if need > MOST_NEEDED:
         raise NotRepairedError(f"GRUB's modules of this tree take {need // 2} bytes, more than any GRUB's do")
@@ -183,7 +183,7 @@ def _remove_abandoned(top: str) -> None:
 
 
 @contextmanager
-def _scratch(need: int) -> Iterator[str]:
+def scratch(need: int) -> Iterator[str]:
     """A staging directory that is locked, and so not swept by a run on another root, for as long as this process lives.
 
     `need` is the bytes that are to be put there.

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 
 from guest_hooks.config import Config
 from guest_hooks.machine.block_devices import BlockDevice
-from guest_hooks.machine.boot_files import Memory
+from guest_hooks.machine.boot_files import InitrdFacts, Memory
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import Run, run
 from guest_hooks.model import Guest, Mode, Status
 from guest_hooks.preflight import facts, initrds, kernels, root_fs
 from guest_hooks.preflight.follow import FSTAB, Way
-from guest_hooks.preflight.needs import Needs
+from guest_hooks.preflight.needs import Kernel, Needs
 from guest_hooks.preflight.result import Finding, Preflight
 from guest_hooks.targets import TARGETS
 
@@ -56,15 +56,35 @@ def kernel_problems(root: Root, guest: Guest, version: str, *, modes: Sequence[M
 
     Looks at /boot/vmlinuz-VERSION, its initrd and its configuration; errors are those of a boot by that kernel.
     """
-    memory = Memory(root)
     path, initrd = f"/boot/vmlinuz-{version}", f"/boot/initrd.img-{version}"
-    kernel = facts.kernel(root, path, memory.kernel(path))
-    pairs = [(initrd, memory.initrd(initrd))] if root.exists(initrd) else []
+    memory = Memory(root)
+    kernel, pairs = _read(root, memory, path, initrd if root.exists(initrd) else "")
     memory.save()
-    way = root_fs.way(None, root_fs.fstab_type(root.read_text(FSTAB) or ""), ())
     found: list[Finding] = []
     for mode in modes or (guest.mode,):
-        needs = Needs(mode=mode, widths=frozenset({guest.bits}), drivers=way.drivers)
+        needs = _needs(root, mode, guest.bits)
         if mode in (Mode.PV, Mode.PVH):
             found += [*kernels.kernel_findings(kernel, needs), *initrds.initrd_findings(kernel, pairs, needs)]
     return tuple(dict.fromkeys(found))
+
+
+def unfit(root: Root, path: str, initrd: str) -> Finding | None:
+    """Why the kernel at `path` with `initrd` (empty: none) reaches no root file system, however the guest is started.
+
+    None also where that can't be told.
+    """
+    kernel, pairs = _read(root, Memory(root), path, initrd)
+    needs = _needs(root, Mode.NONE)
+    found = (*kernels.kernel_findings(kernel, needs), *initrds.initrd_findings(kernel, pairs, needs))
+    return next((finding for finding in found if finding.stops), None)
+
+
+def _read(root: Root, memory: Memory, path: str, initrd: str) -> tuple[Kernel, list[tuple[str, InitrdFacts | None]]]:
+    """The kernel at `path`, and `initrd` in the shape that the initrd's link takes it in."""
+    kernel = facts.kernel(root, path, memory.kernel(path))
+    return kernel, [(initrd, memory.initrd(initrd))] if initrd else []
+
+
+def _needs(root: Root, mode: Mode, bits: int = 64) -> Needs:
+    way = root_fs.way(None, root_fs.fstab_type(root.read_text(FSTAB) or ""), ())
+    return Needs(mode=mode, widths=frozenset({bits}), drivers=way.drivers)

@@ -1,6 +1,6 @@
 """The entries of the menu against the files and disks there are. Pure, but for the facts it is handed."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from guest_hooks.formats.grub_menu import Boot, Choice, Entry, Menu
@@ -65,9 +65,11 @@ def place(boot: Boot, filesystem: BootFilesystem, devices: Sequence[BlockDevice]
             return Place(is_here=False, is_known=False)
 
 
-def named_files(menu: Menu, boot: BootFilesystem, devices: Sequence[BlockDevice]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def named_files(
+    wanted: Iterable[Entry], boot: BootFilesystem, devices: Sequence[BlockDevice]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The kernels and the initrds, by the guest's paths, that entries load from /boot's file system."""
-    loads = [entry.boot for entry in menu.all() if entry.boot and place(entry.boot, boot, devices).is_here]
+    loads = [entry.boot for entry in wanted if entry.boot and place(entry.boot, boot, devices).is_here]
     return (
         tuple(name for load in loads if (name := stage1.in_guest(load.kernel, boot))),
         tuple(name for load in loads for path in load.initrds if (name := stage1.in_guest(path, boot))),
@@ -75,13 +77,19 @@ def named_files(menu: Menu, boot: BootFilesystem, devices: Sequence[BlockDevice]
 
 
 def findings(menu: Menu, choice: Choice, ground: Ground) -> tuple[tuple[Finding, ...], tuple[str, ...]]:
-    """What is wrong with the entries, the default's as errors and the others' as warnings, and what could not be told."""
+    """What is wrong with the entries, the default's as errors and the others' as warnings, and what could not be told.
+
+    Where it can't be told which is the default, and none of them would boot, all are errors.
+    """
     found: dict[tuple[str, str, str], Finding] = {}
     unknown: list[str] = []
     ordered = sorted(menu.all(), key=lambda entry: entry is not choice.entry)
-    for entry in ordered:
-        is_default = entry is choice.entry and choice.is_sure
-        for finding in _entry(entry, ground, unknown, is_default=is_default):
+    default = choice.entry if choice.is_sure else None
+    rows = [(entry, _entry(entry, ground, unknown, is_default=entry is default)) for entry in ordered]
+    none_boots = all(any(finding.stops for finding in each) for _, each in rows)
+    for entry, each in rows:
+        is_default = entry is default or (none_boots and not choice.is_sure)
+        for finding in each:
             kept = finding if is_default else replace(finding, severity=Severity.WARNING)
             what = "" if finding.link in (Link.ENTRY, Link.ROOT) else finding.message  # these name the entry
             found.setdefault((finding.code, finding.thing, what), kept)

@@ -34,6 +34,7 @@ class Way:
     memory: Memory
     mode: Mode
     run: Run
+    is_default_alone: bool = False
     chain: list[Step] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
@@ -49,6 +50,12 @@ class Way:
         by_second_stage = self._second_stage()
         self._menu(by_second_stage=by_second_stage)
         self._unknowable()
+        return self
+
+    def follow_from_second_stage(self) -> "Way":
+        """Follow what a sync may change, and of the menu's entries only that which will be started."""
+        self.is_default_alone = True
+        self._menu(by_second_stage=self._second_stage())
         return self
 
     def _stage1(self) -> None:
@@ -88,7 +95,9 @@ class Way:
             return False
         kind, menu = stage1.kinds(self.config.stage1, self.mode)[0], facts.menu_text(self.root) or ""
         for target in self.targets:
-            self.findings += second_stage.findings(target, self.boot, self.config.modules)
+            found = second_stage.findings(target, self.boot, self.config.modules)
+            is_started = second_stage.is_started(target, kind, menu)
+            self.findings += found if is_started else [replace(finding, stops=False) for finding in found]
             self.findings += second_stage.unreached(target, kind, menu)
             self.chain.append(Step(link=Link.SECOND_STAGE, text=_second_stage_text(target)))
         return any(second_stage.takes_over(target, kind, menu) for target in self.targets if target.required)
@@ -160,7 +169,8 @@ class Way:
             )
 
     def _entries(self, menu: grub_menu.Menu, choice: grub_menu.Choice) -> None:
-        kernel_paths, initrd_paths = entries.named_files(menu, self.boot, self.devices)
+        wanted = (choice.entry,) if self.is_default_alone and choice.entry and choice.is_sure else tuple(menu.all())
+        kernel_paths, initrd_paths = entries.named_files(wanted, self.boot, self.devices)
         kernel_facts, initrd_facts = facts.read_files(self.memory, kernel_paths, initrd_paths)
         files = Files(
             kernels={path: facts.kernel(self.root, path, found) for path, found in kernel_facts.items()}, initrds=initrd_facts

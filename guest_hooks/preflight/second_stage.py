@@ -64,6 +64,12 @@ def takes_over(target: TargetStatus, kind: Stage1, menu: str) -> bool:
             return any(_EFFECTS.get(problem.code, _FALLS_BACK).stops for problem in target.problems)
 
 
+def is_started(target: TargetStatus, kind: Stage1, menu: str) -> bool:
+    """Whether a stage 1 of `kind` tries to start this file at all, whatever state it is in."""
+    bridge = TARGETS[target.target].bridge
+    return not bridge or kind is Stage1.OWN or bridge in menu
+
+
 def unreached(target: TargetStatus, kind: Stage1, menu: str) -> tuple[Finding, ...]:
     """That a second stage is there and a stage 1 of `kind` will not come to it."""
     if not TARGETS[target.target].bridge or not _has_bridge(target) or takes_over(target, kind, menu):

@@ -91,6 +91,13 @@ def unpacked(tree_tarball: Path, directory: Path) -> Iterator[Path]:
         subprocess.run(["rm", "--recursive", "--force", "--one-file-system", directory], check=False, timeout=300)
 
 
+def file(suite: Suite, path: str, directory: Path) -> Path:
+    """One file of a release, laid into `directory`."""
+    command = ["tar", "--extract", "--directory", str(directory), "--file", str(tarball(suite, Kind.FULL)), f"./{path}"]
+    subprocess.run(command, check=True, timeout=300)
+    return directory / path
+
+
 def _build(recipe: Recipe, path: Path) -> None:
     partial = path.with_suffix(".partial")
     command = ["mmdebstrap", "--quiet", "--variant=minbase", "--format=tar", f"--include={','.join(recipe.packages)}"]

@@ -45,6 +45,7 @@ _PROGRAM = """#!/bin/sh
 exec /usr/bin/python3 -m guest_hooks "$@"
 """
 _MKCONFIG = """#!/bin/sh
+[ "$1" != -o ] || exec >"$2"
 printf '### BEGIN /etc/grub.d/00_header ###\\nset lab="%s"\\n### END /etc/grub.d/00_header ###\\n' "$(cat "{work}/menu")"
 """
 

@@ -5,18 +5,19 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support import images
+from tests.support import boot_tree, images
 from tests.support.debian_tree import Suite
 from tests.support.guest_tree import GuestTree, guest_tree
 
 PV = "x86_64-xen"
+RELEASE = "6.1.0-1-amd64"
 
 
 @pytest.fixture(scope="module")
 def own_boot(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GuestTree]:
     with guest_tree(tmp_path_factory.mktemp("menu"), Suite.BOOKWORM, boot="ext4") as tree:
-        for name in ("vmlinuz", "initrd.img"):  # without an initrd Linux is given no UUID
-            tree.path(f"/boot/{name}-6.1.0-1-amd64").write_bytes(b"x")
+        for name, data in (("vmlinuz", boot_tree.kernel(RELEASE)), ("initrd.img", boot_tree.initrd(RELEASE))):
+            tree.path(f"/boot/{name}-{RELEASE}").write_bytes(data)  # without an initrd Linux is given no UUID
         yield tree
 
 

@@ -212,7 +212,7 @@ def test_the_two_cheap_looks_see_the_same_files_of_boot() -> None:
     plans = tuple(plan.make(want, guest, Config(), boot, {}) for want in wants)
     found = Survey(config=Config(), plans=plans, status=Status(guest=guest, boot=boot, targets=(), grub_cfg=None))
     seen = {path for _, path in glance._SUBJECTS}
-    subjects = unchanged._subjects(found, (boot.device, "/dev/xvda2", boot.device))
+    subjects = unchanged._subjects(found, (boot.device, "/dev/xvda2", boot.device), ["/boot/grub/grub.cfg"])
     assert [device for kind, device in subjects if kind == "uuid"] == ["/dev/xvda1", "/dev/xvda2"]
     asked = {path for _, path in subjects if path.startswith("/boot/")}
     assert {"/boot/grub/grub.cfg", "/boot/grub/menu.lst", "/boot/xen/pvboot-x86_64.elf"} < asked

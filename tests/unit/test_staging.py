@@ -15,7 +15,7 @@ def staging_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_sweep_leaves_what_another_run_works_in(staging_dir: Path) -> None:
-    with staging._scratch(0) as top:
+    with staging.scratch(0) as top:
         (Path(top) / "core.elf").touch()
         staging.sweep()
         assert (Path(top) / "core.elf").exists()

@@ -6,6 +6,9 @@ import pytest
 
 from guest_hooks import grub_config
 from guest_hooks.machine.root import Root
+from guest_hooks.machine.run import Completed
+from guest_hooks.model import Severity, State
+from tests.support import boot_tree
 
 OURS = "1125f1f1-9337-49c9-954f-bc066778bf2e"
 OTHER = "74948c20-981f-45cb-9371-fe2a9a4c9b94"
@@ -54,6 +57,35 @@ def test_linux_is_given_the_root_there_is(given: str, found: list[str]) -> None:
     assert list(grub_config._of_another_root(text, "")) == []
 
 
+Row = tuple[str, str]
+"""A kernel that an entry starts, and its initrd or an empty string; by the guest's paths."""
+
+
+def entries(*rows: Row) -> str:
+    lines = [
+        f"menuentry {number} {{\n\tlinux {kernel} root=UUID={OURS}\n" + (f"\tinitrd {initrd}\n" if initrd else "") + "}\n"
+        for number, (kernel, initrd) in enumerate(rows)
+    ]
+    begin, end = (f"### {word} /etc/grub.d/10_linux ###\n" for word in ("BEGIN", "END"))
+    return begin + "".join(lines) + end
+
+
+def lay(top: Path, path: str) -> None:
+    """A file of /boot as its name says: a kernel, an initrd, one cut off or an empty one."""
+    name, _, damage = path.partition("!")
+    release = name.partition("-")[2]
+    data = boot_tree.initrd(release) if "initr" in name else boot_tree.kernel(release)
+    where = top / name.lstrip("/")
+    where.parent.mkdir(parents=True, exist_ok=True)
+    where.write_bytes({"": data, "cut": data[: len(data) // 2], "empty": b""}[damage])
+
+
+KERNEL, INITRD = "/boot/vmlinuz-1", "/boot/initrd.img-1"
+OTHER_KERNEL, OTHER_INITRD = "/boot/vmlinuz-2", "/boot/initrd.img-2"
+BOTH = (KERNEL, INITRD)
+OTHERS = (OTHER_KERNEL, OTHER_INITRD)
+
+
 @pytest.mark.parametrize(
     ("device", "found"),
     [("/dev/loop15", ["menu-of-builders-disk"]), ("/dev/mapper/loop1p2", ["menu-of-builders-disk"]), ("/dev/xvda1", [])],
@@ -74,20 +106,46 @@ def test_a_loop_device_for_which_10_linux_lists_no_kernel_is_named(
 
 
 @pytest.mark.parametrize(
-    ("files", "named", "found"),
+    ("files", "rows", "found"),
     [
-        pytest.param(["boot/vmlinuz-1"], ["/boot/vmlinuz-1"], [], id="the-same"),
-        pytest.param(["boot/vmlinuz-1", "boot/vmlinuz-2"], ["/boot/vmlinuz-1"], ["kernel-not-in-menu"], id="a-new-one"),
-        pytest.param(["boot/vmlinuz-2"], ["/boot/vmlinuz-1", "/boot/vmlinuz-2"], ["kernel-gone"], id="one-is-gone"),
-        pytest.param(["boot/vmlinuz-1", "boot/vmlinux-1"], ["/boot/vmlinuz-1"], [], id="10_linux-lists-no-vmlinux-on-x86"),
-        pytest.param(["boot/vmlinuz-1", "vmlinuz-2"], ["/boot/vmlinuz-1", "/vmlinuz-2"], [], id="10_linux-looks-into-the-root-too"),
-        pytest.param(["boot/vmlinuz-1", "boot/kernel-2"], ["/boot/vmlinuz-1", "/boot/kernel-2"], [], id="another-name"),
+        pytest.param(BOTH, [BOTH], [], id="the-same"),
+        pytest.param((*BOTH, *OTHERS), [BOTH], ["kernel-not-in-menu"], id="a-new-one"),
+        pytest.param((*BOTH, "/boot/kernel-2", OTHER_INITRD), [BOTH], ["kernel-not-in-menu"], id="by-its-other-name"),
+        pytest.param((*BOTH, "/vmlinuz-2", "/initrd.img-2"), [BOTH], ["kernel-not-in-menu"], id="in-the-root"),
+        pytest.param((*BOTH, OTHER_KERNEL), [BOTH], ["kernel-incomplete"], id="a-new-one-without-initrd"),
+        pytest.param((*BOTH, OTHER_KERNEL, OTHER_INITRD + "!cut"), [BOTH], ["kernel-incomplete"], id="initrd-cut-off"),
+        pytest.param((*BOTH, OTHER_KERNEL, OTHER_INITRD + "!empty"), [BOTH], ["kernel-incomplete"], id="initrd-empty"),
+        pytest.param((*BOTH, OTHER_KERNEL + "!cut", OTHER_INITRD), [BOTH], ["kernel-incomplete"], id="kernel-cut-off"),
+        pytest.param((*BOTH, OTHER_KERNEL + "!empty", OTHER_INITRD), [BOTH], ["kernel-incomplete"], id="kernel-empty"),
+        pytest.param(OTHERS, [BOTH, OTHERS], ["kernel-gone"], id="one-is-gone"),
+        pytest.param((*BOTH, "/boot/vmlinux-2"), [BOTH], [], id="10_linux-lists-no-vmlinux-on-x86"),
+        pytest.param((*BOTH, "/vmlinuz-2", "/initrd.img-2"), [BOTH, ("/vmlinuz-2", "/initrd.img-2")], [], id="root-too"),
+        pytest.param((*BOTH, "/boot/kernel-2"), [BOTH, ("/boot/kernel-2", "")], [], id="another-name"),
+        pytest.param((*BOTH, *OTHERS), [BOTH, (OTHER_KERNEL, "")], ["initrd-not-in-menu"], id="without-the-initrd-there-is"),
+        pytest.param((*BOTH, OTHER_KERNEL, OTHER_INITRD + "!cut"), [BOTH, (OTHER_KERNEL, "")], [], id="without-a-damaged-initrd"),
+        pytest.param((*BOTH, *OTHERS), [BOTH, (OTHER_KERNEL, f"/boot/early.img {OTHER_INITRD}")], [], id="behind-an-early-one"),
+        pytest.param((*BOTH, *OTHERS), [BOTH, (OTHER_KERNEL, "/boot/early.img")], ["initrd-not-in-menu"], id="early-one-alone"),
+        pytest.param((KERNEL,), [BOTH], [], id="initrd-gone-that-is-needed"),
     ],
 )
-def test_the_menu_names_the_kernels_there_are(tmp_path: Path, files: list[str], named: list[str], found: list[str]) -> None:
-    for name in files:
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_bytes(b"x")
-    entries = "".join(f"menuentry {number} {{\n\tlinux {path}\n}}\n" for number, path in enumerate(named))
-    text = f"### BEGIN /etc/grub.d/10_linux ###\n{entries}### END /etc/grub.d/10_linux ###\n"
-    assert [code for code, _ in grub_config._unlisted(Root(str(tmp_path)), text)] == found
+def test_the_menu_names_the_kernels_there_are(tmp_path: Path, files: list[str], rows: list[Row], found: list[str]) -> None:
+    for path in files:
+        lay(tmp_path, path)
+    assert _codes(Root(str(tmp_path)), entries(*rows)) == found
+
+
+def test_an_initrd_that_is_gone_is_left_out_where_the_kernel_needs_none(tmp_path: Path) -> None:
+    lay(tmp_path, KERNEL)
+    (tmp_path / "boot/config-1").write_text(boot_tree.OPTIONS.replace("=m", "=y"))
+    assert _codes(Root(str(tmp_path)), entries(BOTH)) == ["initrd-gone"]
+    assert _codes(Root(str(tmp_path)), entries((KERNEL, ""))) == []
+
+
+def _codes(root: Root, text: str) -> list[str]:
+    """What `status` finds of the kernels in a menu that GRUB's parser accepts."""
+    (Path(root.path) / "boot/grub").mkdir(exist_ok=True)
+    (Path(root.path) / "boot/grub/grub.cfg").write_text(text)
+    accepted = Completed(code=0, stdout=b"", stderr=b"")
+    found = grub_config.status(root, run=lambda *_, **__: accepted)
+    assert (found.state is State.STALE) == any(each.severity is Severity.ERROR for each in found.problems)
+    return [problem.code for problem in found.problems]

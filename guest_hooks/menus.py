@@ -1,0 +1,68 @@
+"""The menus that a sync makes when they are out of date: grub.cfg, and menu.lst for pvgrub-legacy."""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+from guest_hooks import grub_config, legacy_menu, safeguard
+from guest_hooks.errors import GuestHooksError
+from guest_hooks.machine.root import Root
+from guest_hooks.machine.run import Run
+from guest_hooks.model import Change, Problem, Status
+from guest_hooks.status import Survey
+
+Step = Callable[[str], AbstractContextManager[object]]
+"""Told what is being done, for as long as it is."""
+Refreshed = tuple[Sequence[Change], Sequence[Problem]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Which menus are to be made: grub.cfg for the reasons given, if any, and menu.lst."""
+
+    grub_cfg: tuple[str, ...] = ()
+    menu_lst: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Renewed:
+    """What changed, what could not be made sure of, and what kept which file from being made."""
+
+    changes: tuple[Change, ...]
+    unsure: tuple[Problem, ...]
+    failures: tuple[tuple[str, GuestHooksError], ...]
+
+
+def renew(root: Root, found: Survey, judged: Status | None, wanted: Wanted, *, step: Step, run: Run) -> Renewed:
+    """Make those of the menus that are `wanted`; one that fails does not keep the other from being made.
+
+    `judged` is how the guest is by now, for grub.cfg to be judged by; None where any grub.cfg is to be taken.
+    """
+    changes: list[Change] = []
+    unsure: list[Problem] = []
+    failures: list[tuple[str, GuestHooksError]] = []
+
+    def judge(made: bytes) -> Sequence[str]:
+        return safeguard.menu(root, found.config, judged, made, run=run) if judged else ()
+
+    def grub_cfg() -> Refreshed:
+        with step("Making grub.cfg"):
+            return grub_config.refresh(root, wanted.grub_cfg, judge=judge, run=run)
+
+    def menu_lst() -> Refreshed:
+        with step("Making menu.lst"):
+            boot = found.status.boot
+            return legacy_menu.refresh(root, boot, found.plans) if boot else ((), ())
+
+    for is_wanted, path, refresh in (
+        (bool(wanted.grub_cfg), grub_config.PATH, grub_cfg),
+        (wanted.menu_lst, legacy_menu.PATH, menu_lst),
+    ):
+        try:
+            made, warnings = refresh() if is_wanted else ((), ())
+        except GuestHooksError as error:
+            failures.append((path, error))
+        else:
+            changes += made
+            unsure += warnings
+    return Renewed(changes=tuple(changes), unsure=tuple(unsure), failures=tuple(failures))

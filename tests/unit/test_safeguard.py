@@ -1,0 +1,239 @@
+"""What boots is kept from what does not: by menus as Debian makes them, and by the states of dpkg and of the running kernel."""
+
+import os
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from guest_hooks import plan, safeguard
+from guest_hooks.config import Config, Stage1
+from guest_hooks.errors import KeptError, NotRepairedError
+from guest_hooks.machine import receipts
+from guest_hooks.machine.overlay import Overlay
+from guest_hooks.machine.receipts import Kept, Receipt, TargetReceipt
+from guest_hooks.machine.root import NotRegularError, Root
+from guest_hooks.model import FileStatus, Guest, Mode, Problem, State, Status, TargetStatus
+from guest_hooks.plan import Wanted
+from guest_hooks.status import Survey
+from guest_hooks.targets import TARGETS
+from tests.support import boot_tree
+from tests.support.boot_tree import NEWEST, UUID, BootTree
+
+PATH = "/boot/grub/grub.cfg"
+DAMAGED_BRIDGE = Problem(code="bridge-damaged", message="it is damaged")
+Edit = Callable[[str], str]
+
+
+def status_of(tree: BootTree) -> Status:
+    assert tree.target is not None
+    return Status(guest=Guest(mode=tree.mode, bits=64), boot=tree.boot, targets=(tree.target,), grub_cfg=tree.grub_cfg)
+
+
+def against(tree: BootTree, made: str) -> tuple[str, ...]:
+    root = Root(str(tree.top))
+    return safeguard.menu(root, tree.config, status_of(tree), made.encode(), run=tree.disks)
+
+
+def text(tree: BootTree) -> str:
+    return tree.read("boot/grub/grub.cfg").decode()
+
+
+def without_initrd(menu: str) -> str:
+    """The entries of the newest kernel start it without its initrd, as 10_linux writes them where there is none."""
+    return re.sub(rf"^\s*initrd\s.*{re.escape(NEWEST)}\n", "", menu, flags=re.MULTILINE)
+
+
+def no_entry_boots(menu: str) -> str:
+    return re.sub(r"^\s*initrd\s.*\n", "", menu, flags=re.MULTILINE)
+
+
+def unsure(menu: str) -> str:
+    """Which entry is the default is settled while GRUB runs."""
+    return f"{menu}\nif hwmatch x; then set default=1; fi\n"
+
+
+WORSE: dict[str, Edit] = {
+    "newest-kernel-without-initrd": without_initrd,
+    "kernel-that-is-not-there": lambda menu: menu.replace(f"vmlinuz-{NEWEST}", "vmlinuz-9"),
+    "initrd-that-is-not-there": lambda menu: menu.replace(f"initrd.img-{NEWEST}", "initrd.img-9"),
+    "no-root": lambda menu: re.sub(r"root=\S+", "", menu),
+    "no-entry": lambda menu: menu[: menu.index("menuentry ")],
+    "no-entry-boots-whichever-is-the-default": lambda menu: unsure(no_entry_boots(menu)),
+}
+NOT_WORSE: dict[str, Edit] = {
+    "the-same": lambda menu: menu,
+    "another-timeout": lambda menu: menu.replace("set timeout=5", "set timeout=1"),
+    "an-older-default": lambda menu: menu + "set default=1\n",
+    "default-not-known": lambda menu: unsure(without_initrd(menu)),
+    "not-followed": lambda menu: f"menuentry a {{\nlinux /x\n}}\n{menu}\nset default=$(x)\n" + "if true; then " * 3,
+}
+
+
+@pytest.mark.parametrize("name", WORSE)
+@pytest.mark.parametrize("mode", [Mode.PV, Mode.PVH], ids=str)
+def test_a_menu_by_which_the_guest_would_not_boot_is_not_taken(tmp_path: Path, name: str, mode: Mode) -> None:
+    tree = BootTree(tmp_path, mode=mode)
+    assert against(tree, WORSE[name](text(tree)))
+
+
+@pytest.mark.parametrize("name", NOT_WORSE)
+def test_a_menu_that_is_not_known_to_fail_is_taken(tmp_path: Path, name: str) -> None:
+    tree = BootTree(tmp_path)
+    assert against(tree, NOT_WORSE[name](text(tree))) == ()
+
+
+def invalid(tree: BootTree) -> None:
+    assert tree.grub_cfg is not None
+    problem = Problem(code="grub-cfg-invalid", message="it is cut off")
+    tree.grub_cfg = replace(tree.grub_cfg, state=State.INVALID, problems=(problem,))
+
+
+def broken_second_stage(tree: BootTree) -> None:
+    tree.second_stage(State.INVALID, "kernel-zeroed")
+
+
+def no_kernels(tree: BootTree) -> None:
+    for release in boot_tree.RELEASES:
+        tree.remove(f"boot/vmlinuz-{release}")
+
+
+NOT_BOOTING: dict[str, Callable[[BootTree], object]] = {
+    "menu-invalid": invalid,
+    "menu-missing": lambda tree: tree.remove("boot/grub/grub.cfg"),
+    "default-without-initrd": lambda tree: tree.write("boot/grub/grub.cfg", without_initrd(text(tree)).encode()),
+    "second-stage-broken": broken_second_stage,
+    "kernels-gone": no_kernels,
+}
+
+
+@pytest.mark.parametrize("name", NOT_BOOTING)
+def test_where_neither_boots_the_new_menu_is_taken(tmp_path: Path, name: str) -> None:
+    tree = BootTree(tmp_path)
+    made = no_entry_boots(text(tree))
+    assert against(tree, made)
+    NOT_BOOTING[name](tree)
+    assert against(tree, made) == ()
+
+
+def test_a_menu_that_is_not_known_to_fail_is_kept_from_one_that_is(tmp_path: Path) -> None:
+    tree = BootTree(tmp_path)
+    good = text(tree)
+    tree.write("boot/grub/grub.cfg", unsure(without_initrd(good)).encode())
+    assert against(tree, without_initrd(good))
+
+
+def test_a_handover_to_a_damaged_second_stage_is_not_taken(tmp_path: Path) -> None:
+    """Stage 1 of a PVH guest comes to the second stage by the menu alone."""
+    tree = BootTree(tmp_path, mode=Mode.PVH)
+    handing_over = text(tree)
+    tree.write("boot/grub/grub.cfg", handing_over.removeprefix(boot_tree.handover().decode()).encode())
+    assert against(tree, handing_over) == ()
+    tree.second_stage(State.INVALID, "bridge-damaged")
+    assert against(tree, handing_over) == ("it is not right",)
+    assert against(tree, text(tree)) == ()
+
+
+def test_what_was_learnt_of_kernels_is_not_written_into_an_image(tmp_path: Path) -> None:
+    tree = BootTree(tmp_path)
+    against(tree, without_initrd(text(tree)))
+    assert not (tmp_path / "var").exists()
+
+
+def test_an_overlay_shows_the_tree_as_it_would_be(tmp_path: Path) -> None:
+    (tmp_path / "boot").mkdir()
+    (tmp_path / "boot/there").write_bytes(b"old")
+    view = Overlay(str(tmp_path), {"/boot/there": b"new", "/boot/not-there": b"newer"})
+    assert (view.read("/boot/there"), view.read_text("/boot/not-there")) == (b"new", "newer")
+    status = view.stat("/boot/not-there")
+    assert status is not None
+    assert (status.st_size, view.exists("/boot/not-there"), view.exists("/boot/else")) == (5, True, False)
+    assert view.lstat("/boot/there") == view.stat("/boot/there")
+    assert view.names("/boot") == ("there",)
+    with pytest.raises(NotRegularError):
+        view.read("/boot/not-there", limit=4)
+    assert (tmp_path / "boot/there").read_bytes() == b"old"
+
+
+def kept(message: str = "it was kept", made: str = "b") -> KeptError:
+    return KeptError(message, path=PATH, before="a", made=made, hint="mend it")
+
+
+def test_what_was_kept_is_remembered_until_it_is_replaced(tmp_path: Path) -> None:
+    root = Root(str(tmp_path))
+    before = Receipt(targets={"x86_64-xen": TargetReceipt(core_sha256="c")})
+    assert not safeguard.is_known(before, kept())
+    receipts.save(root, safeguard.noted(before, [NotRepairedError("other"), kept()], []))
+    found = receipts.load(root)
+    assert found.kept == {PATH: Kept(sha256="a", made_sha256="b", message="it was kept", hint="mend it")}
+    assert found.targets == before.targets
+    assert safeguard.is_known(found, kept())
+    assert not safeguard.is_known(found, kept(made="c"))
+    assert not safeguard.is_known(found, kept("for another cause"))
+    assert not safeguard.is_known(found, NotRepairedError("it was kept"))
+    assert safeguard.noted(found, [], []).kept == found.kept
+    assert safeguard.noted(found, [], [PATH]).kept == {}
+
+
+@pytest.mark.parametrize("row", [None, 1, [], {}, {"sha256": 1, "made_sha256": "", "message": "", "hint": ""}])
+def test_an_odd_note_reads_as_none(row: object) -> None:
+    data = f'{{"schema": 1, "targets": {{}}, "kept": {{"/x": {str(row).replace("None", "null")!s}}}}}'.replace("'", '"')
+    assert receipts.parse(data.encode()).kept == {}
+
+
+def half_installed(tree: BootTree) -> None:
+    tree.write("var/lib/dpkg/status", b"Package: grub-xen-bin\nStatus: install reinstreq half-installed\nVersion: 2\n")
+
+
+def second_stage(
+    tree: BootTree,
+    state: State,
+    *codes: str,
+    receipt: Receipt = Receipt(),  # noqa: B008 - frozen
+    config: Config = Config(),  # noqa: B008 - frozen
+    runs_as: Mode = Mode.PV,
+) -> None:
+    row = TARGETS["x86_64-xen"]
+    problems = tuple(Problem(code=code, message=code) for code in codes)
+    path = row.path(row.arches[0])
+    status = TargetStatus(
+        target=row.name, required=True, state=state, files=(FileStatus(path=path, state=state),), fs_uuid=UUID, problems=problems
+    )
+    guest = Guest(mode=runs_as, bits=64)
+    made = plan.make(Wanted(target=row, required=True), guest, config, tree.boot, {})
+    found = Survey(config=config, plans=(made,), status=replace(status_of(tree), guest=guest, targets=(status,)))
+    safeguard.second_stage(Root(str(tree.top)), found, made, status, receipt)
+
+
+def test_nothing_is_made_of_modules_of_two_versions(tmp_path: Path) -> None:
+    tree = BootTree(tmp_path)
+    second_stage(tree, State.STALE, "grub-differs")
+    half_installed(tree)
+    for state, code in ((State.STALE, "grub-differs"), (State.MISSING, "missing"), (State.INVALID, "class-mismatch")):
+        with pytest.raises(NotRepairedError, match="half-installed") as caught:
+            second_stage(tree, state, code)
+        assert "apt install --reinstall grub-xen-bin" in caught.value.hint
+    second_stage(tree, State.STALE, "uuid-mismatch")
+    second_stage(tree, State.INVALID, "kernel-zeroed")
+
+
+def test_the_first_second_stage_must_start_the_kernel_that_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A guest runs a kernel that its own GRUB can't unpack: what starts it must not be replaced by that GRUB."""
+    tree = BootTree(tmp_path)
+    tree.write(f"boot/vmlinuz-{NEWEST}", boot_tree.kernel(NEWEST, "zstd"))
+    monkeypatch.setattr(Root, "is_live", True)
+    monkeypatch.setattr(os, "uname", lambda: os.uname_result(("Linux", "guest", NEWEST, "#1", "x86_64")))
+    with pytest.raises(NotRepairedError, match="packed with zstd") as caught:
+        second_stage(tree, State.MISSING, "missing")
+    assert 'stage1 = "pygrub"' in caught.value.hint
+    second_stage(tree, State.STALE, "grub-differs")
+    second_stage(tree, State.MISSING, "missing", config=Config(stage1=Stage1.PYGRUB))
+    second_stage(tree, State.MISSING, "missing", runs_as=Mode.PVH)
+    made_before = Receipt(targets={"x86_64-xen": TargetReceipt(core_sha256="a")})
+    second_stage(tree, State.MISSING, "missing", receipt=made_before)
+    tree.write(f"boot/vmlinuz-{NEWEST}", boot_tree.kernel(NEWEST, "xz"))
+    second_stage(tree, State.MISSING, "missing")
+    tree.remove(f"boot/vmlinuz-{NEWEST}")
+    second_stage(tree, State.MISSING, "missing")
