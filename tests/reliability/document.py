@@ -59,6 +59,13 @@ returned must be all of the new. XFS is recorded on both ways: frozen, for its t
 of one of them, and both runs must end with 0. The wrapped `grub-install` is what the package puts before Debian's.
 """,
     """
+*Every kind of run*: a Debian guest is put into each state (kernels and initrds missing or cut off, menus stale, damaged or written
+by hand, scripts of /etc/grub.d that list nothing or fail, GRUB's package half installed), then each kind of run is started: by
+hand, by service and timer, by a kernel's hooks, a trigger, a first boot, grub-install and rollback. Broken is a guest that boots
+before by preflight's verdict and not afterwards, or in whose menu's first entry GRUB's own drivers no longer find, on the raw
+disk, the kernel and the initrd.
+""",
+    """
 *Hostile trees* and what follows in the table: each point is a test of its own, in the file of that name.
 """,
     """

@@ -10,13 +10,14 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.reliability import failing_calls, faults, full_disk, fuzz, kills, power_cut, races, scenario
+from tests.reliability import failing_calls, faults, full_disk, fuzz, kills, never_worse, power_cut, races, scenario
 from tests.reliability.fuzz_targets import TARGETS
 from tests.reliability.kills import Victim
 from tests.reliability.scenario import EMBEDDED, MINIMAL, Start
 from tests.reliability.table import Row, tally
 from tests.support import fault_lab
 from tests.support.checkout import CHECKOUT
+from tests.support.debian_tree import Suite
 from tests.support.fault_lab import Lab
 
 Found = Iterable[str]
@@ -52,6 +53,7 @@ def all_sections(points: Points) -> list[Section]:
     """Every section."""
     made = [*_kill_sections(points), *_fault_sections(points), *_full_sections(), *_cut_sections(points), *_race_sections(points)]
     made.extend(_look_sections(points))
+    made.extend(_never_worse_sections())
     made.extend(_section(row, path, functools.partial(_pytest, path=path)) for path, row in _TESTS.items())
     for name, parser in TARGETS.items():
         find = functools.partial(_fuzzed, name=name, seconds=points.fuzz_seconds)
@@ -128,6 +130,12 @@ def _look_sections(points: Points) -> Iterator[Section]:
     for verb in failing_calls.VERBS:
         row = "a look at the tree fails, each verb: EIO, EMFILE, ENOMEM, ELOOP, …"
         yield _section(row, f"looks {verb}", functools.partial(_looks, verb=verb, most=points.looks))
+
+
+def _never_worse_sections() -> Iterator[Section]:
+    for suite in Suite:
+        find = functools.partial(never_worse.sweep, suite=suite)
+        yield _section("a guest in many states, every kind of run: what booted boots", f"never worse {suite}", find)
 
 
 def run_section(section: Section, directory: Path) -> Row:

@@ -1,0 +1,225 @@
+"""Never worse than before: a guest in many states, and every kind of run on each; what booted must boot afterwards.
+
+Whether a guest boots is asked before and after a run: of preflight, in a process of its own; and of GRUB's own drivers, whether
+they find on the raw disk, whole, the kernel and the initrd of the entry that stands first in the menu.
+"""
+
+import re
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.support import images, kernel_package
+from tests.support.debian_tree import Suite
+from tests.support.guest_tree import live_guest, verb
+from tests.support.tree_guest import Platform, TreeGuest
+
+MENU = "/boot/grub/grub.cfg"
+NEWER = "9.0-amd64"
+STARTS: Mapping[str, Sequence[str]] = {
+    "by hand": ("sync",),
+    "service and timer": ("sync", "--quiet", "--automatic", "--lock-timeout", "300"),
+    "kernel hook": ("hook", "kernel-postinst", NEWER, f"/boot/vmlinuz-{NEWER}"),
+    "kernel's removal": ("hook", "kernel-postrm", NEWER, f"/boot/vmlinuz-{NEWER}"),
+    "trigger": ("hook", "trigger"),
+    "first boot": ("hook", "first-boot"),
+    "grub-install": ("hook", "grub-install"),
+    "rollback": ("rollback",),
+}
+SAVED = ("boot", "etc/default", "etc/grub.d", "var/lib/xen-guest-bootloader", "var/lib/dpkg/status")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """A state that a guest may be in."""
+
+    name: str
+    damage: Callable[[TreeGuest], object]
+
+
+def own(guest: TreeGuest, kind: str) -> Path:
+    """A file of the kernel that came with the tree: `vmlinuz` or `initrd.img`."""
+    return guest.path(f"/boot/{kind}-{kernel_package.own_release(guest)}")
+
+
+def edit(guest: TreeGuest, path: str, change: Callable[[str], str]) -> None:
+    text = guest.path(path).read_text()
+    changed = change(text)
+    assert changed != text
+    guest.path(path).write_text(changed)
+
+
+def stale(guest: TreeGuest) -> None:
+    """Behind the entries that boot there is one of a kernel that is gone: the menu is to be made, whatever comes of it."""
+    end = "### END /etc/grub.d/10_linux ###"
+    entry = "menuentry 'gone' {\n\tlinux\t/boot/vmlinuz-0.1 root=/dev/xvda\n}\n"
+    edit(guest, MENU, lambda text: text.replace(end, entry + end))
+
+
+def newer(guest: TreeGuest, *, kernel: float = 1, initrd: float | None = None) -> None:
+    """A newer kernel, of which `kernel` is there, with that part of its initrd, if any."""
+    for kind, part in (("vmlinuz", kernel), ("initrd.img", initrd)):
+        if part is not None:
+            data = own(guest, kind).read_bytes()
+            guest.path(f"/boot/{kind}-{NEWER}").write_bytes(data[: int(len(data) * part)])
+
+
+def half_installed(guest: TreeGuest) -> None:
+    status = "/var/lib/dpkg/status"
+    old = "Package: grub-xen-bin\nStatus: install ok installed"
+    edit(guest, status, lambda text: text.replace(old, old.replace("ok installed", "reinstreq half-installed")))
+
+
+def setting(text: str) -> Callable[[TreeGuest], None]:
+    return lambda guest: guest.write("/etc/default/grub.d/99-case.cfg", text)
+
+
+def script(change: Callable[[str], str]) -> Callable[[TreeGuest], None]:
+    return lambda guest: edit(guest, "/etc/grub.d/10_linux", change)
+
+
+def each(*damages: Callable[[TreeGuest], object]) -> Callable[[TreeGuest], None]:
+    def all_of_them(guest: TreeGuest) -> None:
+        for damage in damages:
+            damage(guest)
+
+    return all_of_them
+
+
+def menu(change: Callable[[str], str]) -> Callable[[TreeGuest], None]:
+    return lambda guest: edit(guest, MENU, change)
+
+
+def broken_default(text: str) -> str:
+    """The first entry alone starts a kernel that is not there; the same kernel's other entries do as before."""
+    return text.replace("\tlinux\t/boot/", "\tlinux\t/no-boot/", 1)
+
+
+def _second_stage(guest: TreeGuest) -> Path:
+    return guest.path("/boot/xen/pvhboot-i386.linux")
+
+
+def _cut(path: Path) -> None:
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2])
+
+
+def _other_uuid(text: str) -> str:
+    return re.sub(r"(search .*--fs-uuid .*)[0-9a-f]{8}-\S+", r"\g<1>11111111-2222-4333-8444-555555555555", text)
+
+
+def _by_hand(guest: TreeGuest) -> None:
+    linux, initrd = (f"/boot/{own(guest, kind).name}" for kind in ("vmlinuz", "initrd.img"))
+    guest.path(MENU).write_text(f"menuentry 'mine' {{\n\tlinux\t{linux} root=UUID={guest.disk.root.uuid}\n\tinitrd\t{initrd}\n}}\n")
+
+
+CASES = (
+    Case(name="nothing wrong", damage=lambda _guest: None),
+    Case(name="newer kernel without initrd", damage=newer),
+    Case(name="newer kernel without initrd, menu stale", damage=each(newer, stale)),
+    Case(name="newer kernel with half an initrd, menu stale", damage=each(lambda g: newer(g, initrd=0.5), stale)),
+    Case(name="newer kernel with an empty initrd, menu stale", damage=each(lambda g: newer(g, initrd=0), stale)),
+    Case(name="half a newer kernel, menu stale", damage=each(lambda g: newer(g, kernel=0.5, initrd=1), stale)),
+    Case(name="empty newer kernel, menu stale", damage=each(lambda g: newer(g, kernel=0, initrd=1), stale)),
+    Case(name="newer kernel complete", damage=lambda g: newer(g, initrd=1)),
+    Case(name="newer kernel without initrd, second stage gone", damage=each(newer, lambda g: _second_stage(g).unlink())),
+    Case(name="newer kernel without initrd, menu of another disk", damage=each(newer, menu(_other_uuid))),
+    Case(name="older default named, newer without initrd", damage=each(newer, stale, setting('GRUB_DEFAULT="1>2"\n'))),
+    Case(name="default saved, newer without initrd", damage=each(newer, stale, setting("GRUB_DEFAULT=saved\n"))),
+    Case(name="no recovery, no submenu, newer without initrd", damage=each(newer, stale, setting(
+        "GRUB_DISABLE_SUBMENU=y\nGRUB_DISABLE_RECOVERY=true\n"))),
+    Case(name="10_linux lists nothing, menu stale", damage=each(stale, script(lambda _text: "#!/bin/sh\n"))),
+    Case(name="10_linux not executable, menu stale", damage=each(stale, lambda g: g.path("/etc/grub.d/10_linux").chmod(0o644))),
+    Case(name="10_linux names other paths, menu stale", damage=each(
+        stale, script(lambda t: t.replace("${rel_dirname}", "/nowhere")))),
+    Case(name="10_linux forgets initrds, menu stale", damage=each(
+        stale, script(lambda t: t.replace("initrd=\n", "initrd_real=; initrd=\n")))),
+    Case(name="10_linux fails, menu stale", damage=each(stale, script(lambda t: t.replace("set -e", "set -e\nexit 5")))),
+    Case(name="a quote too few, menu stale", damage=each(stale, setting("GRUB_CMDLINE_LINUX=\"it's\"\n"))),
+    Case(name="own initrd gone", damage=each(stale, lambda g: own(g, "initrd.img").unlink())),
+    Case(name="own kernel gone", damage=lambda g: own(g, "vmlinuz").unlink()),
+    Case(name="own initrd cut off, newer complete", damage=each(
+        lambda g: newer(g, initrd=1), lambda g: _cut(own(g, "initrd.img")))),
+    Case(name="menu empty, newer without initrd", damage=each(newer, lambda g: g.path(MENU).write_bytes(b""))),
+    Case(name="menu cut off, newer without initrd", damage=each(newer, lambda g: _cut(g.path(MENU)))),
+    Case(name="menu written by hand, newer without initrd", damage=each(newer, _by_hand)),
+    Case(name="first entry broken, newer without initrd", damage=each(newer, menu(broken_default))),
+    Case(name="an entry without its initrd", damage=menu(lambda t: re.sub(r"^\tinitrd.*\n", "", t, count=1, flags=re.MULTILINE))),
+    Case(name="GRUB half installed, second stage cut off", damage=each(half_installed, lambda g: _cut(_second_stage(g)))),
+    Case(name="GRUB half installed, second stage gone", damage=each(half_installed, lambda g: _second_stage(g).unlink())),
+)  # fmt: skip
+
+
+@dataclass(slots=True)
+class World:
+    """One guest that is put back before each point."""
+
+    guest: TreeGuest
+    saved: Path
+    lines: list[str] = field(default_factory=list)
+
+    def save(self) -> None:
+        """Keep the guest as it is."""
+        for name in SAVED:
+            self._copy(self.guest.directory / name, self.saved / name)
+
+    def put_back(self) -> None:
+        """Make the guest what it was when it was saved."""
+        for name in SAVED:
+            target = self.guest.directory / name
+            shutil.rmtree(target) if target.is_dir() else target.unlink()
+            self._copy(self.saved / name, target)
+
+    @staticmethod
+    def _copy(source: Path, target: Path) -> None:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        images.tool("cp", "-a", "--reflink=auto", str(source), str(target))
+
+    def boots(self) -> bool:
+        """By preflight's verdict."""
+        found: bool = verb(self.guest, "preflight", "--json", code=None).json["will_boot"]
+        return found
+
+    def is_readable(self) -> bool:
+        """Whether GRUB's drivers find, on the raw disk, what the first entry of the menu starts, whole."""
+        images.tool("sync", "-f", str(self.guest.directory))
+        copy = images.Copy(boot=self.guest.disk.root, has_own_boot=False)
+        first = re.search(
+            rb"^\s*linux\s+(\S+).*\n(?:(?!\}).*\n)*?(?:\s*initrd\s+(.*)\n)?\s*\}", copy.cat(MENU) or b"", re.MULTILINE
+        )
+        if first is None:
+            return False
+        names = [first[1].decode(), *(first[2] or b"").decode().split()]
+        there = [self.guest.path(name) for name in names]
+        return all(path.exists() and copy.cat(name) == path.read_bytes() for name, path in zip(names, there, strict=True))
+
+
+def point(world: World, case: Case, start: str) -> str:
+    """One run on a guest in one state; what became worse, or an empty string."""
+    world.put_back()
+    case.damage(world.guest)
+    before = (world.boots(), world.is_readable())
+    done = verb(world.guest, *STARTS[start], code=None)
+    after = (world.boots(), world.is_readable())
+    what = f"{case.name}, {start}"
+    if "Traceback" in done.stderr or done.code == 1:
+        return f"{what}: {done.stderr[-300:]}"
+    if before[0] and not after[0]:
+        return f"{what}: booted by preflight, and does no longer; exit code {done.code}: {done.stderr[-300:]}"
+    if all(before) and not after[1]:
+        return f"{what}: GRUB found the kernel and initrd of the first entry, and does no longer; exit code {done.code}"
+    return ""
+
+
+def sweep(directory: Path, suite: Suite, *, starts: Sequence[str] = tuple(STARTS), cases: Sequence[Case] = CASES) -> Iterator[str]:
+    """Every start on every case; one string a point, empty where nothing became worse."""
+    with live_guest(suite, directory, platform=Platform.PVH) as guest:
+        verb(guest, "sync")
+        verb(guest, "sync", "--force")
+        world = World(guest=guest, saved=directory / "saved")
+        world.save()
+        assert (world.boots(), world.is_readable()) == (True, True)
+        for case in cases:
+            for start in starts:
+                yield point(world, case, start)

@@ -1,0 +1,26 @@
+"""The short form of the sweep: what the service does on a guest in each state that could become worse by a menu."""
+
+from pathlib import Path
+
+from tests.reliability import never_worse
+from tests.support.debian_tree import Suite
+
+MOST_TELLING = (
+    "newer kernel without initrd",
+    "newer kernel without initrd, menu stale",
+    "newer kernel with half an initrd, menu stale",
+    "newer kernel without initrd, menu of another disk",
+    "10_linux lists nothing, menu stale",
+    "10_linux forgets initrds, menu stale",
+    "own initrd cut off, newer complete",
+    "menu cut off, newer without initrd",
+    "GRUB half installed, second stage gone",
+)
+
+
+def test_no_repair_ends_a_boot_that_works(tmp_path: Path) -> None:
+    cases = [case for case in never_worse.CASES if case.name in MOST_TELLING]
+    assert len(cases) == len(MOST_TELLING)
+    found = list(never_worse.sweep(tmp_path, Suite.BOOKWORM, starts=["service and timer"], cases=cases))
+    assert len(found) == len(cases)
+    assert [fault for fault in found if fault] == []
