@@ -1,6 +1,7 @@
 """The service manager: what it is told of us (sd_notify(3)), and the repair it runs for us."""
 
 import os
+import select
 import socket
 import time
 from collections.abc import Sequence
@@ -67,9 +68,26 @@ class Manager:
         if not self.is_there:
             return
         with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
-            sender.settimeout(seconds)
             sender.connect(f"\0{address[1:]}" if address.startswith("@") else address)
-            sender.send(text.encode(errors="replace"))
+            if not _has_room(sender, seconds):
+                return
+            with suppress(ImportError):  # not installed, or not for a Python that is being upgraded
+                _notify_by_library(text)
+                return
+            sender.send(text.encode(errors="replace"), socket.MSG_DONTWAIT)
+
+
+def _has_room(sender: socket.socket, seconds: float) -> bool:
+    """Whether the other side of a connected socket takes a datagram within so many seconds; sd_notify(3) knows no bound."""
+    ready = select.poll()
+    ready.register(sender, select.POLLOUT)
+    return any(events & select.POLLOUT for _, events in ready.poll(seconds * 1000))
+
+
+def _notify_by_library(text: str) -> None:
+    from systemd import daemon  # noqa: PLC0415 - only a service has someone to tell
+
+    daemon.notify(text)
 
 
 def repair_by_unit(*, run: Run = run) -> Repaired:
