@@ -1,63 +1,40 @@
-"""Measure the repair service in a booted guest, beside a shell loop around inotifywait; root.
+"""The repair service in a booted guest, beside a shell loop around inotifywait.
 
-Prints one table: wakeups and memory with nothing happening, the time until a deleted second stage is back, what 10,000 events cost,
+Measured are wakeups and memory with nothing happening, the time until a deleted second stage is back, what 10,000 events cost,
 the time a stop takes. Each event of a block device of this machine reaches the guest, and wakes the service as it should; so these
 are counted, and 0 of them is a fair run. Each side runs alone, in the same guest, one after the other.
 """
 
-import argparse
 import os
 import signal
-import statistics
 import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
+from bench.guest import WORK
+from bench.vigil import EVENTS, REPAIRS, Figures
 from tests.support import booted_guest, debian_package
 from tests.support.booted_guest import SECOND_STAGE, TARGET, Guest
 
-IDLE_SECONDS = 300.0
-REPAIRS = 10
-EVENTS = 10_000
-HELD_BACK = "The last of the ten is held back for 10 s: with the one at boot, it is the eleventh repair within ten minutes."
-"""See `crowd` of `guest_hooks.pacing`: something undoes them."""
 WATCHED = (f"/boot/grub/{TARGET}", "/boot/xen")
 EVENT_NAMES = "modify,attrib,close_write,move,create,delete,delete_self"
 MONITOR = "udevadm monitor --udev --subsystem-match=block"
 COMMAND = "/usr/bin/xen-guest-bootloader sync --quiet --automatic"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Figures:
-    """What one side came to; times in seconds, memory in MiB."""
-
-    wakeups: float
-    block_events: int
-    rss: float
-    pss: float
-    back: tuple[float, ...]
-    syncs: int
-    burst_cpu: float
-    stop: float = 0.0
-
-
-def main() -> None:
-    """Measure both, print the table."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--idle", type=float, default=IDLE_SECONDS, metavar="SECONDS", help="how long to count idle wakeups")
-    idle = parser.parse_args().idle
-    with tempfile.TemporaryDirectory() as name:
+def both(idle: float) -> tuple[Figures, Figures]:
+    """The service as installed, and the loop, each with its wakeups counted for `idle` seconds."""
+    with tempfile.TemporaryDirectory(dir=WORK) as name:
         work = Path(name)
         with booted_guest.booted(work / "guest", debian_package.build(work)) as guest:
             guest.at_rest()
             ours = service(guest, idle)
             with loop(guest) as shell:
-                theirs = measured(guest, lambda: [shell, *children(shell)], lambda: is_syncing(shell), idle)
-    show(ours, theirs, idle)
+                return ours, measured(guest, lambda: [shell, *children(shell)], lambda: is_syncing(shell), idle)
 
 
 def service(guest: Guest, idle: float) -> Figures:
@@ -172,27 +149,3 @@ def processor(pids: list[int]) -> float:
     """User and system time of some processes themselves, in seconds."""
     ticks = sum(sum(map(int, Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()[11:13])) for pid in pids)
     return ticks / os.sysconf("SC_CLK_TCK")
-
-
-def show(ours: Figures, theirs: Figures, idle: float) -> None:
-    """The table."""
-    rows = [
-        (f"wakeups a minute, over {idle:g} s of idleness", f"{ours.wakeups:.2f}", f"{theirs.wakeups:.2f}"),
-        ("block-device events of this machine in that time", f"{ours.block_events}", f"{theirs.block_events}"),
-        ("resident memory, MiB", f"{ours.rss:.1f}", f"{theirs.rss:.1f}"),
-        ("proportional memory, MiB", f"{ours.pss:.1f}", f"{theirs.pss:.1f}"),
-        (f"deleted second stage back, s: median of {REPAIRS}", *(f"{statistics.median(side.back):.2f}" for side in (ours, theirs))),
-        (f"deleted second stage back, s: worst of {REPAIRS}", *(f"{max(side.back):.2f}" for side in (ours, theirs))),
-        (f"syncs that {EVENTS:,} touched files cost", f"{ours.syncs}", f"{theirs.syncs}"),
-        ("its own processor time meanwhile, s", f"{ours.burst_cpu:.2f}", "-"),
-        ("systemctl stop, s", f"{ours.stop:.2f}", "-"),
-    ]
-    width = max(len(row[0]) for row in rows)
-    print(f"{'':{width}}  {'service':>10}  {'inotifywait':>12}")
-    for name, one, other in rows:
-        print(f"{name:{width}}  {one:>10}  {other:>12}")
-    print(f"\n{HELD_BACK}")
-
-
-if __name__ == "__main__":
-    main()

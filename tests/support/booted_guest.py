@@ -297,7 +297,7 @@ def _prepare(tree: Path, mount_boot: str, config: str) -> None:
 def _chroot(tree: Path, deb: Path) -> None:
     shutil.copy(deb, tree / "root")
     script = f'cd / && mount -t proc proc "{tree}/proc" && exec chroot "{tree}" dpkg --install "/root/{deb.name}"'
-    host("unshare", "--mount", "--pid", "--fork", "--", "env", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "sh", "-c", script)
+    host("unshare", "--mount", "--pid", "--fork", "--", "env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "sh", "-c", script)
 
 
 def _tracer(pid: int) -> int:
