@@ -12,7 +12,7 @@ from guest_hooks.machine.grub_tools import GRUBENV
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import Run
 from guest_hooks.model import BootFilesystem, Mode, Severity, State, Status, TargetStatus
-from guest_hooks.preflight import entries, facts, root_fs, second_stage, stage1
+from guest_hooks.preflight import entries, facts, pygrub, root_fs, second_stage, stage1
 from guest_hooks.preflight.entries import Files, Ground
 from guest_hooks.preflight.needs import Needs
 from guest_hooks.preflight.result import Finding, Link, Step
@@ -66,9 +66,7 @@ class Way:
         for kind in kinds:
             match kind:
                 case Stage1.PYGRUB:
-                    self.chain.append(
-                        Step(link=Link.STAGE1, text="pygrub reads grub.cfg in the host and starts the default entry itself")
-                    )
+                    self.chain.append(Step(link=Link.STAGE1, text=self._pygrub_text()))
                 case Stage1.GRUB_LEGACY:
                     self._legacy()
                 case _:
@@ -80,6 +78,19 @@ class Way:
         self.unknown += [f"what is on {device}, which could not be read" for device in disks.unread]
         if not self.devices:
             self.unknown.append("which other disks this guest will have, and what is on them")
+
+    def _pygrub(self) -> pygrub.Chosen:
+        def read(path: str) -> str | None:
+            name = stage1.in_guest(path, self.boot)
+            return self.root.read_text(name, limit=facts.MAX_CFG) if name else None
+
+        return pygrub.follow(self.boot, read)
+
+    def _pygrub_text(self) -> str:
+        found = self._pygrub()
+        if found.choice is None or found.choice.entry is None:
+            return f"pygrub starts nothing: {found.findings[0].message}"
+        return f"pygrub reads {found.path} in the host and starts {found.choice.entry.title!r} itself"
 
     def _legacy(self) -> None:
         path = "/boot/grub/menu.lst"
@@ -103,6 +114,12 @@ class Way:
         return any(second_stage.takes_over(target, kind, menu) for target in self.targets if target.required)
 
     def _menu(self, *, by_second_stage: bool) -> None:
+        if self.config.stage1 is Stage1.PYGRUB:
+            found = self._pygrub()
+            self.findings += found.findings
+            if found.menu is not None and found.choice is not None:
+                self._entries(found.menu, found.choice)
+            return
         path = "/boot/grub/grub.cfg"
         text = facts.menu_text(self.root)
         if text is None and self.root.exists(path):
