@@ -24,6 +24,8 @@ EXHAUSTED = {
     errno.ENOMEM: "the machine has no memory left: free -m",
 }
 """Errors that tell of this process or machine and nothing of the file that was asked for, and where to look."""
+LARGE, MOST_HOLES = 16 * 1024 * 1024, 4
+"""Bytes from which on a file must not be more than so many times what the file system holds of it: packed files have no holes."""
 MAX_READ = 64 * 1024 * 1024
 """Bytes; larger than any second stage, kernel or configuration this software reads whole."""
 
@@ -278,14 +280,19 @@ def _read_at(directory: int, name: str, path: str, limit: int) -> bytes:
             raise NotRegularError(f"{path} is not a regular file", hint=f"look at it with: ls -l {path}")
         if status.st_size > limit:
             raise NotRegularError(f"{path} is {status.st_size} bytes long, more than {limit} can be right")
+        if status.st_size > LARGE and status.st_blocks * 512 < status.st_size // MOST_HOLES:
+            raise NotRegularError(f"{path} is {status.st_size} bytes long, and nearly all of it is holes")
         with _naming(path):
             data = os.read(fd, max(status.st_size + 1, SMALL))
-            return data if len(data) == status.st_size else data + _rest(fd)
+            data = data if len(data) == status.st_size else data + _rest(fd, limit)
+        if len(data) > limit:
+            raise NotRegularError(f"{path} grows while it is read, beyond the {limit} bytes that can be right")
+        return data
     finally:
         os.close(fd)
 
 
-def _rest(fd: int) -> bytes:
+def _rest(fd: int, limit: int) -> bytes:
     """What is still to be read: of a file that grew meanwhile, or that never tells its size, as those of /proc and /sys."""
-    with os.fdopen(os.dup(fd), "rb", buffering=0) as file:
-        return file.read()
+    with os.fdopen(os.dup(fd), "rb") as file:
+        return file.read(limit + 1)

@@ -196,3 +196,16 @@ def test_what_is_not_there(top: Path) -> None:
     assert root.stat("/nowhere") is None
     assert root.names("/nowhere") == root.names("/etc/file") == ()
     assert root.read_text("/nowhere") is None
+
+
+def test_a_large_file_of_holes_is_not_read(top: Path) -> None:
+    with (top / "etc/initrd").open("wb") as file:
+        file.truncate(1 << 30)
+    with pytest.raises(NotRegularError, match="holes"):
+        Root(str(top)).read("/etc/initrd", limit=1 << 31)
+
+
+def test_a_file_that_tells_no_size_is_read_to_its_limit() -> None:
+    assert len(Root().read("/proc/self/maps", limit=1 << 20)) > 4096
+    with pytest.raises(NotRegularError, match="grows"):
+        Root().read("/proc/self/maps", limit=1000)
