@@ -15,6 +15,7 @@ import resource
 import signal
 import struct
 import sys
+import warnings  # noqa: F401 - os.execvp imports it where it is not there yet
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
@@ -79,10 +80,17 @@ def main(arguments: Sequence[str]) -> NoReturn:
     try:
         _die_with(cell["parent"])
         call("unshare", "unshare", NAMESPACES)
+        import_no_more()
         child = _fork(lambda: _first(cell, command))
     except StepError as error:
         _fail(error)
     os._exit(_ended(child))
+
+
+def import_no_more() -> None:
+    """Find no module from here on: once the tree is `/`, it would be the tree's, and run with all rights."""
+    for finders in (sys.meta_path, sys.path_hooks, sys.path):
+        finders.clear()
 
 
 def _first(cell: dict[str, Any], command: list[str]) -> int:
@@ -192,10 +200,8 @@ def _fork(life: Callable[[], int]) -> int:
     if child == 0:
         try:
             os._exit(life())
-        except (StepError, OSError) as error:
+        except Exception as error:  # noqa: BLE001 - a fork goes no further than here, and says why
             _fail(error)
-        finally:
-            os._exit(FAILED)
     return child
 
 
@@ -211,7 +217,7 @@ def _ended(child: int, *, reap: bool = False) -> int:
 def _die_with(parent: int) -> None:
     call("prctl", "prctl", PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:
-        os._exit(FAILED)
+        raise StepError("the process that started this one has ended")
 
 
 def call(what: str, name: str, *arguments: Any) -> int:
@@ -223,7 +229,8 @@ def call(what: str, name: str, *arguments: Any) -> int:
 
 
 def _fail(error: Exception) -> NoReturn:
-    os.write(2, f"{error}\n".encode(errors="surrogateescape"))
+    words = str(error) if isinstance(error, StepError | OSError) else repr(error)
+    os.write(2, f"{words}\n".encode(errors="surrogateescape"))
     os._exit(FAILED)
 
 

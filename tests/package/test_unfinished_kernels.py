@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from tests.package.conftest import MakeGuest, install
-from tests.support import kernel_package
+from tests.support import dpkg_database, kernel_package
 from tests.support.guest_tree import Outcome
 from tests.support.tree_guest import Platform, TreeGuest
 
@@ -31,6 +31,7 @@ def test_a_kernel_that_is_only_unpacked_stays_out_of_the_menu(make_guest: MakeGu
     assert will_boot(guest)
 
     guest.run("dpkg", "--unpack", "/root/kernel.deb")
+    dpkg_database.age(guest.directory)
     repaired = program(guest, *REPAIR)
     assert will_boot(guest), repaired
     assert guest.read("/boot/grub/grub.cfg") == before

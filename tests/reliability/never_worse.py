@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.support import images, kernel_package
+from tests.support import dpkg_database, images, kernel_package
 from tests.support.debian_tree import Suite
 from tests.support.guest_tree import live_guest, verb
 from tests.support.tree_guest import Platform, TreeGuest
@@ -199,6 +199,7 @@ def point(world: World, case: Case, start: str) -> str:
     """One run on a guest in one state; what became worse, or an empty string."""
     world.put_back()
     case.damage(world.guest)
+    dpkg_database.age(world.guest.directory)
     before = (world.boots(), world.is_readable())
     done = verb(world.guest, *STARTS[start], code=None)
     after = (world.boots(), world.is_readable())
