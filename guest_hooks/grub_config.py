@@ -51,6 +51,10 @@ def status(
         data = root.read(PATH)
     except FileNotFoundError:
         return _verdict(State.MISSING, "grub-cfg-missing", f"{PATH} is missing")
+    except PermissionError:
+        message, hint = f"{PATH} is not for this user to read", "look as root: sudo xen-guest-bootloader status"
+        problem = Problem(code="grub-cfg-not-known", message=message, hint=hint)
+        return GrubCfgStatus(path=PATH, state=State.UNKNOWN, problems=(problem,))
     except (OSError, NotRegularError) as error:
         return _verdict(State.INVALID, "grub-cfg-unreadable", f"{PATH} can't be read: {error}")
     fault = _fault(root, data, run=run)

@@ -1,7 +1,9 @@
 """The block devices of this guest as udev knows them, and what GRUB's own drivers find on one that need not be mounted."""
 
+import fcntl
 import json
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from guest_hooks.errors import GuestHooksError
@@ -9,6 +11,7 @@ from guest_hooks.machine.run import Run, run
 
 LSBLK_TIMEOUT = 10
 LOOK_TIMEOUT = 5
+BLKFLSBUF = 0x1261  # linux/fs.h
 _COLUMNS = "PATH,TYPE,FSTYPE,UUID,LABEL,PARTUUID,PARTLABEL,PKNAME,MOUNTPOINTS"
 _NO_DISKS = ("/dev/loop", "/dev/zram", "/dev/ram", "/dev/nbd", "/dev/fd")
 _NO_FILES = frozenset({"", "swap", "LVM2_member", "crypto_LUKS", "linux_raid_member", "zfs_member", "bcache", "VMFS_volume_member"})
@@ -66,9 +69,16 @@ def parse(text: str) -> tuple[BlockDevice, ...]:
     return tuple(found.values())
 
 
+def _forget_buffers(device: str) -> None:
+    """Let the next reader of a device that is mounted, too, see the disk and not what an earlier reader saw."""
+    with suppress(OSError), open(device, "rb", buffering=0) as disk:
+        fcntl.ioctl(disk, BLKFLSBUF)
+
+
 def files_on(device: str, paths: Iterable[str], *, run: Run = run) -> frozenset[str] | None:
     """Which of `paths` (absolute, on that file system) are there as GRUB reads the raw device; None where it can't be looked at."""
     found = set()
+    _forget_buffers(device)
     try:
         for path in paths:
             directory, _, name = path.rpartition("/")

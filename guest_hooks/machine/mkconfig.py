@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from guest_hooks.errors import LackingError, NotRepairedError
 from guest_hooks.formats import grub_cfg
 from guest_hooks.machine import grub_tools, sandbox, staging
+from guest_hooks.machine.failures import told
 from guest_hooks.machine.root import MAX_READ, NotRegularError, Owner, Root
 from guest_hooks.machine.run import CommandError, Run, run
 
@@ -93,8 +94,9 @@ def make(root: Root, path: str, *, run: Run = run) -> Made:
 def _workshop(root: Root, run: Run) -> Iterator[_Workshop]:
     if root.is_live:
         with staging.scratch(NEED) as top:
-            os.mkdir(os.path.join(top, DIRECTORY))
             place = os.path.join(top, DIRECTORY)
+            with told(Root(), staging.STAGING_DIR, "filled", need=NEED):
+                os.mkdir(place)
             yield _Workshop(root=root, place=place, staged=Root(top), fd=-1, run=run)
         return
     with staging.detached(NEED) as fd:
