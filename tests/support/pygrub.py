@@ -29,7 +29,7 @@ def chosen(menus: Sequence[Mapping[str, str]], directory: Path) -> list[dict[str
         images.append(directory / f"image-{number}")
         subprocess.run(["mke2fs", "-q", "-t", "ext2", "-d", tree, images[-1], "1M"], check=True, timeout=60, capture_output=True)
     top = _fetched()
-    (xen,) = top.glob("usr/lib/xen-*")
+    (xen,) = top.glob("usr/lib/xen-[0-9]*")
     libraries = xen / "lib/x86_64-linux-gnu"
     done = subprocess.run(
         ["/usr/bin/python3", __file__, str(xen / "bin/pygrub"), *map(str, images)],
