@@ -10,8 +10,8 @@ from tests.support.booted_guest import Guest
 
 
 @pytest.fixture(scope="session")
-def booted(deb: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guest]:
-    """The guest, whatever state the last test left it in."""
+def booted(_machine_stays_as_it_was: None, deb: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guest]:
+    """The guest, whatever state the last test left it in; it ends before anybody looks at what is left."""
     with booted_guest.booted(tmp_path_factory.mktemp("guest"), deb) as guest:
         guest.run("echo '/dev/xvdb /boot ext4 defaults 0 2' > /etc/fstab")
         yield guest

@@ -66,8 +66,8 @@ class Lab:
         path.chmod(0o755)
 
     def run(self, script: Path, *words: str, env: dict[str, str] | None = None, way: str = "") -> subprocess.CompletedProcess[str]:
-        # Whoever runs the tests may ignore SIGINT, as a shell does for what it runs in the background.
-        command = ["/bin/bash", "-c", f'exec env --default-signal=INT "$0" "$@" {way}', str(script), *words]
+        # Whoever runs the tests may ignore SIGINT, as a shell does for what it runs in the background, or SIGHUP, as nohup does.
+        command = ["/bin/bash", "-c", f'exec env --default-signal=INT,HUP "$0" "$@" {way}', str(script), *words]
         given = {"PATH": os.environ["PATH"], **(env or {})}
         return subprocess.run(command, capture_output=True, text=True, env=given, timeout=60, check=False)
 
