@@ -1,4 +1,6 @@
-"""The guest that is measured: a Debian tree with three kernels, in which dpkg has installed and byte-compiled the package."""
+"""The guest that is measured: a Debian tree with three kernels, in which dpkg has installed and
+byte-compiled the package.
+"""
 
 import json
 import os
@@ -32,7 +34,9 @@ def installed() -> Iterator[TreeGuest]:
     ):
         deb = debian_package.build(Path(directory))
         unpack(tarball(Suite.BOOKWORM, Kind.MINIMAL, extra=EXTRA[Suite.BOOKWORM]), disk.top)
-        guest = TreeGuest(disk=disk, work=Path(directory), suite=Suite.BOOKWORM, platform=Platform.PV)
+        guest = TreeGuest(
+            disk=disk, work=Path(directory), suite=Suite.BOOKWORM, platform=Platform.PV
+        )
         guest.write("/etc/fstab", f"UUID={disk.root.uuid} / ext4 defaults 0 1\n")
         guest.write(MEASURE, Path(measure.__file__).read_text())
         guest.apt("install", "--no-install-recommends", "strace")
@@ -42,14 +46,22 @@ def installed() -> Iterator[TreeGuest]:
         images.tool("tune2fs", "-O", "metadata_csum_seed", disk.root.device)
         guest.path(f"/root/{deb.name}").write_bytes(deb.read_bytes())
         guest.run("dpkg", "--install", f"/root/{deb.name}")
-        compiled = list(guest.path("/usr/lib/python3/dist-packages/guest_hooks").glob("__pycache__/*.pyc"))
+        compiled = list(
+            guest.path("/usr/lib/python3/dist-packages/guest_hooks").glob("__pycache__/*.pyc")
+        )
         assert compiled, "dpkg has not compiled the package"
         yield guest
 
 
-def measured(guest: TreeGuest, commands: dict[str, Command], *, runs: int, warm: bool = True) -> dict[str, Figure]:
+def measured(
+    guest: TreeGuest, commands: dict[str, Command], *, runs: int, warm: bool = True
+) -> dict[str, Figure]:
     """What `measure.in_turns` finds inside the guest."""
-    order = {"commands": {name: asdict(each) for name, each in commands.items()}, "runs": runs, "warm": warm}
+    order = {
+        "commands": {name: asdict(each) for name, each in commands.items()},
+        "runs": runs,
+        "warm": warm,
+    }
     done = guest.run("python3", MEASURE, stdin=json.dumps(order))
     return {name: Figure(**figure) for name, figure in json.loads(done.stdout).items()}
 
@@ -68,6 +80,12 @@ def forget(*tops: Path) -> None:
 def _own_by_dpkg(top: Path) -> None:
     """Have dpkg know the copies of Debian's kernel as it knows the kernels of three packages."""
     kernels = sorted(path.name for path in (top / "boot").glob("vmlinuz-*"))
-    (sums,) = (path for path in top.glob("var/lib/dpkg/info/linux-image-*.md5sums") if "vmlinuz" in path.read_text())
-    digest, _ = next(line.split("  boot/vmlinuz") for line in sums.read_text().splitlines() if "vmlinuz" in line)
+    (sums,) = (
+        path
+        for path in top.glob("var/lib/dpkg/info/linux-image-*.md5sums")
+        if "vmlinuz" in path.read_text()
+    )
+    digest, _ = next(
+        line.split("  boot/vmlinuz") for line in sums.read_text().splitlines() if "vmlinuz" in line
+    )
     sums.write_text(sums.read_text() + "".join(f"{digest}  boot/{name}\n" for name in kernels))

@@ -18,20 +18,63 @@ LIMITS = (
     Limit(name="version", what="`--version` / `python3 -c pass`", most=5),
     Limit(name="detect", what="`detect` / `python3 -c pass`", most=6),
     Limit(name="sync-nothing", what="`sync` with nothing to do / `python3 -c pass`", most=1.5),
-    Limit(name="sync-nothing-writes", what="system calls that write, of a `sync` with nothing to do", most=0),
-    Limit(name="sync-full", what="`sync` that runs grub-install / bare grub-install, same modules", most=1.3),
+    Limit(
+        name="sync-nothing-writes",
+        what="system calls that write, of a `sync` with nothing to do",
+        most=0,
+    ),
+    Limit(
+        name="sync-full",
+        what="`sync` that runs grub-install / bare grub-install, same modules",
+        most=1.3,
+    ),
     Limit(name="sync-uuid", what="`sync` after a change of the UUID / bare grub-install", most=0.6),
-    Limit(name="sync-repair", what="`sync` that puts back a deleted second stage / bare grub-install", most=0.5),
-    Limit(name="sync-opens", what="most times that a full `sync` opens one file of GRUB's to read it", most=2),
-    Limit(name="wrapper", what="grub-install for another target: the wrapper beyond bash's start", most=10, unit="ms"),
+    Limit(
+        name="sync-repair",
+        what="`sync` that puts back a deleted second stage / bare grub-install",
+        most=0.5,
+    ),
+    Limit(
+        name="sync-opens",
+        what="most times that a full `sync` opens one file of GRUB's to read it",
+        most=2,
+    ),
+    Limit(
+        name="wrapper",
+        what="grub-install for another target: the wrapper beyond bash's start",
+        most=10,
+        unit="ms",
+    ),
     Limit(name="inspect", what="`inspect` of a second stage of 2 MB", most=80, unit="ms"),
-    Limit(name="inspect-hostile-time", what="`inspect` of a hostile file / of a real one of its size, time", most=3),
-    Limit(name="inspect-hostile-memory", what="`inspect` of a hostile file / of a real one of its size, memory", most=3),
-    Limit(name="preflight-cold", what="`preflight`, three kernels, first run, /boot not in the page cache", most=900, unit="ms"),
+    Limit(
+        name="inspect-hostile-time",
+        what="`inspect` of a hostile file / of a real one of its size, time",
+        most=3,
+    ),
+    Limit(
+        name="inspect-hostile-memory",
+        what="`inspect` of a hostile file / of a real one of its size, memory",
+        most=3,
+    ),
+    Limit(
+        name="preflight-cold",
+        what="`preflight`, three kernels, first run, /boot not in the page cache",
+        most=900,
+        unit="ms",
+    ),
     Limit(name="preflight-again", what="`preflight` again, nothing changed", most=150, unit="ms"),
-    Limit(name="service-wakeups", what="the service's wakeups a minute beyond its watchdog's pings", most=0),
+    Limit(
+        name="service-wakeups",
+        what="the service's wakeups a minute beyond its watchdog's pings",
+        most=0,
+    ),
     Limit(name="service-memory", what="the service's resident memory", most=25, unit="MB"),
-    Limit(name="service-repair", what="the service puts back a deleted second stage, median", most=0.4, unit="s"),
+    Limit(
+        name="service-repair",
+        what="the service puts back a deleted second stage, median",
+        most=0.4,
+        unit="s",
+    ),
     Limit(name="service-burst", what="syncs that a burst of 10,000 events costs", most=2),
 )
 
@@ -76,7 +119,11 @@ def with_others(limits: Iterable[Limit], others: Mapping[str, float]) -> tuple[L
 def markdown(rows: Iterable[Row]) -> str:
     """The table, and below it the limits that are not kept."""
     lines = ["| what | measured | at most | kept |", "| --- | --- | --- | --- |"]
-    lines += [f"| {row.limit.what} | {_shown(row)} | {_number(row.limit.most, row.limit.unit)} | {_word(row)} |" for row in rows]
+    lines += [
+        f"| {row.limit.what} | {_shown(row)} | {_number(row.limit.most, row.limit.unit)} |"
+        f" {_word(row)} |"
+        for row in rows
+    ]
     missed = [row.limit.name for row in rows if not row.is_kept]
     lines += ["", f"Not kept: {', '.join(missed)}." if missed else "Every limit is kept."]
     return "\n".join(lines) + "\n"

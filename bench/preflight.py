@@ -1,4 +1,6 @@
-"""What preflight costs in a guest with three kernels: the first time, with a cold page cache, and again."""
+"""What preflight costs in a guest with three kernels: the first time, with a cold page cache,
+and again.
+"""
 
 from statistics import median
 
@@ -17,15 +19,24 @@ def figures(guest: TreeGuest) -> dict[str, Measured]:
     """The figures of a first and of a further run."""
     guest.run(*PREFLIGHT, check=False)
     warm, again = (
-        measured(guest, {"preflight": Command(words=PREFLIGHT, before=before)}, runs=RUNS)["preflight"].milliseconds
+        measured(guest, {"preflight": Command(words=PREFLIGHT, before=before)}, runs=RUNS)[
+            "preflight"
+        ].milliseconds
         for before in (f"rm -f {CACHE}", "")
     )
     cold = []
     for _ in range(COLD_RUNS):
         guest.path(CACHE).unlink(missing_ok=True)
         forget(guest.path("/boot"), guest.disk.root.image)
-        cold.append(measured(guest, {"preflight": Command(words=PREFLIGHT)}, runs=1, warm=False)["preflight"].milliseconds)
+        cold.append(
+            measured(guest, {"preflight": Command(words=PREFLIGHT)}, runs=1, warm=False)[
+                "preflight"
+            ].milliseconds
+        )
     return {
-        "preflight-cold": Measured(value=median(cold), detail=f"best {min(cold):.0f} ms; with a warm page cache {warm:.0f} ms"),
+        "preflight-cold": Measured(
+            value=median(cold),
+            detail=f"best {min(cold):.0f} ms; with a warm page cache {warm:.0f} ms",
+        ),
         "preflight-again": Measured(value=again),
     }

@@ -1,8 +1,9 @@
 """The repair service in a booted guest, beside a shell loop around inotifywait.
 
-Measured are wakeups and memory with nothing happening, the time until a deleted second stage is back, what 10,000 events cost,
-the time a stop takes. Each event of a block device of this machine reaches the guest, and wakes the service as it should; so these
-are counted, and 0 of them is a fair run. Each side runs alone, in the same guest, one after the other.
+Measured are wakeups and memory with nothing happening, the time until a deleted second stage is
+back, what 10,000 events cost, the time a stop takes. Each event of a block device of this machine
+reaches the guest, and wakes the service as it should; so these are counted, and 0 of them is a fair
+run. Each side runs alone, in the same guest, one after the other.
 """
 
 import os
@@ -34,7 +35,9 @@ def both(idle: float) -> tuple[Figures, Figures]:
             guest.at_rest()
             ours = service(guest, idle)
             with loop(guest) as shell:
-                return ours, measured(guest, lambda: [shell, *children(shell)], lambda: is_syncing(shell), idle)
+                return ours, measured(
+                    guest, lambda: [shell, *children(shell)], lambda: is_syncing(shell), idle
+                )
 
 
 def service(guest: Guest, idle: float) -> Figures:
@@ -52,9 +55,13 @@ def loop(guest: Guest) -> Iterator[int]:
     root = f"/proc/{guest.leader}/root"
     watched = " ".join(f"'{root}{path}'" for path in WATCHED)
     enter = f"nsenter --target={guest.leader} --all --root --wdns=/ -- {COMMAND}"
-    script = f'while inotifywait -q -q -e {EVENT_NAMES} {watched}; do echo sync >> "$0"; {enter}; done'
+    script = (
+        f'while inotifywait -q -q -e {EVENT_NAMES} {watched}; do echo sync >> "$0"; {enter}; done'
+    )
     count = guest.tree / "root/loop-syncs"
-    shell = subprocess.Popen(["/bin/sh", "-c", script, str(count)], start_new_session=True, stdin=subprocess.DEVNULL)
+    shell = subprocess.Popen(
+        ["/bin/sh", "-c", script, str(count)], start_new_session=True, stdin=subprocess.DEVNULL
+    )
     time.sleep(1)
     try:
         yield shell.pid
@@ -63,7 +70,9 @@ def loop(guest: Guest) -> Iterator[int]:
         shell.wait()
 
 
-def measured(guest: Guest, pids: Callable[[], list[int]], is_busy: Callable[[], bool], idle: float) -> Figures:
+def measured(
+    guest: Guest, pids: Callable[[], list[int]], is_busy: Callable[[], bool], idle: float
+) -> Figures:
     """Everything but the stop."""
     settle(is_busy)
     guest.run(f"systemd-run --quiet --unit=block-events sh -c '{MONITOR} > /run/block-events'")
@@ -81,7 +90,15 @@ def measured(guest: Guest, pids: Callable[[], list[int]], is_busy: Callable[[], 
     syncs, cpu = count_syncs(guest) - syncs, processor(pids()) - cpu
     guest.run(f"cd /boot/grub/{TARGET} && seq -f burst-%.0f {EVENTS} | xargs rm", timeout=300)
     settle(is_busy)
-    return Figures(wakeups=wakeups, block_events=events, rss=rss, pss=pss, back=back, syncs=syncs, burst_cpu=cpu)
+    return Figures(
+        wakeups=wakeups,
+        block_events=events,
+        rss=rss,
+        pss=pss,
+        back=back,
+        syncs=syncs,
+        burst_cpu=cpu,
+    )
 
 
 def repaired_after(guest: Guest, is_busy: Callable[[], bool]) -> float:
@@ -125,7 +142,9 @@ def children(pid: int) -> list[int]:
 def is_syncing(shell: int) -> bool:
     """Whether the loop does anything but wait."""
     try:
-        return [Path(f"/proc/{pid}/comm").read_text().strip() for pid in children(shell)] != ["inotifywait"]
+        return [Path(f"/proc/{pid}/comm").read_text().strip() for pid in children(shell)] != [
+            "inotifywait"
+        ]
     except OSError:  # one has just ended
         return True
 
@@ -135,17 +154,26 @@ def switches(pids: list[int]) -> int:
     total = 0
     for pid in pids:
         for status in Path(f"/proc/{pid}/task").glob("*/status"):
-            total += sum(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("voluntary_ctxt"))
+            total += sum(
+                int(line.split()[1])
+                for line in status.read_text().splitlines()
+                if line.startswith("voluntary_ctxt")
+            )
     return total
 
 
 def memory(pids: list[int], what: str) -> float:
     """Rss or Pss of some processes, in MiB."""
-    lines = [line for pid in pids for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()]
+    lines = [
+        line for pid in pids for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    ]
     return sum(int(line.split()[1]) for line in lines if line.startswith(f"{what}:")) / 1024
 
 
 def processor(pids: list[int]) -> float:
     """User and system time of some processes themselves, in seconds."""
-    ticks = sum(sum(map(int, Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()[11:13])) for pid in pids)
+    ticks = sum(
+        sum(map(int, Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()[11:13]))
+        for pid in pids
+    )
     return ticks / os.sysconf("SC_CLK_TCK")

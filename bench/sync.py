@@ -16,14 +16,19 @@ GRUB_INSTALL = "/usr/sbin/grub-install.distrib"
 PYTHON = Command(words=["/usr/bin/python3", "-c", "pass"])
 LOG = "/root/strace.log"
 WRITES = re.compile(
-    r"O_WRONLY|O_RDWR|O_CREAT|^\S*\s*(rename|unlink|mkdir|rmdir|link|symlink|truncate|chmod|chown|utime|mknod)", re.MULTILINE
+    r"O_WRONLY|O_RDWR|O_CREAT|^\S*\s*(rename|unlink|mkdir|rmdir|link|symlink|truncate|chmod|chown|utime|mknod)",
+    re.MULTILINE,
 )
 OPENED = re.compile(r"open\w*\(.*\) = \d+<(/(?:boot/grub|boot/xen|usr/lib/grub)/[^>]*)>")
-"""A successful open(2) as `strace -y` shows it: with the file's own path, whatever it was opened by."""
+"""A successful open(2) as `strace -y` shows it: with the file's own path, whatever it was
+opened by.
+"""
 
 
 def figures(guest: TreeGuest) -> dict[str, Measured]:
-    """The figures of `sync`, `detect`, `inspect` and of the grub-install that the package puts before Debian's."""
+    """The figures of `sync`, `detect`, `inspect` and of the grub-install that the package puts
+    before Debian's.
+    """
     guest.run(PROGRAM, "sync")
     return _quick(guest) | _whole(guest) | _traced(guest) | _inspect(guest) | _wrapper(guest)
 
@@ -66,10 +71,17 @@ def _traced(guest: TreeGuest) -> dict[str, Measured]:
     guest.run(PROGRAM, "sync")
     guest.run(PROGRAM, "sync")
     writes = len(WRITES.findall(_trace(guest, PROGRAM, "sync")))
-    lines = [line for line in _trace(guest, PROGRAM, "sync", "--force").splitlines() if "O_DIRECTORY" not in line]
+    lines = [
+        line
+        for line in _trace(guest, PROGRAM, "sync", "--force").splitlines()
+        if "O_DIRECTORY" not in line
+    ]
     opened = Counter(OPENED.findall("\n".join(lines)))
     path, times = opened.most_common(1)[0]
-    return {"sync-nothing-writes": Measured(value=writes), "sync-opens": Measured(value=times, detail=path)}
+    return {
+        "sync-nothing-writes": Measured(value=writes),
+        "sync-opens": Measured(value=times, detail=path),
+    }
 
 
 def _trace(guest: TreeGuest, *command: str) -> str:
@@ -81,12 +93,20 @@ def _inspect(guest: TreeGuest) -> dict[str, Measured]:
     large, hostile = "/root/large.elf", "/root/hostile.elf"
     _large(guest, large)
     # The same size, and every module's header of another ABI.
-    guest.path(hostile).write_bytes(guest.read(large).replace(b"\x7fELF\x02\x01\x01\x00", b"\x7fELF\x02\x01\x01\xff"))
-    commands = {"real": Command(words=[PROGRAM, "inspect", large]), "hostile": Command(words=[PROGRAM, "inspect", hostile])}
+    guest.path(hostile).write_bytes(
+        guest.read(large).replace(b"\x7fELF\x02\x01\x01\x00", b"\x7fELF\x02\x01\x01\xff")
+    )
+    commands = {
+        "real": Command(words=[PROGRAM, "inspect", large]),
+        "hostile": Command(words=[PROGRAM, "inspect", hostile]),
+    }
     found = measured(guest, {"python": PYTHON} | commands, runs=15)
     memory = found["hostile"].mebibytes / found["real"].mebibytes
     return {
-        "inspect": Measured(value=found["real"].milliseconds, detail=f"python3 -c pass: {found['python'].milliseconds:.0f} ms"),
+        "inspect": Measured(
+            value=found["real"].milliseconds,
+            detail=f"python3 -c pass: {found['python'].milliseconds:.0f} ms",
+        ),
         "inspect-hostile-time": _ratio(found, "hostile", "real"),
         "inspect-hostile-memory": Measured(value=memory),
     }
@@ -96,20 +116,32 @@ def _large(guest: TreeGuest, path: str) -> None:
     """A second stage with every module there is."""
     names = sorted(module.stem for module in guest.path(f"/usr/lib/grub/{TARGET}").glob("*.mod"))
     config = Path(guest.work, "load.cfg")
-    config.write_text("search.fs_uuid 00000000-0000-0000-0000-000000000000 root\nset prefix=($root)'/boot/grub'\n")
+    config.write_text(
+        "search.fs_uuid 00000000-0000-0000-0000-000000000000 root\nset prefix=($root)'/boot/grub'\n"
+    )
     directory = ("-d", str(guest.path(f"/usr/lib/grub/{TARGET}")))
     options = ("-O", TARGET, "-p", "/boot/grub", "-c", str(config), "-o", str(guest.path(path)))
     images.tool("grub-mkimage", *directory, *options, *names)
 
 
 def _wrapper(guest: TreeGuest) -> dict[str, Measured]:
-    """What the package's grub-install takes before Debian's begins, where it is not its business."""
+    """What the package's grub-install takes before Debian's begins, where it is not its
+    business.
+    """
     real = f"{GRUB_INSTALL}.kept"
     guest.shell(f"mv {GRUB_INSTALL} {real} && ln -s /bin/true {GRUB_INSTALL}")
     passing = Command(words=["/usr/sbin/grub-install", "--target=i386-pc", "/dev/xvda"])
-    found = measured(guest, {"bash": Command(words=["/bin/bash", "-c", "exec /bin/true"]), "wrapper": passing}, runs=50)
+    found = measured(
+        guest,
+        {"bash": Command(words=["/bin/bash", "-c", "exec /bin/true"]), "wrapper": passing},
+        runs=50,
+    )
     guest.shell(f"mv {real} {GRUB_INSTALL}")
-    return {"wrapper": Measured(value=max(0.0, found["wrapper"].milliseconds - found["bash"].milliseconds))}
+    return {
+        "wrapper": Measured(
+            value=max(0.0, found["wrapper"].milliseconds - found["bash"].milliseconds)
+        )
+    }
 
 
 def _ratio(found: dict[str, Figure], one: str, other: str) -> Measured:

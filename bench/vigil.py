@@ -1,4 +1,6 @@
-"""What the repair service and the loop beside it came to, as figures that have limits and as a table; pure."""
+"""What the repair service and the loop beside it came to, as figures that have limits and as a
+table; pure.
+"""
 
 import math
 import statistics
@@ -10,7 +12,10 @@ REPAIRS = 10
 EVENTS = 10_000
 PING_SECONDS = 90
 """Half of the unit's WatchdogSec."""
-HELD_BACK = "The last of the ten is held back for 10 s: with the one at boot, it is the eleventh repair within ten minutes."
+HELD_BACK = (
+    "The last of the ten is held back for 10 s: with the one at boot, it is the eleventh repair"
+    " within ten minutes."
+)
 """See `crowd` of `guest_hooks.pacing`: something undoes them."""
 
 
@@ -33,11 +38,16 @@ def figures(ours: Figures, idle: float) -> dict[str, Measured]:
     # Each ping is a wakeup, and the time may hold one more than its length suggests.
     pings = math.ceil(idle / PING_SECONDS)
     beyond = max(0.0, ours.wakeups * idle / 60 - pings) / idle * 60
-    counted = f"{ours.wakeups:.2f} in all, {pings} pings in {idle:g} s, {ours.block_events} events of block devices"
+    counted = (
+        f"{ours.wakeups:.2f} in all, {pings} pings in {idle:g} s, {ours.block_events} events of"
+        " block devices"
+    )
     return {
         "service-wakeups": Measured(value=beyond, detail=counted),
         "service-memory": Measured(value=ours.rss * (1 << 20) / 1e6),
-        "service-repair": Measured(value=statistics.median(ours.back), detail=f"worst {max(ours.back):.2f} s"),
+        "service-repair": Measured(
+            value=statistics.median(ours.back), detail=f"worst {max(ours.back):.2f} s"
+        ),
         "service-burst": Measured(value=ours.syncs),
     }
 
@@ -45,15 +55,33 @@ def figures(ours: Figures, idle: float) -> dict[str, Measured]:
 def table(ours: Figures, theirs: Figures, idle: float) -> str:
     """Both sides."""
     rows = [
-        (f"wakeups a minute, over {idle:g} s of idleness", f"{ours.wakeups:.2f}", f"{theirs.wakeups:.2f}"),
-        ("block-device events of this machine in that time", f"{ours.block_events}", f"{theirs.block_events}"),
+        (
+            f"wakeups a minute, over {idle:g} s of idleness",
+            f"{ours.wakeups:.2f}",
+            f"{theirs.wakeups:.2f}",
+        ),
+        (
+            "block-device events of this machine in that time",
+            f"{ours.block_events}",
+            f"{theirs.block_events}",
+        ),
         ("resident memory, MiB", f"{ours.rss:.1f}", f"{theirs.rss:.1f}"),
         ("proportional memory, MiB", f"{ours.pss:.1f}", f"{theirs.pss:.1f}"),
-        (f"deleted second stage back, s: median of {REPAIRS}", *(f"{statistics.median(side.back):.2f}" for side in (ours, theirs))),
-        (f"deleted second stage back, s: worst of {REPAIRS}", *(f"{max(side.back):.2f}" for side in (ours, theirs))),
+        (
+            f"deleted second stage back, s: median of {REPAIRS}",
+            *(f"{statistics.median(side.back):.2f}" for side in (ours, theirs)),
+        ),
+        (
+            f"deleted second stage back, s: worst of {REPAIRS}",
+            *(f"{max(side.back):.2f}" for side in (ours, theirs)),
+        ),
         (f"syncs that {EVENTS:,} touched files cost", f"{ours.syncs}", f"{theirs.syncs}"),
         ("its own processor time meanwhile, s", f"{ours.burst_cpu:.2f}", "-"),
         ("systemctl stop, s", f"{ours.stop:.2f}", "-"),
     ]
-    lines = ["| | service | inotifywait |", "| --- | --- | --- |", *(f"| {' | '.join(row)} |" for row in rows)]
+    lines = [
+        "| | service | inotifywait |",
+        "| --- | --- | --- |",
+        *(f"| {' | '.join(row)} |" for row in rows),
+    ]
     return "\n".join([*lines, "", HELD_BACK]) + "\n"

@@ -1,3 +1,5 @@
-"""Keeps the second-stage boot loader of a Debian guest under Xen right. HACKING.md has the picture of the house."""
+"""Keeps the second-stage boot loader of a Debian guest under Xen right. HACKING.md has the
+picture of the house.
+"""
 
 __version__ = "1.0.0"

@@ -1,6 +1,8 @@
-"""Making one target's second stage: real grub-install in staging, and everything checked that will be installed.
+"""Making one target's second stage: real grub-install in staging, and everything checked that
+will be installed.
 
-Where the core image of the last sync still stands in /boot/grub/<target>, and is the one that would be made, that is taken.
+Where the core image of the last sync still stands in /boot/grub/<target>, and is the one that would
+be made, that is taken.
 """
 
 from collections.abc import Mapping
@@ -25,7 +27,9 @@ KEY = ".key-"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Built:
-    """What is to be installed: every file of the plan by path; every file of /boot/grub/<target>, core.elf too, by name."""
+    """What is to be installed: every file of the plan by path; every file of
+    /boot/grub/<target>, core.elf too, by name.
+    """
 
     plan: Plan
     core: bytes
@@ -34,27 +38,39 @@ class Built:
 
 
 def build(
-    root: Root, plan: Plan, packaged: Packaged, remembered: TargetReceipt | None = None, *, anew: bool = False, run: Run = run
+    root: Root,
+    plan: Plan,
+    packaged: Packaged,
+    remembered: TargetReceipt | None = None,
+    *,
+    anew: bool = False,
+    run: Run = run,
 ) -> Built:
-    """Make and verify; the live files stay as they are. Raises `NotRepairedError` where what was made may not be installed.
+    """Make and verify; the live files stay as they are. Raises `NotRepairedError` where what
+    was made may not be installed.
 
-    `remembered` is what the last sync made of this target; with `anew` that is not taken again. The plan of what was built has the
-    choices that it was built with.
+    `remembered` is what the last sync made of this target; with `anew` that is not taken again. The
+    plan of what was built has the choices that it was built with.
     """
     remembered = remembered or TargetReceipt()
     plan = replace(plan, choices=choices(root, plan, remembered))
     standing = None if anew else _standing(root, plan, packaged, remembered)
     if standing is not None:
         return standing
-    # A tree's grub-install sees the file system alone, and not the partition that it is in the guest.
-    unseen = () if root.is_live else (name for name in plan.boot.modules if name not in plan.request)
+    # A tree's grub-install sees the file system alone, and not the partition that it is in the
+    # guest.
+    unseen = (
+        () if root.is_live else (name for name in plan.boot.modules if name not in plan.request)
+    )
     asked = (*plan.request, *unseen)
     arguments = [f"--modules={' '.join(asked)}"] if asked else []
     arguments += [] if plan.choices.has_cli else ["--disable-cli"]
     keys = {f"{KEY}{number}": key for number, key in enumerate(plan.choices.public_keys)}
     arguments += [f"--pubkey={BOOT_XEN}/{name}" for name in keys]
     try:
-        with staging.staging(root, plan.target, [*arguments, *staging.NOTHING_ELSE], files=keys, run=run) as staged:
+        with staging.staging(
+            root, plan.target, [*arguments, *staging.NOTHING_ELSE], files=keys, run=run
+        ) as staged:
             core, module_files = staged.core, staged.module_files()
     except CommandError as error:
         raise NotRepairedError(error.message, hint=_next_step(plan, packaged)) from error
@@ -68,12 +84,17 @@ def build(
 def foresee(root: Root, plan: Plan, packaged: Packaged, remembered: TargetReceipt) -> Built | None:
     """What a build would make, without running anything; None where only a build tells.
 
-    The core image that the last sync made comes out the same as long as its modules, and the file system that it looks for, do.
+    The core image that the last sync made comes out the same as long as its modules, and the file
+    system that it looks for, do.
     """
-    return _foreseen(root, replace(plan, choices=choices(root, plan, remembered)), packaged, remembered)
+    return _foreseen(
+        root, replace(plan, choices=choices(root, plan, remembered)), packaged, remembered
+    )
 
 
-def _foreseen(root: Root, plan: Plan, packaged: Packaged, remembered: TargetReceipt) -> Built | None:
+def _foreseen(
+    root: Root, plan: Plan, packaged: Packaged, remembered: TargetReceipt
+) -> Built | None:
     core = find(root, f"{plan.target.grub_dir}/core.elf").data
     made = (remembered.core_sha256, remembered.request, remembered.choices)
     if core is None or (sha256(core), plan.request, plan.choices) != made:
@@ -87,8 +108,12 @@ def _foreseen(root: Root, plan: Plan, packaged: Packaged, remembered: TargetRece
     return Built(plan=plan, core=core, files=files, module_files={**modules, "core.elf": core})
 
 
-def _standing(root: Root, plan: Plan, packaged: Packaged, remembered: TargetReceipt) -> Built | None:
-    """What the last sync made, from /boot/grub/<target>: if all of it is there, and grub-install would make the same today."""
+def _standing(
+    root: Root, plan: Plan, packaged: Packaged, remembered: TargetReceipt
+) -> Built | None:
+    """What the last sync made, from /boot/grub/<target>: if all of it is there, and
+    grub-install would make the same today.
+    """
     foreseen = _foreseen(root, plan, packaged, remembered)
     if foreseen is None:
         return None
@@ -100,16 +125,25 @@ def _next_step(plan: Plan, packaged: Packaged) -> str:
     """What to do about a grub-install that failed."""
     unknown = sorted(set(plan.request) - packaged.modules.keys())
     if unknown:
-        return f"GRUB has no module {', '.join(unknown)}: mend extra_modules, or apt install --reinstall grub-xen-bin"
+        return (
+            f"GRUB has no module {', '.join(unknown)}: mend extra_modules, or apt install"
+            " --reinstall grub-xen-bin"
+        )
     return f"see what it does: grub-install --target={plan.target.name} --verbose"
 
 
 def _files(plan: Plan, core: bytes) -> dict[str, bytes]:
     """What is installed of a core image, by path."""
     try:
-        return {file.path: compare.content(file, core) for file in plan.files if file.kind is not FileKind.UNWANTED}
+        return {
+            file.path: compare.content(file, core)
+            for file in plan.files
+            if file.kind is not FileKind.UNWANTED
+        }
     except FormatError as error:
-        raise NotRepairedError(f"{plan.target.name}: {error.message}", hint="please report this") from error
+        raise NotRepairedError(
+            f"{plan.target.name}: {error.message}", hint="please report this"
+        ) from error
 
 
 def _verify(plan: Plan, files: Mapping[str, bytes], packaged: Packaged, core: bytes) -> None:
@@ -133,21 +167,34 @@ def _verify(plan: Plan, files: Mapping[str, bytes], packaged: Packaged, core: by
 
 def _verify_modules(plan: Plan, module_files: Mapping[str, bytes], packaged: Packaged) -> None:
     """Whether every module of the package is in staging, as the package has it."""
-    odd = [name for name, digest in packaged.modules.items() if sha256(module_files.get(f"{name}.mod", b"")) != digest]
+    odd = [
+        name
+        for name, digest in packaged.modules.items()
+        if sha256(module_files.get(f"{name}.mod", b"")) != digest
+    ]
     if odd:
         raise NotRepairedError(
-            f"grub-install for {plan.target.name} made a module directory that is not whole: {', '.join(sorted(odd)[:5])} …",
+            f"grub-install for {plan.target.name} made a module directory that is not whole:"
+            f" {', '.join(sorted(odd)[:5])} …",
             hint=f"see what it does: grub-install --target={plan.target.name} --verbose",
         )
 
 
 def _verify_choices(plan: Plan, core: bytes) -> None:
-    """Whether the keys are in, and the command line is out, as a grub-install by hand had it: nobody is to lose that unawares."""
+    """Whether the keys are in, and the command line is out, as a grub-install by hand had it:
+    nobody is to lose that unawares.
+    """
     made = second_stage.read(core).core
-    if made is None or (made.public_keys, made.has_cli) != (plan.choices.public_keys, plan.choices.has_cli):
+    if made is None or (made.public_keys, made.has_cli) != (
+        plan.choices.public_keys,
+        plan.choices.has_cli,
+    ):
         raise NotRepairedError(
-            f"grub-install for {plan.target.name} did not keep the options of the grub-install before it: --pubkey, --disable-cli",
-            hint=f"choose them again: grub-install --target={plan.target.name}, with or without them",
+            f"grub-install for {plan.target.name} did not keep the options of the grub-install"
+            " before it: --pubkey, --disable-cli",
+            hint=(
+                f"choose them again: grub-install --target={plan.target.name}, with or without them"
+            ),
         )
 
 

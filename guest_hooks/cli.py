@@ -1,4 +1,6 @@
-"""The command line's first look: a sync with nothing to do ends here, before anything heavy is imported."""
+"""The command line's first look: a sync with nothing to do ends here, before anything heavy is
+imported.
+"""
 
 import gc
 import os
@@ -9,13 +11,19 @@ from guest_hooks.machine import fingerprint, streams
 PLAIN_SYNC = {"sync", "-q", "--quiet", "--automatic", "--no-update-grub"}
 """Words that ask for nothing beyond what the fingerprint answers."""
 UMASK = 0o022
-"""What is made in /boot and beside it is for all to look at, whoever calls; what GRUB's tools make there, too."""
+"""What is made in /boot and beside it is for all to look at, whoever calls; what GRUB's tools
+make there, too.
+"""
 GARBAGE = 100_000
-"""New objects before Python looks for garbage: its imports alone would have it look hundreds of times, for nothing."""
+"""New objects before Python looks for garbage: its imports alone would have it look hundreds of
+times, for nothing.
+"""
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command line `argv` (default: this process's) and return its exit code (`errors.ExitCode`)."""
+    """Run the command line `argv` (default: this process's) and return its exit code
+    (`errors.ExitCode`).
+    """
     streams.open_closed()
     try:
         return _run(sys.argv[1:] if argv is None else argv)
@@ -38,7 +46,9 @@ def _run(words: list[str]) -> int:
 
 
 def _watch() -> int:
-    """The repair service, as its unit runs it: without what other verbs import, which would stay in memory for good."""
+    """The repair service, as its unit runs it: without what other verbs import, which would
+    stay in memory for good.
+    """
     from guest_hooks import daemon  # noqa: PLC0415 - see above
     from guest_hooks.errors import GuestHooksError  # noqa: PLC0415 - with the one above
     from guest_hooks.machine.failures import looked_at  # noqa: PLC0415
@@ -48,5 +58,7 @@ def _watch() -> int:
         with looked_at(Root()):
             return int(daemon.watch())
     except GuestHooksError as error:
-        streams.say([f"xen-guest-bootloader: {error.message}{f'; {error.hint}' if error.hint else ''}"])
+        streams.say(
+            [f"xen-guest-bootloader: {error.message}{f'; {error.hint}' if error.hint else ''}"]
+        )
         return int(error.exit_code)

@@ -1,7 +1,9 @@
-"""Putting what was built where GRUB reads it, in an order that leaves the guest bootable after every single step.
+"""Putting what was built where GRUB reads it, in an order that leaves the guest bootable after
+every single step.
 
-A self-contained second stage needs nothing of /boot/grub/<target>, so it goes first and the module directory follows. One that
-reads modules from there must change together with them: a self-contained one stands in until the directory has been exchanged.
+A self-contained second stage needs nothing of /boot/grub/<target>, so it goes first and the module
+directory follows. One that reads modules from there must change together with them: a
+self-contained one stands in until the directory has been exchanged.
 """
 
 import stat
@@ -23,7 +25,9 @@ MADE_FILES = (".img", "core.elf", "load.cfg")
 """What it makes there."""
 BLOCK = 4096
 MARGIN = 256 * 1024
-"""Bytes beyond the files themselves: directory blocks, extents, a grub.cfg. BLOCK is the usual one of /boot."""
+"""Bytes beyond the files themselves: directory blocks, extents, a grub.cfg. BLOCK is the usual
+one of /boot.
+"""
 
 
 def sweep(root: Root) -> None:
@@ -43,11 +47,13 @@ def install(
     reads_modules: bool = False,
     stand_ins: Sequence[Built] = (),
 ) -> tuple[list[Change], tuple[Problem, ...]]:
-    """Install all of `built`, whose verdicts so far are `before`; what changed, and what could not be made sure of.
+    """Install all of `built`, whose verdicts so far are `before`; what changed, and what could
+    not be made sure of.
 
-    `reads_modules`: these second stages are not self-contained. `stand_ins` are self-contained ones to boot from while a module
-    directory changes; without one, nothing may be there that boots from it. Raises `LackingError` where there is not room for all
-    of it at once; then nothing was touched.
+    `reads_modules`: these second stages are not self-contained. `stand_ins` are self-contained ones
+    to boot from while a module directory changes; without one, nothing may be there that boots from
+    it. Raises `LackingError` where there is not room for all of it at once; then nothing was
+    touched.
     """
     files = _differing(root, built)
     odd = [each for each in built if directory_differs(root, each)]
@@ -58,7 +64,11 @@ def install(
     if reads_modules:
         warnings += _put(root, spare)
         warnings += _exchange(root, odd, whole=True)
-        warnings += _put(root, files | {path: data for each in built for path, data in each.files.items() if path in spare})
+        warnings += _put(
+            root,
+            files
+            | {path: data for each in built for path, data in each.files.items() if path in spare},
+        )
     else:
         warnings += _put(root, files)
         warnings += _exchange(root, odd, whole=False)
@@ -66,7 +76,9 @@ def install(
     return changed, tuple(dict.fromkeys(warnings))
 
 
-def install_files(root: Root, built: Sequence[Built], before: Sequence[TargetStatus]) -> tuple[list[Change], tuple[Problem, ...]]:
+def install_files(
+    root: Root, built: Sequence[Built], before: Sequence[TargetStatus]
+) -> tuple[list[Change], tuple[Problem, ...]]:
     """As `install`, for second stages that bring no module directory with them."""
     files = _differing(root, built)
     space.require(root, BOOT_XEN, _peak(files, {}, ()))
@@ -80,8 +92,18 @@ def changes(root: Root, built: Sequence[Built], before: Sequence[TargetStatus]) 
     for each, status in zip(built, before, strict=True):
         if directory_differs(root, each):
             path = f"{each.plan.target.grub_dir}/core.elf"
-            rows.append(Change(path=path, before=find(root, path).sha256, after=sha256(each.core), why=reasons(status)))
-    rows += [Change(path=path, before=find(root, path).sha256, after="", why=(UNWANTED,)) for path in _unwanted(root, built)]
+            rows.append(
+                Change(
+                    path=path,
+                    before=find(root, path).sha256,
+                    after=sha256(each.core),
+                    why=reasons(status),
+                )
+            )
+    rows += [
+        Change(path=path, before=find(root, path).sha256, after="", why=(UNWANTED,))
+        for path in _unwanted(root, built)
+    ]
     return rows
 
 
@@ -99,16 +121,29 @@ def directory_differs(root: Root, built: Built) -> bool:
 
 def _unwanted(root: Root, built: Sequence[Built]) -> tuple[str, ...]:
     """The bridges that stand where the configuration wants none."""
-    paths = [file.path for each in built for file in each.plan.files if file.kind is FileKind.UNWANTED]
-    return tuple(path for path in paths if (data := installed(root, path).data) is not None and pvh_bridge.is_bridge(data))
+    paths = [
+        file.path for each in built for file in each.plan.files if file.kind is FileKind.UNWANTED
+    ]
+    return tuple(
+        path
+        for path in paths
+        if (data := installed(root, path).data) is not None and pvh_bridge.is_bridge(data)
+    )
 
 
 def _differing(root: Root, built: Sequence[Built]) -> dict[str, bytes]:
-    return {path: data for each in built for path, data in each.files.items() if installed(root, path).data != data}
+    return {
+        path: data
+        for each in built
+        for path, data in each.files.items()
+        if installed(root, path).data != data
+    }
 
 
 def _put(root: Root, files: Mapping[str, bytes]) -> tuple[Problem, ...]:
-    """Replace files that all lie in /boot/xen; a directory with somebody's files in the way is given another name."""
+    """Replace files that all lie in /boot/xen; a directory with somebody's files in the way is
+    given another name.
+    """
     if not files:
         return ()
     durable.make_dirs(root, BOOT_XEN)
@@ -120,7 +155,9 @@ def _put(root: Root, files: Mapping[str, bytes]) -> tuple[Problem, ...]:
 
 
 def _exchange(root: Root, built: Sequence[Built], *, whole: bool) -> tuple[Problem, ...]:
-    """Exchange module directories; with `whole` GRUB must find either the whole old or the whole new one at any instant."""
+    """Exchange module directories; with `whole` GRUB must find either the whole old or the
+    whole new one at any instant.
+    """
     warnings: list[Problem | None] = []
     for each in built:
         where = each.plan.target.grub_dir
@@ -137,13 +174,23 @@ def _exchange(root: Root, built: Sequence[Built], *, whole: bool) -> tuple[Probl
 
 
 def _kept(root: Root, where: str) -> dict[str, bytes]:
-    """What grub-install would leave alone in a module directory: all but what it copies and makes there itself."""
-    names = (name for name in root.names(where) if not is_from_package(name) and not name.endswith(MADE_FILES))
-    return {name: data for name in names if (data := find(root, f"{where}/{name}").data) is not None}
+    """What grub-install would leave alone in a module directory: all but what it copies and
+    makes there itself.
+    """
+    names = (
+        name
+        for name in root.names(where)
+        if not is_from_package(name) and not name.endswith(MADE_FILES)
+    )
+    return {
+        name: data for name in names if (data := find(root, f"{where}/{name}").data) is not None
+    }
 
 
 def _peak(files: Mapping[str, bytes], spare: Mapping[str, bytes], odd: Sequence[Built]) -> int:
-    """Bytes that must be free for the largest step: new files stand beside the old ones until these are let go."""
+    """Bytes that must be free for the largest step: new files stand beside the old ones until
+    these are let go.
+    """
     modules = sum(_sizes(each.module_files) for each in odd)
     return max(_sizes(files), _sizes(spare)) + modules + MARGIN if files or odd else 0
 
@@ -152,10 +199,17 @@ def _sizes(files: Mapping[str, bytes]) -> int:
     return sum(-(-len(data) // BLOCK) * BLOCK for data in files.values())
 
 
-def _file_changes(root: Root, files: Mapping[str, bytes], built: Sequence[Built], before: Sequence[TargetStatus]) -> list[Change]:
+def _file_changes(
+    root: Root, files: Mapping[str, bytes], built: Sequence[Built], before: Sequence[TargetStatus]
+) -> list[Change]:
     """What replacing `files` changes, with the problems that led to it."""
     return [
-        Change(path=path, before=installed(root, path).sha256, after=sha256(files[path]), why=reasons(status))
+        Change(
+            path=path,
+            before=installed(root, path).sha256,
+            after=sha256(files[path]),
+            why=reasons(status),
+        )
         for each, status in zip(built, before, strict=True)
         for path in each.files
         if path in files

@@ -14,7 +14,9 @@ from guest_hooks.plan import FileKind, Plan, PlannedFile
 SYNC = "xen-guest-bootloader sync"
 _CONFIG_PREFIX = re.compile(r"^set prefix=\(\$root\)'(.*)'$", re.MULTILINE)
 MOST_NAMES = 5
-NOT_KNOWN = "the UUID of /boot's file system could not be read, so whether {path} looks for it is not known"
+NOT_KNOWN = (
+    "the UUID of /boot's file system could not be read, so whether {path} looks for it is not known"
+)
 BOOT_UNKNOWN = "boot-not-known"
 AS_ROOT = "look as root: sudo xen-guest-bootloader status"
 FATAL_PROBLEMS = frozenset(("uuid-mismatch", "prefix-mismatch"))
@@ -23,7 +25,9 @@ FATAL_PROBLEMS = frozenset(("uuid-mismatch", "prefix-mismatch"))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """One file as it stands: its bytes, or None and why they were not read; None without a reason: nothing stands there."""
+    """One file as it stands: its bytes, or None and why they were not read; None without a
+    reason: nothing stands there.
+    """
 
     data: bytes | None = None
     sha256: str = ""
@@ -32,7 +36,9 @@ class Found:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Packaged:
-    """What grub-xen-bin offers for a target: its version and the hashes of its kernel and modules; empty where not installed."""
+    """What grub-xen-bin offers for a target: its version and the hashes of its kernel and
+    modules; empty where not installed.
+    """
 
     version: str = ""
     kernel_sha256: str = ""
@@ -41,7 +47,9 @@ class Packaged:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModuleDir:
-    """How /boot/grub/<target> differs from what it should hold: names missing or with other content, and its core.elf's hash."""
+    """How /boot/grub/<target> differs from what it should hold: names missing or with other
+    content, and its core.elf's hash.
+    """
 
     missing: tuple[str, ...] = ()
     differing: tuple[str, ...] = ()
@@ -65,12 +73,18 @@ class _Finding:
 
 
 def judge(plan: Plan, evidence: Evidence) -> TargetStatus:
-    """The verdict for one target: its files in the plan's order, all problems, the state that follows from them."""
+    """The verdict for one target: its files in the plan's order, all problems, the state that
+    follows from them.
+    """
     first, *others = plan.files
     main = evidence.found[first.path]
     stage = _read(main.data)
     findings = {first.path: list(_core_findings(plan, first.path, evidence, stage))}
-    whole = main.data if _worst(findings[first.path]) in (State.CURRENT, State.UNKNOWN, State.STALE) else None
+    whole = (
+        main.data
+        if _worst(findings[first.path]) in (State.CURRENT, State.UNKNOWN, State.STALE)
+        else None
+    )
     for file in others:
         findings[file.path] = list(_other_findings(plan, file, evidence.found[file.path], whole))
     files = tuple(
@@ -97,7 +111,9 @@ def judge(plan: Plan, evidence: Evidence) -> TargetStatus:
     )
 
 
-def _core_findings(plan: Plan, path: str, evidence: Evidence, stage: SecondStage | None) -> Iterator[_Finding]:
+def _core_findings(
+    plan: Plan, path: str, evidence: Evidence, stage: SecondStage | None
+) -> Iterator[_Finding]:
     """Everything about the file of the protocol itself, and what surrounds it."""
     unfit = list(_unfit(plan, path, evidence.found[path]))
     yield from unfit
@@ -107,7 +123,9 @@ def _core_findings(plan: Plan, path: str, evidence: Evidence, stage: SecondStage
     yield from stale
     yield from _surroundings(plan, stage, evidence)
     is_fatal = any(finding.problem.code in FATAL_PROBLEMS for finding in stale)
-    if stage.sha256 == evidence.remembered.held_sha256 and not is_fatal:  # a clone brings its original's receipt
+    if (
+        stage.sha256 == evidence.remembered.held_sha256 and not is_fatal
+    ):  # a clone brings its original's receipt
         yield _Finding(
             state=State.CURRENT,
             problem=Problem(
@@ -128,10 +146,17 @@ def _unfit(plan: Plan, path: str, found: Found) -> Iterator[_Finding]:
     else:
         if _is_foreign(plan, found.data):
             message = f"{path} is a valid Xen image that grub-install did not make"
-            yield _finding(State.FOREIGN, "foreign", message, f"leave it, or replace it with: {SYNC} --adopt")
+            yield _finding(
+                State.FOREIGN, "foreign", message, f"leave it, or replace it with: {SYNC} --adopt"
+            )
             return
         for problem in second_stage.problems(found.data, plan.target):
-            yield _finding(State.INVALID, problem.code, f"{path}: {problem.message}", problem.hint or f"replace it with: {SYNC}")
+            yield _finding(
+                State.INVALID,
+                problem.code,
+                f"{path}: {problem.message}",
+                problem.hint or f"replace it with: {SYNC}",
+            )
 
 
 def _is_foreign(plan: Plan, data: bytes) -> bool:
@@ -148,18 +173,37 @@ def _stale(plan: Plan, path: str, stage: SecondStage, evidence: Evidence) -> Ite
     yield from _misled(plan, path, stage)
     if packaged.kernel_sha256 and stage.kernel_sha256 != packaged.kernel_sha256:
         version = f"GRUB {stage.grub_version}" if stage.grub_version else "another GRUB"
-        yield _stale_finding("grub-differs", f"{path} was made by {version}; installed is {packaged.version or 'another build'}")
+        yield _stale_finding(
+            "grub-differs",
+            f"{path} was made by {version}; installed is {packaged.version or 'another build'}",
+        )
     elif packaged.modules:
         differing = sorted(m.name for m in core.modules if packaged.modules.get(m.name) != m.sha256)
         if differing:
-            yield _stale_finding("modules-differ", f"{path} holds other modules than {plan.target.lib_dir}: {_names(differing)}")
+            yield _stale_finding(
+                "modules-differ",
+                f"{path} holds other modules than {plan.target.lib_dir}: {_names(differing)}",
+            )
     missing = sorted(plan.modules - {module.name for module in core.modules})
     if missing:
-        yield _stale_finding("modules-missing", f"{path} lacks modules it may need to boot: {_names(missing)}")
-    elif stage.sha256 == evidence.remembered.core_sha256 and plan.request != evidence.remembered.request:
-        yield _stale_finding("configuration-changed", f"{path} was made when the configuration asked for other modules")
-    if plan.is_asked and (core.public_keys, core.has_cli) != (plan.choices.public_keys, plan.choices.has_cli):
-        yield _stale_finding("choices-differ", f"{path} was made with other options than this grub-install's")
+        yield _stale_finding(
+            "modules-missing", f"{path} lacks modules it may need to boot: {_names(missing)}"
+        )
+    elif (
+        stage.sha256 == evidence.remembered.core_sha256
+        and plan.request != evidence.remembered.request
+    ):
+        yield _stale_finding(
+            "configuration-changed",
+            f"{path} was made when the configuration asked for other modules",
+        )
+    if plan.is_asked and (core.public_keys, core.has_cli) != (
+        plan.choices.public_keys,
+        plan.choices.has_cli,
+    ):
+        yield _stale_finding(
+            "choices-differ", f"{path} was made with other options than this grub-install's"
+        )
 
 
 def _misled(plan: Plan, path: str, stage: SecondStage) -> Iterator[_Finding]:
@@ -172,11 +216,15 @@ def _misled(plan: Plan, path: str, stage: SecondStage) -> Iterator[_Finding]:
     uuid = boot.grub_place.fs_uuid
     if uuid and not boot.drive and core.fs_uuid != uuid:
         yield _stale_finding(
-            "uuid-mismatch", f"{path} looks for file system {core.fs_uuid or core.prefix}; /boot/grub is on {uuid}"
+            "uuid-mismatch",
+            f"{path} looks for file system {core.fs_uuid or core.prefix}; /boot/grub is on {uuid}",
         )
     expected = boot.drive + boot.grub_dir if boot.drive else boot.grub_dir
     if uuid and _path_part(stage, with_drive=bool(boot.drive)) != expected:
-        yield _stale_finding("prefix-mismatch", f"{path} looks for its modules in {_prefix(stage)}, which is not {expected}")
+        yield _stale_finding(
+            "prefix-mismatch",
+            f"{path} looks for its modules in {_prefix(stage)}, which is not {expected}",
+        )
 
 
 def _surroundings(plan: Plan, stage: SecondStage, evidence: Evidence) -> Iterator[_Finding]:
@@ -184,16 +232,27 @@ def _surroundings(plan: Plan, stage: SecondStage, evidence: Evidence) -> Iterato
     where = plan.target.grub_dir
     odd = [*evidence.module_dir.missing, *evidence.module_dir.differing]
     if odd and evidence.packaged.modules:
-        yield _stale_finding("module-dir-differs", f"{where} differs from {plan.target.lib_dir}: {_names(odd)}")
+        yield _stale_finding(
+            "module-dir-differs", f"{where} differs from {plan.target.lib_dir}: {_names(odd)}"
+        )
     if evidence.module_dir.core_sha256 != stage.sha256:
-        yield _stale_finding("core-image-differs", f"{where}/core.elf is not the image that is installed")
+        yield _stale_finding(
+            "core-image-differs", f"{where}/core.elf is not the image that is installed"
+        )
 
 
-def _other_findings(plan: Plan, file: PlannedFile, found: Found, core: bytes | None) -> Iterator[_Finding]:
-    """About a file that is a function of the core image; `core` is None where that must be made anew anyway."""
+def _other_findings(
+    plan: Plan, file: PlannedFile, found: Found, core: bytes | None
+) -> Iterator[_Finding]:
+    """About a file that is a function of the core image; `core` is None where that must be made
+    anew anyway.
+    """
     if file.kind is FileKind.UNWANTED:
         if found.data is not None and pvh_bridge.is_bridge(found.data):
-            yield _stale_finding("bridge-unwanted", f"{file.path} is there, and the configuration says pvh_chainload = false")
+            yield _stale_finding(
+                "bridge-unwanted",
+                f"{file.path} is there, and the configuration says pvh_chainload = false",
+            )
         return
     if file.kind is FileKind.CORE or found.data is None:
         unfit = list(_unfit(plan, file.path, found))
@@ -201,21 +260,32 @@ def _other_findings(plan: Plan, file: PlannedFile, found: Found, core: bytes | N
         if unfit or found.data is None:
             return
     elif not pvh_bridge.is_bridge(found.data):
-        yield _finding(State.INVALID, "not-a-bridge", f"{file.path} is not a bridged core image", f"replace it with: {SYNC}")
+        yield _finding(
+            State.INVALID,
+            "not-a-bridge",
+            f"{file.path} is not a bridged core image",
+            f"replace it with: {SYNC}",
+        )
         return
     if core is not None and found.data == content(file, core):
         return
     damage = pvh_bridge.damage(found.data) if file.kind is FileKind.BRIDGE else None
     if damage is not None:
-        yield _finding(State.INVALID, damage.code, f"{file.path}: {damage.message}", f"replace it with: {SYNC}")
+        yield _finding(
+            State.INVALID, damage.code, f"{file.path}: {damage.message}", f"replace it with: {SYNC}"
+        )
     elif core is not None:
         yield _stale_finding("copy-differs", f"{file.path} does not belong to {plan.files[0].path}")
     else:
-        yield _stale_finding("copy-differs", f"{file.path} belongs to a core image that is not installed")
+        yield _stale_finding(
+            "copy-differs", f"{file.path} belongs to a core image that is not installed"
+        )
 
 
 def content(file: PlannedFile, core: bytes) -> bytes:
-    """What `file` holds when `core` is the core image; raises `FormatError` where the bridge can't carry it."""
+    """What `file` holds when `core` is the core image; raises `FormatError` where the bridge
+    can't carry it.
+    """
     return pvh_bridge.wrap(core) if file.kind is FileKind.BRIDGE else core
 
 
@@ -229,7 +299,9 @@ def _read(data: bytes | None) -> SecondStage | None:
 
 
 def _version(stage: SecondStage, packaged: Packaged) -> str:
-    """The version it was made with; an image without normal.mod does not tell, but its kernel can be the package's."""
+    """The version it was made with; an image without normal.mod does not tell, but its kernel
+    can be the package's.
+    """
     is_packaged = stage.kernel_sha256 == packaged.kernel_sha256
     return stage.grub_version or (packaged.version if is_packaged else "")
 

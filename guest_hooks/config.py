@@ -16,14 +16,18 @@ LOCAL_DIR = "/etc/xen-guest-bootloader/conf.d"
 
 
 class Modules(StrEnum):
-    """`embedded`: every module a boot can need inside the core image. `minimal`: grub-install's own choice."""
+    """`embedded`: every module a boot can need inside the core image. `minimal`: grub-install's
+    own choice.
+    """
 
     EMBEDDED = "embedded"
     MINIMAL = "minimal"
 
 
 class Stage1(StrEnum):
-    """Which first stage the host starts, where the admin knows; `auto`: any that fits the guest's mode."""
+    """Which first stage the host starts, where the admin knows; `auto`: any that fits the
+    guest's mode.
+    """
 
     AUTO = "auto"
     DEBIAN_PV = "debian-pv"
@@ -35,7 +39,9 @@ class Stage1(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """Every key there is, with its default; times are in seconds. Explained in xen-guest-bootloader.toml(5)."""
+    """Every key there is, with its default; times are in seconds. Explained in
+    xen-guest-bootloader.toml(5).
+    """
 
     targets: tuple[str, ...] = ("auto",)
     modules: Modules = Modules.EMBEDDED
@@ -72,13 +78,20 @@ def parse(sources: Iterable[Source]) -> Config:
 def _overlay(config: Config, source: Source) -> Config:
     try:
         table = tomllib.loads(source.data.decode("utf-8"))
-    except (ValueError, RecursionError) as error:  # not TOML, not UTF-8, a number of thousands of digits, lists in lists in lists
-        raise UsageError(f"{source.name}: not valid TOML: {error}", hint=f"mend or remove {source.name}") from error
+    except (
+        ValueError,
+        RecursionError,
+    ) as error:  # not TOML, not UTF-8, a number of thousands of digits, lists in lists in lists
+        raise UsageError(
+            f"{source.name}: not valid TOML: {error}", hint=f"mend or remove {source.name}"
+        ) from error
     known = {field.name: getattr(Config(), field.name) for field in fields(Config)}
     values: dict[str, Any] = {}
     for key, value in table.items():
         if key not in known:
-            raise UsageError(f"{source.name}: unknown key {key!r}", hint=f"keys are: {', '.join(known)}")
+            raise UsageError(
+                f"{source.name}: unknown key {key!r}", hint=f"keys are: {', '.join(known)}"
+            )
         values[key] = _value(source.name, key, value, known[key])
     return replace(config, **values)
 
@@ -94,21 +107,32 @@ def _value(name: str, key: str, value: object, default: object) -> object:
             expected, fits = f"one of {', '.join(choices)}", False
         case float():
             expected = "a number of seconds, 0 or more"
-            fits = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= sys.float_info.max
+            fits = (
+                isinstance(value, int | float)
+                and not isinstance(value, bool)
+                and 0 <= value <= sys.float_info.max
+            )
             value = float(value) if fits and isinstance(value, int | float) else value
         case _:
             expected = f"a list of {_ITEMS[key][0]}"
-            fits = isinstance(value, list) and all(isinstance(item, str) and _ITEMS[key][1](item) for item in value)
+            fits = isinstance(value, list) and all(
+                isinstance(item, str) and _ITEMS[key][1](item) for item in value
+            )
             value = tuple(value) if fits and isinstance(value, list) else value
     if not fits:
-        raise UsageError(f"{name}: {key}: expected {expected}, found {_shown(value)}", hint=f"mend {key} in {name}")
+        raise UsageError(
+            f"{name}: {key}: expected {expected}, found {_shown(value)}",
+            hint=f"mend {key} in {name}",
+        )
     return value
 
 
 def _shown(value: object) -> str:
     try:
         return repr(value)
-    except ValueError:  # Python writes no integer of thousands of digits, which TOML can have in hexadecimal
+    except (
+        ValueError
+    ):  # Python writes no integer of thousands of digits, which TOML can have in hexadecimal
         return "a number of thousands of digits"
 
 
@@ -117,7 +141,13 @@ def _is_name(item: str) -> bool:
 
 
 _ITEMS: dict[str, tuple[str, Callable[[str], bool]]] = {
-    "targets": (f"targets: auto, {', '.join(TARGETS)}", lambda item: item == "auto" or item in TARGETS),
+    "targets": (
+        f"targets: auto, {', '.join(TARGETS)}",
+        lambda item: item == "auto" or item in TARGETS,
+    ),
     "extra_modules": ("names of GRUB modules", _is_name),
-    "pvh_names": ("values of ARCH: auto, i386, x86_64", lambda item: item in ("auto", "i386", "x86_64")),
+    "pvh_names": (
+        "values of ARCH: auto, i386, x86_64",
+        lambda item: item in ("auto", "i386", "x86_64"),
+    ),
 }

@@ -8,7 +8,9 @@ MAX_CONFIG = 1024 * 1024
 
 
 def configuration(root: Root, file: str | None = None) -> Config:
-    """The configuration of this tree, or of `file` (a path of this process) alone; raises `UsageError`."""
+    """The configuration of this tree, or of `file` (a path of this process) alone; raises
+    `UsageError`.
+    """
     if file is not None:
         try:
             with open(file, "rb") as handle:
@@ -16,14 +18,19 @@ def configuration(root: Root, file: str | None = None) -> Config:
         except OSError as error:
             if error.errno in EXHAUSTED:
                 raise
-            raise UsageError(f"{file}: can't be read: {error.strerror}", hint="name another: --config FILE") from error
-    return parse(source for path in configuration_files(root) if (source := _source(root, path)) is not None)
+            raise UsageError(
+                f"{file}: can't be read: {error.strerror}", hint="name another: --config FILE"
+            ) from error
+    return parse(
+        source for path in configuration_files(root) if (source := _source(root, path)) is not None
+    )
 
 
 def configuration_files(root: Root) -> tuple[str, ...]:
     """The configuration files, there or not, in the order they are laid over each other."""
     vendor, local = (
-        [f"{directory}/{name}" for name in root.names(directory) if name.endswith(".toml")] for directory in (VENDOR_DIR, LOCAL_DIR)
+        [f"{directory}/{name}" for name in root.names(directory) if name.endswith(".toml")]
+        for directory in (VENDOR_DIR, LOCAL_DIR)
     )
     return (*vendor, MAIN_FILE, *local)
 
@@ -34,4 +41,6 @@ def _source(root: Root, path: str) -> Source | None:
     except FileNotFoundError:
         return None
     except (OSError, NotRegularError) as error:
-        raise UsageError(f"{path}: can't be read: {error}", hint=f"mend or remove {path}") from error
+        raise UsageError(
+            f"{path}: can't be read: {error}", hint=f"mend or remove {path}"
+        ) from error

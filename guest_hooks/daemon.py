@@ -1,7 +1,8 @@
 """The repair service: what goes missing or stale comes back by itself.
 
-This process only notices. It waits on one poll(2) without a timeout of its own but the watchdog's ping and what `pacing` asks for;
-looks, cheaply; and has the repair done by the oneshot unit, which has the rights that this one lacks.
+This process only notices. It waits on one poll(2) without a timeout of its own but the watchdog's
+ping and what `pacing` asks for; looks, cheaply; and has the repair done by the oneshot unit, which
+has the rights that this one lacks.
 """
 
 import math
@@ -48,17 +49,30 @@ Fix = Callable[[], manager.Repaired]
 
 
 def watch(file: str | None = None) -> ExitCode:
-    """Watch the running system and repair it until SIGTERM or SIGINT; SIGHUP reads the configuration (or `file`) anew.
+    """Watch the running system and repair it until SIGTERM or SIGINT; SIGHUP reads the
+    configuration (or `file`) anew.
 
-    Raises `LackingError` where this is not root, `LockedError` where another watcher runs, `UsageError` for a configuration that
-    is wrong at the start.
+    Raises `LackingError` where this is not root, `LockedError` where another watcher runs,
+    `UsageError` for a configuration that is wrong at the start.
     """
     if os.geteuid() != 0:
-        raise LackingError("watch must be run as root", hint="sudo systemctl start xen-guest-bootloader")
+        raise LackingError(
+            "watch must be run as root", hint="sudo systemctl start xen-guest-bootloader"
+        )
     root = Root()
     overseer = manager.Manager()
-    fix: Fix = manager.repair_by_unit if overseer.is_there else lambda: manager.repair_by_command(SYNC_COMMAND)
-    watcher = Watcher(root, configure=lambda: configuration(root, file), glance=Glance(), fix=fix, overseer=overseer)
+    fix: Fix = (
+        manager.repair_by_unit
+        if overseer.is_there
+        else lambda: manager.repair_by_command(SYNC_COMMAND)
+    )
+    watcher = Watcher(
+        root,
+        configure=lambda: configuration(root, file),
+        glance=Glance(),
+        fix=fix,
+        overseer=overseer,
+    )
     try:
         watcher.run()
     finally:
@@ -85,7 +99,9 @@ class Watcher:
         self._overseer = overseer
         self._pace = _pace(configure())
         self._state = service.StateFile(root)
-        self._told = service.ServiceStatus(running=True, pid=os.getpid(), since=service.utc(time.time()))
+        self._told = service.ServiceStatus(
+            running=True, pid=os.getpid(), since=service.utc(time.time())
+        )
         self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._ended: queue.SimpleQueue[manager.Repaired] = queue.SimpleQueue()
         self._repair: threading.Thread | None = None
@@ -117,7 +133,9 @@ class Watcher:
                 self._sources[fd]()
 
     def close(self) -> None:
-        """Let go of everything; a repair that is this process's own child is waited for, one that is systemd's goes on without."""
+        """Let go of everything; a repair that is this process's own child is waited for, one
+        that is systemd's goes on without.
+        """
         self._overseer.stopping()
         self._watch.close()
         self._mounts.close()
@@ -157,7 +175,8 @@ class Watcher:
         if not self._mounts.changed():
             return
         if self._overseer.is_there and self._is_boxed and not self._is_boot_read_only():
-            # What is mounted after the start is not read-only in this unit's namespace. A new process has a new one.
+            # What is mounted after the start is not read-only in this unit's namespace. A new
+            # process has a new one.
             manager.restart(service.WATCHER)
         self._happen(pacing.Noticed(is_hopeful=True))
 
@@ -205,11 +224,16 @@ class Watcher:
         except GuestHooksError as error:
             self._tell(look_at=service.utc(time.time()), look=error.message)
             return pacing.Seen(error=error.message, is_waiting=isinstance(error, UnmountedError))
-        self._tell(look_at=service.utc(time.time()), look=f"differs: {', '.join(differences)}" if differences else "as it was left")
+        self._tell(
+            look_at=service.utc(time.time()),
+            look=f"differs: {', '.join(differences)}" if differences else "as it was left",
+        )
         return pacing.Seen(differences=differences, holder=self._met() if differences else "")
 
     def _met(self) -> str:
-        """Who has our lock, and would keep a repair waiting; for the package manager a repair waits itself."""
+        """Who has our lock, and would keep a repair waiting; for the package manager a repair
+        waits itself.
+        """
         holder = holders.holder(self._root, lock.PATH)
         return f"{holder} holds {self._root.outside(lock.PATH)}" if holder else ""
 
@@ -244,7 +268,9 @@ class Watcher:
             self._troubles = tuple(troubles)
             self._rearm_due = time.monotonic() + REARM_SECONDS if troubles else math.inf
             news.tell_troubles(self._troubles)
-        self._tell(troubles=self._troubles, watches=self._watch.count, overflows=self._watch.overflows)
+        self._tell(
+            troubles=self._troubles, watches=self._watch.count, overflows=self._watch.overflows
+        )
         return was_lost
 
     def _reload(self) -> None:
@@ -258,7 +284,9 @@ class Watcher:
         self._overseer.ready()
 
     def _tell(self, **changes: object) -> None:
-        """Keep the state file and systemd's status line up to date; nothing is written where nothing changed."""
+        """Keep the state file and systemd's status line up to date; nothing is written where
+        nothing changed.
+        """
         told = service.changed(self._told, changes)
         if told != self._told:
             self._told = told
@@ -279,5 +307,7 @@ def _pace(config: Config) -> pacing.Pace:
 
 
 def _milliseconds(seconds: float) -> int | None:
-    """A wait as poll(2) takes it: none of it is negative or longer than `LONGEST_WAIT`, and None is for ever."""
+    """A wait as poll(2) takes it: none of it is negative or longer than `LONGEST_WAIT`, and
+    None is for ever.
+    """
     return None if seconds == math.inf else math.ceil(max(0.0, min(seconds, LONGEST_WAIT)) * 1000)

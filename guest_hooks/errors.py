@@ -1,7 +1,7 @@
 """The one table of exit codes and the one family of expected failures.
 
-A front door catches `GuestHooksError`, prints `message` and `hint`, and exits with `exit_code`. Everything else that is raised is
-a fault of the program (`ExitCode.FAULT`).
+A front door catches `GuestHooksError`, prints `message` and `hint`, and exits with `exit_code`.
+Everything else that is raised is an internal error (`ExitCode.FAULT`).
 """
 
 from enum import IntEnum
@@ -28,19 +28,27 @@ class ExitCode(IntEnum):
 
 _MEANINGS = {
     ExitCode.OK: "as it should be, or made so",
-    ExitCode.FAULT: "a fault of the program itself; its traceback is in the journal",
+    ExitCode.FAULT: "an internal error; its traceback is in the journal",
     ExitCode.USAGE: "wrong usage or configuration; nothing was changed",
-    ExitCode.DIFFERS: "not as it should be: status, preflight or sync --dry-run found something to do",
+    ExitCode.DIFFERS: (
+        "not as it should be: status, preflight or sync --dry-run found something to do"
+    ),
     ExitCode.NOT_REPAIRED: "could not be repaired; what was there before is still there",
-    ExitCode.NOT_APPLICABLE: "not applicable here: no Xen guest, dom0, ARM, HVM, and no target named",
+    ExitCode.NOT_APPLICABLE: (
+        "not applicable here: no Xen guest, dom0, ARM, HVM, and no target named"
+    ),
     ExitCode.LOCKED: "another run, or the package manager, held its lock to the end of the timeout",
-    ExitCode.LACKING: "something it needs is missing: grub-xen-bin, a mounted writable /boot, space, root",
+    ExitCode.LACKING: (
+        "something it needs is missing: grub-xen-bin, a mounted writable /boot, space, root"
+    ),
     ExitCode.WOULD_NOT_BOOT: "hook kernel-postinst alone: this guest would not boot",
 }
 
 
 class GuestHooksError(Exception):
-    """An expected failure: `message` names the thing and the cause, `hint` the next step (may be empty)."""
+    """An expected failure: `message` names the thing and the cause, `hint` the next step (may
+    be empty).
+    """
 
     exit_code = ExitCode.NOT_REPAIRED
 
@@ -61,7 +69,8 @@ class NotRepairedError(GuestHooksError):
 
 
 class KeptError(NotRepairedError):
-    """What stands at `path` would boot, what was made to replace it would not, and so the former was kept.
+    """What stands at `path` would boot, what was made to replace it would not, and so the
+    former was kept.
 
     `before` and `made` are the sha256 of the two.
     """
@@ -92,7 +101,9 @@ class LackingError(GuestHooksError):
 
 
 class UnmountedError(LackingError):
-    """What the guest's boot mounts on the way to its boot files is not mounted: nothing may be written beneath."""
+    """What the guest's boot mounts on the way to its boot files is not mounted: nothing may be
+    written beneath.
+    """
 
 
 class FormatError(GuestHooksError):

@@ -1,4 +1,6 @@
-"""What a verdict rests on, gathered from a guest's tree: installed files, GRUB's package, /boot/grub/<target>, the receipt."""
+"""What a verdict rests on, gathered from a guest's tree: installed files, GRUB's package,
+/boot/grub/<target>, the receipt.
+"""
 
 import hashlib
 import re
@@ -14,8 +16,12 @@ from guest_hooks.model import Choices
 from guest_hooks.plan import Plan
 from guest_hooks.targets import Target
 
-LISTS = frozenset("moddep.lst command.lst fs.lst partmap.lst parttool.lst video.lst crypto.lst terminal.lst".split())
-"""The lists that grub-install copies beside all modules (grub: util/grub-install-common.c, pkglib_DATA)."""
+LISTS = frozenset(
+    f"{name}.lst" for name in "moddep command fs partmap parttool video crypto terminal".split()
+)
+"""The lists that grub-install copies beside all modules (grub: util/grub-install-common.c,
+pkglib_DATA).
+"""
 _VERSION = re.compile(r'^grub_package_version="(.*)"$', re.MULTILINE)
 
 
@@ -31,7 +37,9 @@ def gather(root: Root, plan: Plan, receipt: Receipt) -> Evidence:
 
 
 def choices(root: Root, plan: Plan, remembered: TargetReceipt) -> Choices:
-    """What to keep of a grub-install by hand: as asked or remembered, or as in an installed core image that is not ours."""
+    """What to keep of a grub-install by hand: as asked or remembered, or as in an installed
+    core image that is not ours.
+    """
     found = find(root, plan.files[0].path)
     if plan.is_asked or found.data is None or found.sha256 == remembered.core_sha256:
         return plan.choices
@@ -39,7 +47,11 @@ def choices(root: Root, plan: Plan, remembered: TargetReceipt) -> Choices:
         core = second_stage.read(found.data).core
     except FormatError:
         return plan.choices
-    return replace(plan.choices, public_keys=core.public_keys, has_cli=core.has_cli) if core else plan.choices
+    return (
+        replace(plan.choices, public_keys=core.public_keys, has_cli=core.has_cli)
+        if core
+        else plan.choices
+    )
 
 
 def packaged(root: Root, target: Target) -> Packaged:
@@ -61,7 +73,9 @@ def find(root: Root, path: str) -> Found:
 
 
 def installed(root: Root, path: str) -> Found:
-    """A file that stage 1 reads; it and GRUB follow a link by their own rules, on their own file system."""
+    """A file that stage 1 reads; it and GRUB follow a link by their own rules, on their own
+    file system.
+    """
     status = root.lstat(path)
     if status is not None and stat.S_ISLNK(status.st_mode):
         return Found(unread=f"{path} is a symbolic link, which stage 1 may not be able to follow")
@@ -69,7 +83,9 @@ def installed(root: Root, path: str) -> Found:
 
 
 def is_from_package(name: str) -> bool:
-    """Whether grub-install copies the file `name` of /usr/lib/grub/<target> to /boot/grub/<target>."""
+    """Whether grub-install copies the file `name` of /usr/lib/grub/<target> to
+    /boot/grub/<target>.
+    """
     return name.endswith(".mod") or name in LISTS
 
 
@@ -89,7 +105,11 @@ def _packaged(root: Root, target: Target, files: dict[str, bytes]) -> Packaged:
     return Packaged(
         version=version[1] if version else "",
         kernel_sha256=kernel_sha256,
-        modules={name.removesuffix(".mod"): sha256(data) for name, data in files.items() if name.endswith(".mod")},
+        modules={
+            name.removesuffix(".mod"): sha256(data)
+            for name, data in files.items()
+            if name.endswith(".mod")
+        },
     )
 
 

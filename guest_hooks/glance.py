@@ -20,10 +20,12 @@ _SUBJECTS = (
 
 
 class Glance:
-    """Compares the running system with its fingerprint, or without one with what was there when the last repair ended.
+    """Compares the running system with its fingerprint, or without one with what was there when
+    the last repair ended.
 
-    A sync that leaves something to say (a warning, a second stage held by `rollback`) leaves no fingerprint, and another one would
-    change nothing; so after a repair that succeeded only what has changed since counts.
+    A sync that leaves something to say (a warning, a second stage held by `rollback`) leaves no
+    fingerprint, and another one would change nothing; so after a repair that succeeded only what
+    has changed since counts.
     """
 
     def __init__(self, path: str = fingerprint.FINGERPRINT) -> None:
@@ -34,8 +36,9 @@ class Glance:
     def differences(self) -> tuple[str, ...]:
         """The paths that differ; that of the fingerprint where there should be one.
 
-        A /boot that is mounted on demand, and that nobody has asked for, is as it was left: a look would mount it. Raises
-        `UnmountedError` where what the guest's boot mounts there is not mounted: a repair could only write beneath it.
+        A /boot that is mounted on demand, and that nobody has asked for, is as it was left: a look
+        would mount it. Raises `UnmountedError` where what the guest's boot mounts there is not
+        mounted: a repair could only write beneath it.
         """
         table = mounts.here()
         own = mounts.covering(table, os.path.realpath(BOOT))
@@ -49,7 +52,9 @@ class Glance:
     def _differences(self) -> tuple[str, ...]:
         if os.path.exists(self._path):
             return fingerprint.differing(self._path)
-        changed = tuple(line.split("\t")[1] for line in _measured() if self._left and line not in self._left)
+        changed = tuple(
+            line.split("\t")[1] for line in _measured() if self._left and line not in self._left
+        )
         return changed if self._is_repaired else (self._path, *changed)
 
     def remember(self, *, is_repaired: bool) -> None:

@@ -1,4 +1,6 @@
-"""grub.cfg: whether the menu is whole and names the kernels there are, and making it anew without ever leaving a broken one."""
+"""grub.cfg: whether the menu is whole and names the kernels there are, and making it anew
+without ever leaving a broken one.
+"""
 
 import hashlib
 import os
@@ -21,15 +23,19 @@ BOOT = "/boot"
 HANDOVER = "/etc/grub.d/00_chainload_xen_pvh"
 """The script that lets a host's PVH GRUB hand over to our second stage."""
 PROGRAM = "/usr/bin/xen-guest-bootloader"
-"""Without it the script prints nothing: then the package was removed, and the script is a conffile that stayed behind."""
+"""Without it the script prints nothing: then the package was removed, and the script is a
+conffile that stayed behind.
+"""
 LINUX_SCRIPT = "/etc/grub.d/10_linux"
 FROM_OUTSIDE = (
-    "grub-mkconfig lists no kernel where / is on /dev/loop0 to /dev/loop9; leave the chroot and work on the image from outside: "
-    "xen-guest-bootloader sync --root DIR --target TARGET"
+    "grub-mkconfig lists no kernel where / is on /dev/loop0 to /dev/loop9; leave the chroot and"
+    " work on the image from outside: xen-guest-bootloader sync --root DIR --target TARGET"
 )
 
 Judge = Callable[[bytes], Sequence[str]]
-"""What would end the boot by a grub.cfg of these bytes and does not end it by the one there is; empty: it may be replaced."""
+"""What would end the boot by a grub.cfg of these bytes and does not end it by the one there is;
+empty: it may be replaced.
+"""
 KEPT = "menu-kept"
 
 
@@ -39,20 +45,31 @@ def kernels(root: Root) -> tuple[str, ...]:
 
 
 def status(
-    root: Root, *, fs_uuid: str = "", root_uuid: str = "", command: str = SYNC, kept: Kept | None = None, run: Run = run
+    root: Root,
+    *,
+    fs_uuid: str = "",
+    root_uuid: str = "",
+    command: str = SYNC,
+    kept: Kept | None = None,
+    run: Run = run,
 ) -> GrubCfgStatus:
-    """The verdict for grub.cfg: missing, invalid (empty, cut off, refused by GRUB's parser), stale, current.
+    """The verdict for grub.cfg: missing, invalid (empty, cut off, refused by GRUB's parser),
+    stale, current.
 
-    It is stale where it lacks a kernel whose installation is complete, or the initrd of one; names what is gone; looks for another
-    file system than /boot's, `fs_uuid`, or gives Linux another root than `root_uuid`, each where it is known. `command` makes it
-    anew. `kept` is why a sync did not replace it, if one did not.
+    It is stale where it lacks a kernel whose installation is complete, or the initrd of one; names
+    what is gone; looks for another file system than /boot's, `fs_uuid`, or gives Linux another root
+    than `root_uuid`, each where it is known. `command` makes it anew. `kept` is why a sync did not
+    replace it, if one did not.
     """
     try:
         data = root.read(PATH)
     except FileNotFoundError:
         return _verdict(State.MISSING, "grub-cfg-missing", f"{PATH} is missing")
     except PermissionError:
-        message, hint = f"{PATH} is not for this user to read", "look as root: sudo xen-guest-bootloader status"
+        message, hint = (
+            f"{PATH} is not for this user to read",
+            "look as root: sudo xen-guest-bootloader status",
+        )
         problem = Problem(code="grub-cfg-not-known", message=message, hint=hint)
         return GrubCfgStatus(path=PATH, state=State.UNKNOWN, problems=(problem,))
     except (OSError, NotRegularError) as error:
@@ -71,11 +88,17 @@ def status(
             *_without_handover(root, text),
         )
     )
-    problems = (*_unlisted(root, text, hint, run=run), *_of_initrds(root, text, hint, run=run), *stale)
+    problems = (
+        *_unlisted(root, text, hint, run=run),
+        *_of_initrds(root, text, hint, run=run),
+        *stale,
+    )
     is_stale = any(problem.severity is Severity.ERROR for problem in problems)
     if is_stale and kept is not None and kept.sha256 == _sha256(data):
         problems += (Problem(code=KEPT, message=kept.message, hint=kept.hint),)
-    return GrubCfgStatus(path=PATH, state=State.STALE if is_stale else State.CURRENT, problems=problems)
+    return GrubCfgStatus(
+        path=PATH, state=State.STALE if is_stale else State.CURRENT, problems=problems
+    )
 
 
 def reasons(status: GrubCfgStatus) -> tuple[str, ...]:
@@ -87,16 +110,19 @@ def reasons(status: GrubCfgStatus) -> tuple[str, ...]:
 def refresh(
     root: Root, why: tuple[str, ...], *, judge: Judge = lambda _made: (), run: Run = run
 ) -> tuple[list[Change], tuple[Problem, ...]]:
-    """Make grub.cfg anew as update-grub does, check it, and replace it unless it comes out the same.
+    """Make grub.cfg anew as update-grub does, check it, and replace it unless it comes out the
+    same.
 
-    Returns what changed, and what could not be made sure of. Raises `NotRepairedError` where what grub-mkconfig made is empty, cut
-    off or refused by GRUB's parser, `KeptError` where `judge` has something against it; the old one stays.
+    Returns what changed, and what could not be made sure of. Raises `NotRepairedError` where what
+    grub-mkconfig made is empty, cut off or refused by GRUB's parser, `KeptError` where `judge` has
+    something against it; the old one stays.
     """
     made = mkconfig.make(root, PATH, run=run)
     fault = _fault(root, made.data, run=run)
     if fault:
         raise NotRepairedError(
-            f"grub-mkconfig made a grub.cfg that can't be right ({fault}); the old one was kept", hint="look at: grub-mkconfig"
+            f"grub-mkconfig made a grub.cfg that can't be right ({fault}); the old one was kept",
+            hint="look at: grub-mkconfig",
         )
     before = _read(root)
     if before == made.data:
@@ -104,7 +130,8 @@ def refresh(
     against = judge(made.data)
     if against:
         raise KeptError(
-            f"{PATH} was kept: by the one that grub-mkconfig makes now this guest would not boot: {'; '.join(against)}",
+            f"{PATH} was kept: by the one that grub-mkconfig makes now this guest would not boot:"
+            f" {'; '.join(against)}",
             path=PATH,
             before=_sha256(before),
             made=_sha256(made.data),
@@ -117,7 +144,9 @@ def refresh(
 
 
 def _unlisted(root: Root, text: str, hint: str, *, run: Run) -> Iterator[Problem]:
-    """The kernels that the menu lacks; one whose installation is not complete is not missed, and told of."""
+    """The kernels that the menu lacks; one whose installation is not complete is not missed,
+    and told of.
+    """
     named = _named(text)
     if named is None:
         return
@@ -140,15 +169,23 @@ def _unlisted(root: Root, text: str, hint: str, *, run: Run) -> Iterator[Problem
 
 
 def _of_kernels_gone(root: Root, text: str) -> Iterator[tuple[str, str]]:
-    """The kernels that the menu has and the guest has not; an admin's own entries are no concern of ours."""
+    """The kernels that the menu has and the guest has not; an admin's own entries are no
+    concern of ours.
+    """
     directories = {directory for directory, _ in kernel_images.PATTERNS}
-    gone = {name for name in _named(text) or () if not any(root.exists(f"{top}/{name}") for top in directories)}
+    gone = {
+        name
+        for name in _named(text) or ()
+        if not any(root.exists(f"{top}/{name}") for top in directories)
+    }
     if gone:
         yield "kernel-gone", f"{PATH} names what is no longer in {BOOT}: {', '.join(sorted(gone))}"
 
 
 def _of_initrds(root: Root, text: str, hint: str, *, run: Run) -> Iterator[Problem]:
-    """The entries without the initrd that is there for their kernel, and those with one that is gone and not needed."""
+    """The entries without the initrd that is there for their kernel, and those with one that is
+    gone and not needed.
+    """
     paths = {os.path.basename(path): path for path in reversed(kernel_images.paths(root))}
     given: dict[str, set[frozenset[str]]] = {}
     for boot in _boots(grub_cfg.section(text, LINUX_SCRIPT) or ""):
@@ -160,7 +197,12 @@ def _of_initrds(root: Root, text: str, hint: str, *, run: Run) -> Iterator[Probl
         names = {os.path.basename(initrd) for initrd in there}
         if there and any(names.isdisjoint(row) for row in rows):
             lacking += [os.path.basename(path)] if kernel_images.is_whole(root, there[0]) else []
-        lost = [name for row in rows for name in row if not root.exists(os.path.join(os.path.dirname(path), name))]
+        lost = [
+            name
+            for row in rows
+            for name in row
+            if not root.exists(os.path.join(os.path.dirname(path), name))
+        ]
         if lost and not there and kernel_images.incomplete(root, path, run=run) is None:
             gone.append(os.path.basename(path))
     for code, found, words in (
@@ -168,13 +210,17 @@ def _of_initrds(root: Root, text: str, hint: str, *, run: Run) -> Iterator[Probl
         ("initrd-gone", gone, "names an initrd that is gone for"),
     ):
         if found:
-            yield Problem(code=code, message=f"{PATH} {words} {', '.join(sorted(found))}", hint=hint)
+            yield Problem(
+                code=code, message=f"{PATH} {words} {', '.join(sorted(found))}", hint=hint
+            )
 
 
 def _named(text: str) -> set[str] | None:
     """The names of the kernels in the menu that 10_linux made; None where there is no such menu."""
     section = grub_cfg.section(text, LINUX_SCRIPT)
-    return None if section is None else {os.path.basename(name) for name in grub_cfg.kernels(section)}
+    return (
+        None if section is None else {os.path.basename(name) for name in grub_cfg.kernels(section)}
+    )
 
 
 def _boots(section: str) -> list[Boot]:
@@ -186,17 +232,27 @@ def _boots(section: str) -> list[Boot]:
 
 
 def _of_another_disk(text: str, fs_uuid: str) -> Iterator[tuple[str, str]]:
-    """Whether the menu that 10_linux made looks for its kernels where they are; a clone's has the UUID of another disk."""
+    """Whether the menu that 10_linux made looks for its kernels where they are; a clone's has
+    the UUID of another disk.
+    """
     sought = _in_linux_section(grub_cfg.sought_file_systems, text)
     if fs_uuid and sought and fs_uuid.lower() not in sought:
-        yield "menu-of-another-disk", f"{PATH} looks for file system {', '.join(sorted(sought))}; /boot is on {fs_uuid}"
+        yield (
+            "menu-of-another-disk",
+            f"{PATH} looks for file system {', '.join(sorted(sought))}; /boot is on {fs_uuid}",
+        )
 
 
 def _of_another_root(text: str, root_uuid: str) -> Iterator[tuple[str, str]]:
-    """Whether the menu that 10_linux made gives Linux the root that is there; beside an own /boot it has a UUID of its own."""
+    """Whether the menu that 10_linux made gives Linux the root that is there; beside an own
+    /boot it has a UUID of its own.
+    """
     given = _in_linux_section(grub_cfg.root_uuids, text)
     if root_uuid and given and root_uuid.lower() not in given:
-        yield "menu-of-another-root", f"{PATH} starts Linux with root=UUID={', '.join(sorted(given))}; / is on {root_uuid}"
+        yield (
+            "menu-of-another-root",
+            f"{PATH} starts Linux with root=UUID={', '.join(sorted(given))}; / is on {root_uuid}",
+        )
 
 
 def _of_a_builder(text: str) -> Iterator[tuple[str, str]]:
@@ -204,11 +260,15 @@ def _of_a_builder(text: str) -> Iterator[tuple[str, str]]:
     given = grub_cfg.root_devices(grub_cfg.section(text, LINUX_SCRIPT) or "")
     names = ", ".join(name for name in given if disk_names.is_builders(name))
     if names:
-        yield "menu-of-builders-disk", f"{PATH} starts Linux with root={names}, a disk of the machine that built the image"
+        yield (
+            "menu-of-builders-disk",
+            f"{PATH} starts Linux with root={names}, a disk of the machine that built the image",
+        )
 
 
 def why_unlisted(root: Root) -> str:
-    """Why grub-mkconfig lists no kernel here, and what to do; empty where nothing keeps it from that.
+    """Why grub-mkconfig lists no kernel here, and what to do; empty where nothing keeps it from
+    that.
 
     A tree is worked on from outside, where the disk is shown to it as the guest's (`sandbox`).
     """
@@ -221,11 +281,16 @@ def _in_linux_section(find: Callable[[str], Iterable[str]], text: str) -> set[st
 
 
 def _without_handover(root: Root, text: str) -> Iterator[tuple[str, str]]:
-    """Whether a generated menu lacks what the handover's script prints; an admin may have taken the script's x bits away."""
+    """Whether a generated menu lacks what the handover's script prints; an admin may have taken
+    the script's x bits away.
+    """
     script = root.stat(HANDOVER)
     prints = script is not None and script.st_mode & 0o111 and root.exists(PROGRAM)
     if prints and _is_generated(text.encode()) and not grub_cfg.section(text, HANDOVER):
-        yield "no-handover", f"{PATH} does not let a host's PVH GRUB hand over to this guest's second stage"
+        yield (
+            "no-handover",
+            f"{PATH} does not let a host's PVH GRUB hand over to this guest's second stage",
+        )
 
 
 def _fault(root: Root, data: bytes, *, run: Run) -> str:
@@ -255,4 +320,8 @@ def _sha256(data: bytes) -> str:
 
 
 def _verdict(state: State, code: str, message: str) -> GrubCfgStatus:
-    return GrubCfgStatus(path=PATH, state=state, problems=(Problem(code=code, message=message, hint=f"make it with: {SYNC}"),))
+    return GrubCfgStatus(
+        path=PATH,
+        state=state,
+        problems=(Problem(code=code, message=message, hint=f"make it with: {SYNC}"),),
+    )

@@ -10,7 +10,9 @@ from guest_hooks.machine.root import MAX_READ
 
 
 def inspect(path: str) -> Inspection:
-    """What the file `path` of this process is; raises `UsageError` where it is not a plain file that can be read."""
+    """What the file `path` of this process is; raises `UsageError` where it is not a plain file
+    that can be read.
+    """
     return inspection.inspect(path, _read(path))
 
 
@@ -22,7 +24,10 @@ def _read(path: str) -> bytes:
             if not stat.S_ISREG(status.st_mode):
                 raise UsageError(f"{path} is not a regular file")
             if status.st_size > MAX_READ:
-                raise UsageError(f"{path} is {status.st_size} bytes long, more than {MAX_READ}: no second stage or kernel is")
+                raise UsageError(
+                    f"{path} is {status.st_size} bytes long, more than {MAX_READ}: no second stage"
+                    " or kernel is"
+                )
             return file.read()
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}") from error

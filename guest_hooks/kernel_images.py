@@ -1,4 +1,6 @@
-"""The kernels that grub-mkconfig lists, the initrd it gives each, and whether a kernel's installation is complete."""
+"""The kernels that grub-mkconfig lists, the initrd it gives each, and whether a kernel's
+installation is complete.
+"""
 
 import fnmatch
 import os
@@ -13,7 +15,9 @@ from guest_hooks.machine.run import Run, run
 PATTERNS = (("/boot", "vmlinuz-*"), ("", "vmlinuz-*"), ("/boot", "kernel-*"))
 """Where 10_linux looks on x86, in its order (Debian's grub: /etc/grub.d/10_linux)."""
 GARBAGE = ("*.dpkg-*", "*.rpmsave", "*.rpmnew", "*.sig")
-"""What grub_file_is_not_garbage of grub-mkconfig_lib leaves out; tests hold this to Debian's own function."""
+"""What grub_file_is_not_garbage of grub-mkconfig_lib leaves out; tests hold this to Debian's
+own function.
+"""
 SIGNED = ".efi.signed"
 """2.06's 10_linux lists no such file, 2.12's does: it is neither missed in a menu nor too much."""
 _INITRDS = (
@@ -23,7 +27,11 @@ _INITRDS = (
     *("initramfs-genkernel-{arch}-{version}", "initramfs-genkernel-{arch}-{old}"),
 )
 """The names that 2.06's and 2.12's 10_linux both know, in 2.06's order."""
-_PACKAGES = ("linux-image-{version}", "linux-image-{version}-unsigned", "linux-image-unsigned-{version}")
+_PACKAGES = (
+    "linux-image-{version}",
+    "linux-image-{version}-unsigned",
+    "linux-image-unsigned-{version}",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,14 +70,17 @@ def version_of(path: str) -> str:
 
 
 def incomplete(root: Root, path: str, *, run: Run = run) -> Incomplete | None:
-    """Why the kernel at `path` is not complete: its package, its file or its initrd; None where nothing is known against it."""
+    """Why the kernel at `path` is not complete: its package, its file or its initrd; None where
+    nothing is known against it.
+    """
     names = [name.format(version=version_of(path)) for name in _PACKAGES]
     for name, state in package_states.states(root, names, run=run).items():
         if state in package_states.UNFINISHED:
             again = f"apt install --reinstall {name}"
             hint = again if state == package_states.HALF_INSTALLED else "dpkg --configure -a"
             return Incomplete(path=path, why=f"its package {name} is {state}", hint=hint)
-    from guest_hooks.preflight import unfit  # noqa: PLC0415 - needs the decompressors, and few runs come here
+    # It needs the decompressors, and few runs come here.
+    from guest_hooks.preflight import unfit  # noqa: PLC0415
 
     found = unfit(root, path, next(iter(initrds(root, path)), ""))
     return Incomplete(path=path, why=found.message, hint=found.hint) if found else None

@@ -16,7 +16,10 @@ PLATFORMS = {"xen": Mode.PV, "xen_pvh": Mode.PVH}
 NEVER = float("inf")
 _USABLE = (State.CURRENT, State.STALE)
 _HINTS = {
-    Mode.PV: "have the host start a stage 1 that looks for it: Debian's, or one made by xen-guest-bootloader stage1 build",
+    Mode.PV: (
+        "have the host start a stage 1 that looks for it: Debian's, or one made by"
+        " xen-guest-bootloader stage1 build"
+    ),
     Mode.PVH: "look whether grub.cfg hands over to it: xen-guest-bootloader preflight",
 }
 
@@ -27,7 +30,9 @@ def read(root: Root) -> LastBoot:
 
 
 def problems(root: Root, boot: LastBoot, targets: Sequence[TargetStatus]) -> tuple[Problem, ...]:
-    """That this boot came by stage 1 alone, though a second stage of its platform stood ready before."""
+    """That this boot came by stage 1 alone, though a second stage of its platform stood ready
+    before.
+    """
     if boot.via != "stage-1":
         return ()
     mode = PLATFORMS[boot.platform]
@@ -45,13 +50,17 @@ def problems(root: Root, boot: LastBoot, targets: Sequence[TargetStatus]) -> tup
 
 
 def _made(root: Root, target: TargetStatus) -> float:
-    """When the last of what stage 1 needs to come to this second stage was written; never, where something is missing."""
+    """When the last of what stage 1 needs to come to this second stage was written; never,
+    where something is missing.
+    """
     bridge = TARGETS[target.target].bridge
     first = f"{BOOT_XEN}/{bridge}" if bridge else target.path
     if {file.path: file.state for file in target.files}.get(first) not in _USABLE:
         return NEVER
     paths = (first, grub_config.PATH) if bridge else (first,)
-    return max(status.st_mtime if (status := root.stat(path)) is not None else NEVER for path in paths)
+    return max(
+        status.st_mtime if (status := root.stat(path)) is not None else NEVER for path in paths
+    )
 
 
 def _started(root: Root) -> float:

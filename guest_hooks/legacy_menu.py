@@ -1,4 +1,6 @@
-"""GRUB Legacy's menu.lst, for hosts that start pvgrub-legacy: entries that start the second stages (`legacy_menu = true`)."""
+"""GRUB Legacy's menu.lst, for hosts that start pvgrub-legacy: entries that start the second
+stages (`legacy_menu = true`).
+"""
 
 import hashlib
 import re
@@ -13,51 +15,83 @@ from guest_hooks.plan import Plan
 PATH = "/boot/grub/menu.lst"
 MARK = "# Made by xen-guest-bootloader: changes are lost while legacy_menu = true."
 CODE = "legacy-menu"
-_DISK = re.compile(r"/dev/(?:(?:xvd|sd|vd|hd)(?P<letter>[a-z])(?P<number>\d*)|loop\d+(?:p(?P<part>\d+))?)")
+_DISK = re.compile(
+    r"/dev/(?:(?:xvd|sd|vd|hd)(?P<letter>[a-z])(?P<number>\d*)|loop\d+(?:p(?P<part>\d+))?)"
+)
 
 
-def problem(root: Root, config: Config, boot: BootFilesystem, plans: tuple[Plan, ...]) -> Problem | None:
-    """What keeps a pvgrub-legacy host from finding the second stage by menu.lst; None where nothing does, or it is not wanted."""
+def problem(
+    root: Root, config: Config, boot: BootFilesystem, plans: tuple[Plan, ...]
+) -> Problem | None:
+    """What keeps a pvgrub-legacy host from finding the second stage by menu.lst; None where
+    nothing does, or it is not wanted.
+    """
     if not config.legacy_menu or not _paths(plans):
         return None
     wanted = _text(boot, plans)
     if wanted is None:
         message = f"GRUB Legacy has no name for {boot.device}: {PATH} can't be made"
-        return Problem(code=CODE, message=message, hint="set legacy_menu = false", severity=Severity.WARNING)
+        return Problem(
+            code=CODE, message=message, hint="set legacy_menu = false", severity=Severity.WARNING
+        )
     there = _read(root)
     if there == wanted:
         return None
     if there is not None and not there.startswith(MARK):
         hint = f"move it away, or add to it: kernel {_names(boot, plans)[0]}"
-        return Problem(code=CODE, message=f"{PATH} is not ours and is left alone", hint=hint, severity=Severity.WARNING)
-    return Problem(code=CODE, message=f"{PATH} does not start the second stage", hint=f"make it with: {SYNC}")
+        return Problem(
+            code=CODE,
+            message=f"{PATH} is not ours and is left alone",
+            hint=hint,
+            severity=Severity.WARNING,
+        )
+    return Problem(
+        code=CODE, message=f"{PATH} does not start the second stage", hint=f"make it with: {SYNC}"
+    )
 
 
-def refresh(root: Root, boot: BootFilesystem, plans: tuple[Plan, ...]) -> tuple[list[Change], tuple[Problem, ...]]:
-    """Write menu.lst, after `problem` said that it is to be made; what changed, and what could not be made sure of."""
+def refresh(
+    root: Root, boot: BootFilesystem, plans: tuple[Plan, ...]
+) -> tuple[list[Change], tuple[Problem, ...]]:
+    """Write menu.lst, after `problem` said that it is to be made; what changed, and what could
+    not be made sure of.
+    """
     text = _text(boot, plans) or ""
     before = _read(root)
     unsure = durable.replace_all(root, {PATH: text.encode()})
-    return [Change(path=PATH, before=_sha256(before) if before is not None else "", after=_sha256(text), why=(CODE,))], unsure
+    return [
+        Change(
+            path=PATH,
+            before=_sha256(before) if before is not None else "",
+            after=_sha256(text),
+            why=(CODE,),
+        )
+    ], unsure
 
 
 def _text(boot: BootFilesystem, plans: tuple[Plan, ...]) -> str | None:
     names = _names(boot, plans)
     if not names:
         return None
-    entries = "".join(f"\ntitle Second stage {name.rpartition('/')[2]}\nkernel {name}\n" for name in names)
+    entries = "".join(
+        f"\ntitle Second stage {name.rpartition('/')[2]}\nkernel {name}\n" for name in names
+    )
     return f"{MARK}\ndefault 0\ntimeout 1\n{entries}"
 
 
 def _names(boot: BootFilesystem, plans: tuple[Plan, ...]) -> tuple[str, ...]:
-    """The second stages as GRUB Legacy names them, `(hd0,0)/boot/xen/pvboot-x86_64.elf`; empty for a device it has no name for."""
+    """The second stages as GRUB Legacy names them, `(hd0,0)/boot/xen/pvboot-x86_64.elf`; empty
+    for a device it has no name for.
+    """
     found = _DISK.fullmatch(boot.xen_place.device)
     if found is None or boot.drive:
         return ()
     disk = ord(found["letter"]) - ord("a") if found["letter"] else 0
     number = found["number"] or found["part"]
     drive = f"(hd{disk},{int(number) - 1})" if number else f"(hd{disk})"
-    return tuple(f"{drive}{boot.xen_place.path}/{path.rpartition('/')[2]}" for path in _paths(plans))
+    return tuple(
+        f"{drive}{boot.xen_place.path}/{path.rpartition('/')[2]}" for path in _paths(plans)
+    )
 
 
 def _paths(plans: tuple[Plan, ...]) -> tuple[str, ...]:

@@ -1,4 +1,6 @@
-"""The menus that a sync makes when they are out of date: grub.cfg, and menu.lst for pvgrub-legacy."""
+"""The menus that a sync makes when they are out of date: grub.cfg, and menu.lst for
+pvgrub-legacy.
+"""
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -33,10 +35,14 @@ class Renewed:
     failures: tuple[tuple[str, GuestHooksError], ...]
 
 
-def renew(root: Root, found: Survey, judged: Status | None, wanted: Wanted, *, step: Step, run: Run) -> Renewed:
-    """Make those of the menus that are `wanted`; one that fails does not keep the other from being made.
+def renew(
+    root: Root, found: Survey, judged: Status | None, wanted: Wanted, *, step: Step, run: Run
+) -> Renewed:
+    """Make those of the menus that are `wanted`; one that fails does not keep the other from
+    being made.
 
-    `judged` is how the guest is by now, for grub.cfg to be judged by; None where any grub.cfg is to be taken.
+    `judged` is how the guest is by now, for grub.cfg to be judged by; None where any grub.cfg is to
+    be taken.
     """
     changes: list[Change] = []
     unsure: list[Problem] = []

@@ -1,6 +1,8 @@
-"""A status as metrics, in the text format that Prometheus' node exporter reads from its textfile directory.
+"""A status as metrics, in the text format that Prometheus' node exporter reads from its
+textfile directory.
 
-Source: Prometheus, "Exposition formats"; a state is shown as OpenMetrics' StateSet is: one series for each, 1 for the one it is in.
+Source: Prometheus, "Exposition formats"; a state is shown as OpenMetrics' StateSet is: one series
+for each, 1 for the one it is in.
 """
 
 from collections.abc import Iterator, Mapping
@@ -21,35 +23,67 @@ class _Metric:
     series: tuple[tuple[Mapping[str, str], int], ...]
 
 
-def text(status: Status, service: ServiceStatus | None = None, next_boot: bool | None = None) -> str:
+def text(
+    status: Status, service: ServiceStatus | None = None, next_boot: bool | None = None
+) -> str:
     """The lines of one status; what was not looked at, `service` or `next_boot`, has no series."""
-    return "".join(f"{line}\n" for metric in _metrics(status, service, next_boot) for line in _lines(metric))
+    return "".join(
+        f"{line}\n" for metric in _metrics(status, service, next_boot) for line in _lines(metric)
+    )
 
 
-def _metrics(status: Status, service: ServiceStatus | None, next_boot: bool | None) -> Iterator[_Metric]:
-    yield _gauge("ok", "Whether nothing is left to do, as the exit code of status tells.", status.ok)
+def _metrics(
+    status: Status, service: ServiceStatus | None, next_boot: bool | None
+) -> Iterator[_Metric]:
+    yield _gauge(
+        "ok", "Whether nothing is left to do, as the exit code of status tells.", status.ok
+    )
     targets = [
-        ({"target": target.target, "required": str(target.required).lower(), "state": str(state)}, int(target.state is state))
+        (
+            {
+                "target": target.target,
+                "required": str(target.required).lower(),
+                "state": str(state),
+            },
+            int(target.state is state),
+        )
         for target in status.targets
         for state in State
     ]
-    yield _Metric(name="second_stage_state", help="The verdict on the second stage of a target.", series=tuple(targets))
+    yield _Metric(
+        name="second_stage_state",
+        help="The verdict on the second stage of a target.",
+        series=tuple(targets),
+    )
     if status.grub_cfg:
         found = status.grub_cfg.state
-        menu = tuple(({"state": str(state)}, int(found is state)) for state in State if state is not State.FOREIGN)
+        menu = tuple(
+            ({"state": str(state)}, int(found is state))
+            for state in State
+            if state is not State.FOREIGN
+        )
         yield _Metric(name="grub_cfg_state", help="The verdict on grub.cfg.", series=menu)
     everything = [*status.problems, *(status.grub_cfg.problems if status.grub_cfg else ())]
     everything += [problem for target in status.targets for problem in target.problems]
-    counts = (({"severity": str(kind)}, sum(problem.severity is kind for problem in everything)) for kind in Severity)
+    counts = (
+        ({"severity": str(kind)}, sum(problem.severity is kind for problem in everything))
+        for kind in Severity
+    )
     yield _Metric(name="problems", help="How many problems status tells.", series=tuple(counts))
     via = status.last_boot.via
     yield _gauge(
-        "booted_by_second_stage", "Whether this boot is known to have come by the guest's own second stage.", via == "second-stage"
+        "booted_by_second_stage",
+        "Whether this boot is known to have come by the guest's own second stage.",
+        via == "second-stage",
     )
     if service:
         yield _gauge("service_running", "Whether the repair service runs.", service.running)
     if next_boot is not None:
-        yield _gauge("next_boot_ok", "Whether preflight found nothing in the way of the next boot.", next_boot)
+        yield _gauge(
+            "next_boot_ok",
+            "Whether preflight found nothing in the way of the next boot.",
+            next_boot,
+        )
 
 
 def _gauge(name: str, words: str, value: bool) -> _Metric:

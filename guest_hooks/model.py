@@ -1,4 +1,6 @@
-"""The facts every layer speaks of: frozen, without behaviour beyond what follows from their own fields."""
+"""The facts every layer speaks of: frozen, without behaviour beyond what follows from their own
+fields.
+"""
 
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -17,7 +19,9 @@ class Mode(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Guest:
-    """Which guest this is; `evidence` holds "PATH: what it said" lines, `bits` is the width of the running kernel."""
+    """Which guest this is; `evidence` holds "PATH: what it said" lines, `bits` is the width of
+    the running kernel.
+    """
 
     mode: Mode
     bits: int
@@ -32,7 +36,9 @@ class Guest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """A directory as GRUB finds it: the file system it lies on, and its path from the top of that, links followed."""
+    """A directory as GRUB finds it: the file system it lies on, and its path from the top of
+    that, links followed.
+    """
 
     device: str
     fs_type: str
@@ -44,11 +50,13 @@ class Place:
 class BootFilesystem:
     """The file system that holds /boot, and where on the disks the directories are that GRUB reads.
 
-    `mountpoint`, `device`, `fs_type` and `fs_uuid` are those of /boot as the guest sees it; `top` is the path within its file
-    system that is mounted at `mountpoint`. `grub_dir` is /boot/grub as a path on the file system it lies on, `drive` GRUB's name
-    for that (`(lvmid/…)`) where GRUB cannot find it by UUID alone, else empty; `modules` are the GRUB modules (file system,
-    partition map, RAID, LVM, LUKS) without which a second stage cannot read it. `grub` and `xen` say where /boot/grub and
-    /boot/xen are, None where they are simply in /boot. `is_known` is False where neither GRUB nor udev could be asked.
+    `mountpoint`, `device`, `fs_type` and `fs_uuid` are those of /boot as the guest sees it; `top`
+    is the path within its file system that is mounted at `mountpoint`. `grub_dir` is /boot/grub as
+    a path on the file system it lies on, `drive` GRUB's name for that (`(lvmid/…)`) where GRUB
+    cannot find it by UUID alone, else empty; `modules` are the GRUB modules (file system, partition
+    map, RAID, LVM, LUKS) without which a second stage cannot read it. `grub` and `xen` say where
+    /boot/grub and /boot/xen are, None where they are simply in /boot. `is_known` is False where
+    neither GRUB nor udev could be asked.
     """
 
     mountpoint: str
@@ -83,7 +91,8 @@ class BootFilesystem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choices:
-    """What a grub-install by hand put into a second stage, and what later ones keep: more modules, keys, no command line.
+    """What a grub-install by hand put into a second stage, and what later ones keep: more
+    modules, keys, no command line.
 
     `public_keys` are as they were given to `--pubkey`, `has_cli` is False after `--disable-cli`.
     """
@@ -102,7 +111,9 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """One finding: a stable `code`, a sentence that names the thing and the cause, and the next step."""
+    """One finding: a stable `code`, a sentence that names the thing and the cause, and the next
+    step.
+    """
 
     code: str
     message: str
@@ -111,7 +122,9 @@ class Problem:
 
 
 class State(StrEnum):
-    """What a second stage is, compared with what should be there; `unknown` where that can't be told."""
+    """What a second stage is, compared with what should be there; `unknown` where that can't be
+    told.
+    """
 
     CURRENT = "current"
     MISSING = "missing"
@@ -162,7 +175,9 @@ class GrubCfgStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LastBoot:
-    """By which GRUB this boot came: `via` is `second-stage`, `stage-1` or `unknown`; the rest is GRUB's own word, or empty."""
+    """By which GRUB this boot came: `via` is `second-stage`, `stage-1` or `unknown`; the rest
+    is GRUB's own word, or empty.
+    """
 
     via: str = "unknown"
     prefix: str = ""
@@ -171,7 +186,9 @@ class LastBoot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
-    """What `status` found; `boot` is None where /boot's file system could not be told (a problem says why)."""
+    """What `status` found; `boot` is None where /boot's file system could not be told (a
+    problem says why).
+    """
 
     guest: Guest
     boot: BootFilesystem | None
@@ -182,7 +199,9 @@ class Status:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing is left to do: required targets current, grub.cfg current, no error among the problems."""
+        """Whether nothing is left to do: required targets current, grub.cfg current, no error
+        among the problems.
+        """
         return (
             all(t.state is State.CURRENT for t in self.targets if t.required)
             and (self.grub_cfg is None or self.grub_cfg.state is State.CURRENT)
@@ -192,7 +211,9 @@ class Status:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """One file replaced, made or removed; `before` and `after` are sha256 or empty, `why` the problem codes that led to it."""
+    """One file replaced, made or removed; `before` and `after` are sha256 or empty, `why` the
+    problem codes that led to it.
+    """
 
     path: str
     before: str

@@ -1,4 +1,6 @@
-"""What the repair service says in the journal: one entry when something begins, one when it ends, none in between."""
+"""What the repair service says in the journal: one entry when something begins, one when it
+ends, none in between.
+"""
 
 from collections.abc import Sequence
 
@@ -9,20 +11,36 @@ from guest_hooks.machine.journal import Outcome
 
 
 def tell_repair(repair: pacing.Repair) -> None:
-    """Write that something was found changed and is being looked after; an audit or another try needs no entry."""
+    """Write that something was found changed and is being looked after; an audit or another try
+    needs no entry.
+    """
     if repair.why is pacing.Why.CHANGED:
         paths = ", ".join(repair.differences)
-        journal.send(Outcome.NOTICED, f"changed: {paths}; looking after it", path=repair.differences[0], cause=paths)
+        journal.send(
+            Outcome.NOTICED,
+            f"changed: {paths}; looking after it",
+            path=repair.differences[0],
+            cause=paths,
+        )
 
 
 def tell_losses() -> None:
     """Write that the kernel or a thread may have dropped events."""
-    journal.send(Outcome.WATCH_TROUBLED, "events may have been lost; everything was looked at again", cause="events lost")
+    journal.send(
+        Outcome.WATCH_TROUBLED,
+        "events may have been lost; everything was looked at again",
+        cause="events lost",
+    )
 
 
 def tell_reload(error: GuestHooksError) -> None:
     """Write that the new configuration was not taken."""
-    journal.send(Outcome.FAILING, f"the configuration stays as it was: {error.message}", cause=error.message, hint=error.hint)
+    journal.send(
+        Outcome.FAILING,
+        f"the configuration stays as it was: {error.message}",
+        cause=error.message,
+        hint=error.hint,
+    )
 
 
 def tell(news: pacing.Tell) -> None:
@@ -32,17 +50,30 @@ def tell(news: pacing.Tell) -> None:
     match news.news:
         case pacing.News.FAILING:
             again = (
-                f"tried again in {news.retry:g} s, then less often" if news.retry < pacing.NEVER else "waiting for that to change"
+                f"tried again in {news.retry:g} s, then less often"
+                if news.retry < pacing.NEVER
+                else "waiting for that to change"
             )
             message = f"can't be repaired{f' ({paths})' if paths else ''}: {news.cause}; {again}"
-            journal.send(Outcome.FAILING, message, path=path, cause=news.cause, hint="xen-guest-bootloader status")
+            journal.send(
+                Outcome.FAILING,
+                message,
+                path=path,
+                cause=news.cause,
+                hint="xen-guest-bootloader status",
+            )
         case pacing.News.UNDONE:
-            message = f"something keeps changing {paths} after each repair; the next repair is in {news.retry:g} s, then less often"
+            message = (
+                f"something keeps changing {paths} after each repair; the next repair is in"
+                f" {news.retry:g} s, then less often"
+            )
             journal.send(Outcome.UNDONE, message, path=path, cause=paths)
         case pacing.News.BLOCKED:
             journal.send(Outcome.WAITING, f"a repair waits: {news.cause}", cause=news.cause)
         case pacing.News.MENDED:
-            journal.send(Outcome.MENDED, f"as it should be again, after: {news.cause}", cause=news.cause)
+            journal.send(
+                Outcome.MENDED, f"as it should be again, after: {news.cause}", cause=news.cause
+            )
 
 
 def tell_troubles(troubles: Sequence[str]) -> None:

@@ -1,4 +1,6 @@
-"""What a sync came to, told to the journal, and what of it people are to be warned of; the front door has the words."""
+"""What a sync came to, told to the journal, and what of it people are to be warned of; the
+front door has the words.
+"""
 
 import os
 
@@ -10,7 +12,9 @@ from guest_hooks.sync import Result
 
 
 def tell(result: Result) -> None:
-    """One entry for each file that was changed, for each failure that is new and for each warning."""
+    """One entry for each file that was changed, for each failure that is new and for each
+    warning.
+    """
     if not os.path.exists(journal.SOCKET):
         return
     before, after = _states(result.before), _states(result.status)
@@ -25,7 +29,12 @@ def tell(result: Result) -> None:
             after=state,
             cause=", ".join(change.why),
         )
-    foreign = {problem.message for status in result.status.targets for problem in status.problems if problem.code == "foreign"}
+    foreign = {
+        problem.message
+        for status in result.status.targets
+        for problem in status.problems
+        if problem.code == "foreign"
+    }
     for failure in (each for each in result.failures if each not in result.repeated):
         tell_failure(failure, is_foreign=failure.message in foreign)
     for warning in () if result.repeated else warnings(result):
@@ -33,31 +42,58 @@ def tell(result: Result) -> None:
 
 
 def warnings(result: Result, *, is_foretold: bool = False) -> tuple[Problem, ...]:
-    """What `result` warns of, however the run ended, an optional target that is not current included; no error is among it.
+    """What `result` warns of, however the run ended, an optional target that is not current
+    included; no error is among it.
 
     `is_foretold`: nothing was done yet, so that a target is not what it will be.
     """
     status = result.status
     menu = status.grub_cfg.problems if status.grub_cfg else ()
-    told = (*status.problems, *(problem for target in status.targets for problem in target.problems), *menu)
-    left = () if is_foretold else (each for each in status.targets if not each.required and each.state is not State.CURRENT)
-    return (*(problem for problem in told if problem.severity is Severity.WARNING), *map(_left, left))
+    told = (
+        *status.problems,
+        *(problem for target in status.targets for problem in target.problems),
+        *menu,
+    )
+    left = (
+        ()
+        if is_foretold
+        else (
+            each for each in status.targets if not each.required and each.state is not State.CURRENT
+        )
+    )
+    return (
+        *(problem for problem in told if problem.severity is Severity.WARNING),
+        *map(_left, left),
+    )
 
 
 def _left(target: TargetStatus) -> Problem:
     """An optional target that is not current, which is no failure."""
     message = f"{target.target}, which is optional, is {target.state}"
-    return Problem(code="optional-target", message=message, hint="look why: xen-guest-bootloader status", severity=Severity.WARNING)
+    return Problem(
+        code="optional-target",
+        message=message,
+        hint="look why: xen-guest-bootloader status",
+        severity=Severity.WARNING,
+    )
 
 
 def _states(status: Status) -> dict[str, tuple[str, str]]:
     """Target (empty for a menu) and state of each file that has a verdict of its own."""
-    files = {file.path: (target.target, str(file.state)) for target in status.targets for file in target.files}
-    return files | ({status.grub_cfg.path: ("", str(status.grub_cfg.state))} if status.grub_cfg else {})
+    files = {
+        file.path: (target.target, str(file.state))
+        for target in status.targets
+        for file in target.files
+    }
+    return files | (
+        {status.grub_cfg.path: ("", str(status.grub_cfg.state))} if status.grub_cfg else {}
+    )
 
 
 def tell_failure(error: GuestHooksError, *, is_foreign: bool = False) -> None:
-    """One entry for what kept a run from its work; wrong usage and another run's lock are no such thing."""
+    """One entry for what kept a run from its work; wrong usage and another run's lock are no
+    such thing.
+    """
     if not os.path.exists(journal.SOCKET) or not isinstance(error, LackingError | NotRepairedError):
         return
     kept = Outcome.FOREIGN if is_foreign else Outcome.NOT_REPAIRED

@@ -1,7 +1,9 @@
-"""When to look and when to repair: what happened and the time in, what to do out. No clock is read and nothing is done here.
+"""When to look and when to repair: what happened and the time in, what to do out. No clock is
+read and nothing is done here.
 
-Whatever happens only ever means "look again". A look finds differences or none; differences lead to one repair; what a repair
-changes is seen by one more look. All times are seconds on one clock that never goes back.
+Whatever happens only ever means "look again". A look finds differences or none; differences lead to
+one repair; what a repair changes is seen by one more look. All times are seconds on one clock that
+never goes back.
 """
 
 import math
@@ -15,9 +17,9 @@ NEVER = math.inf
 class Pace:
     """How fast.
 
-    `settle`: quiet time before a look, put off by further events to `patience` at most. `audit`: time between full checks that
-    no event asked for, 0 for none. `blocked`: how often a held lock is tried; `silent`: how long before that is told.
-    `retry_first` doubles with each failure up to
+    `settle`: quiet time before a look, put off by further events to `patience` at most. `audit`:
+    time between full checks that no event asked for, 0 for none. `blocked`: how often a held lock
+    is tried; `silent`: how long before that is told. `retry_first` doubles with each failure up to
     `retry_longest`. More than `crowd` repairs within `window` mean that something undoes them.
     """
 
@@ -42,7 +44,9 @@ class Phase(StrEnum):
 
 
 class Why(StrEnum):
-    """What a look, and then a repair, is for: an event, the time for a full check, another try, a repair that has just ended."""
+    """What a look, and then a repair, is for: an event, the time for a full check, another try,
+    a repair that has just ended.
+    """
 
     CHANGED = "changed"
     AUDIT = "audit"
@@ -54,10 +58,12 @@ class Why(StrEnum):
 class Vigil:
     """All that is remembered between two happenings.
 
-    `due` is the next look, `latest` the end of patience, `asked` what the next look is for, `retry` when what resisted is tried
-    again. `blamed` is what the last repair was started for, `cause` why it failed, `is_deep` that only an audit found it,
-    `is_hopeful` that something happened which may help, `repairs` when repairs were started, `undone` how often in a row there were
-    too many of them, `blocked_since` when a lock was met that is held still, `is_block_told` that the admin was told of it.
+    `due` is the next look, `latest` the end of patience, `asked` what the next look is for, `retry`
+    when what resisted is tried again. `blamed` is what the last repair was started for, `cause` why
+    it failed, `is_deep` that only an audit found it, `is_hopeful` that something happened which may
+    help, `repairs` when repairs were started, `undone` how often in a row there were too many of
+    them, `blocked_since` when a lock was met that is held still, `is_block_told` that the admin was
+    told of it.
     """
 
     audit: float
@@ -84,7 +90,9 @@ class Vigil:
 
 @dataclass(frozen=True, slots=True)
 class Noticed:
-    """Something happened to the files, the mounts or the block devices; `is_hopeful` where it may let a failed repair succeed."""
+    """Something happened to the files, the mounts or the block devices; `is_hopeful` where it
+    may let a failed repair succeed.
+    """
 
     is_hopeful: bool = False
 
@@ -96,9 +104,11 @@ class Tick:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """A look is over: what differs, who holds a lock that a repair must wait for, why the look itself failed.
+    """A look is over: what differs, who holds a lock that a repair must wait for, why the look
+    itself failed.
 
-    `is_waiting`: only something that will be noticed, such as a mount, can help; no time is set for another try.
+    `is_waiting`: only something that will be noticed, such as a mount, can help; no time is set for
+    another try.
     """
 
     differences: tuple[str, ...] = ()
@@ -209,15 +219,26 @@ def _tick(vigil: Vigil, now: float, pace: Pace) -> Step:
 
 def _seen(vigil: Vigil, seen: Seen, now: float, pace: Pace) -> Step:
     why = vigil.asked
-    vigil = replace(vigil, phase=Phase.QUIET, due=NEVER, latest=NEVER, repairs=_recent(vigil, now, pace))
+    vigil = replace(
+        vigil, phase=Phase.QUIET, due=NEVER, latest=NEVER, repairs=_recent(vigil, now, pace)
+    )
     if why is Why.VERIFY:
         why = Why.CHANGED
-        vigil = replace(vigil, asked=why, blamed=seen.differences if vigil.failures else vigil.blamed)
+        vigil = replace(
+            vigil, asked=why, blamed=seen.differences if vigil.failures else vigil.blamed
+        )
     is_hopeful, vigil = vigil.is_hopeful, replace(vigil, is_hopeful=False)
-    if why is Why.CHANGED and not is_hopeful and now < vigil.retry < NEVER and _is_known(vigil, seen):
+    if (
+        why is Why.CHANGED
+        and not is_hopeful
+        and now < vigil.retry < NEVER
+        and _is_known(vigil, seen)
+    ):
         return vigil, ()
     if seen.error:
-        return _fail(replace(vigil, asked=Why.CHANGED), seen.error, now, pace, is_waiting=seen.is_waiting)
+        return _fail(
+            replace(vigil, asked=Why.CHANGED), seen.error, now, pace, is_waiting=seen.is_waiting
+        )
     if not seen.differences and why is not Why.AUDIT and not vigil.is_deep:
         return _calm(vigil)
     if seen.holder:
@@ -225,7 +246,9 @@ def _seen(vigil: Vigil, seen: Seen, now: float, pace: Pace) -> Step:
     if why is Why.CHANGED and len(vigil.repairs) >= pace.crowd:
         return _crowded(vigil, seen.differences, now, pace)
     repairs = vigil.repairs if why is Why.AUDIT else (*vigil.repairs, now)
-    repairing = replace(vigil, phase=Phase.REPAIRING, blamed=seen.differences, repairs=repairs, retry=NEVER)
+    repairing = replace(
+        vigil, phase=Phase.REPAIRING, blamed=seen.differences, repairs=repairs, retry=NEVER
+    )
     return repairing, (Repair(why=why, differences=seen.differences),)
 
 
@@ -233,12 +256,16 @@ def _is_known(vigil: Vigil, seen: Seen) -> bool:
     """Whether what is seen is what resisted before and has a time for its next try."""
     if seen.error:
         return seen.error == vigil.cause
-    return vigil.is_deep or (bool(seen.differences) and (seen.differences == vigil.blamed or vigil.undone > 0))
+    return vigil.is_deep or (
+        bool(seen.differences) and (seen.differences == vigil.blamed or vigil.undone > 0)
+    )
 
 
 def _ended(vigil: Vigil, ended: Ended, now: float, pace: Pace) -> Step:
     # Its own events have come by now or come within the quiet time: one look answers them all.
-    settling = replace(vigil, phase=Phase.SETTLING, due=now + pace.settle, latest=now + pace.patience)
+    settling = replace(
+        vigil, phase=Phase.SETTLING, due=now + pace.settle, latest=now + pace.patience
+    )
     if ended.is_locked:
         return _block(settling, ended.error, now, pace)
     settling = replace(settling, asked=Why.VERIFY, blocked_since=NEVER, is_block_told=False)
@@ -249,14 +276,28 @@ def _ended(vigil: Vigil, ended: Ended, now: float, pace: Pace) -> Step:
 
 
 def _block(vigil: Vigil, cause: str, now: float, pace: Pace) -> Step:
-    blocked = replace(vigil, phase=Phase.BLOCKED, due=now + pace.blocked, blocked_since=min(vigil.blocked_since, now))
+    blocked = replace(
+        vigil,
+        phase=Phase.BLOCKED,
+        due=now + pace.blocked,
+        blocked_since=min(vigil.blocked_since, now),
+    )
     if blocked.is_block_told or now - blocked.blocked_since < pace.silent:
         return blocked, ()
     return replace(blocked, is_block_told=True), (Tell(news=News.BLOCKED, cause=cause),)
 
 
 def _calm(vigil: Vigil) -> Step:
-    calm = replace(vigil, asked=Why.CHANGED, retry=NEVER, blamed=(), cause="", failures=0, blocked_since=NEVER, is_block_told=False)
+    calm = replace(
+        vigil,
+        asked=Why.CHANGED,
+        retry=NEVER,
+        blamed=(),
+        cause="",
+        failures=0,
+        blocked_since=NEVER,
+        is_block_told=False,
+    )
     if not calm.repairs:
         calm = replace(calm, undone=0)
     return calm, ((Tell(news=News.MENDED, cause=vigil.cause),) if vigil.failures else ())

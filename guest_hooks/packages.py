@@ -1,8 +1,9 @@
 """A run that nobody asked for keeps out of the package manager's way.
 
-Between two runs of dpkg a kernel may lack its initrd, and GRUB half of its modules: a menu or a second stage that is made then is
-out of date a moment later. So such a run waits for the front end, not only for dpkg; but not for ever, for what it is to repair may
-keep the guest from booting. A hook or trigger is run by dpkg and must not wait for it, and who types `sync` wants it done.
+Between two runs of dpkg a kernel may lack its initrd, and GRUB half of its modules: a menu or a
+second stage that is made then is out of date a moment later. So such a run waits for the front end,
+not only for dpkg; but not for ever, for what it is to repair may keep the guest from booting. A
+hook or trigger is run by dpkg and must not wait for it, and who types `sync` wants it done.
 """
 
 import os
@@ -21,16 +22,19 @@ from guest_hooks.model import Problem, Severity
 CODE = "package-manager-at-work"
 MANAGER_PID = 1
 INSIDE_DPKG = "DPKG_RUNNING_VERSION"
-"""Set for maintainer scripts, and so for all that they start (dpkg(1)): waiting for dpkg, they would wait for themselves."""
+"""Set for maintainer scripts, and so for all that they start (dpkg(1)): waiting for dpkg, they
+would wait for themselves.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patience:
     """How long to wait, in seconds.
 
-    `still`: when nothing in dpkg's database has changed for so long, whoever holds its lock asks a question or downloads, and the
-    run goes on. `longest`: when packages change even then, the run gives up, to be made again; TimeoutStartSec is longer.
-    `silent`: when it has waited so long, it says so. `poll`: the time between two looks.
+    `still`: when nothing in dpkg's database has changed for so long, whoever holds its lock asks a
+    question or downloads, and the run goes on. `longest`: when packages change even then, the run
+    gives up, to be made again; TimeoutStartSec is longer. `silent`: when it has waited so long, it
+    says so. `poll`: the time between two looks.
     """
 
     still: float = 600.0
@@ -47,7 +51,9 @@ class Stopped(Exception):  # noqa: N818 - no error: the service manager asked fo
 
 
 def _sleep(seconds: float) -> None:
-    """Sleep; raises `Stopped` where the service manager sends the repair unit's KillSignal, which a repair under way ignores."""
+    """Sleep; raises `Stopped` where the service manager sends the repair unit's KillSignal,
+    which a repair under way ignores.
+    """
     came = signal.sigtimedwait([signal.SIGCONT], seconds)
     if came is not None and came.si_pid == MANAGER_PID:  # a shell's `fg` sends it, too
         raise Stopped
@@ -55,7 +61,9 @@ def _sleep(seconds: float) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Clock:
-    """Time as a wait sees it: a clock that never goes back, that of file times, and the sleep between two looks."""
+    """Time as a wait sees it: a clock that never goes back, that of file times, and the sleep
+    between two looks.
+    """
 
     now: Callable[[], float] = time.monotonic
     wall: Callable[[], float] = time.time
@@ -66,8 +74,12 @@ CLOCK = Clock()
 
 
 @contextmanager
-def held(root: Root, *, waits: bool, is_asked_for: bool, lock_timeout: float, run: Run = run) -> Iterator[tuple[Problem, ...]]:
-    """Hold our own lock, after the package manager where the run `waits`; yields what to warn whoever asked for it of."""
+def held(
+    root: Root, *, waits: bool, is_asked_for: bool, lock_timeout: float, run: Run = run
+) -> Iterator[tuple[Problem, ...]]:
+    """Hold our own lock, after the package manager where the run `waits`; yields what to warn
+    whoever asked for it of.
+    """
     if not root.is_live or INSIDE_DPKG in os.environ:
         waits = is_asked_for = False
     if waits:
@@ -87,10 +99,11 @@ def held_between_runs(
     clock: Clock = CLOCK,
     run: Run = run,
 ) -> Iterator[tuple[Problem, ...]]:
-    """Hold our own lock (`lock.held`) while the package manager of the running system is not at work; yields what to warn of.
+    """Hold our own lock (`lock.held`) while the package manager of the running system is not at
+    work; yields what to warn of.
 
-    Raises `LockedError` with the name of whoever is still at work after `patience.longest`, or when the service manager asked for
-    the end.
+    Raises `LockedError` with the name of whoever is still at work after `patience.longest`, or when
+    the service manager asked for the end.
     """
     waiting = _Waiting(root, patience, clock, run)
     while True:
@@ -103,12 +116,21 @@ def held_between_runs(
 
 
 def _at_work(root: Root) -> tuple[Problem, ...]:
-    """What to tell a person whose run does not wait: that what it does now may be out of date soon."""
+    """What to tell a person whose run does not wait: that what it does now may be out of date
+    soon.
+    """
     busy = dpkg.holder(root)
     if not busy:
         return ()
     message = f"packages are being installed meanwhile: {busy}"
-    return (Problem(code=CODE, message=message, hint="run it again when that has ended", severity=Severity.WARNING),)
+    return (
+        Problem(
+            code=CODE,
+            message=message,
+            hint="run it again when that has ended",
+            severity=Severity.WARNING,
+        ),
+    )
 
 
 class _Waiting:
@@ -132,34 +154,54 @@ class _Waiting:
             while not self.is_over():
                 self._clock.sleep(self._patience.poll)
         except Stopped:
-            raise LockedError(f"told to stop while {self._busy()}", hint="the next run does it") from None
+            raise LockedError(
+                f"told to stop while {self._busy()}", hint="the next run does it"
+            ) from None
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def is_over(self) -> bool:
-        """Whether nobody is at work, or whoever is has not moved for so long that it is not waited for."""
+        """Whether nobody is at work, or whoever is has not moved for so long that it is not
+        waited for.
+        """
         self._notice_changes()
         busy = self._busy()
         now = self._clock.now()
         if not busy:
             return True
         if now - self._still_since >= self._patience.still:
-            message = f"not waited for any longer, since no package has changed for {self._patience.still:g} s: {busy}"
-            self.warnings = (Problem(code=CODE, message=message, hint="let it finish", severity=Severity.WARNING),)
+            message = (
+                "not waited for any longer, since no package has changed for"
+                f" {self._patience.still:g} s: {busy}"
+            )
+            self.warnings = (
+                Problem(
+                    code=CODE, message=message, hint="let it finish", severity=Severity.WARNING
+                ),
+            )
             return True
         if now - self._start >= self._patience.longest:
             raise LockedError(
-                f"{busy}; waited {self._patience.longest:g} s for it", hint="let it finish; the next run does the rest"
+                f"{busy}; waited {self._patience.longest:g} s for it",
+                hint="let it finish; the next run does the rest",
             )
         if now - self._start >= self._patience.silent and not self._is_told:
             self._is_told = True
-            journal.send(journal.Outcome.WAITING, f"waits, for packages are being installed: {busy}", cause=busy)
+            journal.send(
+                journal.Outcome.WAITING,
+                f"waits, for packages are being installed: {busy}",
+                cause=busy,
+            )
         return False
 
     def _notice_changes(self) -> None:
         changed_at = dpkg.changed_at(self._root)
         if changed_at != self._changed_at:
-            self._changed_at, self._still_since, self._unfinished = changed_at, self._clock.now(), None
+            self._changed_at, self._still_since, self._unfinished = (
+                changed_at,
+                self._clock.now(),
+                None,
+            )
 
     def _busy(self) -> str:
         """Who is at work; empty where nobody is."""
@@ -168,4 +210,8 @@ class _Waiting:
             return holder  # what was left unfinished so long ago, nobody is finishing
         if self._unfinished is None:
             self._unfinished = dpkg.unfinished(run=self._run)
-        return f"these packages are not configured yet: {', '.join(self._unfinished[:5])}" if self._unfinished else ""
+        return (
+            f"these packages are not configured yet: {', '.join(self._unfinished[:5])}"
+            if self._unfinished
+            else ""
+        )

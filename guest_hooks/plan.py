@@ -1,4 +1,6 @@
-"""What should be there: which targets this guest wants, and for each the files, the prefix and the modules of its second stage."""
+"""What should be there: which targets this guest wants, and for each the files, the prefix and
+the modules of its second stage.
+"""
 
 import re
 from collections.abc import Sequence
@@ -15,7 +17,9 @@ from guest_hooks.targets import BOOT_XEN, TARGETS, Target, named
 AUTO = "auto"
 NATIVE_KERNELS = re.compile(r"vmlinuz-.*-(cloud-|rt-)?amd64(-unsigned)?$")
 MINIMAL = ("search_fs_uuid",)
-"""What grub-install embeds for any guest whose /boot it finds by UUID, beside what that file system needs."""
+"""What grub-install embeds for any guest whose /boot it finds by UUID, beside what that file
+system needs.
+"""
 
 
 class FileKind(StrEnum):
@@ -36,7 +40,9 @@ class PlannedFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """One target and whether the guest needs it to boot; a failure of one that is not required is a warning."""
+    """One target and whether the guest needs it to boot; a failure of one that is not required
+    is a warning.
+    """
 
     target: Target
     required: bool
@@ -46,8 +52,9 @@ class Wanted:
 class Plan:
     """What one target's second stage must be.
 
-    `modules` must all be inside; `request` is what grub-install is asked to embed beyond its own choice, empty for none. `choices`
-    are those of a grub-install by hand; `is_asked` says that it is the one which this run is for.
+    `modules` must all be inside; `request` is what grub-install is asked to embed beyond its own
+    choice, empty for none. `choices` are those of a grub-install by hand; `is_asked` says that it
+    is the one which this run is for.
     """
 
     target: Target
@@ -60,14 +67,19 @@ class Plan:
     is_asked: bool = False
 
 
-def wanted(guest: Guest, config: Config, named_targets: Sequence[str], kernels: Sequence[str]) -> tuple[Wanted, ...]:
-    """The targets to look after: those named on the command line, else the configuration's, `auto` being the detected platform.
+def wanted(
+    guest: Guest, config: Config, named_targets: Sequence[str], kernels: Sequence[str]
+) -> tuple[Wanted, ...]:
+    """The targets to look after: those named on the command line, else the configuration's,
+    `auto` being the detected platform.
 
-    `kernels` are the names of the kernel images in /boot. Raises `NotApplicableError` where there is none, `UsageError` for a name
-    that is no target.
+    `kernels` are the names of the kernel images in /boot. Raises `NotApplicableError` where there
+    is none, `UsageError` for a name that is no target.
     """
     if named_targets:
-        return tuple(Wanted(target=named(name), required=True) for name in dict.fromkeys(named_targets))
+        return tuple(
+            Wanted(target=named(name), required=True) for name in dict.fromkeys(named_targets)
+        )
     found = (
         {target.name: Wanted(target=target, required=True) for target in _automatic(guest, kernels)}
         if AUTO in config.targets
@@ -78,7 +90,10 @@ def wanted(guest: Guest, config: Config, named_targets: Sequence[str], kernels: 
         if name != AUTO and name not in found:
             found[name] = Wanted(target=named(name), required=only_named)
     if not found:
-        raise NotApplicableError(_why_none(guest), hint=f"name one to install it all the same: --target {next(iter(TARGETS))}")
+        raise NotApplicableError(
+            _why_none(guest),
+            hint=f"name one to install it all the same: --target {next(iter(TARGETS))}",
+        )
     return tuple(found.values())
 
 
@@ -90,14 +105,21 @@ def make(
     table: dict[str, tuple[str, ...]],
     choices: Choices = Choices(),  # noqa: B008 - frozen
 ) -> Plan:
-    """The plan for one target; `table` is its moddep.lst, empty where GRUB's modules are not installed."""
+    """The plan for one target; `table` is its moddep.lst, empty where GRUB's modules are not
+    installed.
+    """
     target = want.target
-    # A module that a newer GRUB has no more is not asked for: it would keep that GRUB from being installed.
-    chosen = tuple(name for name in choices.modules if name in table and name not in config.extra_modules)
+    # A module that a newer GRUB has no more is not asked for: it would keep that GRUB from being
+    # installed.
+    chosen = tuple(
+        name for name in choices.modules if name in table and name not in config.extra_modules
+    )
     extra = (*config.extra_modules, *chosen)
     match config.modules:
         case Modules.EMBEDDED:
-            request = tuple(sorted(moddep.closure(table, [*moddep.EMBEDDED, *boot.modules]) | set(extra)))
+            request = tuple(
+                sorted(moddep.closure(table, [*moddep.EMBEDDED, *boot.modules]) | set(extra))
+            )
         case Modules.MINIMAL:
             request = extra
         case other:
@@ -127,12 +149,20 @@ def _automatic(guest: Guest, kernels: Sequence[str]) -> tuple[Target, ...]:
 def _files(target: Target, guest: Guest, config: Config) -> tuple[PlannedFile, ...]:
     arches = target.arches
     if len(arches) > 1:
-        # What the file is, and on a 64-bit guest also what the guest is: no published stage 1 settles the name.
+        # What the file is, and on a 64-bit guest also what the guest is: no published stage 1
+        # settles the name.
         automatic = arches if guest.bits == 64 else arches[:1]
-        arches = tuple(dict.fromkeys(arch for name in config.pvh_names for arch in (automatic if name == AUTO else (name,))))
+        arches = tuple(
+            dict.fromkeys(
+                arch
+                for name in config.pvh_names
+                for arch in (automatic if name == AUTO else (name,))
+            )
+        )
     files = [PlannedFile(path=target.path(arch), kind=FileKind.CORE) for arch in arches]
     if target.bridge:
-        # grub.cfg hands over to the bridge where it finds one: without it there is nothing to turn off.
+        # grub.cfg hands over to the bridge where it finds one: without it there is nothing to turn
+        # off.
         kind = FileKind.BRIDGE if config.pvh_chainload else FileKind.UNWANTED
         files.append(PlannedFile(path=f"{BOOT_XEN}/{target.bridge}", kind=kind))
     return tuple(files)
@@ -149,6 +179,10 @@ def _why_none(guest: Guest) -> str:
         case Mode.HVM:
             return "this is an HVM guest: it boots by its own GRUB, without a second stage"
         case Mode.PV | Mode.PVH:
-            return "this guest boots by its own firmware (EFI), without a second stage" if guest.efi else "no target is configured"
+            return (
+                "this guest boots by its own firmware (EFI), without a second stage"
+                if guest.efi
+                else "no target is configured"
+            )
         case other:
             assert_never(other)

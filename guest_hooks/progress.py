@@ -15,7 +15,9 @@ CLEAR_LINE = "\r\033[K"
 
 @contextmanager
 def shown(what: str, stream: TextIO) -> Iterator[None]:
-    """Keep one line on `stream` for as long as the block takes; steps of a moment are not shown at all."""
+    """Keep one line on `stream` for as long as the block takes; steps of a moment are not shown
+    at all.
+    """
     if not stream.isatty():
         yield
         return

@@ -40,7 +40,9 @@ class Style:
     verbose: bool = False
 
     def paint(self, text: str, kind: str) -> str:
-        """`text` in the colour for `kind` (a key of `_COLOURS`), or as it is; `terminal.shown` makes it what a terminal obeys."""
+        """`text` in the colour for `kind` (a key of `_COLOURS`), or as it is; `terminal.shown`
+        makes it what a terminal obeys.
+        """
         return terminal.painted(text, _COLOURS[kind]) if self.colour else text
 
 
@@ -53,12 +55,20 @@ def inspection_text(found: Inspection, style: Style) -> list[str]:
     if stage is None:
         why = found.unreadable.message if found.unreadable else "nothing is known of it"
         return [f"{path}: no second stage: {why}"]
-    kind = "a second stage behind a Linux header (bridge)" if found.is_bridge else "a second stage" if found.fits else "an ELF file"
+    kind = (
+        "a second stage behind a Linux header (bridge)"
+        if found.is_bridge
+        else "a second stage"
+        if found.fits
+        else "an ELF file"
+    )
     machine = MACHINES.get(stage.machine, str(stage.machine))
     lines = [f"{path}: {kind}, ELF{stage.elf_class}, {machine}, {found.size} bytes"]
     if stage.core:
         names = [module.name for module in stage.core.modules]
-        lines.append(f"  GRUB {stage.grub_version or 'of unknown version'}, {len(names)} modules inside")
+        lines.append(
+            f"  GRUB {stage.grub_version or 'of unknown version'}, {len(names)} modules inside"
+        )
         lines += [f"  looks for: {line.strip()}" for line in stage.core.config.splitlines()]
         lines += [] if stage.core.config else [f"  prefix: {stage.core.prefix}"]
         if style.verbose:
@@ -66,7 +76,9 @@ def inspection_text(found: Inspection, style: Style) -> list[str]:
     if style.verbose:
         lines += [f"  note {note.name}: {note.value!r}" for note in stage.notes]
     lines.append(
-        f"  may serve: {style.paint(', '.join(found.fits), 'good')}" if found.fits else style.paint("  may serve no target", "bad")
+        f"  may serve: {style.paint(', '.join(found.fits), 'good')}"
+        if found.fits
+        else style.paint("  may serve no target", "bad")
     )
     if not found.fits:
         for name, problems in found.problems.items():
@@ -77,19 +89,32 @@ def inspection_text(found: Inspection, style: Style) -> list[str]:
 def _kernel_text(path: str, kernel: Kernel, style: Style) -> list[str]:
     image = kernel.image
     release = f" {kernel.release}" if kernel.release else ""
-    lines = [f"{path}: a Linux kernel{release}, {image.bits}-bit {image.format}, packed with {image.compression}"]
+    lines = [
+        (
+            f"{path}: a Linux kernel{release}, {image.bits}-bit {image.format}, packed with"
+            f" {image.compression}"
+        )
+    ]
     if image.is_truncated:
-        lines.append(style.paint(f"  cut off: {image.size} of at least {image.needed_size} bytes", "bad"))
+        lines.append(
+            style.paint(f"  cut off: {image.size} of at least {image.needed_size} bytes", "bad")
+        )
     lines += [f"  note {name}: {value!r}" for name, value in kernel.notes] if style.verbose else []
     if kernel.unread is not None:
         return [*lines, *problem_text([kernel.unread], style)]
-    starts = [mode for mode, note in (("PV", "ENTRY"), ("PVH", "PHYS32_ENTRY")) if note in dict(kernel.notes)]
+    starts = [
+        mode
+        for mode, note in (("PV", "ENTRY"), ("PVH", "PHYS32_ENTRY"))
+        if note in dict(kernel.notes)
+    ]
     return [*lines, f"  its notes let it start as: {', '.join(starts) or 'no Xen guest'}"]
 
 
 def guest_text(guest: Guest, style: Style) -> list[str]:
     """Which guest this is, in one line; the evidence below it where asked for."""
-    what = _MODES[guest.mode] + (f", {guest.bits}-bit kernel" if guest.mode in (Mode.PV, Mode.PVH, Mode.HVM) else "")
+    what = _MODES[guest.mode] + (
+        f", {guest.bits}-bit kernel" if guest.mode in (Mode.PV, Mode.PVH, Mode.HVM) else ""
+    )
     lines = [style.paint(what + (", EFI firmware" if guest.efi else ""), "bold")]
     shown = guest.evidence if style.verbose else guest.evidence[:1]
     return [*lines, *(style.paint(f"  {evidence}", "dim") for evidence in shown)]
@@ -100,15 +125,22 @@ def status_text(status: Status, style: Style, service: ServiceStatus | None = No
     lines = guest_text(status.guest, style)
     if status.boot:
         boot = status.boot
-        lines.append(f"/boot is {boot.fs_type} {boot.fs_uuid} on {boot.device}; GRUB finds it as {boot.drive}{boot.grub_dir}")
+        lines.append(
+            f"/boot is {boot.fs_type} {boot.fs_uuid} on {boot.device}; GRUB finds it as"
+            f" {boot.drive}{boot.grub_dir}"
+        )
     lines.append("")
     rows = [
-        (target.target + ("" if target.required else " (optional)"), target.state, _details(target)) for target in status.targets
+        (target.target + ("" if target.required else " (optional)"), target.state, _details(target))
+        for target in status.targets
     ]
     if status.grub_cfg:
         rows.append(("grub.cfg", status.grub_cfg.state, status.grub_cfg.path))
     width = max((len(name) for name, _, _ in rows), default=0)
-    below = [[*problem_text(target.problems, style), *_file_lines(target, style)] for target in status.targets]
+    below = [
+        [*problem_text(target.problems, style), *_file_lines(target, style)]
+        for target in status.targets
+    ]
     below += [problem_text(status.grub_cfg.problems, style)] if status.grub_cfg else []
     for (name, state, details), more in zip(rows, below, strict=True):
         lines.append(f"  {name:<{width}}  {style.paint(f'{state:<8}', _kind(state))}  {details}")
@@ -127,7 +159,10 @@ def problem_text(problems: Iterable[Problem], style: Style) -> list[str]:
     """Each problem and its next step, indented."""
     lines = []
     for problem in problems:
-        mark = style.paint("warning:" if problem.severity is Severity.WARNING else "problem:", _severity_kind(problem))
+        mark = style.paint(
+            "warning:" if problem.severity is Severity.WARNING else "problem:",
+            _severity_kind(problem),
+        )
         lines.append(f"      {mark} {problem.message} {style.paint(f'[{problem.code}]', 'dim')}")
     hints = dict.fromkeys(problem.hint for problem in problems if problem.hint)
     return [*lines, *(f"      -> {hint}" for hint in hints)]
@@ -135,7 +170,10 @@ def problem_text(problems: Iterable[Problem], style: Style) -> list[str]:
 
 def changes_text(changes: Iterable[Change], *, dry_run: bool) -> list[str]:
     """One line a change."""
-    return [f"{_deed(change, dry_run=dry_run)} {change.path} ({', '.join(change.why) or 'asked to'})" for change in changes]
+    return [
+        f"{_deed(change, dry_run=dry_run)} {change.path} ({', '.join(change.why) or 'asked to'})"
+        for change in changes
+    ]
 
 
 def _deed(change: Change, *, dry_run: bool) -> str:
@@ -161,14 +199,20 @@ def warnings_text(problems: Iterable[Problem], style: Style) -> list[str]:
 
 
 def _details(target: TargetStatus) -> str:
-    version = f"GRUB {target.grub_version}, {target.modules} modules inside" if target.grub_version else ""
+    version = (
+        f"GRUB {target.grub_version}, {target.modules} modules inside"
+        if target.grub_version
+        else ""
+    )
     return f"{target.path}  {version}".rstrip()
 
 
 def _file_lines(target: TargetStatus, style: Style) -> list[str]:
     if not style.verbose:
         return []
-    return [f"      {f.path}  {f.state}  {f.size} bytes  sha256 {f.sha256 or '-'}" for f in target.files]
+    return [
+        f"      {f.path}  {f.state}  {f.size} bytes  sha256 {f.sha256 or '-'}" for f in target.files
+    ]
 
 
 def _last_boot_text(boot: LastBoot) -> str:
@@ -176,7 +220,10 @@ def _last_boot_text(boot: LastBoot) -> str:
         case "second-stage":
             return f"Last boot: by the second stage, prefix {boot.prefix} ({boot.platform})"
         case "stage-1":
-            return f"Last boot: by the host's GRUB, not by a second stage; prefix {boot.prefix} ({boot.platform})"
+            return (
+                f"Last boot: by the host's GRUB, not by a second stage; prefix {boot.prefix}"
+                f" ({boot.platform})"
+            )
         case _:
             return "Last boot: the kernel's command line does not tell which GRUB it was"
 
@@ -185,12 +232,20 @@ def _service_lines(service: ServiceStatus | None, style: Style) -> list[str]:
     if service is None:
         return []
     if not service.running:
-        return [style.paint("Repair service: not running", "warn"), *(f"      {trouble}" for trouble in service.troubles)]
+        return [
+            style.paint("Repair service: not running", "warn"),
+            *(f"      {trouble}" for trouble in service.troubles),
+        ]
     return [f"Repair service: since {service.since}, {service_line(service)}"]
 
 
 def _kind(state: State) -> str:
-    return {State.CURRENT: "good", State.STALE: "warn", State.FOREIGN: "warn", State.UNKNOWN: "warn"}.get(state, "bad")
+    return {
+        State.CURRENT: "good",
+        State.STALE: "warn",
+        State.FOREIGN: "warn",
+        State.UNKNOWN: "warn",
+    }.get(state, "bad")
 
 
 def _severity_kind(problem: Problem) -> str:

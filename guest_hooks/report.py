@@ -39,7 +39,9 @@ def detect_json(guest: Guest, targets: Sequence[str]) -> dict[str, Any]:
 
 
 def status_json(status: Status, service: ServiceStatus | None = None) -> dict[str, Any]:
-    """What `status --json` prints; `service` is null where no repair service belongs to the tree."""
+    """What `status --json` prints; `service` is null where no repair service belongs to the
+    tree.
+    """
     return {
         "schema": SCHEMA,
         "ok": status.ok,
@@ -55,11 +57,19 @@ def status_json(status: Status, service: ServiceStatus | None = None) -> dict[st
 
 def no_status_json(guest: Guest, error: GuestHooksError) -> dict[str, Any]:
     """What `status --json` prints where there is no second stage to keep."""
-    nothing: dict[str, Any] = {"boot": None, "targets": [], "grub_cfg": None, "last_boot": asdict(LastBoot()), "problems": []}
+    nothing: dict[str, Any] = {
+        "boot": None,
+        "targets": [],
+        "grub_cfg": None,
+        "last_boot": asdict(LastBoot()),
+        "problems": [],
+    }
     return {**error_json(error), "guest": guest_json(guest), **nothing}
 
 
-def sync_json(status: Status, changes: Iterable[Change], failures: Iterable[GuestHooksError]) -> dict[str, Any]:
+def sync_json(
+    status: Status, changes: Iterable[Change], failures: Iterable[GuestHooksError]
+) -> dict[str, Any]:
     """What `sync --json` prints: the status afterwards, what was changed, what failed."""
     return {
         **status_json(status),
@@ -79,7 +89,11 @@ def error_json(error: GuestHooksError) -> dict[str, Any]:
 
 def fault_json(fault: Exception) -> dict[str, Any]:
     """What any verb prints with `--json` where the program itself is at fault."""
-    error = {"exit_code": int(ExitCode.FAULT), "message": f"{type(fault).__name__}: {fault}", "hint": ""}
+    error = {
+        "exit_code": int(ExitCode.FAULT),
+        "message": f"{type(fault).__name__}: {fault}",
+        "hint": "",
+    }
     return {"schema": SCHEMA, "ok": False, "error": error}
 
 
@@ -93,11 +107,18 @@ def inspection_json(found: Inspection) -> dict[str, Any]:
         notes: dict[str, str | int] = dict(kernel.notes)
     else:
         notes = (
-            {note.name: note.value if isinstance(note.value, str | int) else note.value.hex() for note in stage.notes}
+            {
+                note.name: note.value if isinstance(note.value, str | int) else note.value.hex()
+                for note in stage.notes
+            }
             if stage
             else {}
         )
-    problems = [{"target": name, **_problem_json(problem)} for name, row in found.problems.items() for problem in row]
+    problems = [
+        {"target": name, **_problem_json(problem)}
+        for name, row in found.problems.items()
+        for problem in row
+    ]
     return {
         "schema": SCHEMA,
         "path": found.path,
@@ -115,7 +136,15 @@ def inspection_json(found: Inspection) -> dict[str, Any]:
         "modules": [module.name for module in core.modules] if core else [],
         "module_sha256": {module.name: module.sha256 for module in core.modules} if core else {},
         "fits": list(found.fits),
-        "problems": [] if kernel else problems if not found.fits else [row for row in problems if row["target"] in found.fits],
+        "problems": (
+            []
+            if kernel
+            else (
+                problems
+                if not found.fits
+                else [row for row in problems if row["target"] in found.fits]
+            )
+        ),
     }
 
 
@@ -158,14 +187,26 @@ def _target_json(target: TargetStatus) -> dict[str, Any]:
         "fs_uuid": target.fs_uuid,
         "modules": target.modules,
         "grub_version": target.grub_version,
-        "files": [{"path": f.path, "state": str(f.state), "sha256": f.sha256, "size": f.size} for f in target.files],
+        "files": [
+            {"path": f.path, "state": str(f.state), "sha256": f.sha256, "size": f.size}
+            for f in target.files
+        ],
         "problems": [_problem_json(problem) for problem in target.problems],
     }
 
 
 def _grub_cfg_json(status: GrubCfgStatus) -> dict[str, Any]:
-    return {"path": status.path, "state": str(status.state), "problems": [_problem_json(problem) for problem in status.problems]}
+    return {
+        "path": status.path,
+        "state": str(status.state),
+        "problems": [_problem_json(problem) for problem in status.problems],
+    }
 
 
 def _problem_json(problem: Problem) -> dict[str, str]:
-    return {"code": problem.code, "message": problem.message, "hint": problem.hint, "severity": str(problem.severity)}
+    return {
+        "code": problem.code,
+        "message": problem.message,
+        "hint": problem.hint,
+        "severity": str(problem.severity),
+    }

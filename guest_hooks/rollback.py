@@ -28,76 +28,132 @@ MENU = ("normal", "linux")
 """What every self-contained second stage holds, and one that reads modules from /boot does not."""
 
 
-def rollback(root: Root, config: Config, targets: Sequence[str] = (), *, lock_timeout: float = 60.0, run: Run = run) -> Result:
-    """Exchange the installed second stage of each target with the one before it; a second rollback exchanges them again.
+def rollback(
+    root: Root,
+    config: Config,
+    targets: Sequence[str] = (),
+    *,
+    lock_timeout: float = 60.0,
+    run: Run = run,
+) -> Result:
+    """Exchange the installed second stage of each target with the one before it; a second
+    rollback exchanges them again.
 
-    Raises `NotRepairedError` where none was kept or the kept one could not boot; then nothing was changed.
+    Raises `NotRepairedError` where none was kept or the kept one could not boot; then nothing was
+    changed.
     """
     require(root, config, targets)
     if os.geteuid() != 0:
-        raise LackingError("rollback must be run as root", hint="sudo xen-guest-bootloader rollback")
+        raise LackingError(
+            "rollback must be run as root", hint="sudo xen-guest-bootloader rollback"
+        )
     with lock.held(root, timeout=lock_timeout):
-        # Judged as if all had to be inside, whatever is configured: `_checked` asks whether a kept one needs modules from /boot.
+        # Judged as if all had to be inside, whatever is configured: `_checked` asks whether a kept
+        # one needs modules from /boot.
         found = survey(root, replace(config, modules=Modules.EMBEDDED), targets=targets, run=run)
         disks.require_writable(root)
         commit.sweep(root)
         receipt = receipts.load(root)
-        kept = {plan.target.name: receipts.load_previous(root, plan.target.name) for plan in found.plans}
+        kept = {
+            plan.target.name: receipts.load_previous(root, plan.target.name) for plan in found.plans
+        }
         chosen = [plan for plan in found.plans if kept[plan.target.name] is not None or targets]
         if not chosen:
-            raise NotRepairedError("no second stage before the present one was kept", hint="one is kept whenever sync replaces one")
+            raise NotRepairedError(
+                "no second stage before the present one was kept",
+                hint="one is kept whenever sync replaces one",
+            )
         previous = [_checked(root, plan, kept[plan.target.name], receipt) for plan in chosen]
-        exchanged = [each for each in previous if evidence.find(root, each.plan.files[0].path).data != each.core]
+        exchanged = [
+            each
+            for each in previous
+            if evidence.find(root, each.plan.files[0].path).data != each.core
+        ]
         put = [_put_back(root, each, found) for each in previous]
         warnings = dict.fromkeys(problem for _, unsure in put for problem in unsure)
         held = {
             each.plan.target.name: TargetReceipt(
-                held_sha256=evidence.sha256(each.core), choices=receipt.target(each.plan.target.name).choices
+                held_sha256=evidence.sha256(each.core),
+                choices=receipt.target(each.plan.target.name).choices,
             )
             for each in exchanged
         }
-        warnings |= dict.fromkeys(receipts.save(root, replace(receipt, targets={**receipt.targets, **held})))
+        warnings |= dict.fromkeys(
+            receipts.save(root, replace(receipt, targets={**receipt.targets, **held}))
+        )
         after = survey(root, config, targets=targets, boot=found.status.boot, run=run)
         status = replace(after.status, problems=(*after.status.problems, *warnings))
-        return Result(before=found.status, status=status, changes=tuple(change for changes, _ in put for change in changes))
+        return Result(
+            before=found.status,
+            status=status,
+            changes=tuple(change for changes, _ in put for change in changes),
+        )
 
 
 def _checked(root: Root, plan: Plan, core: bytes | None, receipt: Receipt) -> Built:
     """The files of `core`, a second stage that was kept, if it can still boot this guest."""
     if core is None:
-        raise NotRepairedError(f"no second stage for {plan.target.name} before the present one was kept")
+        raise NotRepairedError(
+            f"no second stage for {plan.target.name} before the present one was kept"
+        )
     plan = replace(plan, modules=_needed(plan, core))
-    files = {file.path: compare.content(file, core) for file in plan.files if file.kind is not FileKind.UNWANTED}
+    files = {
+        file.path: compare.content(file, core)
+        for file in plan.files
+        if file.kind is not FileKind.UNWANTED
+    }
     there = evidence.gather(root, plan, receipt)
     found = {file.path: Found() for file in plan.files}
     found |= {path: Found(data=data, sha256=evidence.sha256(data)) for path, data in files.items()}
     verdict = compare.judge(
-        plan, Evidence(found=found, packaged=there.packaged, module_dir=there.module_dir, remembered=there.remembered)
+        plan,
+        Evidence(
+            found=found,
+            packaged=there.packaged,
+            module_dir=there.module_dir,
+            remembered=there.remembered,
+        ),
     )
     codes = {problem.code for problem in verdict.problems}
     harmless = HARMLESS if codes & OTHER_MODULES else HARMLESS | {"modules-missing"}
     faults = [problem.message for problem in verdict.problems if problem.code not in harmless]
     if verdict.state not in (State.CURRENT, State.STALE) or faults:
         raise NotRepairedError(
-            f"the second stage for {plan.target.name} that was kept could not boot this guest: {'; '.join(faults)}",
+            f"the second stage for {plan.target.name} that was kept could not boot this guest:"
+            f" {'; '.join(faults)}",
             hint="make a new one with: xen-guest-bootloader sync --force",
         )
     return Built(plan=plan, core=core, files=files, module_files={})
 
 
 def _needed(plan: Plan, core: bytes) -> frozenset[str]:
-    """What `core` must hold to boot by itself: what its own modules need, for another GRUB's have other names and needs."""
+    """What `core` must hold to boot by itself: what its own modules need, for another GRUB's
+    have other names and needs.
+    """
     try:
         inside = second_stage.read(core).core
     except FormatError:
         return plan.modules  # the verdict says what is wrong
     modules = inside.modules if inside else ()
-    return frozenset((*MENU, *MINIMAL, *plan.boot.modules, *(need for module in modules for need in module.needs)))
+    return frozenset(
+        (
+            *MENU,
+            *MINIMAL,
+            *plan.boot.modules,
+            *(need for module in modules for need in module.needs),
+        )
+    )
 
 
-def _put_back(root: Root, previous: Built, found: Survey) -> tuple[list[Change], tuple[Problem, ...]]:
-    """Install what was kept, and keep what it replaces; what changed, and what could not be made sure of."""
-    status = next(status for status in found.status.targets if status.target == previous.plan.target.name)
+def _put_back(
+    root: Root, previous: Built, found: Survey
+) -> tuple[list[Change], tuple[Problem, ...]]:
+    """Install what was kept, and keep what it replaces; what changed, and what could not be
+    made sure of.
+    """
+    status = next(
+        status for status in found.status.targets if status.target == previous.plan.target.name
+    )
     present = evidence.find(root, status.path).data
     changes, unsure = commit.install_files(root, [previous], [status])
     if present not in (None, previous.core) and status.state in (State.CURRENT, State.STALE):

@@ -1,7 +1,8 @@
 """No run replaces what would boot by what would not, by preflight's own verdict; `--force` does.
 
-Both are judged alike: preflight follows the next boot by what is there and by what was made, from the second stage to the root file
-system. Only what is known to end the boot keeps something back: a menu that preflight can't follow is replaced and replaces.
+Both are judged alike: preflight follows the next boot by what is there and by what was made, from
+the second stage to the root file system. Only what is known to end the boot keeps something back: a
+menu that preflight can't follow is replaced and replaces.
 """
 
 import os
@@ -23,25 +24,34 @@ from guest_hooks.plan import Plan
 from guest_hooks.status import MODULES_OF, Survey
 
 
-def menu(root: Root, config: Config, status: Status, made: bytes, *, run: Run = run) -> tuple[str, ...]:
+def menu(
+    root: Root, config: Config, status: Status, made: bytes, *, run: Run = run
+) -> tuple[str, ...]:
     """What would end the next boot by the menu `made`, where it works by the menu there is.
 
     `status` is that of the guest as it is, but for second stages that were installed since.
     """
-    from guest_hooks.preflight.change import View, ends_booting  # noqa: PLC0415 - few runs make a menu
+    # Few runs make a menu.
+    from guest_hooks.preflight.change import View, ends_booting  # noqa: PLC0415
 
     valid = GrubCfgStatus(path=grub_config.PATH, state=State.CURRENT)
     before = View(root=root, status=status)
-    after = View(root=Overlay(root.path, {grub_config.PATH: made}), status=replace(status, grub_cfg=valid))
+    after = View(
+        root=Overlay(root.path, {grub_config.PATH: made}), status=replace(status, grub_cfg=valid)
+    )
     found = ends_booting(before, after, config, run=run)
     return tuple(dict.fromkeys(finding.message for finding in found))
 
 
-def second_stage(root: Root, found: Survey, plan: Plan, status: TargetStatus, receipt: Receipt) -> None:
-    """Raise `NotRepairedError` where a second stage that is made now could end a boot that `status`, the present one, does not end.
+def second_stage(
+    root: Root, found: Survey, plan: Plan, status: TargetStatus, receipt: Receipt
+) -> None:
+    """Raise `NotRepairedError` where a second stage that is made now could end a boot that
+    `status`, the present one, does not end.
 
-    What is built is verified to be what GRUB's package makes. That is worth nothing while the package is half installed, nor where
-    the guest is known to be started by something that can do more than the guest's own GRUB.
+    What is built is verified to be what GRUB's package makes. That is worth nothing while the
+    package is half installed, nor where the guest is known to be started by something that can do
+    more than the guest's own GRUB.
     """
     from guest_hooks.preflight import second_stage as link  # noqa: PLC0415 - few runs build one
 
@@ -50,7 +60,8 @@ def second_stage(root: Root, found: Survey, plan: Plan, status: TargetStatus, re
     name = plan.target.name
     if package_states.recorded(root, [MODULES_OF]).get(MODULES_OF) == package_states.HALF_INSTALLED:
         raise NotRepairedError(
-            f"no second stage was made for {name}: {MODULES_OF} is half-installed, and its modules may be of two versions",
+            f"no second stage was made for {name}: {MODULES_OF} is half-installed, and its modules"
+            " may be of two versions",
             hint=f"apt install --reinstall {MODULES_OF}; or: {SYNC} --force",
         )
     is_first = status.state is State.MISSING and not receipt.target(name).core_sha256
@@ -59,9 +70,13 @@ def second_stage(root: Root, found: Survey, plan: Plan, status: TargetStatus, re
         packing = _packing_of_running_kernel(root)
         if packing:
             raise NotRepairedError(
-                f"no second stage was installed for {name}: the kernel that runs now is packed with {packing}, which the guest's "
-                "GRUB can't unpack for a PV guest, and so by a second stage the guest would no longer boot",
-                hint=f'if pygrub starts this guest, set stage1 = "pygrub"; to install it all the same: {SYNC} --force',
+                f"no second stage was installed for {name}: the kernel that runs now is packed with"
+                f" {packing}, which the guest's GRUB can't unpack for a PV guest, and so by a"
+                " second stage the guest would no longer boot",
+                hint=(
+                    'if pygrub starts this guest, set stage1 = "pygrub"; to install it all the'
+                    f" same: {SYNC} --force"
+                ),
             )
 
 
@@ -72,19 +87,30 @@ def with_installed(status: Status, built: Sequence[Built]) -> Status:
     return replace(status, targets=targets)
 
 
-def noted(receipt: Receipt, failures: Sequence[GuestHooksError], replaced: Sequence[str]) -> Receipt:
-    """`receipt` with a note on each file that was kept, and without those on the files that were `replaced`."""
+def noted(
+    receipt: Receipt, failures: Sequence[GuestHooksError], replaced: Sequence[str]
+) -> Receipt:
+    """`receipt` with a note on each file that was kept, and without those on the files that
+    were `replaced`.
+    """
     notes = {path: note for path, note in receipt.kept.items() if path not in replaced}
-    return replace(receipt, kept=notes | {each.path: _note(each) for each in failures if isinstance(each, KeptError)})
+    return replace(
+        receipt,
+        kept=notes | {each.path: _note(each) for each in failures if isinstance(each, KeptError)},
+    )
 
 
 def is_known(receipt: Receipt, failure: GuestHooksError) -> bool:
-    """Whether an earlier run has kept the same file from the same replacement, for the same cause."""
+    """Whether an earlier run has kept the same file from the same replacement, for the same
+    cause.
+    """
     return isinstance(failure, KeptError) and receipt.kept.get(failure.path) == _note(failure)
 
 
 def _packing_of_running_kernel(root: Root) -> str:
-    """How the kernel that runs now is packed, if GRUB can't unpack that for a PV guest; empty where it can or it is not known."""
+    """How the kernel that runs now is packed, if GRUB can't unpack that for a PV guest; empty
+    where it can or it is not known.
+    """
     from guest_hooks.formats import bzimage  # noqa: PLC0415 - once in a guest's life
     from guest_hooks.machine.boot_files import Memory  # noqa: PLC0415 - as above
 

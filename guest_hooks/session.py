@@ -34,7 +34,9 @@ class Session:
                 sys.stdout.flush()
 
     def note(self, lines: Sequence[str]) -> None:
-        """What was done, on stdout, under the same conditions; where it can't be written, it is done all the same."""
+        """What was done, on stdout, under the same conditions; where it can't be written, it is
+        done all the same.
+        """
         if not self.options.quiet and not self.options.json:
             streams.say(lines, sys.stdout)
 
@@ -42,11 +44,15 @@ class Session:
         """The one object of `--json`."""
         if self.options.json:
             with stdout():
-                sys.stdout.write(f"{terminal.as_json(table, is_ascii=not streams.takes_unicode(sys.stdout))}\n")
+                sys.stdout.write(
+                    f"{terminal.as_json(table, is_ascii=not streams.takes_unicode(sys.stdout))}\n"
+                )
                 sys.stdout.flush()
 
     def step(self, what: str) -> AbstractContextManager[None]:
-        """Show a step of a long run where a person watches; with `--json`, the object may go to that same terminal."""
+        """Show a step of a long run where a person watches; with `--json`, the object may go to
+        that same terminal.
+        """
         if self.options.quiet or self.options.json:
             return nullcontext()
         from guest_hooks import progress  # noqa: PLC0415 - only where a person watches
@@ -56,7 +62,8 @@ class Session:
 
 @contextmanager
 def stdout() -> Iterator[None]:
-    """Turn what keeps the block from being written to standard output into an error with an exit code of its own.
+    """Turn what keeps the block from being written to standard output into an error with an
+    exit code of its own.
 
     A reader that has gone has seen what it wanted: no error.
     """
@@ -67,4 +74,7 @@ def stdout() -> Iterator[None]:
     except OSError as error:
         streams.mute(sys.stdout)
         kind = LackingError if error.errno in (errno.ENOSPC, errno.EDQUOT) else NotRepairedError
-        raise kind(f"standard output could not be written: {error.strerror}", hint="what was asked for is done") from error
+        raise kind(
+            f"standard output could not be written: {error.strerror}",
+            hint="what was asked for is done",
+        ) from error

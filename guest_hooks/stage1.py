@@ -1,4 +1,6 @@
-"""For a host's admin: a stage 1 that looks for every second stage of the protocol, PVH ones too, and then for grub.cfg."""
+"""For a host's admin: a stage 1 that looks for every second stage of the protocol, PVH ones
+too, and then for grub.cfg.
+"""
 
 import io
 import os
@@ -19,7 +21,15 @@ BOOTSTRAP = "normal (memdisk)/grub.cfg\n"
 MEMDISK_CONFIG = "grub.cfg"
 MENU = "grub/grub.cfg"
 BUILD_TIMEOUT = 120
-NOT_IN_A_BOOT_LOADER = ("_test", "test_blockarg", "testload", "testspeed", "exfctest", "videotest", "videotest_checksum")
+NOT_IN_A_BOOT_LOADER = (
+    "_test",
+    "test_blockarg",
+    "testload",
+    "testspeed",
+    "exfctest",
+    "videotest",
+    "videotest_checksum",
+)
 """Endings of modules that only test GRUB itself."""
 
 
@@ -33,28 +43,41 @@ class Made:
 
 
 def config(target: Target) -> str:
-    """The grub.cfg of a stage 1 for `target`: second stages first, then the guest's grub.cfg, on any device.
+    """The grub.cfg of a stage 1 for `target`: second stages first, then the guest's grub.cfg,
+    on any device.
 
-    What can't be started is passed over. PVH second stages are looked for by their bridge, which GRUB's `linux` command starts; no
-    GRUB starts the protocol's own file for PVH.
+    What can't be started is passed over. PVH second stages are looked for by their bridge, which
+    GRUB's `linux` command starts; no GRUB starts the protocol's own file for PVH.
     """
-    name, command = (target.bridge, "linux") if target.bridge else (os.path.basename(target.path(target.arches[0])), "multiboot")
+    name, command = (
+        (target.bridge, "linux")
+        if target.bridge
+        else (os.path.basename(target.path(target.arches[0])), "multiboot")
+    )
     # /boot may be a file system of its own, which then has its files at the top.
     directories = (BOOT_XEN, BOOT_XEN.removeprefix("/boot"))
-    tries = [(f"{directory}/{name}", "Chainloading", f"if {command} '{{}}' ; then\n\t\tboot\n\tfi") for directory in directories]
+    tries = [
+        (f"{directory}/{name}", "Chainloading", f"if {command} '{{}}' ; then\n\t\tboot\n\tfi")
+        for directory in directories
+    ]
     tries += [(path, "Reading", "configfile {}") for path in (f"/boot/{MENU}", f"/{MENU}")]
     blocks = (
-        f'if search -s -f {path} ; then\n\techo "{word} (${{root}}){path}"\n\t{start.format(path)}\nfi\n'
+        f'if search -s -f {path} ; then\n\techo "{word}'
+        f' (${{root}}){path}"\n\t{start.format(path)}\nfi\n'
         for path, word, start in tries
     )
-    return f"# Stage 1 for {target.name}: the guest's own second stage, then its grub.cfg.\n{''.join(blocks)}"
+    return (
+        f"# Stage 1 for {target.name}: the guest's own second stage, then its"
+        f" grub.cfg.\n{''.join(blocks)}"
+    )
 
 
 def build(target: Target, output: str, root: Root, *, run: Run = run) -> Made:
-    """Make a stage-1 image for `target` with every module of the GRUB in `root`, and put it at `output` in one step.
+    """Make a stage-1 image for `target` with every module of the GRUB in `root`, and put it at
+    `output` in one step.
 
-    Raises `UsageError` where something else than a file is called `output`, `LackingError` where the modules or the directory of
-    `output` are missing, `CommandError` where grub-mkimage fails.
+    Raises `UsageError` where something else than a file is called `output`, `LackingError` where
+    the modules or the directory of `output` are missing, `CommandError` where grub-mkimage fails.
     """
     output = _place(output)
     lib_dir = root.outside(target.lib_dir)
@@ -66,7 +89,12 @@ def build(target: Target, output: str, root: Root, *, run: Run = run) -> Made:
                 file.write(data)
         image = os.path.join(work, "image")
         command = ["grub-mkimage", "--format", target.name, "--directory", lib_dir]
-        command += ["--config", os.path.join(work, "bootstrap.cfg"), "--memdisk", os.path.join(work, "memdisk.tar")]
+        command += [
+            "--config",
+            os.path.join(work, "bootstrap.cfg"),
+            "--memdisk",
+            os.path.join(work, "memdisk.tar"),
+        ]
         run([*command, "--output", image, *modules], timeout=BUILD_TIMEOUT)
         with open(image, "rb") as file:
             made = file.read()
@@ -75,7 +103,9 @@ def build(target: Target, output: str, root: Root, *, run: Run = run) -> Made:
 
 
 def _place(output: str) -> str:
-    """The path of the file to make or to replace, a link to it followed; a device, a pipe or a directory is not replaced."""
+    """The path of the file to make or to replace, a link to it followed; a device, a pipe or a
+    directory is not replaced.
+    """
     root = TrustedRoot()
     path = os.path.join(os.getcwd(), output)
     try:
@@ -88,17 +118,27 @@ def _place(output: str) -> str:
     if status is not None and stat.S_ISLNK(status.st_mode):
         place = root.resolve(place) if root.exists(place) else ""
         status = root.lstat(place) if place else status
-    if output in ("", "-") or output.endswith("/") or (status is not None and not stat.S_ISREG(status.st_mode)):
-        raise UsageError(f"--output: {output or 'an empty name'} is no regular file", hint="name the file to make: -o stage1.bin")
+    if (
+        output in ("", "-")
+        or output.endswith("/")
+        or (status is not None and not stat.S_ISREG(status.st_mode))
+    ):
+        raise UsageError(
+            f"--output: {output or 'an empty name'} is no regular file",
+            hint="name the file to make: -o stage1.bin",
+        )
     return place
 
 
 def _modules(target: Target, lib_dir: str) -> list[str]:
     try:
-        names = sorted(name.removesuffix(".mod") for name in os.listdir(lib_dir) if name.endswith(".mod"))
+        names = sorted(
+            name.removesuffix(".mod") for name in os.listdir(lib_dir) if name.endswith(".mod")
+        )
     except FileNotFoundError as error:
         raise LackingError(
-            f"GRUB's modules for {target.name} are not installed: no {lib_dir}", hint="apt install grub-xen-bin"
+            f"GRUB's modules for {target.name} are not installed: no {lib_dir}",
+            hint="apt install grub-xen-bin",
         ) from error
     return [name for name in names if not name.endswith(NOT_IN_A_BOOT_LOADER)]
 

@@ -10,7 +10,15 @@ from guest_hooks.machine import disks, guest, package_states, receipts
 from guest_hooks.machine.receipts import Receipt
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import Run, run
-from guest_hooks.model import BootFilesystem, Choices, GrubCfgStatus, Problem, Severity, State, Status
+from guest_hooks.model import (
+    BootFilesystem,
+    Choices,
+    GrubCfgStatus,
+    Problem,
+    Severity,
+    State,
+    Status,
+)
 from guest_hooks.plan import Plan, Wanted
 from guest_hooks.targets import TARGETS
 
@@ -20,7 +28,9 @@ MODULES_OF = "grub-xen-bin"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Survey:
-    """What `status` shows and `sync` works from; the plans are in the order of the status's targets."""
+    """What `status` shows and `sync` works from; the plans are in the order of the status's
+    targets.
+    """
 
     config: Config
     plans: tuple[Plan, ...]
@@ -36,9 +46,11 @@ def survey(
     asked: Mapping[str, Choices] = MappingProxyType({}),
     run: Run = run,
 ) -> Survey:
-    """Gather and judge; `boot` is /boot's file system where the caller has just looked at it, `asked` what is asked by target.
+    """Gather and judge; `boot` is /boot's file system where the caller has just looked at it,
+    `asked` what is asked by target.
 
-    Raises `NotApplicableError` where the guest has no target, `LackingError` where /boot can't be told.
+    Raises `NotApplicableError` where the guest has no target, `LackingError` where /boot can't be
+    told.
     """
     here = guest.detect(root)
     wants = plan.wanted(here, config, targets, grub_config.kernels(root))
@@ -76,41 +88,62 @@ def survey(
     return Survey(config=config, plans=plans, status=status)
 
 
-def _menu(root: Root, config: Config, boot: BootFilesystem, receipt: Receipt, run: Run) -> GrubCfgStatus:
-    """The verdict for grub.cfg; unknown where all that could be compared is as it should be, and a UUID was not known."""
+def _menu(
+    root: Root, config: Config, boot: BootFilesystem, receipt: Receipt, run: Run
+) -> GrubCfgStatus:
+    """The verdict for grub.cfg; unknown where all that could be compared is as it should be,
+    and a UUID was not known.
+    """
     root_uuid = disks.root_uuid(root)
     command = compare.SYNC if config.update_grub else "update-grub"
     kept = receipt.kept.get(grub_config.PATH)
-    found = grub_config.status(root, fs_uuid=boot.fs_uuid, root_uuid=root_uuid, command=command, kept=kept, run=run)
+    found = grub_config.status(
+        root, fs_uuid=boot.fs_uuid, root_uuid=root_uuid, command=command, kept=kept, run=run
+    )
     if found.state is not State.CURRENT or boot.is_known:
         return found
-    problem = Problem(code=compare.BOOT_UNKNOWN, message=compare.NOT_KNOWN.format(path=found.path), hint=compare.AS_ROOT)
+    problem = Problem(
+        code=compare.BOOT_UNKNOWN,
+        message=compare.NOT_KNOWN.format(path=found.path),
+        hint=compare.AS_ROOT,
+    )
     return replace(found, state=State.UNKNOWN, problems=(problem,))
 
 
 def require(root: Root, config: Config, targets: Sequence[str] = ()) -> None:
-    """Raise what `survey` raises of a tree with no target or no /boot of its own, before anything is put into it: a lock, too."""
+    """Raise what `survey` raises of a tree with no target or no /boot of its own, before
+    anything is put into it: a lock, too.
+    """
     plan.wanted(guest.detect(root), config, targets, grub_config.kernels(root))
     disks.boot_mount(root)
 
 
-def _legacy(root: Root, config: Config, boot: BootFilesystem, plans: tuple[Plan, ...]) -> tuple[Problem, ...]:
+def _legacy(
+    root: Root, config: Config, boot: BootFilesystem, plans: tuple[Plan, ...]
+) -> tuple[Problem, ...]:
     found = legacy_menu.problem(root, config, boot, plans)
     return (found,) if found is not None else ()
 
 
 def _left_behind(root: Root, receipt: Receipt, wants: Sequence[Wanted]) -> tuple[Problem, ...]:
-    """Second stages that a sync made when the host started this guest another way, or the configuration named more."""
+    """Second stages that a sync made when the host started this guest another way, or the
+    configuration named more.
+    """
     kept = {want.target.name for want in wants}
     return tuple(
         Problem(
             code="second-stage-left-behind",
-            message=f"{path} is of an earlier sync, and nothing keeps it up to date: {name} is not among the targets",
+            message=(
+                f"{path} is of an earlier sync, and nothing keeps it up to date: {name} is not"
+                " among the targets"
+            ),
             hint=f'keep it with: targets = ["auto", "{name}"]; or remove it',
             severity=Severity.WARNING,
         )
         for name, target in TARGETS.items()
-        if name in receipt.targets and name not in kept and root.exists(path := target.path(target.arches[0]))
+        if name in receipt.targets
+        and name not in kept
+        and root.exists(path := target.path(target.arches[0]))
     )
 
 
@@ -121,7 +154,10 @@ def _lacking(root: Root, want: Wanted) -> tuple[Problem, ...]:
         return (
             Problem(
                 code="grub-half-installed",
-                message=f"{MODULES_OF} is half-installed, and its modules may be of two versions: none is made of them",
+                message=(
+                    f"{MODULES_OF} is half-installed, and its modules may be of two versions: none"
+                    " is made of them"
+                ),
                 hint=f"apt install --reinstall {MODULES_OF}",
                 severity=Severity.ERROR if want.required else Severity.WARNING,
             ),
@@ -131,7 +167,9 @@ def _lacking(root: Root, want: Wanted) -> tuple[Problem, ...]:
     return (
         Problem(
             code="grub-not-installed",
-            message=f"GRUB's modules for {want.target.name} are not installed: no {want.target.lib_dir}",
+            message=(
+                f"GRUB's modules for {want.target.name} are not installed: no {want.target.lib_dir}"
+            ),
             hint="apt install grub-xen-bin",
             severity=Severity.ERROR if want.required else Severity.WARNING,
         ),

@@ -1,4 +1,6 @@
-"""The one table of GRUB targets that a Xen guest can be chainloaded with. A new platform is a row here and a fixture."""
+"""The one table of GRUB targets that a Xen guest can be chainloaded with. A new platform is a
+row here and a fixture.
+"""
 
 from dataclasses import dataclass
 
@@ -13,8 +15,8 @@ BOOT_XEN = "/boot/xen"
 class Target:
     """One row: GRUB's name, what its core image must be, and the names stage 1 knows it by.
 
-    `arches` are the values of ARCH in the protocol's file name, the image's own first; `bridge` is the file name of the
-    Linux-header twin that a PVH stage 1 can start, or empty.
+    `arches` are the values of ARCH in the protocol's file name, the image's own first; `bridge` is
+    the file name of the Linux-header twin that a PVH stage 1 can start, or empty.
     """
 
     name: str
@@ -82,4 +84,6 @@ def named(name: str) -> Target:
     try:
         return TARGETS[name]
     except KeyError:
-        raise UsageError(f"unknown target {name!r}", hint=f"targets are: {', '.join(TARGETS)}") from None
+        raise UsageError(
+            f"unknown target {name!r}", hint=f"targets are: {', '.join(TARGETS)}"
+        ) from None

@@ -1,7 +1,9 @@
-"""What a terminal is given: nothing that others wrote (a file, its name, a label, a tool's words) moves its cursor.
+"""What a terminal is given: nothing that others wrote (a file, its name, a label, a tool's
+words) moves its cursor.
 
-Text is cleaned in one place, where it leaves this program: every line for a person goes through `shown`. Colour is put into a line
-by `painted`, with marks that no file can know, and only `shown` turns those into what a terminal obeys.
+Text is cleaned in one place, where it leaves this program: every line for a person goes through
+`shown`. Colour is put into a line by `painted`, with marks that no file can know, and only `shown`
+turns those into what a terminal obeys.
 """
 
 import os
@@ -11,10 +13,15 @@ REPLACEMENT = "?"
 
 
 def printable(text: str) -> str:
-    """`text` with a question mark for each character that is no letter, digit, sign or blank: controls, also of text direction."""
+    """`text` with a question mark for each character that is no letter, digit, sign or blank:
+    controls, also of text direction.
+    """
     if text.isprintable():
         return text
-    return "".join(character if character.isprintable() else " " if character == "\t" else REPLACEMENT for character in text)
+    return "".join(
+        character if character.isprintable() else " " if character == "\t" else REPLACEMENT
+        for character in text
+    )
 
 
 def painted(text: str, colour: str) -> str:
@@ -23,10 +30,14 @@ def painted(text: str, colour: str) -> str:
 
 
 def shown(line: str) -> str:
-    """`line` as a terminal may be given it: what `painted` marked is in colour, all else is printable."""
+    """`line` as a terminal may be given it: what `painted` marked is in colour, all else is
+    printable.
+    """
     first, *rest = line.split(_MARK)
     parts = (part.partition("m") for part in rest)
-    return printable(first) + "".join(f"\033[{colour}m{printable(text)}" for colour, _, text in parts)
+    return printable(first) + "".join(
+        f"\033[{colour}m{printable(text)}" for colour, _, text in parts
+    )
 
 
 def printable_lines(text: str) -> str:
@@ -41,4 +52,6 @@ def as_json(value: object, *, is_ascii: bool = False) -> str:
     text = json.dumps(value, ensure_ascii=is_ascii)
     if text.isprintable():
         return text
-    return "".join(character if character.isprintable() else json.dumps(character)[1:-1] for character in text)
+    return "".join(
+        character if character.isprintable() else json.dumps(character)[1:-1] for character in text
+    )

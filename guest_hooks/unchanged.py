@@ -1,4 +1,6 @@
-"""The cheap path: what has to stay as it is for "nothing to do" to stay true, remembered after a sync that found all well."""
+"""The cheap path: what has to stay as it is for "nothing to do" to stay true, remembered after
+a sync that found all well.
+"""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -11,17 +13,27 @@ from guest_hooks.machine import boot_mounts, disks, durable, fingerprint, grub_t
 from guest_hooks.machine.root import Root
 from guest_hooks.status import Survey
 
-GUEST = ("/sys/hypervisor/type", "/sys/hypervisor/guest_type", "/sys/hypervisor/properties/features")
+GUEST = (
+    "/sys/hypervisor/type",
+    "/sys/hypervisor/guest_type",
+    "/sys/hypervisor/properties/features",
+)
 UNITS = tuple(f"/etc/systemd/system/boot{kind}" for kind in boot_mounts.UNIT_KINDS)
-TOOLS = ("/usr/sbin/grub-install", grub_tools.DIVERTED, "/usr/sbin/grub-mkconfig", "/usr/bin/grub-mkimage", "/etc/fstab")
+TOOLS = (
+    "/usr/sbin/grub-install",
+    grub_tools.DIVERTED,
+    "/usr/sbin/grub-mkconfig",
+    "/usr/bin/grub-mkimage",
+    "/etc/fstab",
+)
 
 
 def remember(root: Root, found: Survey, named: Sequence[str]) -> None:
     """Write the fingerprint of a guest that is as it should be; remove it from any other.
 
-    Where that can't be done, the next run takes longer, and no more.
-    Only for the running system, and only for the targets its configuration names: for those alone a plain `sync` can take the cheap
-    path.
+    Where that can't be done, the next run takes longer, and no more. Only for the running system,
+    and only for the targets its configuration names: for those alone a plain `sync` can take the
+    cheap path.
     """
     if not root.is_live or named:
         return
@@ -38,7 +50,11 @@ def _remember(root: Root, found: Survey) -> None:
         return
     menus = (grub_config.PATH, root.destination(grub_config.PATH))
     text = fingerprint.take(_subjects(found, (boot.device, disks.root_device(root)), menus))
-    if any(installed(root, file.path).sha256 != file.sha256 for target in found.status.targets for file in target.files):
+    if any(
+        installed(root, file.path).sha256 != file.sha256
+        for target in found.status.targets
+        for file in target.files
+    ):
         return  # one was replaced since it was judged
     if root.read_text(fingerprint.FINGERPRINT, limit=1024 * 1024) != text:
         durable.make_dirs(root, receipts.STATE_DIR)
@@ -47,7 +63,9 @@ def _remember(root: Root, found: Survey) -> None:
 
 def _subjects(found: Survey, devices: Sequence[str], menus: Sequence[str]) -> list[tuple[str, str]]:
     files = [file.path for plan in found.plans for file in plan.files]
-    directories = [path for plan in found.plans for path in (plan.target.lib_dir, plan.target.grub_dir)]
+    directories = [
+        path for plan in found.plans for path in (plan.target.lib_dir, plan.target.grub_dir)
+    ]
     return [
         ("uname", "-"),
         *(("text", path) for path in GUEST),
@@ -55,8 +73,19 @@ def _subjects(found: Survey, devices: Sequence[str], menus: Sequence[str]) -> li
         *(("uuid", device) for device in dict.fromkeys(devices)),
         *(
             ("stat", path)
-            for path in (MAIN_FILE, *TOOLS, *UNITS, *dict.fromkeys(menus), legacy_menu.PATH, receipts.RECEIPT, *files)
+            for path in (
+                MAIN_FILE,
+                *TOOLS,
+                *UNITS,
+                *dict.fromkeys(menus),
+                legacy_menu.PATH,
+                receipts.RECEIPT,
+                *files,
+            )
         ),
         *(("dir", path) for path in (VENDOR_DIR, LOCAL_DIR, *directories)),
-        *(("kernels", directory or "/") for directory in dict.fromkeys(directory for directory, _ in kernel_images.PATTERNS)),
+        *(
+            ("kernels", directory or "/")
+            for directory in dict.fromkeys(directory for directory, _ in kernel_images.PATTERNS)
+        ),
     ]

@@ -1,6 +1,7 @@
 """The verbs of the command line: which use case each calls, what it says, its exit code.
 
-A verb imports its use case itself: Python takes longer to load all of them than most verbs take to run.
+A verb imports its use case itself: Python takes longer to load all of them than most verbs take to
+run.
 """
 
 import argparse
@@ -26,7 +27,9 @@ INTERRUPTED = 130
 
 
 def run(words: Sequence[str]) -> int:
-    """Parse `words`, run the verb, return its exit code; the only place where errors become words."""
+    """Parse `words`, run the verb, return its exit code; the only place where errors become
+    words.
+    """
     style = Style(colour=sys.stderr.isatty() and "NO_COLOR" not in os.environ)
     as_json = "--json" in words
     try:
@@ -36,11 +39,13 @@ def run(words: Sequence[str]) -> int:
         options = arguments.parser().parse_args(words)
         style = _style(options, sys.stderr)
         with looked_at(Root()):
-            session = Session(options=options, root=_root(options.root), style=_style(options, sys.stdout))
+            session = Session(
+                options=options, root=_root(options.root), style=_style(options, sys.stdout)
+            )
         with looked_at(session.root):
             code = int(_VERBS[options.verb](session))
         with stdout():
-            sys.stdout.flush()  # a disk that is full is told here, and not when the interpreter ends
+            sys.stdout.flush()  # a full disk shows here, and not when the interpreter ends
         return code
     except GuestHooksError as error:
         if as_json:
@@ -49,13 +54,14 @@ def run(words: Sequence[str]) -> int:
         return int(error.exit_code)
     except KeyboardInterrupt:
         return INTERRUPTED
-    except Exception as error:  # noqa: BLE001 - a front door: whatever else goes wrong is a fault of the program
+    except Exception as error:  # noqa: BLE001 - a front door: anything else is an internal error
         import traceback
 
         _to_journal(traceback.format_exc())
         if as_json:
             streams.say([terminal.as_json(report.fault_json(error))], sys.stdout)
-        streams.say([f"{PROGRAM}: fault of the program: {type(error).__name__}: {error}; see: journalctl -t {PROGRAM}"])
+        what = f"{type(error).__name__}: {error}"
+        streams.say([f"{PROGRAM}: internal error: {what}; see: journalctl -t {PROGRAM}"])
         return int(ExitCode.FAULT)
 
 
@@ -68,7 +74,10 @@ def _detect(session: Session) -> ExitCode:
     here = guest.detect(session.root)
     config = configuration(session.root, session.options.config)
     try:
-        names = [want.target.name for want in plan.wanted(here, config, session.options.target, kernels(session.root))]
+        names = [
+            want.target.name
+            for want in plan.wanted(here, config, session.options.target, kernels(session.root))
+        ]
         why = None
     except NotApplicableError as error:
         names, why = [], error
@@ -86,7 +95,9 @@ def _status(session: Session) -> ExitCode:
     from guest_hooks.status import survey
 
     if session.options.metrics and session.options.json:
-        raise UsageError("--metrics and --json are two forms of one answer", hint=f"see: {PROGRAM} status --help")
+        raise UsageError(
+            "--metrics and --json are two forms of one answer", hint=f"see: {PROGRAM} status --help"
+        )
     config = configuration(session.root, session.options.config)
     try:
         status = survey(session.root, config, targets=session.options.target).status
@@ -107,7 +118,10 @@ def _status(session: Session) -> ExitCode:
             found = metrics.text(status, watcher, next_boot.ok if next_boot else None)
             print(terminal.printable_lines(found), end="", flush=True)
         return ExitCode.OK if status.ok else ExitCode.DIFFERS
-    answer = {**report.status_json(status, watcher), "next_boot": text.short_json(next_boot) if next_boot else None}
+    answer = {
+        **report.status_json(status, watcher),
+        "next_boot": text.short_json(next_boot) if next_boot else None,
+    }
     session.answer(answer)
     session.say(prose.status_text(status, session.style, watcher))
     session.say(text.short_text(next_boot, session.style) if next_boot else [])
@@ -121,7 +135,9 @@ def _preflight(session: Session) -> ExitCode:
 
     config = configuration(session.root, session.options.config)
     status = survey(session.root, config, targets=session.options.target).status
-    answer = preflight(session.root, config, status, remember=session.root.is_live)  # nothing is left in an image
+    answer = preflight(
+        session.root, config, status, remember=session.root.is_live
+    )  # nothing is left in an image
     session.answer(text.preflight_json(answer))
     session.say(text.preflight_text(answer, session.style))
     return ExitCode.OK if answer.ok else ExitCode.DIFFERS
@@ -154,9 +170,14 @@ def _sync(session: Session) -> ExitCode:
         outcomes.tell(result)
     session.answer(report.sync_json(result.status, result.changes, result.failures))
     code = sync.exit_code(result, request, config)
-    is_same = code is ExitCode.OK and all(target.state is State.CURRENT for target in result.status.targets)
+    is_same = code is ExitCode.OK and all(
+        target.state is State.CURRENT for target in result.status.targets
+    )
     show = session.say if request.dry_run else session.note
-    show(prose.changes_text(result.changes, dry_run=options.dry_run) or (["Nothing to do."] if is_same else []))
+    show(
+        prose.changes_text(result.changes, dry_run=options.dry_run)
+        or (["Nothing to do."] if is_same else [])
+    )
     if options.automatic and result.failures and set(result.failures) <= set(result.repeated):
         return code  # said by the run before, and in the journal
     for failure in result.failures:
@@ -164,7 +185,11 @@ def _sync(session: Session) -> ExitCode:
     if code is not ExitCode.OK and not result.failures and not request.dry_run:
         streams.say(prose.status_text(result.status, session.style))
     else:
-        streams.say(prose.warnings_text(outcomes.warnings(result, is_foretold=request.dry_run), session.style))
+        streams.say(
+            prose.warnings_text(
+                outcomes.warnings(result, is_foretold=request.dry_run), session.style
+            )
+        )
     return code
 
 
@@ -172,7 +197,9 @@ def _watch(session: Session) -> ExitCode:
     from guest_hooks import daemon
 
     if not session.root.is_live:
-        raise UsageError("watch is for the running system alone", hint="an image is mended with: sync --root DIR")
+        raise UsageError(
+            "watch is for the running system alone", hint="an image is mended with: sync --root DIR"
+        )
     return daemon.watch(session.options.config)
 
 
@@ -193,9 +220,14 @@ def _rollback(session: Session) -> ExitCode:
 
     config = configuration(session.root, session.options.config)
     with session.step("Putting back the second stage before this one"):
-        result = rollback(session.root, config, session.options.target, lock_timeout=session.options.lock_timeout)
+        result = rollback(
+            session.root, config, session.options.target, lock_timeout=session.options.lock_timeout
+        )
     session.answer(report.sync_json(result.status, result.changes, result.failures))
-    session.note(prose.changes_text(result.changes, dry_run=False) or ["Nothing to do: the two are the same."])
+    session.note(
+        prose.changes_text(result.changes, dry_run=False)
+        or ["Nothing to do: the two are the same."]
+    )
     streams.say(prose.warnings_text(outcomes.warnings(result), session.style))
     return ExitCode.OK
 
@@ -209,7 +241,9 @@ def _stage1(session: Session) -> ExitCode:
     target = named(options.target[0] if options.target else DEFAULT_STAGE1)
     if options.action == "config":
         if options.output is not None:
-            raise UsageError("stage1 config prints and takes no --output", hint="redirect it to a file")
+            raise UsageError(
+                "stage1 config prints and takes no --output", hint="redirect it to a file"
+            )
         text = stage1.config(target)
         session.answer({"schema": report.SCHEMA, "target": target.name, "config": text})
         if not options.json:
@@ -217,10 +251,23 @@ def _stage1(session: Session) -> ExitCode:
                 print(text, end="", flush=True)
         return ExitCode.OK
     if options.output is None:
-        raise UsageError("stage1 build needs --output FILE", hint=f"{PROGRAM} stage1 build -o FILE --target {target.name}")
+        raise UsageError(
+            "stage1 build needs --output FILE",
+            hint=f"{PROGRAM} stage1 build -o FILE --target {target.name}",
+        )
     made = stage1.build(target, options.output, session.root)
-    session.answer({"schema": report.SCHEMA, "target": target.name, "path": made.path, "size": made.size, "modules": made.modules})
-    session.say([f"{made.path}: a stage 1 for {target.name}, {made.modules} modules, {made.size} bytes"])
+    session.answer(
+        {
+            "schema": report.SCHEMA,
+            "target": target.name,
+            "path": made.path,
+            "size": made.size,
+            "modules": made.modules,
+        }
+    )
+    session.say(
+        [f"{made.path}: a stage 1 for {target.name}, {made.modules} modules, {made.size} bytes"]
+    )
     return ExitCode.OK
 
 
@@ -232,18 +279,23 @@ def _to_journal(text: str) -> None:
 
 def _root(path: str) -> Root:
     if not os.path.isdir(path):
-        raise UsageError(f"--root: {path} is not a directory", hint="name the mount point of the guest's disk")
+        raise UsageError(
+            f"--root: {path} is not a directory", hint="name the mount point of the guest's disk"
+        )
     named = os.path.realpath(path)
     if _mount(path) != _mount(named):
         raise UsageError(
-            f"--root: {path} shows the tree of another mount namespace, which has no name here ({named} is another one)",
+            f"--root: {path} shows the tree of another mount namespace, which has no name here"
+            f" ({named} is another one)",
             hint="mount the guest's disk or image on this machine, and name its mount point",
         )
     return Root(named)
 
 
 def _mount(path: str) -> tuple[int, int, str]:
-    """Which directory `path` leads to, and by which mount: /proc/PID/root leads where its link does not say."""
+    """Which directory `path` leads to, and by which mount: /proc/PID/root leads where its link
+    does not say.
+    """
     fd = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         status = os.fstat(fd)
@@ -256,7 +308,10 @@ def _mount(path: str) -> tuple[int, int, str]:
 
 def _style(options: argparse.Namespace, stream: TextIO) -> Style:
     automatic = stream.isatty() and "NO_COLOR" not in os.environ
-    return Style(colour={"auto": automatic, "always": True, "never": False}[options.color], verbose=options.verbose)
+    return Style(
+        colour={"auto": automatic, "always": True, "never": False}[options.color],
+        verbose=options.verbose,
+    )
 
 
 def _hook(words: Sequence[str]) -> int:

@@ -14,8 +14,14 @@ from tests.support.kinds import NEEDS_ROOT, Times, kind
 from tests.support.once import made_once, shared_directory
 from tests.support.waiting import until
 
-# A busy machine is no fault of the code; and a gate gives the same answer twice. `make reliability` is what explores.
-settings.register_profile("project", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize="CI" in os.environ)
+# A busy machine is no fault of the code; and a gate gives the same answer twice. `make reliability`
+# is what explores.
+settings.register_profile(
+    "project",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    derandomize="CI" in os.environ,
+)
 settings.load_profile("project")
 TIMES = Times()
 
@@ -23,14 +29,17 @@ TIMES = Times()
 @pytest.fixture(scope="session")
 def deb(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The package as it is now, built once a run."""
-    (built,) = made_once(shared_directory(tmp_path_factory) / "deb", debian_package.build).glob("*.deb")
+    (built,) = made_once(shared_directory(tmp_path_factory) / "deb", debian_package.build).glob(
+        "*.deb"
+    )
     return built
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
     """Deal out the tests by the groups that belong together."""
-    from tests.support.workers import Scheduling  # noqa: PLC0415 - xdist's, which a run in one process does without
+    # xdist's, which a run in one process does without.
+    from tests.support.workers import Scheduling  # noqa: PLC0415
 
     return Scheduling(config, log)
 
@@ -49,7 +58,9 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _machine_stays_as_it_was(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """What a run leaves on the machine, or changes of its settings, is an error of its last test."""
+    """What a run leaves on the machine, or changes of its settings, is an error of its last
+    test.
+    """
     before = machine_state.settings()
     yield
     directory = tmp_path_factory.getbasetemp()
@@ -69,4 +80,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Say at once, and once, that the chosen tests need root."""
     kinds = {kind(item.nodeid) for item in items}
     if os.geteuid() != 0 and (privileged := sorted(kinds.intersection(NEEDS_ROOT))):
-        raise pytest.UsageError(f"tests/{privileged[0]} needs root: run `make test`, or `make check` for the tests that need none")
+        raise pytest.UsageError(
+            f"tests/{privileged[0]} needs root: run `make test`, or `make check` for the tests that"
+            " need none"
+        )

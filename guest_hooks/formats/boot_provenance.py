@@ -1,9 +1,13 @@
-"""By which GRUB this boot came, as /proc/cmdline tells: grub.cfg names GRUB's platform and prefix there."""
+"""By which GRUB this boot came, as /proc/cmdline tells: grub.cfg names GRUB's platform and
+prefix there.
+"""
 
 from guest_hooks.model import LastBoot
 
 PARAMETER = "xen_guest_bootloader.via"
-"""Written into the kernel's command line by /etc/default/grub.d/xen-guest-bootloader.cfg, as `PLATFORM:PREFIX`."""
+"""Written into the kernel's command line by /etc/default/grub.d/xen-guest-bootloader.cfg, as
+`PLATFORM:PREFIX`.
+"""
 
 PLATFORMS = ("xen", "xen_pvh")
 """$grub_platform where a second stage makes sense; `pc` and `efi` are the guest's only GRUB."""
@@ -15,10 +19,13 @@ MEMDISK = "(memdisk)"
 def read(cmdline: str) -> LastBoot:
     """By which GRUB the kernel with the command line `cmdline` was started.
 
-    `unknown` where the parameter is missing, was filled in by no GRUB (pygrub copies it as it stands), or names a platform that has
-    no second stage. The last of several parameters counts, as it does for the kernel.
+    `unknown` where the parameter is missing, was filled in by no GRUB (pygrub copies it as it
+    stands), or names a platform that has no second stage. The last of several parameters counts, as
+    it does for the kernel.
     """
-    values = [word.partition("=")[2] for word in cmdline.split() if word.startswith(f"{PARAMETER}=")]
+    values = [
+        word.partition("=")[2] for word in cmdline.split() if word.startswith(f"{PARAMETER}=")
+    ]
     platform, colon, prefix = values[-1].partition(":") if values else ("", "", "")
     if not colon or not platform or "$" in platform + prefix:
         return LastBoot()

@@ -1,6 +1,8 @@
-"""Linux kernel images: the setup header, how the payload is packed, and the notes of the vmlinux inside.
+"""Linux kernel images: the setup header, how the payload is packed, and the notes of the
+vmlinux inside.
 
-Sources: Linux Documentation/arch/x86/boot.rst; GRUB grub-core/loader/i386/{linux,xen_file,xen_fileXX}.c.
+Sources: Linux Documentation/arch/x86/boot.rst; GRUB
+grub-core/loader/i386/{linux,xen_file,xen_fileXX}.c.
 """
 
 import struct
@@ -17,12 +19,14 @@ MAX_UNPACKED = 1 << 30
 PAYLOAD_PROTOCOL = 0x0208
 """The first boot protocol that tells where the payload is."""
 GRUB_XEN_UNPACKS = frozenset({Compression.NONE, Compression.GZIP, Compression.XZ})
-"""What GRUB's loader for PV kernels can unpack: grub_xen_file() opens the payload through the file filters, and those there are
-gzio, xzio and lzopio (include/grub/file.h: GRUB_FILE_FILTER_COMPRESSION_FIRST to _LAST). It takes the length word
-that Linux's build appends away for xz alone, and lzopio refuses a payload with that word: LZO is no good. Same in 2.06 and 2.12."""
+"""What GRUB's loader for PV kernels can unpack: grub_xen_file() opens the payload through the
+file filters, and those there are gzio, xzio and lzopio (include/grub/file.h:
+GRUB_FILE_FILTER_COMPRESSION_FIRST to _LAST). It takes the length word that Linux's build appends
+away for xz alone, and lzopio refuses a payload with that word: LZO is no good. Same in 2.06 and
+2.12."""
 
 ENTRY, XEN_VERSION, LOADER, PHYS32_ENTRY = 1, 5, 8, 18  # xen/include/public/elfnote.h
-LINUX_VERSION_NOTE = 256  # linux/include/linux/build-salt.h and init/version.c: the release, since 5.18
+LINUX_VERSION_NOTE = 256  # the release, since 5.18 (linux/include/linux/build-salt.h)
 
 _HEADER_END = 0x268
 _PT_NOTE = 4
@@ -42,8 +46,9 @@ class ImageFormat(StrEnum):
 class Image:
     """What the head of a kernel file says; nothing is unpacked for it.
 
-    `protocol` is 0 for a bare ELF. `needed_size` is the least number of bytes the file must have. `payload` is the packed vmlinux
-    as (offset, length), without the length word that the kernel's build appends. `release` is empty where the head does not say.
+    `protocol` is 0 for a bare ELF. `needed_size` is the least number of bytes the file must have.
+    `payload` is the packed vmlinux as (offset, length), without the length word that the kernel's
+    build appends. `release` is empty where the head does not say.
     """
 
     format: ImageFormat
@@ -64,7 +69,9 @@ class Image:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notes:
-    """What the notes of a vmlinux say: `bits` is its ELF class, `xen` holds (type, value) of each note of owner Xen, in order."""
+    """What the notes of a vmlinux say: `bits` is its ELF class, `xen` holds (type, value) of
+    each note of owner Xen, in order.
+    """
 
     bits: int
     xen: tuple[tuple[int, bytes], ...] = ()
@@ -90,11 +97,15 @@ def parse(data: bytes) -> Image:
             size=len(data),
         )
     if not data.strip(b"\0"):
-        raise FormatError("not-a-kernel", "the file is empty" if not data else "the file holds nothing but zeros")
+        raise FormatError(
+            "not-a-kernel", "the file is empty" if not data else "the file holds nothing but zeros"
+        )
     if len(data) < _HEADER_END:
         raise FormatError("truncated", f"the file ends after {len(data)} bytes")
     if data[0x1FE:0x200] != b"\x55\xaa" or data[0x202:0x206] != b"HdrS":
-        raise FormatError("not-a-kernel", "the file has neither a Linux setup header nor an ELF header")
+        raise FormatError(
+            "not-a-kernel", "the file has neither a Linux setup header nor an ELF header"
+        )
     return _bzimage(data)
 
 
@@ -107,13 +118,19 @@ def _bzimage(data: bytes) -> Image:
         offset, length = setup_size + _u32(data, 0x248), _u32(data, 0x24C)
         head = data[offset : offset + 16]
         compression = Compression.NONE if head.startswith(b"\x7fELF") else unpack.detect(head)
-        if compression not in (Compression.NONE, Compression.GZIP):  # linux/scripts/Makefile.lib: size_append
+        if compression not in (
+            Compression.NONE,
+            Compression.GZIP,
+        ):  # linux/scripts/Makefile.lib: size_append
             length = max(length - 4, 0)
     xloadflags = _u16(data, 0x236) if protocol >= 0x020C else 0
     release = ""
     if version_at:
         release = (
-            data[0x200 + version_at : 0x200 + version_at + 256].partition(b"\0")[0].decode("ascii", "replace").partition(" ")[0]
+            data[0x200 + version_at : 0x200 + version_at + 256]
+            .partition(b"\0")[0]
+            .decode("ascii", "replace")
+            .partition(" ")[0]
         )
     return Image(
         format=ImageFormat.BZIMAGE,
@@ -129,15 +146,18 @@ def _bzimage(data: bytes) -> Image:
 
 
 def notes(data: bytes, image: Image, *, to_the_end: bool = False) -> Notes:
-    """The notes of the vmlinux in `data`, unpacked no further than they reach, or `to_the_end` so that all of it was checked.
+    """The notes of the vmlinux in `data`, unpacked no further than they reach, or `to_the_end`
+    so that all of it was checked.
 
-    Raises `FormatError`: `cannot-look-inside` where a library is missing or the payload unpacks to more than a real
-    one of its size does, `corrupt`, `not-elf`.
+    Raises `FormatError`: `cannot-look-inside` where a library is missing or the payload unpacks to
+    more than a real one of its size does, `corrupt`, `not-elf`.
     """
     offset, length = image.payload
     if not length:
         raise FormatError(
-            "no-payload", f"boot protocol {image.protocol >> 8}.{image.protocol & 255:02} has no payload to look into"
+            "no-payload",
+            f"boot protocol {image.protocol >> 8}.{image.protocol & 255:02} has no payload to look"
+            " into",
         )
     if offset + length > len(data):
         raise FormatError("corrupt", "the payload ends after the file does")
@@ -164,7 +184,12 @@ def _note_segments(source: "_Forward", ident: bytes, bits: int) -> list[tuple[in
         at, entry_size, count = _u64(ident, 32), _u16(ident, 54), _u16(ident, 56)
     else:
         at, entry_size, count = _u32(ident, 28), _u16(ident, 42), _u16(ident, 44)
-    if not count or count > _MAX_PHNUM or entry_size != (56 if bits == 64 else 32) or at > MAX_UNPACKED:
+    if (
+        not count
+        or count > _MAX_PHNUM
+        or entry_size != (56 if bits == 64 else 32)
+        or at > MAX_UNPACKED
+    ):
         raise FormatError("not-elf", "the program headers of the vmlinux make no sense")
     table = source.take(at, entry_size * count)
     segments = []
@@ -188,7 +213,11 @@ def _split_notes(data: bytes) -> Iterator[tuple[bytes, int, bytes]]:
         value_at = at + 12 + (name_size + 3) // 4 * 4
         if value_at + value_size > len(data):
             raise FormatError("not-elf", "a note of the vmlinux runs past its segment")
-        yield data[at + 12 : at + 12 + name_size].rstrip(b"\0"), kind, data[value_at : value_at + value_size]
+        yield (
+            data[at + 12 : at + 12 + name_size].rstrip(b"\0"),
+            kind,
+            data[value_at : value_at + value_size],
+        )
         at = value_at + (value_size + 3) // 4 * 4
 
 
@@ -202,7 +231,9 @@ class _Forward:
 
     def take(self, at: int, size: int) -> bytes:
         if at < self._start:
-            raise FormatError("not-elf", "the headers and notes of the vmlinux are not in ascending order")
+            raise FormatError(
+                "not-elf", "the headers and notes of the vmlinux are not in ascending order"
+            )
         while self._start + len(self._kept) < at + size:
             chunk = next(self._chunks, None)
             if chunk is None:
@@ -219,15 +250,29 @@ class _Forward:
 
 
 def _elf_end(data: bytes) -> int:
-    """The least length of the ELF file `data`: the end of its last segment; `FormatError` where its headers are cut short."""
+    """The least length of the ELF file `data`: the end of its last segment; `FormatError` where
+    its headers are cut short.
+    """
     try:
         if data[4] == 2:
             at, count = _u64(data, 32), _u16(data, 56)
-            return max((_u64(data, at + 56 * n + 8) + _u64(data, at + 56 * n + 32) for n in range(count)), default=64)
+            return max(
+                (_u64(data, at + 56 * n + 8) + _u64(data, at + 56 * n + 32) for n in range(count)),
+                default=64,
+            )
         at, count = _u32(data, 28), _u16(data, 44)
-        return max((_u32(data, at + 32 * n + 4) + _u32(data, at + 32 * n + 16) for n in range(count)), default=52)
-    except (struct.error, OverflowError, IndexError) as error:  # OverflowError: an offset past all addresses
-        raise FormatError("truncated", f"the ELF file ends after {len(data)} bytes, inside its headers") from error
+        return max(
+            (_u32(data, at + 32 * n + 4) + _u32(data, at + 32 * n + 16) for n in range(count)),
+            default=52,
+        )
+    except (
+        struct.error,
+        OverflowError,
+        IndexError,
+    ) as error:  # OverflowError: an offset past all addresses
+        raise FormatError(
+            "truncated", f"the ELF file ends after {len(data)} bytes, inside its headers"
+        ) from error
 
 
 def _u16(data: bytes, at: int) -> int:

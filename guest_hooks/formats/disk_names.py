@@ -3,9 +3,13 @@
 import re
 
 _BUILDERS = re.compile(r"/dev/(?:mapper/)?(?:loop|nbd)\d.*")
-"""A file or a network disk of the machine that builds an image, and what kpartx(8) names after it."""
+"""A file or a network disk of the machine that builds an image, and what kpartx(8) names after
+it.
+"""
 _UNLISTED = re.compile(r"/dev/loop(?:\d|/.*)")
-"""A root device for which 10_linux lists no kernel: its file system would be in a file (grub: util/grub.d/10_linux.in)."""
+"""A root device for which 10_linux lists no kernel: its file system would be in a file (grub:
+util/grub.d/10_linux.in).
+"""
 
 
 def is_builders(device: str) -> bool:

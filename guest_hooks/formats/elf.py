@@ -1,7 +1,8 @@
 """The ELF container: header, segments and sections of a file held in memory.
 
-pyelftools knows the structures. Its `ELFStructs` alone is used, not `ELFFile`: that one pulls in the DWARF reader (three times the
-import time), follows offsets wherever a hostile file sends them, and takes Xen's notes for GNU's.
+pyelftools knows the structures. Its `ELFStructs` alone is used, not `ELFFile`: that one pulls in
+the DWARF reader (three times the import time), follows offsets wherever a hostile file sends them,
+and takes Xen's notes for GNU's.
 """
 
 from collections.abc import Mapping
@@ -78,9 +79,11 @@ class Elf:
 
 @lru_cache(maxsize=RECENT)
 def read(data: bytes) -> Elf:
-    """The container of `data`, whose header tables lie inside it; what the headers point to is not looked at.
+    """The container of `data`, whose header tables lie inside it; what the headers point to is
+    not looked at.
 
-    Raises `FormatError`. The last ones are kept: a file is read for what it is, and again for each target it may serve.
+    Raises `FormatError`. The last ones are kept: a file is read for what it is, and again for each
+    target it may serve.
     """
     if not data.startswith(MAGIC):
         raise FormatError("not-elf", "the file is not an ELF file" if data else "the file is empty")
@@ -90,7 +93,10 @@ def read(data: bytes) -> Elf:
         raise FormatError("elf-header", "the ELF header names no known class and byte order")
     ehdr_size, phdr_size, shdr_size = _HEADER_SIZES[elf_class]
     if len(data) < ehdr_size:
-        raise FormatError("truncated", f"the file ends inside its ELF header, after {len(data)} of {ehdr_size} bytes")
+        raise FormatError(
+            "truncated",
+            f"the file ends inside its ELF header, after {len(data)} of {ehdr_size} bytes",
+        )
     structs = _structs(elf_class, encoding)
     header = structs.Elf_Ehdr.parse(data[:ehdr_size])
     if data[6] != 1 or _number(header["e_version"], _enums().ENUM_E_VERSION) != 1:
@@ -104,13 +110,24 @@ def read(data: bytes) -> Elf:
         segments=tuple(
             Segment(
                 type=_number(item["p_type"], _enums().ENUM_P_TYPE_BASE),
-                **{name: item[f"p_{name}"] for name in ("offset", "vaddr", "paddr", "filesz", "memsz", "flags", "align")},
+                **{
+                    name: item[f"p_{name}"]
+                    for name in ("offset", "vaddr", "paddr", "filesz", "memsz", "flags", "align")
+                },
             )
-            for item in _table(data, structs.Elf_Phdr, _Table.of(header, "program", phdr_size, MAX_SEGMENTS))
+            for item in _table(
+                data, structs.Elf_Phdr, _Table.of(header, "program", phdr_size, MAX_SEGMENTS)
+            )
         ),
         sections=tuple(
-            Section(type=_number(item["sh_type"], _enums().ENUM_SH_TYPE_BASE), offset=item["sh_offset"], size=item["sh_size"])
-            for item in _table(data, structs.Elf_Shdr, _Table.of(header, "section", shdr_size, MAX_SECTIONS))
+            Section(
+                type=_number(item["sh_type"], _enums().ENUM_SH_TYPE_BASE),
+                offset=item["sh_offset"],
+                size=item["sh_size"],
+            )
+            for item in _table(
+                data, structs.Elf_Shdr, _Table.of(header, "section", shdr_size, MAX_SECTIONS)
+            )
         ),
     )
 
@@ -120,7 +137,8 @@ def content(data: bytes, segment: Segment) -> bytes:
     if segment.offset + segment.filesz > len(data):
         raise FormatError(
             "truncated",
-            f"the segment at offset {segment.offset:#x} is {segment.filesz} bytes long, and the file ends at {len(data):#x}",
+            f"the segment at offset {segment.offset:#x} is {segment.filesz} bytes long, and the"
+            f" file ends at {len(data):#x}",
             hint="the file was cut off while it was written: make it again",
         )
     return data[segment.offset : segment.offset + segment.filesz]
@@ -141,7 +159,12 @@ class _Table:
     def of(cls, header: Any, name: str, size: int, limit: int) -> "_Table":
         key = f"e_{name[0]}h"
         return cls(
-            name=name, offset=header[f"{key}off"], count=header[f"{key}num"], stride=header[f"{key}entsize"], size=size, limit=limit
+            name=name,
+            offset=header[f"{key}off"],
+            count=header[f"{key}num"],
+            stride=header[f"{key}entsize"],
+            size=size,
+            limit=limit,
         )
 
 
@@ -149,14 +172,22 @@ def _table(data: bytes, struct: Any, table: _Table) -> list[Any]:
     """The entries of a header table; it must lie inside the file."""
     if table.count > table.limit:
         raise FormatError(
-            "elf-header", f"the ELF header counts {table.count} {table.name} headers; no boot image has over {table.limit}"
+            "elf-header",
+            f"the ELF header counts {table.count} {table.name} headers; no boot image has over"
+            f" {table.limit}",
         )
     if table.count and table.stride != table.size:
-        raise FormatError("elf-header", f"a {table.name} header is {table.stride} bytes long; {table.size} is right for its class")
+        raise FormatError(
+            "elf-header",
+            f"a {table.name} header is {table.stride} bytes long; {table.size} is right for its"
+            " class",
+        )
     end = table.offset + table.count * table.size
     if end > len(data):
         raise FormatError(
-            "truncated", f"the {table.name} header table ends at {end:#x}, outside the file, which ends at {len(data):#x}"
+            "truncated",
+            f"the {table.name} header table ends at {end:#x}, outside the file, which ends at"
+            f" {len(data):#x}",
         )
     return [struct.parse(data[at : at + table.size]) for at in range(table.offset, end, table.size)]
 

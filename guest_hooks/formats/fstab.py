@@ -8,7 +8,9 @@ _NO_FILES = frozenset(("swap", "ignore"))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One line: `what` is mounted at `where` (absolute, without a trailing slash), as `fs_type`, with `options`."""
+    """One line: `what` is mounted at `where` (absolute, without a trailing slash), as
+    `fs_type`, with `options`.
+    """
 
     what: str
     where: str
@@ -17,13 +19,21 @@ class Entry:
 
     @property
     def subvolume(self) -> str:
-        """The btrfs subvolume of `subvol=`, as a path from the top of the file system; empty where none is named."""
-        given = [option.removeprefix("subvol=") for option in self.options if option.startswith("subvol=")]
+        """The btrfs subvolume of `subvol=`, as a path from the top of the file system; empty
+        where none is named.
+        """
+        given = [
+            option.removeprefix("subvol=")
+            for option in self.options
+            if option.startswith("subvol=")
+        ]
         return f"/{given[-1].strip('/')}" if given else ""
 
 
 def parse(text: str) -> tuple[Entry, ...]:
-    """The lines that mount something in the tree of directories, in their order; lines of another shape are passed over."""
+    """The lines that mount something in the tree of directories, in their order; lines of
+    another shape are passed over.
+    """
     rows = (line.split() for line in text.splitlines())
     return tuple(
         Entry(
@@ -33,7 +43,10 @@ def parse(text: str) -> tuple[Entry, ...]:
             options=tuple(fields[3].split(",")) if len(fields) > 3 else (),
         )
         for fields in rows
-        if len(fields) > 1 and fields[0][0] != "#" and fields[1][0] == "/" and _NO_FILES.isdisjoint(fields[2:3])
+        if len(fields) > 1
+        and fields[0][0] != "#"
+        and fields[1][0] == "/"
+        and _NO_FILES.isdisjoint(fields[2:3])
     )
 
 

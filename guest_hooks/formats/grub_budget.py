@@ -3,9 +3,13 @@
 from guest_hooks.errors import FormatError
 
 FEW_TOKENS, CHARACTERS_OF_A_TOKEN = 4_000, 4
-"""How many words and separators a file may have: so many, and one for so many of its characters. In Debian's menus it is 9."""
+"""How many words and separators a file may have: so many, and one for so many of its
+characters. In Debian's menus it is 9.
+"""
 FEW_STEPS, CHARACTERS_OF_A_STEP = 3_000, 12
-"""How many steps it may take: so many, and one for so many of its characters. In Debian's menus it is 36 to 42."""
+"""How many steps it may take: so many, and one for so many of its characters. In Debian's menus
+it is 36 to 42.
+"""
 CHARACTERS_A_STEP = 32
 ITEMS_A_STEP = 32
 
@@ -16,7 +20,9 @@ def most_tokens(text: str) -> int:
 
 
 class Budget:
-    """The steps that are left for a file of `size` characters and for all that it reads: what is made, parsed or copied counts."""
+    """The steps that are left for a file of `size` characters and for all that it reads: what
+    is made, parsed or copied counts.
+    """
 
     def __init__(self, size: int) -> None:
         self.left = FEW_STEPS + size // CHARACTERS_OF_A_STEP

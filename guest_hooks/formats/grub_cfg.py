@@ -20,7 +20,8 @@ def read(
     grubenv: Mapping[str, str] | None = None,
     look: Look | None = None,
 ) -> Menu:
-    """The menu that `text` makes with GRUB's `variables` ($prefix, $grub_platform …), the environment block and other files.
+    """The menu that `text` makes with GRUB's `variables` ($prefix, $grub_platform …), the
+    environment block and other files.
 
     Raises `FormatError` (`grub-cfg-syntax`, `grub-cfg-too-long`).
     """
@@ -30,31 +31,47 @@ def read(
     follower = Follower(State(scope=scope, grubenv=grubenv, look=look or _unknown_file))
     follower.follow(statements)
     entries = follower.entries()
-    return Menu(entries=entries, variables=scope.variables, not_understood=tuple(dict.fromkeys(follower.state.unclear)))
+    return Menu(
+        entries=entries,
+        variables=scope.variables,
+        not_understood=tuple(dict.fromkeys(follower.state.unclear)),
+    )
 
 
 def kernels(text: str) -> tuple[str, ...]:
-    """The path of every kernel that `text`, a grub.cfg or a part of one, names; in order, each once.
+    """The path of every kernel that `text`, a grub.cfg or a part of one, names; in order, each
+    once.
 
-    Where the script can't be followed the lines that begin with `linux` are taken for what they say.
+    Where the script can't be followed the lines that begin with `linux` are taken for what they
+    say.
     """
     try:
         boots = [entry.boot for entry in read(text).all()]
     except FormatError:
-        return tuple(dict.fromkeys(re.findall(r"^[ \t]*linux(?:16|efi)?[ \t]+(\S+)", text, re.MULTILINE)))
-    return tuple(dict.fromkeys(boot.kernel for boot in boots if boot and boot.command.startswith("linux")))
+        return tuple(
+            dict.fromkeys(re.findall(r"^[ \t]*linux(?:16|efi)?[ \t]+(\S+)", text, re.MULTILINE))
+        )
+    return tuple(
+        dict.fromkeys(boot.kernel for boot in boots if boot and boot.command.startswith("linux"))
+    )
 
 
 def section(text: str, script: str) -> str | None:
-    """What the script of /etc/grub.d printed into `text`, between grub-mkconfig's two marks; None where they are not there."""
+    """What the script of /etc/grub.d printed into `text`, between grub-mkconfig's two marks;
+    None where they are not there.
+    """
     _, begin, rest = text.partition(f"### BEGIN {script} ###\n")
     inside, end, _ = rest.partition(f"### END {script} ###")
     return inside if begin and end else None
 
 
 def sought_file_systems(text: str) -> tuple[str, ...]:
-    """The UUIDs that `search` looks for, as prepare_grub_to_access_device of grub-mkconfig_lib writes it: the last word."""
-    return tuple(words[-1] for words in _commands(text) if words[0] == "search" and "--fs-uuid" in words)
+    """The UUIDs that `search` looks for, as prepare_grub_to_access_device of grub-mkconfig_lib
+    writes it: the last word.
+    """
+    return tuple(
+        words[-1] for words in _commands(text) if words[0] == "search" and "--fs-uuid" in words
+    )
 
 
 def root_uuids(text: str) -> tuple[str, ...]:
@@ -70,7 +87,9 @@ def root_devices(text: str) -> tuple[str, ...]:
 def _roots(text: str, kind: str) -> tuple[str, ...]:
     word = f"root={kind}"
     lines = (words for words in _commands(text) if words[0].startswith("linux"))
-    return tuple(each.removeprefix(word) for words in lines for each in words if each.startswith(word))
+    return tuple(
+        each.removeprefix(word) for words in lines for each in words if each.startswith(word)
+    )
 
 
 def _commands(text: str) -> Iterator[list[str]]:
@@ -78,9 +97,12 @@ def _commands(text: str) -> Iterator[list[str]]:
 
 
 def unclosed_section(text: str) -> str:
-    """The script of /etc/grub.d in whose section `text` ends, or an empty string; grub-mkconfig marks where each begins."""
+    """The script of /etc/grub.d in whose section `text` ends, or an empty string; grub-mkconfig
+    marks where each begins.
+    """
     name = ""
-    # What a script prints may lack its last newline: then the mark of its end stands behind it on the line.
+    # What a script prints may lack its last newline: then the mark of its end stands behind it on
+    # the line.
     for word, script in re.findall(r"### (BEGIN|END) (\S+) ###$", text, re.MULTILINE):
         name = script if word == "BEGIN" else ""
     return str(name)

@@ -1,6 +1,8 @@
-"""GRUB's commands: what each does to variables and menu, and whether it succeeds, as far as that is known.
+"""GRUB's commands: what each does to variables and menu, and whether it succeeds, as far as
+that is known.
 
-Sources: GRUB grub-core/commands/{menuentry,search_wrap,loadenv,test}.c, grub-core/kern/corecmd.c, grub-core/normal/main.c.
+Sources: GRUB grub-core/commands/{menuentry,search_wrap,loadenv,test}.c, grub-core/kern/corecmd.c,
+grub-core/normal/main.c.
 """
 
 from collections.abc import Callable
@@ -23,7 +25,9 @@ FEATURES = {  # GRUB grub-core/normal/main.c: features[]
 }
 IN_DOUBT = "inside a condition that can't be decided"
 Handler = Callable[[State, str, list[str], Command], bool | None]
-"""Carries out a command by its name, arguments and statement; the status, None where it is not known."""
+"""Carries out a command by its name, arguments and statement; the status, None where it is not
+known.
+"""
 
 
 def _menuentry(state: State, name: str, arguments: list[str], command: Command) -> bool | None:
@@ -31,7 +35,9 @@ def _menuentry(state: State, name: str, arguments: list[str], command: Command) 
     if heading is None:
         state.unclear.append(f"line {command.line}: an entry that GRUB refuses")
         return None
-    pending = Pending(heading=heading, command=command, is_submenu=name == "submenu", is_in_doubt=state.doubt > 0)
+    pending = Pending(
+        heading=heading, command=command, is_submenu=name == "submenu", is_in_doubt=state.doubt > 0
+    )
     state.pending.append(pending)
     return True
 
@@ -153,11 +159,20 @@ HANDLERS: dict[str, Handler] = {
     **_all("linux linux16 linuxefi multiboot multiboot2 xen_hypervisor", _load_kernel),
     **_all("initrd initrd16 initrdefi", _load_initrds),
     **_all("module module2 xen_module", _load_module),
-    **_all("chainloader configfile legacy_configfile kfreebsd ntldr knetbsd kopenbsd loopback xnu_kernel64", _load_other),
+    **_all(
+        "chainloader configfile legacy_configfile kfreebsd ntldr knetbsd kopenbsd loopback"
+        " xnu_kernel64",
+        _load_other,
+    ),
     **_all("return break continue", _leave),
     **_all("shift", _shift),
-    **_all("setparams eval normal normal_exit extract_entries_source extract_entries_configfile", _lose),
-    **_all("true echo save_env terminal_output terminal_input serial clear boot sleep loadfont", _succeed),
+    **_all(
+        "setparams eval normal normal_exit extract_entries_source extract_entries_configfile", _lose
+    ),
+    **_all(
+        "true echo save_env terminal_output terminal_input serial clear boot sleep loadfont",
+        _succeed,
+    ),
     **_all("false", _fail),
 }
 """By name; what is not here may do anything but change a variable, and its status is not known."""

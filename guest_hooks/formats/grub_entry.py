@@ -20,7 +20,9 @@ class Heading:
 
 
 def heading(words: Sequence[str]) -> Heading | None:
-    """The heading that follows the word `menuentry` or `submenu`; None where GRUB refuses it and makes no entry."""
+    """The heading that follows the word `menuentry` or `submenu`; None where GRUB refuses it
+    and makes no entry.
+    """
     arguments: list[str] = []
     identifier, is_unrestricted = "", False
     rest = iter(words)
@@ -42,12 +44,19 @@ def heading(words: Sequence[str]) -> Heading | None:
     if not arguments:
         return None
     title = arguments[0]
-    return Heading(title=title, id=identifier or title, arguments=tuple(arguments), is_unrestricted=is_unrestricted)
+    return Heading(
+        title=title,
+        id=identifier or title,
+        arguments=tuple(arguments),
+        is_unrestricted=is_unrestricted,
+    )
 
 
 def sought(command: str, words: Sequence[str]) -> tuple[str, str]:
     """Which variable `search` sets, and what it looks for as `fs-uuid/…`, `label/…` or `file/…`."""
-    kind = {"search.fs_uuid": "fs-uuid", "search.fs_label": "label", "search.file": "file"}.get(command, "")
+    kind = {"search.fs_uuid": "fs-uuid", "search.fs_label": "label", "search.file": "file"}.get(
+        command, ""
+    )
     variable, key = "root", ""
     rest = iter(words)
     for word in rest:

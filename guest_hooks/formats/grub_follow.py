@@ -1,7 +1,7 @@
 """Following a GRUB script on variables, as far as that is possible without running it.
 
-GRUB keeps the block of an entry as text and runs it when the entry is chosen: with the variables as the whole file left them.
-Sources: GRUB grub-core/script/execute.c, grub-core/normal/menu.c.
+GRUB keeps the block of an entry as text and runs it when the entry is chosen: with the variables as
+the whole file left them. Sources: GRUB grub-core/script/execute.c, grub-core/normal/menu.c.
 """
 
 import re
@@ -155,12 +155,25 @@ class Follower:
     def _entry(self, pending: Pending) -> Entry:
         heading, command, state = pending.heading, pending.command, self.state
         if self.calls >= MAX_CALLS:
-            raise FormatError("grub-cfg-too-long", f"line {command.line}: submenus nested too deeply to follow")
+            raise FormatError(
+                "grub-cfg-too-long", f"line {command.line}: submenus nested too deeply to follow"
+            )
         state.scope.budget.spend(items=len(state.load.modules))
-        scope = state.scope.submenu(heading.arguments) if pending.is_submenu else state.scope.copy(heading.arguments)
+        scope = (
+            state.scope.submenu(heading.arguments)
+            if pending.is_submenu
+            else state.scope.copy(heading.arguments)
+        )
         load = Load(modules=[*state.load.modules])
         inside = Follower(
-            State(scope=scope, grubenv=state.grubenv, look=state.look, functions=state.functions, load=load), calls=self.calls + 1
+            State(
+                scope=scope,
+                grubenv=state.grubenv,
+                look=state.look,
+                functions=state.functions,
+                load=load,
+            ),
+            calls=self.calls + 1,
         )
         inside.follow(command.block or ())
         entries = inside.entries() if pending.is_submenu else ()

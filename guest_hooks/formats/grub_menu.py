@@ -15,7 +15,8 @@ MAX_DIGITS = 20
 class Boot:
     """What an entry loads: paths as GRUB names them on `device`.
 
-    `device` is `fs-uuid/…`, `label/…` or `file/…` as `search` looks for it, a GRUB device name, or empty for $root as it was.
+    `device` is `fs-uuid/…`, `label/…` or `file/…` as `search` looks for it, a GRUB device name, or
+    empty for $root as it was.
     """
 
     device: str
@@ -28,9 +29,11 @@ class Boot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One line of the menu: a submenu has `entries`, one that loads a kernel `boot`; `not_understood` says why not, or is empty.
+    """One line of the menu: a submenu has `entries`, one that loads a kernel `boot`;
+    `not_understood` says why not, or is empty.
 
-    A submenu that `sets_default` does not start what the default says behind its own name, but `default` (None: not known).
+    A submenu that `sets_default` does not start what the default says behind its own name, but
+    `default` (None: not known).
     """
 
     title: str
@@ -55,7 +58,9 @@ class Entry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Menu:
-    """What the file leaves behind: the entries, the variables (None: set, to what is not known), and what could not be followed."""
+    """What the file leaves behind: the entries, the variables (None: set, to what is not
+    known), and what could not be followed.
+    """
 
     entries: tuple[Entry, ...]
     variables: Mapping[str, str | None]
@@ -71,7 +76,8 @@ class Menu:
 class Choice:
     """The entry that boots unattended.
 
-    `wanted` is the default as it is set, `is_named` says that it names an entry, `is_sure` that it is known.
+    `wanted` is the default as it is set, `is_named` says that it names an entry, `is_sure` that it
+    is known.
     """
 
     entry: Entry | None
@@ -81,7 +87,9 @@ class Choice:
 
 
 def default(menu: Menu) -> Choice:
-    """The entry that GRUB starts when nobody touches a key (menu.c: get_entry_number, grub_menu_execute_entry)."""
+    """The entry that GRUB starts when nobody touches a key (menu.c: get_entry_number,
+    grub_menu_execute_entry).
+    """
     value = menu.variables.get("default", "")
     is_sure = value is not None
     wanted = rest = value or ""
@@ -100,16 +108,28 @@ def default(menu: Menu) -> Choice:
 
 
 def _number(entries: tuple[Entry, ...], wanted: str) -> tuple[int, bool, bool]:
-    """The index that `wanted` means, 0 where it means none; whether it names an entry; whether every GRUB agrees."""
+    """The index that `wanted` means, 0 where it means none; whether it names an entry; whether
+    every GRUB agrees.
+    """
     name = re.match(r"(?:>>|[^>])*", wanted)
     key = (name.group() if name else "").replace(">>", ">")
-    by_name = next((index for index, entry in enumerate(entries) if key in (entry.title, entry.id) and key), None)
+    by_name = next(
+        (index for index, entry in enumerate(entries) if key in (entry.title, entry.id) and key),
+        None,
+    )
     if number := re.match(r"\s*(0[xX][0-9a-fA-F]+|[0-9]+)", wanted):
         digits = number.group(1)
-        base = 16 if digits[:2].lower() == "0x" else 8 if digits.startswith("0") and set(digits) <= set("01234567") else 10
+        base = (
+            16
+            if digits[:2].lower() == "0x"
+            else 8
+            if digits.startswith("0") and set(digits) <= set("01234567")
+            else 10
+        )
         index = int(digits, base) if len(digits) <= MAX_DIGITS else len(entries)
         fits = index < len(entries)
-        # an entry's name that begins with a digit: GRUB up to 2.12 takes the number, some distributions' the name
+        # an entry's name that begins with a digit: GRUB up to 2.12 takes the number, some
+        # distributions' the name
         is_certain = by_name is None and key.strip() == digits
         return index if fits else 0, fits, is_certain
     return (by_name, True, True) if by_name is not None else (0, False, True)

@@ -1,6 +1,7 @@
 """GRUB's variables while a script runs, and what the words of a command become.
 
-Sources: GRUB grub-core/script/execute.c (grub_script_arglist_to_argv), grub-core/kern/env.c, grub-core/normal/context.c.
+Sources: GRUB grub-core/script/execute.c (grub_script_arglist_to_argv), grub-core/kern/env.c,
+grub-core/normal/context.c.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,9 +12,13 @@ from guest_hooks.formats.grub_tokens import Quote, Word
 
 
 class Scope:
-    """Variables (None: set, to what is not known), which of them a submenu sees, and the arguments of the block that runs."""
+    """Variables (None: set, to what is not known), which of them a submenu sees, and the
+    arguments of the block that runs.
+    """
 
-    def __init__(self, variables: Mapping[str, str | None], exported: Iterable[str], budget: Budget) -> None:
+    def __init__(
+        self, variables: Mapping[str, str | None], exported: Iterable[str], budget: Budget
+    ) -> None:
         self.variables = dict(variables)
         self.exported = set(exported)
         self.arguments: tuple[str, ...] | None = None
@@ -28,9 +33,15 @@ class Scope:
         return inside
 
     def submenu(self, arguments: Sequence[str]) -> "Scope":
-        """The scope in which a submenu's block runs: it sees what was exported, and its default is its own."""
+        """The scope in which a submenu's block runs: it sees what was exported, and its default
+        is its own.
+        """
         inside = self.copy(arguments)
-        inside.variables = {name: value for name, value in self.variables.items() if name in self.exported and name != "default"}
+        inside.variables = {
+            name: value
+            for name, value in self.variables.items()
+            if name in self.exported and name != "default"
+        }
         return inside
 
     def words(self, words: Iterable[Word]) -> list[str]:
@@ -38,7 +49,9 @@ class Scope:
         return [text for word in words for text in self.expand(word)]
 
     def expand(self, word: Word) -> list[str]:
-        """What one word becomes: a variable outside quotes is split at blanks, and vanishes where it is empty."""
+        """What one word becomes: a variable outside quotes is split at blanks, and vanishes
+        where it is empty.
+        """
         if len(word) == 1 and word[0].kind is Quote.TEXT:
             return [word[0].text]
         pieces: list[list[str]] = [[]]
@@ -49,7 +62,9 @@ class Scope:
                 is_kept = True
                 continue
             texts = self._texts(part.text, is_quoted=part.kind is Quote.QUOTED)
-            self.budget.spend(characters=sum(map(len, texts)), items=ITEMS_A_STEP * (len(texts) - 1))
+            self.budget.spend(
+                characters=sum(map(len, texts)), items=ITEMS_A_STEP * (len(texts) - 1)
+            )
             is_kept = is_kept or part.kind is Quote.QUOTED or any(texts)
             pieces[-1] += texts[:1]
             pieces += ([text] for text in texts[1:])
@@ -58,7 +73,9 @@ class Scope:
     def _texts(self, name: str, *, is_quoted: bool) -> list[str]:
         """The value of a variable, cut where it ends a word."""
         if name == "@" and is_quoted:
-            return list(self.arguments or [UNKNOWN])  # which words it leaves without arguments depends on what is beside it
+            return list(
+                self.arguments or [UNKNOWN]
+            )  # which words it leaves without arguments depends on what is beside it
         value = self._value(name)
         text = UNKNOWN if value is None else value
         return [text] if is_quoted else text.split()

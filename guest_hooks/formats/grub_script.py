@@ -1,4 +1,5 @@
-"""GRUB's script language: text to a tree of statements. What the statements mean is for grub_follow.
+"""GRUB's script language: text to a tree of statements. What the statements mean is for
+grub_follow.
 
 Source: the GRUB manual, "Writing full configuration files directly", and grub-core/script/parser.y.
 """
@@ -12,7 +13,9 @@ MAX_DEPTH = 24
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A command with its words and, for `menuentry` and its like, the block that follows them; `line` counts from 1."""
+    """A command with its words and, for `menuentry` and its like, the block that follows them;
+    `line` counts from 1.
+    """
 
     words: tuple[Word, ...]
     block: "Statements | None"
@@ -65,7 +68,9 @@ Statements = tuple[Statement, ...]
 
 
 def parse(text: str) -> Statements:
-    """The statements of a script; raises `FormatError` (`grub-cfg-syntax`) with the line where it stops making sense."""
+    """The statements of a script; raises `FormatError` (`grub-cfg-syntax`) with the line where
+    it stops making sense.
+    """
     parser = _Parser(tokens(text))
     statements = parser.statements(frozenset(), 0)
     if parser.next is not END:
@@ -100,7 +105,10 @@ class _Parser:
         """What stands between two reserved words, where GRUB wants at least one command."""
         statements = self.statements(frozenset(stops), depth + 1)
         if not statements:
-            raise refused(self.next.line or self._last_line(), f"nothing stands before {self.next.mark or 'the end of the file'!r}")
+            raise refused(
+                self.next.line or self._last_line(),
+                f"nothing stands before {self.next.mark or 'the end of the file'!r}",
+            )
         return statements
 
     def _skip_newlines(self) -> None:
@@ -181,14 +189,17 @@ class _Parser:
     def _take_word(self) -> Token:
         token = self.next
         if not token.word:
-            raise refused(token.line or self._last_line(), f"unexpected {token.mark or 'end of file'!r}")
+            raise refused(
+                token.line or self._last_line(), f"unexpected {token.mark or 'end of file'!r}"
+            )
         self._at += 1
         return token
 
     def _take(self, mark: str) -> None:
         if self.next.mark != mark:
             raise refused(
-                self.next.line or self._last_line(), f"expected {mark!r}, found {self.next.mark or 'the end of the file'!r}"
+                self.next.line or self._last_line(),
+                f"expected {mark!r}, found {self.next.mark or 'the end of the file'!r}",
             )
         self._at += 1
 

@@ -1,4 +1,6 @@
-"""What a GRUB script has done so far: variables, what is to be loaded, entries, and what of it is not certain."""
+"""What a GRUB script has done so far: variables, what is to be loaded, entries, and what of it
+is not certain.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -14,7 +16,9 @@ class UnknownFileError(LookupError):
 
 
 Look = Callable[[str], str | None]
-"""The text of a file by GRUB's path, None where there is none; raises `UnknownFileError` where that can't be told."""
+"""The text of a file by GRUB's path, None where there is none; raises `UnknownFileError` where
+that can't be told.
+"""
 
 
 class LeaveError(Exception):
@@ -50,7 +54,9 @@ class Pending:
 
 @dataclass(slots=True, kw_only=True)
 class State:
-    """All that commands change; `doubt` counts the conditions around us that could not be decided."""
+    """All that commands change; `doubt` counts the conditions around us that could not be
+    decided.
+    """
 
     scope: Scope
     grubenv: Mapping[str, str] | None
@@ -63,7 +69,9 @@ class State:
 
     def set(self, variable: str, value: str | None) -> None:
         """Set a variable, to what is not known where the command may not run at all."""
-        self.scope.variables[variable] = None if self.doubt or (value is not None and UNKNOWN in value) else value
+        self.scope.variables[variable] = (
+            None if self.doubt or (value is not None and UNKNOWN in value) else value
+        )
 
     def lose(self, what: str) -> None:
         """Say that nothing which follows `what` is certain."""

@@ -1,6 +1,7 @@
 """The conditions of GRUB's `test` and `[`, answered where they can be.
 
-Source: GRUB grub-core/commands/test.c: words are taken from left to right, with "and" between two that nothing joins.
+Source: GRUB grub-core/commands/test.c: words are taken from left to right, with "and" between two
+that nothing joins.
 """
 
 import re
@@ -15,7 +16,9 @@ _NUMBER = re.compile(r"-?(0[xX][0-9a-fA-F]+|[0-9]+)")
 
 
 def evaluate(words: Sequence[str], is_file: IsFile) -> bool | None:
-    """Whether the condition `words` holds, None where that can't be told; `is_file` answers for -e, -f and -s."""
+    """Whether the condition `words` holds, None where that can't be told; `is_file` answers for
+    -e, -f and -s.
+    """
     if len(words) > MAX_WORDS:
         return None
     return _Condition(words, is_file).value()
@@ -30,7 +33,9 @@ class _Condition:
         self._at = 0
 
     def value(self) -> bool | None:
-        """What the words up to a closing parenthesis, or the last one, come to; without any it is true."""
+        """What the words up to a closing parenthesis, or the last one, come to; without any it
+        is true.
+        """
         earlier: bool | None = False
         here: bool | None = True
         is_inverted = False
@@ -55,7 +60,9 @@ class _Condition:
 
     def _operation(self) -> Callable[[str, str], bool | None] | None:
         """What compares this word with the next but one, if the next one does."""
-        return _OPERATIONS.get(self._words[self._at + 1]) if self._at + 2 < len(self._words) else None
+        return (
+            _OPERATIONS.get(self._words[self._at + 1]) if self._at + 2 < len(self._words) else None
+        )
 
     def _term(self) -> bool | None:
         words, at = self._words, self._at
@@ -97,7 +104,10 @@ def _or(one: bool | None, other: bool | None) -> bool | None:
 
 def _by_number(decide: Callable[[int], bool]) -> Callable[[str, str], bool | None]:
     def compare(left: str, right: str) -> bool | None:
-        if not (_NUMBER.fullmatch(left) and _NUMBER.fullmatch(right)) or max(len(left), len(right)) > MAX_DIGITS:
+        if (
+            not (_NUMBER.fullmatch(left) and _NUMBER.fullmatch(right))
+            or max(len(left), len(right)) > MAX_DIGITS
+        ):
             return None
         return decide(_number(left) - _number(right))
 

@@ -12,7 +12,9 @@ from guest_hooks.formats.grub_budget import most_tokens
 
 
 class Quote(StrEnum):
-    """Whether a part of a word is literal text, a variable outside quotes (split at blanks) or one inside double quotes."""
+    """Whether a part of a word is literal text, a variable outside quotes (split at blanks) or
+    one inside double quotes.
+    """
 
     TEXT = "text"
     BARE = "bare"
@@ -30,7 +32,9 @@ Word = tuple[Part, ...]
 
 
 class Token(NamedTuple):
-    """A word, or (with an empty `word`) the separator or brace in `mark`; `mark` of a word is its text where nothing is quoted."""
+    """A word, or (with an empty `word`) the separator or brace in `mark`; `mark` of a word is
+    its text where nothing is quoted.
+    """
 
     mark: str
     word: Word
@@ -39,7 +43,9 @@ class Token(NamedTuple):
 
 _BLANKS = re.compile(r"\s+")
 _TEXT = re.compile(r"[^\s;{}'\"$\\|&<>]+")
-_VARIABLE = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*|[0-9]+|[@*#?])\}|([A-Za-z_][A-Za-z0-9_]*|[0-9]+|[@*#?])")
+_VARIABLE = re.compile(
+    r"\{([A-Za-z_][A-Za-z0-9_]*|[0-9]+|[@*#?])\}|([A-Za-z_][A-Za-z0-9_]*|[0-9]+|[@*#?])"
+)
 RESERVED = frozenset({"then", "elif", "else", "fi", "do", "done", "in"})
 END = Token("", (), 0)
 
@@ -75,7 +81,11 @@ def tokens(text: str) -> list[Token]:
             raise refused(line, f"{character!r} outside quotes")
         else:
             end, word = _word(text, at, line)
-            plain = "".join(part.text for part in word) if word and all(part.kind is Quote.TEXT for part in word) else ""
+            plain = (
+                "".join(part.text for part in word)
+                if word and all(part.kind is Quote.TEXT for part in word)
+                else ""
+            )
             is_bare = text[at:end] == plain
             found.append(Token(plain if is_bare else "", word, line))
             line += text.count("\n", at, end)

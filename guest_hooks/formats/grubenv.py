@@ -1,17 +1,25 @@
-"""GRUB's environment block: the file grubenv, in which GRUB and the guest leave each other variables."""
+"""GRUB's environment block: the file grubenv, in which GRUB and the guest leave each other
+variables.
+"""
 
 from guest_hooks.errors import FormatError
 
 HEADER = b"# GRUB Environment Block\n"  # GRUB: include/grub/lib/envblk.h
 SIZE = 1024
-"""Bytes of a block as grub-editenv makes it; GRUB reads any length, and writes within what is there."""
+"""Bytes of a block as grub-editenv makes it; GRUB reads any length, and writes within what is
+there.
+"""
 
 
 def parse(data: bytes) -> dict[str, str]:
-    """The variables of an environment block; raises `FormatError` (`grubenv-invalid`) where GRUB would refuse it."""
+    """The variables of an environment block; raises `FormatError` (`grubenv-invalid`) where
+    GRUB would refuse it.
+    """
     if not data.startswith(HEADER):
         raise FormatError(
-            "grubenv-invalid", "grubenv does not begin with GRUB's header", hint="make a new one with: grub-editenv - create"
+            "grubenv-invalid",
+            "grubenv does not begin with GRUB's header",
+            hint="make a new one with: grub-editenv - create",
         )
     variables: dict[str, str] = {}
     for line in _lines(data[len(HEADER) :]):
@@ -22,7 +30,9 @@ def parse(data: bytes) -> dict[str, str]:
 
 
 def _lines(body: bytes) -> list[bytes]:
-    """The lines, with each backslash taken away from what it protects (a newline or another backslash)."""
+    """The lines, with each backslash taken away from what it protects (a newline or another
+    backslash).
+    """
     lines, current, escaped = [], bytearray(), False
     for byte in body:
         if escaped or byte not in b"\\\n":

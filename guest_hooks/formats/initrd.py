@@ -11,9 +11,13 @@ from guest_hooks.formats import unpack
 from guest_hooks.formats.unpack import Compression, UnreasonableError
 
 MAX_MEMBERS = 64
-"""Compressed archives one after another; a hook of initramfs-tools can prepend one, and there are a handful of those."""
+"""Compressed archives one after another; a hook of initramfs-tools can prepend one, and there
+are a handful of those.
+"""
 MAX_NAMES, MAX_NAME_BYTES = 50_000, 4 << 20
-"""Of files. `MODULES=most` of Debian makes an initrd with about 3,500 files, whose names have 0.3 MB."""
+"""Of files. `MODULES=most` of Debian makes an initrd with about 3,500 files, whose names have
+0.3 MB.
+"""
 _MAX_NAME = 4096
 _HEADER = 110
 _MAGICS = (b"070701", b"070702")
@@ -22,7 +26,9 @@ _TRAILER = "TRAILER!!!"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Initrd:
-    """The names in an initrd (no leading slash), how its parts are packed, and whether its last archive ends as it should."""
+    """The names in an initrd (no leading slash), how its parts are packed, and whether its last
+    archive ends as it should.
+    """
 
     names: tuple[str, ...]
     compressions: tuple[Compression, ...]
@@ -31,36 +37,50 @@ class Initrd:
     @property
     def kernels(self) -> tuple[str, ...]:
         """The kernel versions it holds modules of, sorted."""
-        return tuple(sorted({parts[1] for name in self.names if len(parts := _below_modules(name)) > 1}))
+        return tuple(
+            sorted({parts[1] for name in self.names if len(parts := _below_modules(name)) > 1})
+        )
 
     @property
     def modules(self) -> frozenset[str]:
         """The names of the kernel modules in it, as modprobe calls them."""
-        return frozenset(module_name(name) for name in self.names if ".ko" in name.rpartition("/")[2])
+        return frozenset(
+            module_name(name) for name in self.names if ".ko" in name.rpartition("/")[2]
+        )
 
     @property
     def programs(self) -> frozenset[str]:
         """The names of the files in its directories of programs."""
-        return frozenset(name.rpartition("/")[2] for name in self.names if "bin" in name.rpartition("/")[0].split("/"))
+        return frozenset(
+            name.rpartition("/")[2]
+            for name in self.names
+            if "bin" in name.rpartition("/")[0].split("/")
+        )
 
 
 def module_name(path: str) -> str:
-    """The name of the module in the file `path`: `kernel/drivers/block/xen-blkfront.ko.xz` is `xen_blkfront`."""
+    """The name of the module in the file `path`: `kernel/drivers/block/xen-blkfront.ko.xz` is
+    `xen_blkfront`.
+    """
     return path.rpartition("/")[2].partition(".ko")[0].replace("-", "_")
 
 
 def read(data: bytes) -> Initrd:
     """The contents of an initrd.
 
-    Raises `FormatError`: `initrd-empty`, `initrd-unknown` where it begins with neither an archive nor a compression, `corrupt`,
-    `cannot-look-inside` where a library is missing, or where it would cost more than any real initrd of its size.
+    Raises `FormatError`: `initrd-empty`, `initrd-unknown` where it begins with neither an archive
+    nor a compression, `corrupt`, `cannot-look-inside` where a library is missing, or where it would
+    cost more than any real initrd of its size.
     """
     view = memoryview(data)
     names = _Names()
     compressions: list[Compression] = []
     at = _skip_zeros(view, 0)
     if at == len(view):
-        raise FormatError("initrd-empty", "the initrd is empty" if not data else "the initrd holds nothing but zeros")
+        raise FormatError(
+            "initrd-empty",
+            "the initrd is empty" if not data else "the initrd holds nothing but zeros",
+        )
     is_complete = False
     while at < len(view):
         head = bytes(view[at : at + 16])
@@ -72,7 +92,10 @@ def read(data: bytes) -> Initrd:
             if compression is Compression.UNKNOWN:
                 if compressions:  # the kernel warns of junk behind the last archive, and goes on
                     break
-                raise FormatError("initrd-unknown", f"the initrd begins with {head[:6].hex()}, no archive and no compression")
+                raise FormatError(
+                    "initrd-unknown",
+                    f"the initrd begins with {head[:6].hex()}, no archive and no compression",
+                )
             source = _Packed(unpack.stream(view[at:], compression))
         compressions.append(compression)
         if len(compressions) > MAX_MEMBERS:
@@ -92,7 +115,9 @@ class _Names:
     def add(self, name: str) -> None:
         self._size += len(name)
         if len(self.all) == MAX_NAMES or self._size > MAX_NAME_BYTES:
-            raise UnreasonableError(f"it holds more than {MAX_NAMES} files, or {MAX_NAME_BYTES} bytes of their names")
+            raise UnreasonableError(
+                f"it holds more than {MAX_NAMES} files, or {MAX_NAME_BYTES} bytes of their names"
+            )
         self.all.append(name)
 
 
@@ -175,7 +200,9 @@ class _Packed:
 
 
 def _archives(source: _Plain | _Packed, names: _Names) -> bool:
-    """Put the names of every archive from here on into `names`; whether the last one ended with its trailer."""
+    """Put the names of every archive from here on into `names`; whether the last one ended with
+    its trailer.
+    """
     is_complete = False
     while source.is_at_archive():
         is_complete = _archive(source, names)
@@ -197,9 +224,13 @@ def _members(source: _Plain | _Packed) -> Iterator[str]:
         try:
             size, name_size = int(header[54:62], 16), int(header[94:102], 16)
         except ValueError as error:
-            raise FormatError("corrupt", "an archive of the initrd is damaged: a header holds no numbers") from error
+            raise FormatError(
+                "corrupt", "an archive of the initrd is damaged: a header holds no numbers"
+            ) from error
         if not 0 < name_size <= _MAX_NAME:
-            raise FormatError("corrupt", f"an archive of the initrd is damaged: a name of {name_size} bytes")
+            raise FormatError(
+                "corrupt", f"an archive of the initrd is damaged: a name of {name_size} bytes"
+            )
         name = source.take(name_size).rstrip(b"\0").decode(errors="replace")
         source.skip(-source.offset % 4)
         source.skip(size)
@@ -208,7 +239,9 @@ def _members(source: _Plain | _Packed) -> Iterator[str]:
 
 
 def _below_modules(name: str) -> list[str]:
-    """The components of `name` from `modules` on, where that is below /lib or /usr/lib; else nothing."""
+    """The components of `name` from `modules` on, where that is below /lib or /usr/lib; else
+    nothing.
+    """
     for top in ("usr/lib/modules/", "lib/modules/"):
         if name.startswith(top):
             return ["modules", *name.removeprefix(top).split("/")]

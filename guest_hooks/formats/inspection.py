@@ -1,4 +1,6 @@
-"""What a file is: second stage, core image, bridge or neither, and for which targets it may serve."""
+"""What a file is: second stage, core image, bridge or neither, and for which targets it may
+serve.
+"""
 
 from dataclasses import dataclass
 
@@ -12,7 +14,9 @@ from guest_hooks.targets import TARGETS, Target
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kernel:
-    """A Linux kernel: what its head says, and the notes of the vmlinux inside by name; `unread` is why there are none."""
+    """A Linux kernel: what its head says, and the notes of the vmlinux inside by name; `unread`
+    is why there are none.
+    """
 
     image: Image
     notes: tuple[tuple[str, str | int], ...] = ()
@@ -22,7 +26,9 @@ class Kernel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inspection:
-    """One file; `problems` are by target, for every target the file's class and machine belong to (for all where none fits)."""
+    """One file; `problems` are by target, for every target the file's class and machine belong
+    to (for all where none fits).
+    """
 
     path: str
     size: int
@@ -38,7 +44,11 @@ class Inspection:
         """`second-stage` for what a target may be served by, `kernel`, else `unknown`."""
         if self.kernel is not None:
             return "kernel"
-        return "second-stage" if self.stage is not None and (self.fits or self.stage.core is not None) else "unknown"
+        return (
+            "second-stage"
+            if self.stage is not None and (self.fits or self.stage.core is not None)
+            else "unknown"
+        )
 
 
 def inspect(path: str, data: bytes) -> Inspection:
@@ -52,8 +62,13 @@ def inspect(path: str, data: bytes) -> Inspection:
     except FormatError as error:
         unreadable = unreadable or Problem(code=error.code, message=error.message, hint=error.hint)
     kernel = None if stage is not None and stage.core is not None else _kernel(core)
-    near = [target for target in TARGETS.values() if _is_near(stage, target)] or list(TARGETS.values())
-    problems = {target.name: (*((damage,) if damage else ()), *second_stage.problems(core, target)) for target in near}
+    near = [target for target in TARGETS.values() if _is_near(stage, target)] or list(
+        TARGETS.values()
+    )
+    problems = {
+        target.name: (*((damage,) if damage else ()), *second_stage.problems(core, target))
+        for target in near
+    }
     return Inspection(
         path=path,
         size=len(data),
@@ -67,7 +82,9 @@ def inspect(path: str, data: bytes) -> Inspection:
 
 
 def _kernel(data: bytes) -> Kernel | None:
-    """What `data` is as a Linux kernel; None for anything else, an ELF file that is not Linux among it."""
+    """What `data` is as a Linux kernel; None for anything else, an ELF file that is not Linux
+    among it.
+    """
     try:
         image = bzimage.parse(data)
     except FormatError:
@@ -76,7 +93,11 @@ def _kernel(data: bytes) -> Kernel | None:
         found = bzimage.notes(data, image)
     except FormatError as error:
         unread = Problem(code=error.code, message=error.message, hint=error.hint)
-        return Kernel(image=image, release=image.release, unread=unread) if image.format is ImageFormat.BZIMAGE else None
+        return (
+            Kernel(image=image, release=image.release, unread=unread)
+            if image.format is ImageFormat.BZIMAGE
+            else None
+        )
     if image.format is ImageFormat.ELF and not found.release:
         return None
     notes = tuple(xen_notes.described(number, value) for number, value in found.xen)
@@ -84,4 +105,7 @@ def _kernel(data: bytes) -> Kernel | None:
 
 
 def _is_near(stage: SecondStage | None, target: Target) -> bool:
-    return stage is not None and (stage.elf_class, stage.machine) == (target.elf_class, target.elf_machine)
+    return stage is not None and (stage.elf_class, stage.machine) == (
+        target.elf_class,
+        target.elf_machine,
+    )

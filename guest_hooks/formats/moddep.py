@@ -1,4 +1,6 @@
-"""GRUB's list of which module needs which (moddep.lst), and the modules a self-contained second stage carries."""
+"""GRUB's list of which module needs which (moddep.lst), and the modules a self-contained second
+stage carries.
+"""
 
 from collections.abc import Iterable
 
@@ -10,8 +12,8 @@ EMBEDDED = (
     # partition maps
     "part_msdos part_gpt "
     # RAID, LVM, LUKS
-    "lvm mdraid09 mdraid1x raid5rec raid6rec cryptodisk luks luks2 "
-    "gcry_rijndael gcry_serpent gcry_twofish gcry_sha1 gcry_sha256 gcry_sha512 gcry_rmd160 gcry_whirlpool "
+    "lvm mdraid09 mdraid1x raid5rec raid6rec cryptodisk luks luks2 gcry_rijndael gcry_serpent"
+    " gcry_twofish gcry_sha1 gcry_sha256 gcry_sha512 gcry_rmd160 gcry_whirlpool "
     # packed kernels and initrds
     "gzio xzio lzopio zstd "
     # what loads
@@ -19,7 +21,8 @@ EMBEDDED = (
     # what finds
     "search search_fs_file search_fs_uuid search_label probe regexp "
     # the menu and the commands of Debian's grub.cfg, of a rescue by hand, and of a password
-    "normal configfile loadenv echo test true sleep ls cat help minicmd halt reboot eval read date password_pbkdf2 "
+    "normal configfile loadenv echo test true sleep ls cat help minicmd halt reboot eval read date"
+    " password_pbkdf2 "
     # what grub.cfg asks for on every platform: a module left out here would be read from /boot/grub
     "terminal gettext font video all_video gfxterm gfxterm_background gfxmenu png jpeg tga"
 ).split()
@@ -32,7 +35,9 @@ def parse(data: bytes) -> dict[str, tuple[str, ...]]:
     for line in data.decode("ascii", errors="replace").splitlines():
         name, separator, needs = line.partition(":")
         if not separator:
-            raise FormatError("moddep-malformed", f"moddep.lst has a line without a colon: {line[:60]!r}")
+            raise FormatError(
+                "moddep-malformed", f"moddep.lst has a line without a colon: {line[:60]!r}"
+            )
         table[name.strip()] = tuple(needs.split())
     return table
 

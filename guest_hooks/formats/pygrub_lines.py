@@ -30,7 +30,9 @@ def default_number(value: str) -> int:
 
 
 def timeout(value: str, line: int) -> int:
-    """Seconds; what is no number ends pygrub where a person could choose, which is how a host starts it."""
+    """Seconds; what is no number ends pygrub where a person could choose, which is how a host
+    starts it.
+    """
     try:
         return int(value)
     except ValueError:
@@ -38,12 +40,18 @@ def timeout(value: str, line: int) -> int:
 
 
 def require_device(value: str, line: int) -> None:
-    """Raise for a root that is not (hdN), (hdN,M), (hdN,msdosM), (hdN,gptM) or of /dev/xvdX: GRUB's names of Xen's disks, too."""
+    """Raise for a root that is not (hdN), (hdN,M), (hdN,msdosM), (hdN,gptM) or of /dev/xvdX:
+    GRUB's names of Xen's disks, too.
+    """
     disk, _, part = value.partition(",")
     disk, part = (word.replace("(", "").replace(")", "") for word in (disk, part))
     number = "0" if disk.startswith("/dev/xvd") and len(disk) > len("/dev/xvd") else disk[2:]
     kinds = ("msdos", "gpt")
-    part = next((part.removeprefix(kind) for kind in kinds if part.startswith(kind)), part) if "," in value else "0"
+    part = (
+        next((part.removeprefix(kind) for kind in kinds if part.startswith(kind)), part)
+        if "," in value
+        else "0"
+    )
     if value.count(",") > 1 or not _is_number(number) or not _is_number(part):
         raise refused(line, f"root is {value!r}")
 
@@ -57,7 +65,9 @@ def _is_number(value: str) -> bool:
 
 
 def set_path(entry: dict[str, str], name: str, value: str, line: int) -> None:
-    """Keep a kernel with its arguments, or an initrd, unless it is on a device that can't be read."""
+    """Keep a kernel with its arguments, or an initrd, unless it is on a device that can't be
+    read.
+    """
     require_path(kernel_of(value)[0] if name == "kernel" else value, line)
     entry[name] = value
 

@@ -1,6 +1,8 @@
-"""A guest's menu as pygrub reads it, which is not as GRUB does: line by line, every condition ignored, entries in one flat list.
+"""A guest's menu as pygrub reads it, which is not as GRUB does: line by line, every condition
+ignored, entries in one flat list.
 
-Source: xen tools/pygrub/src/{pygrub,GrubConf.py,ExtLinuxConf.py}, 4.17: read_config, image_index, run_grub.
+Source: xen tools/pygrub/src/{pygrub,GrubConf.py,ExtLinuxConf.py}, 4.17: read_config, image_index,
+run_grub.
 """
 
 import re
@@ -34,17 +36,31 @@ class Language(StrEnum):
 
 
 FILES: tuple[tuple[str, Language], ...] = (
-    *((f"{top}/grub.cfg", Language.GRUB_2) for top in ("/boot/grub", "/grub", "/boot/grub2", "/grub2")),
+    *(
+        (f"{top}/grub.cfg", Language.GRUB_2)
+        for top in ("/boot/grub", "/grub", "/boot/grub2", "/grub2")
+    ),
     ("/boot/isolinux/isolinux.cfg", Language.EXTLINUX),
-    *((f"{top}/extlinux.conf", Language.EXTLINUX) for top in ("/boot/extlinux", "/boot", "/extlinux", "")),
-    *((f"{top}/{name}", Language.GRUB_LEGACY) for top in ("/boot/grub", "/grub") for name in ("menu.lst", "grub.conf")),
+    *(
+        (f"{top}/extlinux.conf", Language.EXTLINUX)
+        for top in ("/boot/extlinux", "/boot", "/extlinux", "")
+    ),
+    *(
+        (f"{top}/{name}", Language.GRUB_LEGACY)
+        for top in ("/boot/grub", "/grub")
+        for name in ("menu.lst", "grub.conf")
+    ),
 )
-"""Where pygrub looks in a file system, in this order; the first that is there is read, and no other."""
+"""Where pygrub looks in a file system, in this order; the first that is there is read, and no
+other.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Image:
-    """One entry: paths on the file system that holds the menu, whatever device they name; `kernel` is empty where it has none."""
+    """One entry: paths on the file system that holds the menu, whatever device they name;
+    `kernel` is empty where it has none.
+    """
 
     title: str
     kernel: str = ""
@@ -54,7 +70,9 @@ class Image:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PygrubMenu:
-    """All entries in order, the number of the one that starts unattended, and after how many seconds (negative: never)."""
+    """All entries in order, the number of the one that starts unattended, and after how many
+    seconds (negative: never).
+    """
 
     images: tuple[Image, ...]
     default: int
@@ -71,10 +89,14 @@ class PygrubMenu:
 def read(text: str, language: Language) -> PygrubMenu:
     """The menu in `text`.
 
-    Raises `FormatError` (`pygrub-syntax`) where pygrub gives up on the file, and so on the file system: one line it can't read is
-    enough, in whichever entry.
+    Raises `FormatError` (`pygrub-syntax`) where pygrub gives up on the file, and so on the file
+    system: one line it can't read is enough, in whichever entry.
     """
-    lines = [(number, line) for number, each in enumerate(text.split("\n"), 1) if (line := each.strip()) and line[0] != "#"]
+    lines = [
+        (number, line)
+        for number, each in enumerate(text.split("\n"), 1)
+        if (line := each.strip()) and line[0] != "#"
+    ]
     return _READERS[language](lines)
 
 
@@ -82,7 +104,9 @@ Lines = Sequence[tuple[int, str]]
 
 
 class _Reader:
-    """What the parsers of GRUB's two languages have in common: settings before and between entries, and the entries."""
+    """What the parsers of GRUB's two languages have in common: settings before and between
+    entries, and the entries.
+    """
 
     def __init__(self) -> None:
         self.images: list[Image] = []
@@ -92,12 +116,23 @@ class _Reader:
     def add(self, title: str, commands: dict[str, str]) -> None:
         kernel, arguments = kernel_of(commands.get("kernel", ""))
         initrd = without_device(commands.get("initrd", ""))
-        self.images.append(Image(title=title.strip(), kernel=without_device(kernel), arguments=arguments, initrd=initrd))
+        self.images.append(
+            Image(
+                title=title.strip(),
+                kernel=without_device(kernel),
+                arguments=arguments,
+                initrd=initrd,
+            )
+        )
 
     def setting(self, name: str, value: str, line: int) -> None:
         match name:
             case "default":
-                self.default = 0 if value in ("saved", "${saved_entry}", "${next_entry}") else default_number(value)
+                self.default = (
+                    0
+                    if value in ("saved", "${saved_entry}", "${next_entry}")
+                    else default_number(value)
+                )
                 if self.default < 0:
                     raise refused(line, f"the default is {value}")
             case "timeout":
@@ -113,7 +148,9 @@ _GRUB_2_ENTRY = {"linux": "kernel", "linux16": "kernel", "initrd": "initrd", "in
 
 
 class _Grub2(_Reader):
-    """A grub.cfg: of all that GRUB's language has only functions, entries and submenus are known, by how their lines begin."""
+    """A grub.cfg: of all that GRUB's language has only functions, entries and submenus are
+    known, by how their lines begin.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -151,7 +188,9 @@ class _Grub2(_Reader):
         elif self._submenus:
             self._submenus -= 1
         else:
-            raise refused(at, "a closing brace where no entry begins that it can read (menuentry 'TITLE' … {)")
+            raise refused(
+                at, "a closing brace where no entry begins that it can read (menuentry 'TITLE' … {)"
+            )
 
     def _command(self, text: str, at: int) -> None:
         name, value = _grub_2_words(text, at)
@@ -172,7 +211,8 @@ def _grub_2(lines: Lines) -> PygrubMenu:
 
 
 def _title(line: str) -> str | None:
-    """The title of the entry that `line` begins: in quotes, with one blank before and after, and a brace behind it.
+    """The title of the entry that `line` begins: in quotes, with one blank before and after,
+    and a brace behind it.
 
     `menuentry "Debian"{` begins none, so that its closing brace is one too many.
     """

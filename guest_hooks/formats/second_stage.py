@@ -1,4 +1,6 @@
-"""A second stage: the core image that stage 1 chainloads, what it is and whether it may be installed for a target."""
+"""A second stage: the core image that stage 1 chainloads, what it is and whether it may be
+installed for a target.
+"""
 
 import hashlib
 import re
@@ -26,9 +28,11 @@ _LOAD_CFG_LINE = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SecondStage:
-    """What a file is: `core` is None where it holds no GRUB core image (GRUB Legacy's pvgrub, a Linux kernel).
+    """What a file is: `core` is None where it holds no GRUB core image (GRUB Legacy's pvgrub, a
+    Linux kernel).
 
-    `kernel_sha256` is the hash of the first LOAD segment, which tells one build of GRUB from another; see `grub_core`.
+    `kernel_sha256` is the hash of the first LOAD segment, which tells one build of GRUB from
+    another; see `grub_core`.
     """
 
     elf_class: int
@@ -49,7 +53,8 @@ class SecondStage:
 def read(data: bytes) -> SecondStage:
     """The second stage that `data` holds.
 
-    Raises `FormatError` where it is no ELF file, its notes can't be read, it is cut off, or its module block is damaged.
+    Raises `FormatError` where it is no ELF file, its notes can't be read, it is cut off, or its
+    module block is damaged.
     """
     elf = elf_format.read(data)
     loads = elf.loads
@@ -74,27 +79,43 @@ def read(data: bytes) -> SecondStage:
 
 
 def problems(data: bytes, target: Target) -> tuple[Problem, ...]:
-    """Everything that forbids to install `data` for `target`; empty where nothing does. Never raises."""
+    """Everything that forbids to install `data` for `target`; empty where nothing does. Never
+    raises.
+    """
     return tuple(second_stage_rules.broken(data, target))
 
 
 def fits(data: bytes) -> tuple[str, ...]:
     """The names of the targets that `data` may be installed for."""
-    return tuple(name for name, target in TARGETS.items() if next(second_stage_rules.broken(data, target), None) is None)
+    return tuple(
+        name
+        for name, target in TARGETS.items()
+        if next(second_stage_rules.broken(data, target), None) is None
+    )
 
 
 def is_another_program(data: bytes, target: Target) -> bool:
-    """Whether `data` is a whole Xen image of something else than GRUB 2, such as GRUB Legacy's pvgrub: all it lacks are modules."""
-    return [problem.code for problem in problems(data, target)] == ["no-module-block"] and _GRUB_2 not in data
+    """Whether `data` is a whole Xen image of something else than GRUB 2, such as GRUB Legacy's
+    pvgrub: all it lacks are modules.
+    """
+    return [problem.code for problem in problems(data, target)] == [
+        "no-module-block"
+    ] and _GRUB_2 not in data
 
 
 def is_from_grub_install(stage: SecondStage) -> bool:
-    """Whether the core image finds its prefix as grub-install makes it: by a search for it, or on a drive named outright."""
+    """Whether the core image finds its prefix as grub-install makes it: by a search for it, or
+    on a drive named outright.
+    """
     core = stage.core
     if core is None or core.has_memdisk:
         return False
     lines = core.config.splitlines()
     if not all(_LOAD_CFG_LINE.fullmatch(line) for line in lines):
         return False
-    searches, sets = (any(line.startswith(word) for line in lines) for word in ("search.", "set prefix="))
-    return (searches and sets) or (not searches and not sets and re.fullmatch(r"\([^(),]+.*\)/.*", core.prefix) is not None)
+    searches, sets = (
+        any(line.startswith(word) for line in lines) for word in ("search.", "set prefix=")
+    )
+    return (searches and sets) or (
+        not searches and not sets and re.fullmatch(r"\([^(),]+.*\)/.*", core.prefix) is not None
+    )

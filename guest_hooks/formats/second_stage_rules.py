@@ -1,7 +1,8 @@
-"""The rules a second stage must keep: those of Xen's domain builder, those of stage 1's GRUB, and those both leave out.
+"""The rules a second stage must keep: those of Xen's domain builder, those of stage 1's GRUB,
+and those both leave out.
 
-A file that breaks one either is refused by stage 1, which is harmless, or starts and hangs or crashes the domain, which is not:
-no second stage is safer than a bad one.
+A file that breaks one either is refused by stage 1, which is harmless, or starts and hangs or
+crashes the domain, which is not: no second stage is safer than a bad one.
 """
 
 from collections import Counter
@@ -20,7 +21,9 @@ PAGE = 4096
 TOP = 1 << 32
 """Where a PVH image must end; a PV one that needs as much memory is damaged."""
 BLOCK = 1024
-"""Bytes: the smallest block of a file system. No GRUB kernel from 2.06 to 2.14 has over 200 zero bytes in a row."""
+"""Bytes: the smallest block of a file system. No GRUB kernel from 2.06 to 2.14 has over 200
+zero bytes in a row.
+"""
 _LAYOUT_NOTES = ("PADDR_OFFSET", "BSD_SYMTAB", "HV_START_LOW", "INIT_P2M", "MOD_START_PFN")
 """What GRUB never asks for, and could not run with."""
 _PAE_MODES = ("yes", "yes,bimodal", "bimodal")
@@ -48,12 +51,22 @@ def broken(data: bytes, target: Target) -> Iterator[Problem]:
 
 def _container(elf: Elf, target: Target) -> Iterator[Problem]:
     if elf.elf_class != target.elf_class:
-        yield _of("class-mismatch", f"the file is ELF{elf.elf_class}; {target.name} needs ELF{target.elf_class}", _other(target))
+        yield _of(
+            "class-mismatch",
+            f"the file is ELF{elf.elf_class}; {target.name} needs ELF{target.elf_class}",
+            _other(target),
+        )
     if elf.encoding is not Encoding.LSB:
         yield _of("encoding-mismatch", "the file is big-endian; x86 is little-endian")
     if elf.machine != target.elf_machine:
-        found, needed = (_ARCHES.get(machine, str(machine)) for machine in (elf.machine, target.elf_machine))
-        yield _of("machine-mismatch", f"the file is for machine {found}; {target.name} needs {needed}", _other(target))
+        found, needed = (
+            _ARCHES.get(machine, str(machine)) for machine in (elf.machine, target.elf_machine)
+        )
+        yield _of(
+            "machine-mismatch",
+            f"the file is for machine {found}; {target.name} needs {needed}",
+            _other(target),
+        )
     if elf.type != ET_EXEC:
         yield _of("not-executable", f"the file is of ELF type {elf.type}, not 2 (ET_EXEC)")
 
@@ -64,23 +77,43 @@ def _segments(elf: Elf, data: bytes) -> Iterator[Problem]:
     for segment in elf.loads:
         at = f"the LOAD segment at offset {segment.offset:#x}"
         if segment.offset + segment.filesz > len(data):
-            yield _of("truncated", f"{at} is {segment.filesz} bytes long, and the file ends at {len(data):#x}", _REBUILD)
+            yield _of(
+                "truncated",
+                f"{at} is {segment.filesz} bytes long, and the file ends at {len(data):#x}",
+                _REBUILD,
+            )
         if segment.filesz > segment.memsz:
-            yield _of("load-size", f"{at} has {segment.filesz} bytes in the file and {segment.memsz} in memory")
+            yield _of(
+                "load-size",
+                f"{at} has {segment.filesz} bytes in the file and {segment.memsz} in memory",
+            )
         if segment.paddr + segment.memsz > TOP:
-            yield _of("load-out-of-range", f"{at} ends at {segment.paddr + segment.memsz:#x} in memory, above 4 GiB")
+            yield _of(
+                "load-out-of-range",
+                f"{at} ends at {segment.paddr + segment.memsz:#x} in memory, above 4 GiB",
+            )
         # elf_phdr_is_loadable in xen/common/libelf
         if not segment.flags & (PF_W | PF_X):
-            yield _of("load-not-loadable", f"{at} is neither writable nor executable; Xen would not load it")
+            yield _of(
+                "load-not-loadable",
+                f"{at} is neither writable nor executable; Xen would not load it",
+            )
     ordered = sorted((item for item in elf.loads if item.memsz), key=lambda item: item.paddr)
     for lower, upper in pairwise(ordered):
         if lower.paddr + lower.memsz > upper.paddr:
-            yield _of("load-overlap", f"the LOAD segments at offsets {lower.offset:#x} and {upper.offset:#x} overlap in memory")
+            yield _of(
+                "load-overlap",
+                f"the LOAD segments at offsets {lower.offset:#x} and {upper.offset:#x} overlap in"
+                " memory",
+            )
 
 
 def _notes(elf: Elf, notes: tuple[Note, ...], target: Target) -> Iterator[Problem]:
     if not notes:
-        yield _of("no-xen-notes", "the file has no Xen notes: no domain builder and no stage 1 would start it")
+        yield _of(
+            "no-xen-notes",
+            "the file has no Xen notes: no domain builder and no stage 1 would start it",
+        )
         return
     for number, count in Counter(note.number for note in notes).items():
         if count > 1:
@@ -89,10 +122,16 @@ def _notes(elf: Elf, notes: tuple[Note, ...], target: Target) -> Iterator[Proble
     for name in _LAYOUT_NOTES:
         if name in by_name and (name, by_name[name].value) != ("PADDR_OFFSET", 0):
             yield _of(
-                "note-layout", f"Xen note {xen_notes.number(name)} ({name}) asks for a memory layout that GRUB is not built for"
+                "note-layout",
+                f"Xen note {xen_notes.number(name)} ({name}) asks for a memory layout that GRUB is"
+                " not built for",
             )
     if "FEATURES" in by_name and "!" in str(by_name["FEATURES"].value):
-        yield _of("note-features", f"Xen note 10 (FEATURES) requires {by_name['FEATURES'].value!r}, and GRUB requires none")
+        yield _of(
+            "note-features",
+            f"Xen note 10 (FEATURES) requires {by_name['FEATURES'].value!r}, and GRUB requires"
+            " none",
+        )
     if target.mode is Mode.PVH:
         yield from _pvh_notes(elf, by_name)
     else:
@@ -103,7 +142,9 @@ def _pvh_notes(elf: Elf, notes: dict[str, Note]) -> Iterator[Problem]:
     note = notes.get("PHYS32_ENTRY")
     if note is None:
         yield _of(
-            "note-missing", "the file lacks Xen note 18 (PHYS32_ENTRY)", "a PVH second stage is made with --target=i386-xen_pvh"
+            "note-missing",
+            "the file lacks Xen note 18 (PHYS32_ENTRY)",
+            "a PVH second stage is made with --target=i386-xen_pvh",
         )
         return
     entry = _number(note)
@@ -112,22 +153,36 @@ def _pvh_notes(elf: Elf, notes: dict[str, Note]) -> Iterator[Problem]:
     if entry != elf.entry:
         yield _of("entry-mismatch", f"PHYS32_ENTRY is {entry:#x} and the ELF entry {elf.entry:#x}")
     if not _in_code(entry, [(segment.paddr, segment) for segment in elf.loads]):
-        yield _of("entry-outside", f"PHYS32_ENTRY {entry:#x} is not inside an executable LOAD segment")
+        yield _of(
+            "entry-outside", f"PHYS32_ENTRY {entry:#x} is not inside an executable LOAD segment"
+        )
 
 
 def _pv_notes(elf: Elf, notes: dict[str, Note], target: Target) -> Iterator[Problem]:
     if "PHYS32_ENTRY" in notes:
-        yield _of("pvh-image", "the file has Xen note 18 (PHYS32_ENTRY): it is a PVH image", _other(target))
-    needed = ["LOADER", "XEN_VERSION", "VIRT_BASE", "ENTRY"] + ["PAE_MODE"] * (target.elf_machine == EM_386)
+        yield _of(
+            "pvh-image",
+            "the file has Xen note 18 (PHYS32_ENTRY): it is a PVH image",
+            _other(target),
+        )
+    needed = ["LOADER", "XEN_VERSION", "VIRT_BASE", "ENTRY"] + ["PAE_MODE"] * (
+        target.elf_machine == EM_386
+    )
     for name in needed:
         if name not in notes:
             yield _of("note-missing", f"the file lacks Xen note {xen_notes.number(name)} ({name})")
     if "LOADER" in notes and notes["LOADER"].value != "generic":
         yield _of("note-loader", f"Xen note LOADER is {notes['LOADER'].value!r}, not 'generic'")
     if "XEN_VERSION" in notes and not str(notes["XEN_VERSION"].value).startswith("xen-3.0"):
-        yield _of("note-xen-version", f"Xen note XEN_VERSION is {notes['XEN_VERSION'].value!r}, not 'xen-3.0'")
+        yield _of(
+            "note-xen-version",
+            f"Xen note XEN_VERSION is {notes['XEN_VERSION'].value!r}, not 'xen-3.0'",
+        )
     if "PAE_MODE" in needed and "PAE_MODE" in notes and notes["PAE_MODE"].value not in _PAE_MODES:
-        yield _of("note-pae-mode", f"Xen note PAE_MODE is {notes['PAE_MODE'].value!r}, not one of {', '.join(_PAE_MODES)}")
+        yield _of(
+            "note-pae-mode",
+            f"Xen note PAE_MODE is {notes['PAE_MODE'].value!r}, not one of {', '.join(_PAE_MODES)}",
+        )
     yield from _pv_addresses(elf, notes)
 
 
@@ -138,14 +193,25 @@ def _pv_addresses(elf: Elf, notes: dict[str, Note]) -> Iterator[Problem]:
             yield _of("note-virt-base", f"Xen note VIRT_BASE {base:#x} is not page-aligned")
         lowest = min((segment.vaddr for segment in elf.loads), default=0)
         if base > lowest:
-            yield _of("note-virt-base", f"Xen note VIRT_BASE {base:#x} is above the lowest load address {lowest:#x}")
-        # Xen maps a segment at its physical address plus this; GRUB runs only where it was linked to
+            yield _of(
+                "note-virt-base",
+                f"Xen note VIRT_BASE {base:#x} is above the lowest load address {lowest:#x}",
+            )
+        # Xen maps a segment at its physical address plus this; GRUB runs only where it was linked
+        # to
         if any(segment.paddr + base != segment.vaddr for segment in elf.loads):
-            yield _of("load-address", f"with Xen note VIRT_BASE {base:#x} the file would not be loaded where it was linked to run")
+            yield _of(
+                "load-address",
+                f"with Xen note VIRT_BASE {base:#x} the file would not be loaded where it was"
+                " linked to run",
+            )
     if "ENTRY" in notes:
         entry = _number(notes["ENTRY"])
         if not _in_code(entry, [(segment.vaddr, segment) for segment in elf.loads]):
-            yield _of("entry-outside", f"Xen note ENTRY {entry:#x} is not inside an executable LOAD segment")
+            yield _of(
+                "entry-outside",
+                f"Xen note ENTRY {entry:#x} is not inside an executable LOAD segment",
+            )
 
 
 def _core(elf: Elf, data: bytes, target: Target) -> Iterator[Problem]:
@@ -155,23 +221,37 @@ def _core(elf: Elf, data: bytes, target: Target) -> Iterator[Problem]:
         yield _problem(error)
     else:
         if core.is_stage1:
-            yield _of("stage-1-image", "the image looks for second stages itself: it would start itself again and again")
-        # the guest's grub.cfg takes a prefix in a memdisk for a host's image, and starts the second stage from there
-        elif target.mode is Mode.PVH and core.prefix.startswith("(memdisk)") and core.reads_guest_cfg:
             yield _of(
                 "stage-1-image",
-                "the image reads the guest's grub.cfg as a PVH stage 1 does, and would start itself again and again",
+                "the image looks for second stages itself: it would start itself again and again",
+            )
+        # the guest's grub.cfg takes a prefix in a memdisk for a host's image, and starts the second
+        # stage from there
+        elif (
+            target.mode is Mode.PVH and core.prefix.startswith("(memdisk)") and core.reads_guest_cfg
+        ):
+            yield _of(
+                "stage-1-image",
+                "the image reads the guest's grub.cfg as a PVH stage 1 does, and would start itself"
+                " again and again",
             )
     for segment in elf.loads[:1]:
         # blocks that never reached the disk read as zeros after a power cut
         if any(
-            not any(data[at : at + BLOCK]) for at in range(segment.offset, min(segment.offset + segment.filesz, len(data)), BLOCK)
+            not any(data[at : at + BLOCK])
+            for at in range(segment.offset, min(segment.offset + segment.filesz, len(data)), BLOCK)
         ):
-            yield _of("kernel-zeroed", "a part of the GRUB kernel in the first LOAD segment holds nothing but zeros")
+            yield _of(
+                "kernel-zeroed",
+                "a part of the GRUB kernel in the first LOAD segment holds nothing but zeros",
+            )
 
 
 def _in_code(address: int, segments: Iterable[tuple[int, Segment]]) -> bool:
-    return any(start <= address < start + segment.filesz and segment.flags & PF_X for start, segment in segments)
+    return any(
+        start <= address < start + segment.filesz and segment.flags & PF_X
+        for start, segment in segments
+    )
 
 
 def _number(note: Note) -> int:
@@ -179,7 +259,10 @@ def _number(note: Note) -> int:
 
 
 def _other(target: Target) -> str:
-    return f"this file is for another target; make {target.name}'s with grub-install --target={target.name}"
+    return (
+        f"this file is for another target; make {target.name}'s with grub-install"
+        f" --target={target.name}"
+    )
 
 
 def _problem(error: FormatError) -> Problem:

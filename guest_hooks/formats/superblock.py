@@ -1,6 +1,7 @@
 """The UUID in a file system's superblock, for the file systems Debian installs /boot on."""
 
-# Bytes from the device's start: where the magic is, the magic, where the UUID is. Plain tuples: the cheapest look imports this.
+# Bytes from the device's start: where the magic is, the magic, where the UUID is. Plain tuples: the
+# cheapest look imports this.
 _LAYOUTS = (
     (0x438, b"\x53\xef", 0x468),  # ext4: fs/ext4/ext4.h, s_magic and s_uuid
     (0, b"XFSB", 32),  # XFS: fs/xfs/libxfs/xfs_format.h, sb_magicnum and sb_uuid
@@ -12,7 +13,9 @@ SIZE = 0x10048
 
 
 def read_uuid(data: bytes) -> str:
-    """The UUID of the file system that starts with `data`, as blkid writes it; empty for any other content."""
+    """The UUID of the file system that starts with `data`, as blkid writes it; empty for any
+    other content.
+    """
     for magic_at, magic, uuid_at in _LAYOUTS:
         if data[magic_at : magic_at + len(magic)] == magic and len(data) >= uuid_at + 16:
             raw = data[uuid_at : uuid_at + 16].hex()

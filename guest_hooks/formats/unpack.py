@@ -1,6 +1,8 @@
-"""The compressions of kernels and initrds: which one by its magic, and its content as a bounded stream.
+"""The compressions of kernels and initrds: which one by its magic, and its content as a bounded
+stream.
 
-gzip, bzip2, LZMA and xz are Python's own; zstd, LZ4 and LZO need a library that may be missing, which is no fault of the bytes.
+gzip, bzip2, LZMA and xz are Python's own; zstd, LZ4 and LZO need a library that may be missing,
+which is no fault of the bytes.
 """
 
 import bz2
@@ -18,21 +20,30 @@ CHUNK = 1 << 20
 LZ4_LEGACY_BLOCK = 8 << 20  # lz4: doc/lz4_Frame_format.md, "Legacy frame"
 LZ4_LARGEST = LZ4_LEGACY_BLOCK + LZ4_LEGACY_BLOCK // 255 + 16  # lz4.h: LZ4_COMPRESSBOUND
 LZO_MAX_BLOCK = 64 << 20  # lzop's own limit of a block
-_LZO_CONTENT_SUMS, _LZO_PACKED_SUMS = 0x101, 0x202  # lzop: conf.h, F_ADLER32_D | F_CRC32_D and F_ADLER32_C | F_CRC32_C
+_LZO_CONTENT_SUMS, _LZO_PACKED_SUMS = (
+    0x101,
+    0x202,
+)  # lzop: conf.h, F_ADLER32_D | F_CRC32_D and F_ADLER32_C | F_CRC32_C
 ZSTD_MAX_WINDOW = 128 << 20  # what the kernel's build and zstd without --ultra can ask for
 ZSTD_FEW_BLOCKS, ZSTD_SMALL_BLOCK = 1024, 64
-"""A block holds 128 KiB where it is not the last, which no compressor packs into less than some ten bytes."""
+"""A block holds 128 KiB where it is not the last, which no compressor packs into less than some
+ten bytes.
+"""
 XZ_MEMORY = 192 << 20
 """Bytes a dictionary may take: linux/scripts/xz_wrap.sh asks for up to 128 MiB, `xz -9` for 64."""
 RATIO, SLACK = 16, 4 << 20
-"""How many bytes the content may have for each packed byte, and beyond that. Debian's kernels and initrds have 2 to 6."""
+"""How many bytes the content may have for each packed byte, and beyond that. Debian's kernels
+and initrds have 2 to 6.
+"""
 LEAST_BLOCK = 64 << 10
 """Bytes that any block counts for: a block costs time, however little is in it."""
 FIRST_PIECE = 32 << 10
 
 
 _NO_MEMORY = ("Memory usage limit exceeded",)
-"""LZMA_MEMLIMIT_ERROR, as Python raises it: no exception has a code (cpython: Modules/_lzmamodule.c, catch_lzma_error)."""
+"""LZMA_MEMLIMIT_ERROR, as Python raises it: no exception has a code (cpython:
+Modules/_lzmamodule.c, catch_lzma_error).
+"""
 
 
 class Compression(StrEnum):
@@ -60,14 +71,25 @@ _MAGICS = (
     (Compression.ZSTD, b"\x28\xb5\x2f\xfd"),
 )
 
-PACKAGES = {Compression.ZSTD: "python3-zstandard", Compression.LZ4: "python3-lz4", Compression.LZO: "python3-lzo"}
+PACKAGES = {
+    Compression.ZSTD: "python3-zstandard",
+    Compression.LZ4: "python3-lz4",
+    Compression.LZO: "python3-lzo",
+}
 """The Debian package of the library that each compression outside Python's own needs."""
 
 
 class UnreasonableError(FormatError):
-    """The bytes may be fine: looking at all of them would cost more than any real file of that size."""
+    """The bytes may be fine: looking at all of them would cost more than any real file of that
+    size.
+    """
 
-    def __init__(self, what: str, *, hint: str = "make a new one: update-initramfs -u, or reinstall the kernel's package") -> None:
+    def __init__(
+        self,
+        what: str,
+        *,
+        hint: str = "make a new one: update-initramfs -u, or reinstall the kernel's package",
+    ) -> None:
         super().__init__("cannot-look-inside", what, hint=hint)
 
 
@@ -76,12 +98,16 @@ class LibraryMissingError(FormatError):
 
     def __init__(self, compression: Compression) -> None:
         package = PACKAGES[compression]
-        super().__init__("cannot-look-inside", f"cannot look inside {compression}", hint=f"apt install {package}")
+        super().__init__(
+            "cannot-look-inside", f"cannot look inside {compression}", hint=f"apt install {package}"
+        )
 
 
 @dataclass(slots=True)
 class Stream:
-    """The content of one compressed member, chunk by chunk; `end` is where the member ends, known once all of it was read."""
+    """The content of one compressed member, chunk by chunk; `end` is where the member ends,
+    known once all of it was read.
+    """
 
     chunks: Iterator[bytes]
     end: int = -1
@@ -101,8 +127,9 @@ def detect(head: bytes) -> Compression:
 def stream(data: memoryview, compression: Compression) -> Stream:
     """The content of the member that `data` begins with; what follows the member is left alone.
 
-    Chunks are at most `CHUNK` bytes (one block of LZ4 or LZO where those are larger). While it is read it raises `FormatError`:
-    `LibraryMissingError`, `UnreasonableError`, or the code `corrupt` where the member is damaged or ends early.
+    Chunks are at most `CHUNK` bytes (one block of LZ4 or LZO where those are larger). While it is
+    read it raises `FormatError`: `LibraryMissingError`, `UnreasonableError`, or the code `corrupt`
+    where the member is damaged or ends early.
     """
     result = Stream(iter(()))
     match compression:
@@ -123,7 +150,10 @@ def stream(data: memoryview, compression: Compression) -> Stream:
         case Compression.ZSTD:
             result.chunks = _zstd(data, result)
         case Compression.NONE:
-            result.chunks, result.end = (bytes(data[at : at + CHUNK]) for at in range(0, len(data), CHUNK)), len(data)
+            result.chunks, result.end = (
+                (bytes(data[at : at + CHUNK]) for at in range(0, len(data), CHUNK)),
+                len(data),
+            )
         case Compression.UNKNOWN:
             raise FormatError("unknown-compression", f"unknown compression {bytes(data[:6]).hex()}")
     result.chunks = _reasonable(result.chunks, len(data))
@@ -136,7 +166,9 @@ def _reasonable(chunks: Iterator[bytes], packed: int) -> Iterator[bytes]:
     for chunk in chunks:
         left -= max(len(chunk), LEAST_BLOCK)
         if left < 0:
-            raise UnreasonableError(f"its {packed} bytes hold more than {RATIO * packed + SLACK} bytes")
+            raise UnreasonableError(
+                f"its {packed} bytes hold more than {RATIO * packed + SLACK} bytes"
+            )
         yield chunk
 
 
@@ -154,7 +186,9 @@ def _corrupt(compression: Compression, why: str) -> FormatError:
     return FormatError("corrupt", f"{compression} data is damaged: {why}")
 
 
-def _standard(data: memoryview, result: Stream, unpacker: _Decompressor, compression: Compression) -> Iterator[bytes]:
+def _standard(
+    data: memoryview, result: Stream, unpacker: _Decompressor, compression: Compression
+) -> Iterator[bytes]:
     at, size = 0, FIRST_PIECE
     try:
         while not unpacker.eof:
@@ -166,7 +200,9 @@ def _standard(data: memoryview, result: Stream, unpacker: _Decompressor, compres
                 yield chunk
     except lzma.LZMAError as error:
         if error.args == _NO_MEMORY:
-            raise UnreasonableError(f"{compression} data asks for more than {XZ_MEMORY} bytes of memory") from error
+            raise UnreasonableError(
+                f"{compression} data asks for more than {XZ_MEMORY} bytes of memory"
+            ) from error
         raise _corrupt(compression, str(error)) from error
     except (OSError, EOFError, ValueError) as error:
         raise _corrupt(compression, str(error)) from error
@@ -209,7 +245,9 @@ def _zstd(data: memoryview, result: Stream) -> Iterator[bytes]:
 
 
 def zstd_frame_end(data: memoryview) -> int:
-    """Where the zstd frame that `data` begins with ends (RFC 8878, 3.1.1); raises `FormatError` where it ends early."""
+    """Where the zstd frame that `data` begins with ends (RFC 8878, 3.1.1); raises `FormatError`
+    where it ends early.
+    """
     try:
         descriptor = data[4]
         single_segment, has_checksum = descriptor & 0x20, descriptor & 0x04
@@ -219,7 +257,9 @@ def zstd_frame_end(data: memoryview) -> int:
         while not last:
             blocks += 1
             if blocks > ZSTD_FEW_BLOCKS + len(data) // ZSTD_SMALL_BLOCK:
-                raise UnreasonableError(f"{Compression.ZSTD} data is cut into more than {blocks} blocks")
+                raise UnreasonableError(
+                    f"{Compression.ZSTD} data is cut into more than {blocks} blocks"
+                )
             header = int.from_bytes((data[at], data[at + 1], data[at + 2]), "little")
             last, kind, size = bool(header & 1), header >> 1 & 3, header >> 3
             at += 3 + (1 if kind == 1 else size)
@@ -239,15 +279,21 @@ def _lz4(data: memoryview, result: Stream) -> Iterator[bytes]:
     at = 4
     while at + 4 <= len(data):
         size = int.from_bytes(data[at : at + 4], "little")
-        if bytes(data[at : at + 4]) == b"\x02\x21\x4c\x18":  # another legacy frame, as lz4 -l appends them
+        if (
+            bytes(data[at : at + 4]) == b"\x02\x21\x4c\x18"
+        ):  # another legacy frame, as lz4 -l appends them
             at += 4
             continue
-        if not 0 < size <= LZ4_LARGEST:  # what follows the last block is no block: padding, or another member
+        if (
+            not 0 < size <= LZ4_LARGEST
+        ):  # what follows the last block is no block: padding, or another member
             break
         if size > len(data) - at - 4:
             raise _corrupt(Compression.LZ4, "it ends early")
         try:
-            yield lz4_block.decompress(bytes(data[at + 4 : at + 4 + size]), uncompressed_size=LZ4_LEGACY_BLOCK)
+            yield lz4_block.decompress(
+                bytes(data[at + 4 : at + 4 + size]), uncompressed_size=LZ4_LEGACY_BLOCK
+            )
         except lz4_block.LZ4BlockError as error:
             raise _corrupt(Compression.LZ4, str(error)) from error
         at += 4 + size
@@ -265,7 +311,11 @@ def _lzop(data: memoryview, result: Stream) -> Iterator[bytes]:
         at = 33 + data[33] + 1 + 4
         while size := _u32(data, at):
             packed, wanted = _u32(data, at + 4), _u32(data, at + 8)
-            at += 8 + 4 * bool(flags & _LZO_CONTENT_SUMS) + 4 * bool(flags & _LZO_PACKED_SUMS and packed < size)
+            at += (
+                8
+                + 4 * bool(flags & _LZO_CONTENT_SUMS)
+                + 4 * bool(flags & _LZO_PACKED_SUMS and packed < size)
+            )
             if size > LZO_MAX_BLOCK or at + packed > len(data):
                 raise _corrupt(Compression.LZO, "it ends early")
             if size > RATIO * packed + SLACK:  # the library makes room for what a block claims

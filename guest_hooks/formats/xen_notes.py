@@ -46,12 +46,16 @@ _NUMBERS = {name: number for number, (name, _) in _TABLE.items()}
 _RUNS_PAST_THE_END = 9
 """PAE_MODE: grub-mkimage writes a length of 12 and four bytes."""
 MAX_BYTES = 64 * 1024
-"""All notes of a file together. A second stage has about 300 bytes of them, a Linux kernel less than 4 KiB."""
+"""All notes of a file together. A second stage has about 300 bytes of them, a Linux kernel less
+than 4 KiB.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Note:
-    """One note of Xen's; `name` is that of elfnote.h or the number, `size` the length it claims in bytes."""
+    """One note of Xen's; `name` is that of elfnote.h or the number, `size` the length it claims
+    in bytes.
+    """
 
     number: int
     name: str
@@ -65,7 +69,9 @@ def number(name: str) -> int:
 
 
 def described(number: int, value: bytes) -> tuple[str, str | int]:
-    """The name of a note of this type, and its value as a report shows it: bytes that are neither text nor number in hex."""
+    """The name of a note of this type, and its value as a report shows it: bytes that are
+    neither text nor number in hex.
+    """
     name, kind = _TABLE.get(number, (str(number), Kind.BYTES))
     match kind:
         case Kind.STRING:
@@ -77,15 +83,20 @@ def described(number: int, value: bytes) -> tuple[str, str | int]:
 
 
 def read(elf: Elf, data: bytes) -> tuple[Note, ...]:
-    """Xen's notes in the file's order, from PT_NOTE segments or, where these hold none, from SHT_NOTE sections.
+    """Xen's notes in the file's order, from PT_NOTE segments or, where these hold none, from
+    SHT_NOTE sections.
 
-    Notes of other owners are left out. Raises `FormatError` where a note does not fit its segment or its value can't be read.
+    Notes of other owners are left out. Raises `FormatError` where a note does not fit its segment
+    or its value can't be read.
     """
     segments = [(item.offset, item.filesz) for item in elf.segments if item.type == PT_NOTE]
     sections = [(item.offset, item.size) for item in elf.sections if item.type == SHT_NOTE]
     for areas in (segments, sections):
         if (total := sum(size for _, size in areas)) > MAX_BYTES:
-            raise FormatError("note-malformed", f"the notes are {total} bytes long; no boot image has more than {MAX_BYTES}")
+            raise FormatError(
+                "note-malformed",
+                f"the notes are {total} bytes long; no boot image has more than {MAX_BYTES}",
+            )
         notes = tuple(note for offset, size in areas for note in _notes(elf, data, offset, size))
         if notes:
             return notes
@@ -96,7 +107,9 @@ def _notes(elf: Elf, data: bytes, offset: int, size: int) -> Iterator[Note]:
     end = offset + size
     if end > len(data):
         raise FormatError(
-            "note-malformed", f"the notes at {offset:#x} end at {end:#x}, outside the file, which ends at {len(data):#x}"
+            "note-malformed",
+            f"the notes at {offset:#x} end at {end:#x}, outside the file, which ends at"
+            f" {len(data):#x}",
         )
     order = "<" if elf.encoding is Encoding.LSB else ">"
     header = struct.Struct(f"{order}III")
@@ -104,19 +117,36 @@ def _notes(elf: Elf, data: bytes, offset: int, size: int) -> Iterator[Note]:
     while at < end:
         if at + header.size > end:
             if any(data[at:end]):
-                raise FormatError("note-malformed", f"the notes at {offset:#x} end inside a note's header")
+                raise FormatError(
+                    "note-malformed", f"the notes at {offset:#x} end inside a note's header"
+                )
             return
         name_size, size, number = header.unpack_from(data, at)
         name_at = at + header.size
         value_at = name_at + _padded(name_size)
         if value_at > end:
-            raise FormatError("note-malformed", f"the note at {at:#x} has a name of {name_size} bytes, longer than its segment")
-        name, value = data[name_at : name_at + name_size], data[value_at : min(value_at + size, end)]
-        # libxenguest compares the name up to its NUL, GRUB its length too: what only one of them reads is refused
+            raise FormatError(
+                "note-malformed",
+                f"the note at {at:#x} has a name of {name_size} bytes, longer than its segment",
+            )
+        name, value = (
+            data[name_at : name_at + name_size],
+            data[value_at : min(value_at + size, end)],
+        )
+        # libxenguest compares the name up to its NUL, GRUB its length too: what only one of them
+        # reads is refused
         if name != OWNER and name.split(b"\0")[0] == OWNER[:-1]:
-            raise FormatError("note-malformed", f"the note at {at:#x} is Xen's, with a name {name_size} bytes long in place of 4")
-        if len(value) < size and not (name == OWNER and number == _RUNS_PAST_THE_END and b"\0" in value):
-            raise FormatError("note-malformed", f"the note at {at:#x} claims {size} bytes and ends outside its segment")
+            raise FormatError(
+                "note-malformed",
+                f"the note at {at:#x} is Xen's, with a name {name_size} bytes long in place of 4",
+            )
+        if len(value) < size and not (
+            name == OWNER and number == _RUNS_PAST_THE_END and b"\0" in value
+        ):
+            raise FormatError(
+                "note-malformed",
+                f"the note at {at:#x} claims {size} bytes and ends outside its segment",
+            )
         if name == OWNER:
             yield _note(order, number, value, size)
         at = value_at + _padded(size)
@@ -129,11 +159,16 @@ def _note(order: str, number: int, value: bytes, size: int) -> Note:
         case Kind.STRING:
             text, nul, _ = value.partition(b"\0")
             if not nul:
-                raise FormatError("note-malformed", f"Xen note {number} ({name}) is a string without an end")
+                raise FormatError(
+                    "note-malformed", f"Xen note {number} ({name}) is a string without an end"
+                )
             decoded = text.decode("ascii", errors="backslashreplace")
         case Kind.NUMBER:
             if len(value) not in (1, 2, 4, 8):
-                raise FormatError("note-malformed", f"Xen note {number} ({name}) is a number of {len(value)} bytes")
+                raise FormatError(
+                    "note-malformed",
+                    f"Xen note {number} ({name}) is a number of {len(value)} bytes",
+                )
             decoded = int.from_bytes(value, "little" if order == "<" else "big")
         case Kind.BYTES:
             decoded = value

@@ -1,7 +1,9 @@
-"""What Debian's packages call: a kernel's hooks, the grub-install wrapper, dpkg's trigger, cloud-init's first boot.
+"""What Debian's packages call: a kernel's hooks, the grub-install wrapper, dpkg's trigger,
+cloud-init's first boot.
 
-Each says nothing and succeeds where there is nothing for it to do, and none reads standard input. The shell scripts that call
-them take any exit code but those that a hook documents for a program that could not run.
+Each says nothing and succeeds where there is nothing for it to do, and none reads standard input.
+The shell scripts that call them take any exit code but those that a hook documents for a program
+that could not run.
 """
 
 from collections.abc import Sequence
@@ -24,7 +26,9 @@ class Hook(StrEnum):
 
 
 def run(words: Sequence[str]) -> ExitCode | int:
-    """Run the hook that `words` begin with, on the running system; raises `GuestHooksError` where its caller should see it fail."""
+    """Run the hook that `words` begin with, on the running system; raises `GuestHooksError`
+    where its caller should see it fail.
+    """
     root = Root()
     name, arguments = (words[0], words[1:]) if words else ("", ())
     if name not in list(Hook):

@@ -1,8 +1,9 @@
 """grub-install as a person or a package calls it: the real one in staging, then a sync.
 
-The wrapper (scripts/grub-install) has to know how far this came, whatever ends it. It names a descriptor in `ANSWER`, and what is
-written there is one line: `done CODE`, the exit code that the wrapper is to end with; or `pass [--target=TARGET]`, the real one is
-to be run with that put before its arguments. Without an answer this program did not do the work, and the real one is run, too.
+The wrapper (scripts/grub-install) has to know how far this came, whatever ends it. It names a
+descriptor in `ANSWER`, and what is written there is one line: `done CODE`, the exit code that the
+wrapper is to end with; or `pass [--target=TARGET]`, the real one is to be run with that put before
+its arguments. Without an answer this program did not do the work, and the real one is run, too.
 """
 
 import os
@@ -31,7 +32,9 @@ INTERRUPTED = 130
 
 
 def run(root: Root, arguments: Sequence[str]) -> ExitCode | int:
-    """grub-install as it was called; the exit code is the real one's own, or that of the sync behind it."""
+    """grub-install as it was called; the exit code is the real one's own, or that of the sync
+    behind it.
+    """
     try:
         return _run(root, arguments)
     except GuestHooksError as error:
@@ -51,14 +54,19 @@ def _run(root: Root, arguments: Sequence[str]) -> ExitCode | int:
         # Debian's own works whatever our configuration says.
         streams.say(prose.error_text(error, Style()))
         return _passed(_added(root, Config(), named), arguments)
-    targets = [TARGETS[name] for name in named if name in TARGETS] if named else own_targets(root, config)[:1]
+    targets = (
+        [TARGETS[name] for name in named if name in TARGETS]
+        if named
+        else own_targets(root, config)[:1]
+    )
     added = [] if named else [f"--target={target.name}" for target in targets]
     if line is None or not targets or line.is_elsewhere() or not _has_modules(root, targets[0]):
         return _passed(added, arguments)
     try:
         code, made = _staged(root, targets[0], line)
     except LackingError as error:
-        # What staging lacks, such as the right to make a mount namespace, the real one does without.
+        # What staging lacks, such as the right to make a mount namespace, the real one does
+        # without.
         streams.say(prose.error_text(error, Style()))
         return _passed(added, arguments)
     if code != 0:
@@ -66,7 +74,11 @@ def _run(root: Root, arguments: Sequence[str]) -> ExitCode | int:
         return code
     streams.say(f"xen-guest-bootloader: --{name} is not kept: {why}" for name, why in line.lost())
     request = Request(
-        targets=named, adopt=True, update_grub=False, lock_timeout=LOCK_TIMEOUT, choices={targets[0].name: _choices(line, made)}
+        targets=named,
+        adopt=True,
+        update_grub=False,
+        lock_timeout=LOCK_TIMEOUT,
+        choices={targets[0].name: _choices(line, made)},
     )
     result = sync(root, config, request, step=step)
     _answer(f"done {int(result.failures[0].exit_code) if result.failures else 0}")
@@ -97,16 +109,22 @@ def _answer(words: str) -> bool:
 
 
 def _choices(line: CommandLine, made: bytes) -> Choices:
-    """What this grub-install asked for that the second stages built from now on keep; of keys and the like the core image tells."""
+    """What this grub-install asked for that the second stages built from now on keep; of keys
+    and the like the core image tells.
+    """
     core = second_stage.read(made).core
-    modules = tuple(dict.fromkeys(name for value in line.values(Meaning.MODULES) for name in value.split()))
+    modules = tuple(
+        dict.fromkeys(name for value in line.values(Meaning.MODULES) for name in value.split())
+    )
     if core is None:
         return Choices(modules=modules)
     return Choices(modules=modules, public_keys=core.public_keys, has_cli=core.has_cli)
 
 
 def _staged(root: Root, target: Target, line: CommandLine) -> tuple[int, bytes]:
-    """Run the real grub-install for one target, with its words passed on; its exit code, and the core image that it made."""
+    """Run the real grub-install for one target, with its words passed on; its exit code, and
+    the core image that it made.
+    """
     with lock.held(root, timeout=LOCK_TIMEOUT):
         try:
             with staging.staging(root, target, line.for_staging()) as staged:

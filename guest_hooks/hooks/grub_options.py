@@ -1,7 +1,8 @@
-"""grub-install's command line: what each option means for a second stage. Pure but for where a path leads.
+"""grub-install's command line: what each option means for a second stage. Pure but for where a
+path leads.
 
-The table holds the options of 2.06, 2.12 and 2.14, those that `--help` hides too (grub: util/grub-install.c,
-include/grub/util/install.h).
+The table holds the options of 2.06, 2.12 and 2.14, those that `--help` hides too (grub:
+util/grub-install.c, include/grub/util/install.h).
 """
 
 import os
@@ -13,8 +14,9 @@ from enum import StrEnum
 class Meaning(StrEnum):
     """What an option is for a second stage.
 
-    `TARGET`: which one. `BOOT`, `TOP`: where /boot is. `SOURCE`: other modules than the package's. `MODULES`, `KEPT`: what is in
-    the core image, and stays in those that are built later. `LOST`: a choice that no repair keeps. `NONE`: nothing.
+    `TARGET`: which one. `BOOT`, `TOP`: where /boot is. `SOURCE`: other modules than the package's.
+    `MODULES`, `KEPT`: what is in the core image, and stays in those that are built later. `LOST`: a
+    choice that no repair keeps. `NONE`: nothing.
     """
 
     TARGET = "target"
@@ -38,8 +40,13 @@ class Option:
 
 def _options(meaning: Meaning, with_value: str, without: str = "") -> dict[str, Option]:
     """Rows for names such as `pubkey/k`."""
-    rows = [(word, True) for word in with_value.split()] + [(word, False) for word in without.split()]
-    return {word.partition("/")[0]: Option(word.partition("/")[2], takes, meaning) for word, takes in rows}
+    rows = [(word, True) for word in with_value.split()] + [
+        (word, False) for word in without.split()
+    ]
+    return {
+        word.partition("/")[0]: Option(word.partition("/")[2], takes, meaning)
+        for word, takes in rows
+    }
 
 
 OPTIONS: Mapping[str, Option] = {
@@ -50,15 +57,18 @@ OPTIONS: Mapping[str, Option] = {
     **_options(Meaning.MODULES, "modules"),
     **_options(Meaning.KEPT, "pubkey/k", "disable-cli"),
     **_options(Meaning.LOST, "install-modules compress", "force-file-id"),
-    # For a screen, which a Xen console is not; for firmware that a PV or PVH guest lacks; for the terminal. Keys of X.509 and
-    # signatures behind the image are for PowerPC alone: the real one refuses them, as it refuses SBAT.
+    # For a screen, which a Xen console is not; for firmware that a PV or PVH guest lacks; for the
+    # terminal. Keys of X.509 and signatures behind the image are for PowerPC alone: the real one
+    # refuses them, as it refuses SBAT.
     **_options(
         Meaning.NONE,
-        "fonts locales themes locale-directory themes-directory grub-mkimage grub-setup grub-mkrelpath grub-mkdevicemap grub-probe "
-        "grub-editenv bootloader-id core-compress debug-image disk-module dtb efi-directory label-bgcolor label-color label-font "
-        "macppc-directory product-version sbat appended-signature-size x509key/x",
-        "verbose/v allow-floppy auto-nvram debug disable-shim-lock force force-extra-removable no-bootsector no-floppy no-nvram "
-        "no-rs-codes no-uefi-secure-boot recheck removable skip-fs-probe/s uefi-secure-boot help/? usage version/V",
+        "fonts locales themes locale-directory themes-directory grub-mkimage grub-setup"
+        " grub-mkrelpath grub-mkdevicemap grub-probe grub-editenv bootloader-id core-compress"
+        " debug-image disk-module dtb efi-directory label-bgcolor label-color label-font"
+        " macppc-directory product-version sbat appended-signature-size x509key/x",
+        "verbose/v allow-floppy auto-nvram debug disable-shim-lock force force-extra-removable"
+        " no-bootsector no-floppy no-nvram no-rs-codes no-uefi-secure-boot recheck removable"
+        " skip-fs-probe/s uefi-secure-boot help/? usage version/V",
     ),
 }
 LOST: Mapping[str, str] = {
@@ -71,7 +81,9 @@ _LETTERS = {option.letter: name for name, option in OPTIONS.items() if option.le
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Given:
-    """One option as it was given: its whole name, its value (or empty), and the words that gave it."""
+    """One option as it was given: its whole name, its value (or empty), and the words that gave
+    it.
+    """
 
     name: str
     value: str
@@ -95,25 +107,38 @@ class CommandLine:
         return tuple(each.value for each in self.given if each.meaning is meaning)
 
     def is_elsewhere(self, boot: str = "/boot") -> bool:
-        """Whether it asks for another directory than the guest's own /boot, or for other modules than the package's."""
+        """Whether it asks for another directory than the guest's own /boot, or for other
+        modules than the package's.
+        """
         tops = [os.path.join(top, "boot") for top in self.values(Meaning.TOP)]
         places = self.values(Meaning.BOOT) or tops
-        return bool(self.values(Meaning.SOURCE)) or not all(_is_same(place, boot) for place in places[-1:])
+        return bool(self.values(Meaning.SOURCE)) or not all(
+            _is_same(place, boot) for place in places[-1:]
+        )
 
     def lost(self) -> tuple[tuple[str, str], ...]:
         """The choices that are not kept, and why."""
-        return tuple((each.name, LOST[each.name]) for each in self.given if each.meaning is Meaning.LOST)
+        return tuple(
+            (each.name, LOST[each.name]) for each in self.given if each.meaning is Meaning.LOST
+        )
 
     def for_staging(self) -> tuple[str, ...]:
-        """The words to run the real one with: another name of /boot would lead it around what staging lays over /boot."""
-        return tuple(word for each in self.given if each.meaning not in _OURS for word in each.words) + self.arguments
+        """The words to run the real one with: another name of /boot would lead it around what
+        staging lays over /boot.
+        """
+        return (
+            tuple(word for each in self.given if each.meaning not in _OURS for word in each.words)
+            + self.arguments
+        )
 
 
 _OURS = (Meaning.TARGET, Meaning.BOOT, Meaning.TOP)
 
 
 def parse(words: Sequence[str]) -> CommandLine | None:
-    """The command line as getopt_long(3) reads it, options shortened and among arguments; None where one is not known."""
+    """The command line as getopt_long(3) reads it, options shortened and among arguments; None
+    where one is not known.
+    """
     try:
         return _parsed(words)
     except ValueError:

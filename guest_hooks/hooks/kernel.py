@@ -1,4 +1,6 @@
-"""A kernel came or went: the second stage and the menu follow, and only a guest that would not boot fails its installation."""
+"""A kernel came or went: the second stage and the menu follow, and only a guest that would not
+boot fails its installation.
+"""
 
 from collections.abc import Sequence
 
@@ -17,7 +19,8 @@ from guest_hooks.status import survey
 
 
 def installed(root: Root, arguments: Sequence[str]) -> ExitCode:
-    """`WOULD_NOT_BOOT` where that is known: a new kernel is no use then, and this the moment to say so; anything less is only said.
+    """`WOULD_NOT_BOOT` where that is known: a new kernel is no use then, and this the moment to
+    say so; anything less is only said.
 
     `arguments` are a kernel hook's, VERSION and IMAGE.
     """
@@ -45,21 +48,30 @@ def removed(root: Root) -> ExitCode:
 
 
 def _judged(root: Root) -> tuple[tuple[str, ...], list[str]]:
-    """What is known to keep this guest from booting, and what to say of it; what is none of ours is not judged."""
+    """What is known to keep this guest from booting, and what to say of it; what is none of
+    ours is not judged.
+    """
     config = _bearing(root)
     if not is_ours(root, config):
         return (), []
     try:
         reasons = why_not_bootable(survey(root, config).status)
     except GuestHooksError as error:
-        return (), [f"xen-guest-bootloader: whether the guest can boot all the same can't be told: {error.message}"]
+        return (), [
+            (
+                "xen-guest-bootloader: whether the guest can boot all the same can't be told:"
+                f" {error.message}"
+            )
+        ]
     if reasons:
         return reasons, [f"xen-guest-bootloader: this guest would not boot: {'; '.join(reasons)}"]
     return (), ["xen-guest-bootloader: the guest can boot all the same, by what was there before"]
 
 
 def _bearing(root: Root) -> Config:
-    """The configuration to judge by: a broken one is told of where it is to be carried out, and tells nothing about the guest."""
+    """The configuration to judge by: a broken one is told of where it is to be carried out, and
+    tells nothing about the guest.
+    """
     try:
         return configuration(root)
     except UsageError:
@@ -75,10 +87,13 @@ def _kernel_words(root: Root, arguments: Sequence[str]) -> list[str]:
 
 
 def kernel_warning(root: Root, config: Config, arguments: Sequence[str]) -> list[str]:
-    """What to say, loudly, of a new kernel that this guest can't boot by; `arguments` are a kernel hook's, VERSION and IMAGE."""
+    """What to say, loudly, of a new kernel that this guest can't boot by; `arguments` are a
+    kernel hook's, VERSION and IMAGE.
+    """
     if not arguments or not is_ours(root, config):
         return []
-    from guest_hooks.preflight import kernel_problems, text  # noqa: PLC0415 - only a new kernel needs the decompressors
+    # Only a new kernel needs the decompressors.
+    from guest_hooks.preflight import kernel_problems, text  # noqa: PLC0415
 
     modes = tuple(dict.fromkeys(target.mode for target in own_targets(root, config)))
     findings = kernel_problems(root, guest.detect(root), arguments[0], modes=modes)
@@ -86,7 +101,9 @@ def kernel_warning(root: Root, config: Config, arguments: Sequence[str]) -> list
 
 
 def _settle(root: Root) -> None:
-    """Bring to the disk what the kernel's package and update-grub wrote: the menu of before names a kernel that may be gone."""
+    """Bring to the disk what the kernel's package and update-grub wrote: the menu of before
+    names a kernel that may be gone.
+    """
     if is_ours(root, configuration(root)):
         with step("Waiting until GRUB reads the new menu"):
             problem = barrier(root, grub_config.PATH)
@@ -96,12 +113,17 @@ def _settle(root: Root) -> None:
 def why_not_bootable(status: Status) -> tuple[str, ...]:
     """What of `status` would keep the guest from booting.
 
-    A missing second stage would not (stage 1 then reads grub.cfg), nor would one that is merely old; a damaged one, or one that
-    looks for another file system, is what stage 1 starts and can't come back from.
+    A missing second stage would not (stage 1 then reads grub.cfg), nor would one that is merely
+    old; a damaged one, or one that looks for another file system, is what stage 1 starts and can't
+    come back from.
     """
     reasons = []
     for target in status.targets:
-        fatal = [problem for problem in target.problems if target.state is State.INVALID or problem.code in FATAL_PROBLEMS]
+        fatal = [
+            problem
+            for problem in target.problems
+            if target.state is State.INVALID or problem.code in FATAL_PROBLEMS
+        ]
         reasons += [problem.message for problem in fatal if target.required]
     menu = status.grub_cfg
     if menu is not None and menu.state in (State.MISSING, State.INVALID):

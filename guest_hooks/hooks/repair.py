@@ -14,14 +14,18 @@ from guest_hooks.sync import Request, Result, sync
 from guest_hooks.targets import Target
 
 LOCK_TIMEOUT = 300.0
-"""Seconds; a hook may meet the service's own repair, which on XFS may take minutes, and nobody is there to try again."""
+"""Seconds; a hook may meet the service's own repair, which on XFS may take minutes, and nobody
+is there to try again.
+"""
 
 
 def repaired(root: Root) -> ExitCode:
     """Sync where there is something to do; raises what kept a required target from it."""
     config = configuration(root)
     if is_ours(root, config) and not fingerprint.holds():
-        report_and_raise(sync(root, config, Request(automatic=True, lock_timeout=LOCK_TIMEOUT), step=step))
+        report_and_raise(
+            sync(root, config, Request(automatic=True, lock_timeout=LOCK_TIMEOUT), step=step)
+        )
     return ExitCode.OK
 
 
@@ -31,9 +35,14 @@ def step(what: str) -> AbstractContextManager[None]:
 
 
 def report_and_raise(result: Result) -> None:
-    """Say what a sync came to; of what kept required targets from it the first is raised, for its caller to say."""
+    """Say what a sync came to; of what kept required targets from it the first is raised, for
+    its caller to say.
+    """
     outcomes.tell(result)
-    streams.say(f"xen-guest-bootloader: {line}" for line in prose.changes_text(result.changes, dry_run=False))
+    streams.say(
+        f"xen-guest-bootloader: {line}"
+        for line in prose.changes_text(result.changes, dry_run=False)
+    )
     streams.say(prose.warnings_text(outcomes.warnings(result), Style()))
     for failure in result.failures[1:]:
         streams.say(prose.error_text(failure, Style()))
@@ -44,7 +53,8 @@ def report_and_raise(result: Result) -> None:
 def is_ours(root: Root, config: Config) -> bool:
     """Whether this is a guest with a second stage, and the running system.
 
-    A container or chroot shows the /sys/hypervisor of a host that boots otherwise. A target that is named is wanted anyway.
+    A container or chroot shows the /sys/hypervisor of a host that boots otherwise. A target that is
+    named is wanted anyway.
     """
     if config.targets == (plan.AUTO,) and (guest.is_container(root) or guest.is_chroot(root)):
         return False

@@ -1,7 +1,7 @@
 """What makes GRUB, which replays no journal, see what was written: by the type of the file system.
 
-Freezing does it everywhere, and stops every writer until every write under way has ended. Any user can keep one under way, so a
-file system is frozen only where root alone reaches it.
+Freezing does it everywhere, and stops every writer until every write under way has ended. Any user
+can keep one under way, so a file system is frozen only where root alone reaches it.
 """
 
 import errno
@@ -24,7 +24,9 @@ BTRFS = 0x9123683E
 MSDOS = 0x4D44
 
 LATE = "barrier-late"
-"""The code of the problem that GRUB does not see it yet: nothing that GRUB may still read must be taken away."""
+"""The code of the problem that GRUB does not see it yet: nothing that GRUB may still read must
+be taken away.
+"""
 WAIT_SECONDS = 60.0
 """Twice what XFS takes (fs.xfs.xfssyncd_centisecs)."""
 FREEZE_SECONDS = 30.0
@@ -43,16 +45,20 @@ def barrier(
     timeout: float = FREEZE_SECONDS,
     failpoint: Failpoint = no_failpoint,
 ) -> Problem | None:
-    """Bring the file system that holds `path` to where GRUB reads it as it is now; None where that is sure.
+    """Bring the file system that holds `path` to where GRUB reads it as it is now; None where
+    that is sure.
 
-    Takes up to `wait` seconds where only time does it: on an XFS that others than root reach. `timeout` (seconds) bounds the wait
-    for someone else's freeze; `failpoint` is handed to `freeze_and_thaw`. Returns a warning where it is not sure: `LATE` after
-    `wait`, others where there is no way to do it, or the right to it is refused. Raises `GuestHooksError` where the disk fails.
+    Takes up to `wait` seconds where only time does it: on an XFS that others than root reach.
+    `timeout` (seconds) bounds the wait for someone else's freeze; `failpoint` is handed to
+    `freeze_and_thaw`. Returns a warning where it is not sure: `LATE` after `wait`, others where
+    there is no way to do it, or the right to it is refused. Raises `GuestHooksError` where the disk
+    fails.
     """
     with told(root, path, "brought to the disk"):
         fd = uninterrupted(lambda: open_directory(root, path))
         try:
-            # Others can make it slow, not endless: it writes what is dirty when it is called, and vm.dirty_ratio bounds that.
+            # Others can make it slow, not endless: it writes what is dirty when it is called, and
+            # vm.dirty_ratio bounds that.
             libc.syncfs(fd)
             return _settle(root, path, fd, wait, timeout, failpoint)
         finally:
@@ -60,7 +66,9 @@ def barrier(
 
 
 def settle(root: Root, path: str) -> Problem | None:
-    """As `barrier`, for what must be on the disk before the next step: raises `NotRepairedError` where it is late."""
+    """As `barrier`, for what must be on the disk before the next step: raises
+    `NotRepairedError` where it is late.
+    """
     problem = barrier(root, path)
     if problem is not None and is_late(problem):
         raise NotRepairedError(f"nothing was replaced: {problem.message}", hint=problem.hint)
@@ -73,7 +81,9 @@ def is_late(problem: Problem | None) -> bool:
 
 
 def open_directory(root: Root, path: str) -> int:
-    """A readable descriptor of the directory `path`, or of the nearest one above it; the caller closes it."""
+    """A readable descriptor of the directory `path`, or of the nearest one above it; the caller
+    closes it.
+    """
     directory = _nearest(root, path)
     try:
         return os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=directory)
@@ -89,7 +99,9 @@ def _nearest(root: Root, path: str) -> int:
     return root.open_dir("/")
 
 
-def _settle(root: Root, path: str, fd: int, wait: float, timeout: float, failpoint: Failpoint) -> Problem | None:
+def _settle(
+    root: Root, path: str, fd: int, wait: float, timeout: float, failpoint: Failpoint
+) -> Problem | None:
     magic = libc.fs_magic(fd)
     if magic in (BTRFS, MSDOS):  # btrfs commits on syncfs; FAT has no journal
         return None
@@ -101,7 +113,8 @@ def _settle(root: Root, path: str, fd: int, wait: float, timeout: float, failpoi
         elif magic == XFS:
             return None if xfs_log.wait_until_in_place(fd, wait) else _late(root, path, wait)
         else:
-            # One puts in place all but what a running transaction has taken up again: it is unlikely, and can't be ruled out.
+            # One puts in place all but what a running transaction has taken up again: it is
+            # unlikely, and can't be ruled out.
             for _ in range(EXT4_SYNCS if magic == EXT else 0):
                 libc.syncfs(fd)
             raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
@@ -111,7 +124,9 @@ def _settle(root: Root, path: str, fd: int, wait: float, timeout: float, failpoi
 
 
 def _checkpoint(fd: int) -> bool:
-    """Have ext4 put in place what `syncfs` left in its journal, which stops nobody; False where the kernel does not know how."""
+    """Have ext4 put in place what `syncfs` left in its journal, which stops nobody; False where
+    the kernel does not know how.
+    """
     try:
         uninterrupted(lambda: fcntl.ioctl(fd, EXT4_IOC_CHECKPOINT, struct.pack("=I", 0)))
     except OSError as error:
@@ -124,9 +139,15 @@ def _checkpoint(fd: int) -> bool:
 def _late(root: Root, path: str, wait: float) -> Problem:
     return Problem(
         code=LATE,
-        message=f"{root.outside(path)} is written, but after {wait:g} s XFS has it only in its log, which GRUB does not read:"
-        " until it is in place GRUB finds what was there before, which is whole",
-        hint="a clean shutdown or unmount puts it in place; how often XFS does it by itself: sysctl fs.xfs.xfssyncd_centisecs",
+        message=(
+            f"{root.outside(path)} is written, but after {wait:g} s XFS has it only in its log,"
+            " which GRUB does not read: until it is in place GRUB finds what was there before,"
+            " which is whole"
+        ),
+        hint=(
+            "a clean shutdown or unmount puts it in place; how often XFS does it by itself: sysctl"
+            " fs.xfs.xfssyncd_centisecs"
+        ),
         severity=Severity.WARNING,
     )
 
@@ -136,21 +157,35 @@ def _unsure(root: Root, path: str, error: OSError, magic: int) -> Problem:
     if error.errno in _NOT_KNOWN or isinstance(error, FileNotFoundError):
         return Problem(
             code="barrier-unknown",
-            message=f"{where} is written, but nothing is known that makes GRUB see it on this file system (type {magic:#x})",
+            message=(
+                f"{where} is written, but nothing is known that makes GRUB see it on this file"
+                f" system (type {magic:#x})"
+            ),
             hint="a clean shutdown or unmount does",
             severity=Severity.WARNING,
         )
     if error.errno in _REFUSED:
         return Problem(
             code="barrier-refused",
-            message=f"{where} is written, but having its file system put it where GRUB sees it is refused: {error.strerror}",
+            message=(
+                f"{where} is written, but having its file system put it where GRUB sees it is"
+                f" refused: {error.strerror}"
+            ),
             hint="a clean shutdown or unmount does the same",
             severity=Severity.WARNING,
         )
     if error.errno in (errno.EBUSY, errno.ETIMEDOUT):
-        reason = "something else holds it frozen" if error.errno == errno.EBUSY else "writers did not come to rest"
+        reason = (
+            "something else holds it frozen"
+            if error.errno == errno.EBUSY
+            else "writers did not come to rest"
+        )
         raise NotRepairedError(
-            f"{where} is written, but its file system could not be frozen so that GRUB sees it: {reason}",
-            hint=f"when that is over, run it again; if it stays frozen: fsfreeze --unfreeze {os.path.dirname(where)}",
+            f"{where} is written, but its file system could not be frozen so that GRUB sees it:"
+            f" {reason}",
+            hint=(
+                "when that is over, run it again; if it stays frozen: fsfreeze --unfreeze"
+                f" {os.path.dirname(where)}"
+            ),
         ) from error
     raise error

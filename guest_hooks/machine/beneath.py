@@ -1,4 +1,6 @@
-"""What lies beneath a mount: files of the directory that it was mounted on, which the guest does not see and stage 1 does."""
+"""What lies beneath a mount: files of the directory that it was mounted on, which the guest
+does not see and stage 1 does.
+"""
 
 import os
 import shlex
@@ -12,12 +14,16 @@ from guest_hooks.machine.mounts import Mount
 from guest_hooks.machine.root import Root
 
 BIND = "/mnt"
-"""Where the commands that remove them bind the file system: a directory of every Debian system (FHS 3.13)."""
+"""Where the commands that remove them bind the file system: a directory of every Debian system
+(FHS 3.13).
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hidden:
-    """Files, by their paths from the top of the file system on `device`, that a mount hides; `removal` is what removes them."""
+    """Files, by their paths from the top of the file system on `device`, that a mount hides;
+    `removal` is what removes them.
+    """
 
     device: str
     paths: tuple[str, ...]
@@ -25,9 +31,11 @@ class Hidden:
 
 
 def hidden(root: Root, paths: Iterable[str]) -> tuple[Hidden, ...]:
-    """Which of `paths` (from the top of a file system) lie beneath the mounts on the way to the boot files.
+    """Which of `paths` (from the top of a file system) lie beneath the mounts on the way to the
+    boot files.
 
-    Raises `OSError` where that can't be looked at: only root may, and only where mounts are allowed.
+    Raises `OSError` where that can't be looked at: only root may, and only where mounts are
+    allowed.
     """
     table = mounts.below(mounts.here(), root)
     found = (_beneath(mount, points, paths) for mount, points in _parents(root, table))
@@ -35,7 +43,9 @@ def hidden(root: Root, paths: Iterable[str]) -> tuple[Hidden, ...]:
 
 
 def _parents(root: Root, table: Sequence[Mount]) -> Iterator[tuple[Mount, tuple[str, ...]]]:
-    """The mounts on which others are mounted on the way, each with the directories that those hide."""
+    """The mounts on which others are mounted on the way, each with the directories that those
+    hide.
+    """
     covers: dict[Mount, list[str]] = {}
     for path in ways(root):
         where = os.path.realpath(root.outside(path))
@@ -48,7 +58,11 @@ def _parents(root: Root, table: Sequence[Mount]) -> Iterator[tuple[Mount, tuple[
 
 def _beneath(mount: Mount, points: Sequence[str], paths: Iterable[str]) -> Hidden | None:
     tops = tuple(f"{mount.place(point)}/" for point in points)
-    inside = {path: f"/{path.removeprefix(mount.root).lstrip('/')}" for path in paths if path.startswith(tops)}
+    inside = {
+        path: f"/{path.removeprefix(mount.root).lstrip('/')}"
+        for path in paths
+        if path.startswith(tops)
+    }
     with _alone(mount.mountpoint) as tree:
         found = {path: name for path, name in inside.items() if tree.exists(name)}
     if not found:

@@ -11,7 +11,8 @@ MOST_EVENTS = 256
 
 
 class BlockDevices:
-    """Tells that some block device changed; `fileno` becomes readable, `changed` takes what has come.
+    """Tells that some block device changed; `fileno` becomes readable, `changed` takes what has
+    come.
 
     Raises `LackingError` where no udev runs: then nobody announces a changed UUID.
     """
@@ -21,7 +22,8 @@ class BlockDevices:
 
         if not os.path.exists(UDEV_CONTROL):
             raise LackingError(
-                "udev does not run, so changes of block devices are not noticed", hint="systemctl status systemd-udevd"
+                "udev does not run, so changes of block devices are not noticed",
+                hint="systemctl status systemd-udevd",
             )
         self._monitor = pyudev.Monitor.from_netlink(pyudev.Context())
         self._monitor.filter_by("block")
@@ -33,13 +35,17 @@ class BlockDevices:
         return fd
 
     def changed(self) -> bool:
-        """Take what has come, `MOST_EVENTS` at most; whether there was anything, be it more than the kernel could keep."""
+        """Take what has come, `MOST_EVENTS` at most; whether there was anything, be it more
+        than the kernel could keep.
+        """
         try:
             came = 0
             while came < MOST_EVENTS and self._monitor.poll(timeout=0) is not None:
                 came += 1
         except OSError as error:
-            if error.errno != errno.ENOBUFS:  # netlink(7): events were dropped, and the next receive goes on
+            if (
+                error.errno != errno.ENOBUFS
+            ):  # netlink(7): events were dropped, and the next receive goes on
                 raise
             return True
         return came > 0

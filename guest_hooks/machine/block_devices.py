@@ -1,4 +1,6 @@
-"""The block devices of this guest as udev knows them, and what GRUB's own drivers find on one that need not be mounted."""
+"""The block devices of this guest as udev knows them, and what GRUB's own drivers find on one
+that need not be mounted.
+"""
 
 import fcntl
 import json
@@ -14,12 +16,25 @@ LOOK_TIMEOUT = 5
 BLKFLSBUF = 0x1261  # linux/fs.h
 _COLUMNS = "PATH,TYPE,FSTYPE,UUID,LABEL,PARTUUID,PARTLABEL,PKNAME,MOUNTPOINTS"
 _NO_DISKS = ("/dev/loop", "/dev/zram", "/dev/ram", "/dev/nbd", "/dev/fd")
-_NO_FILES = frozenset({"", "swap", "LVM2_member", "crypto_LUKS", "linux_raid_member", "zfs_member", "bcache", "VMFS_volume_member"})
+_NO_FILES = frozenset(
+    {
+        "",
+        "swap",
+        "LVM2_member",
+        "crypto_LUKS",
+        "linux_raid_member",
+        "zfs_member",
+        "bcache",
+        "VMFS_volume_member",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BlockDevice:
-    """One disk, partition or volume; what udev does not know is empty. `type` is lsblk's: `disk`, `part`, `lvm`, `crypt`."""
+    """One disk, partition or volume; what udev does not know is empty. `type` is lsblk's:
+    `disk`, `part`, `lvm`, `crypt`.
+    """
 
     path: str
     type: str
@@ -33,12 +48,16 @@ class BlockDevice:
 
     @property
     def has_files(self) -> bool:
-        """Whether GRUB could look for a file on it: a file system on something a host can show to stage 1."""
+        """Whether GRUB could look for a file on it: a file system on something a host can show
+        to stage 1.
+        """
         return self.fs_type not in _NO_FILES and self.type != "crypt"
 
 
 def present(*, run: Run = run) -> tuple[BlockDevice, ...]:
-    """Every block device there is but loop devices and their like, in the kernel's order; raises `GuestHooksError` as `run`."""
+    """Every block device there is but loop devices and their like, in the kernel's order;
+    raises `GuestHooksError` as `run`.
+    """
     done = run(["lsblk", "--json", "--list", "--output", _COLUMNS], timeout=LSBLK_TIMEOUT)
     return parse(done.text)
 
@@ -70,19 +89,27 @@ def parse(text: str) -> tuple[BlockDevice, ...]:
 
 
 def _forget_buffers(device: str) -> None:
-    """Let the next reader of a device that is mounted, too, see the disk and not what an earlier reader saw."""
+    """Let the next reader of a device that is mounted, too, see the disk and not what an
+    earlier reader saw.
+    """
     with suppress(OSError), open(device, "rb", buffering=0) as disk:
         fcntl.ioctl(disk, BLKFLSBUF)
 
 
 def files_on(device: str, paths: Iterable[str], *, run: Run = run) -> frozenset[str] | None:
-    """Which of `paths` (absolute, on that file system) are there as GRUB reads the raw device; None where it can't be looked at."""
+    """Which of `paths` (absolute, on that file system) are there as GRUB reads the raw device;
+    None where it can't be looked at.
+    """
     found = set()
     _forget_buffers(device)
     try:
         for path in paths:
             directory, _, name = path.rpartition("/")
-            listing = run(["grub-fstest", device, "ls", f"(loop0){directory}/"], timeout=LOOK_TIMEOUT, success_codes=(0, 1)).text
+            listing = run(
+                ["grub-fstest", device, "ls", f"(loop0){directory}/"],
+                timeout=LOOK_TIMEOUT,
+                success_codes=(0, 1),
+            ).text
             if name in listing.split():
                 found.add(path)
     except GuestHooksError:

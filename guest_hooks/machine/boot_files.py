@@ -1,4 +1,6 @@
-"""Kernels and initrds of this guest as facts, remembered from run to run, because reading them costs a second or two."""
+"""Kernels and initrds of this guest as facts, remembered from run to run, because reading them
+costs a second or two.
+"""
 
 import hashlib
 import json
@@ -22,15 +24,18 @@ MAX_SUMS = 4 << 20
 MAX_CONFIG = 2 << 20
 DPKG_INFO = "/var/lib/dpkg/info"
 NOTE_OPTIONS = frozenset({"XEN", "XEN_PV", "PVH"})
-"""What a kernel is built with decides which notes it has: arch/x86/xen/xen-head.S and arch/x86/platform/pvh/head.S."""
+"""What a kernel is built with decides which notes it has: arch/x86/xen/xen-head.S and
+arch/x86/platform/pvh/head.S.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KernelFacts:
     """What one kernel image is.
 
-    `fault` is the code of what is wrong with the file, `cause` says it in words; `unread` says why its inside could not be looked
-    at, and `hint` what to install; `is_verified` that these are the Debian package's bytes. Without its inside no note is known.
+    `fault` is the code of what is wrong with the file, `cause` says it in words; `unread` says why
+    its inside could not be looked at, and `hint` what to install; `is_verified` that these are the
+    Debian package's bytes. Without its inside no note is known.
     """
 
     fault: str = ""
@@ -68,7 +73,9 @@ Facts = TypeVar("Facts", KernelFacts, InitrdFacts)
 
 
 class Memory:
-    """The facts of files seen before, by path and by what changes when a file does; `save` writes them where that is possible."""
+    """The facts of files seen before, by path and by what changes when a file does; `save`
+    writes them where that is possible.
+    """
 
     def __init__(self, root: Root) -> None:
         self._root = root
@@ -97,7 +104,9 @@ class Memory:
         return facts
 
     def save(self) -> None:
-        """Write what was learnt; no right to, or no room, is no fault: the next run reads the files again."""
+        """Write what was learnt; no right to, or no room, is no fault: the next run reads the
+        files again.
+        """
         if not self._has_news or os.geteuid() != 0:
             return
         others = {path: entry for path, entry in self._known.items() if path not in self._used}
@@ -113,15 +122,31 @@ class Memory:
 
     def _signature(self, path: str) -> list[int] | None:
         status = self._root.stat(path)
-        return None if status is None else [status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns]
+        return (
+            None
+            if status is None
+            else [status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns]
+        )
 
     def _recall(self, path: str, kind: str, signature: list[int]) -> object:
         entry = self._known.get(path)
-        if isinstance(entry, dict) and entry.get("kind") == kind and entry.get("signature") == signature:
+        if (
+            isinstance(entry, dict)
+            and entry.get("kind") == kind
+            and entry.get("signature") == signature
+        ):
             return entry.get("facts")
         return None
 
-    def _keep(self, path: str, kind: str, signature: list[int], facts: KernelFacts | InitrdFacts, *, is_new: bool) -> None:
+    def _keep(
+        self,
+        path: str,
+        kind: str,
+        signature: list[int],
+        facts: KernelFacts | InitrdFacts,
+        *,
+        is_new: bool,
+    ) -> None:
         if facts.unread:  # what could not be looked into may be after the next `apt install`
             return
         self._used[path] = {"kind": kind, "signature": signature, "facts": asdict(facts)}
@@ -129,7 +154,9 @@ class Memory:
 
 
 def read_kernel(root: Root, path: str) -> KernelFacts:
-    """The facts of the kernel file `path`, read anew; a file that is no whole kernel is a fact too."""
+    """The facts of the kernel file `path`, read anew; a file that is no whole kernel is a fact
+    too.
+    """
     try:
         data = root.read(path, limit=MAX_FILE)
         image = bzimage.parse(data)
@@ -156,7 +183,9 @@ def read_kernel(root: Root, path: str) -> KernelFacts:
 
 
 def _inside(root: Root, path: str, data: bytes, image: bzimage.Image) -> dict[str, Any]:
-    """What is in the kernel: by the package's word where these are its bytes, else by unpacking it."""
+    """What is in the kernel: by the package's word where these are its bytes, else by unpacking
+    it.
+    """
     is_verified = _is_packaged(root, path, image.release, data)
     told = _notes_by_config(root, path, image.release) if is_verified else None
     if told is not None:
@@ -166,7 +195,11 @@ def _inside(root: Root, path: str, data: bytes, image: bzimage.Image) -> dict[st
     except FormatError as error:
         words = {"unread": error.message, "hint": error.hint}
         faults = {"fault": error.code, "cause": error.message}
-        more = words if error.code in ("cannot-look-inside", "no-payload", "unknown-compression") else faults
+        more = (
+            words
+            if error.code in ("cannot-look-inside", "no-payload", "unknown-compression")
+            else faults
+        )
         return more | {"is_verified": is_verified}
     loader = notes.value(bzimage.LOADER)
     return {
@@ -203,7 +236,9 @@ def read_initrd(root: Root, path: str) -> InitrdFacts:
 
 
 def _notes_by_config(root: Root, path: str, release: str) -> dict[str, Any] | None:
-    """The notes of a kernel whose bytes are the package's, told by the package's configuration; None where that is not there."""
+    """The notes of a kernel whose bytes are the package's, told by the package's configuration;
+    None where that is not there.
+    """
     name = f"{os.path.dirname(root.resolve(path))}/config-{release}"
     try:
         data = root.read(name, limit=MAX_CONFIG)
@@ -224,7 +259,11 @@ def _notes_by_config(root: Root, path: str, release: str) -> dict[str, Any] | No
 def _is_packaged(root: Root, path: str, release: str, data: bytes) -> bool:
     """Whether these are the bytes that dpkg has on record for this file of the kernel's package."""
     name = os.path.basename(root.resolve(path))
-    sums = root.read_text(f"{DPKG_INFO}/linux-image-{release}.md5sums", limit=MAX_SUMS) if release and "/" not in release else None
+    sums = (
+        root.read_text(f"{DPKG_INFO}/linux-image-{release}.md5sums", limit=MAX_SUMS)
+        if release and "/" not in release
+        else None
+    )
     if not sums:
         return False
     digest = hashlib.md5(data, usedforsecurity=False).hexdigest()
@@ -236,7 +275,11 @@ def _load(root: Root) -> Mapping[str, Any]:
         table = json.loads(root.read(CACHE, limit=MAX_CACHE))
     except (OSError, NotRegularError, ValueError, RecursionError):
         return {}
-    if not isinstance(table, dict) or table.get("version") != VERSION or not isinstance(table.get("files"), dict):
+    if (
+        not isinstance(table, dict)
+        or table.get("version") != VERSION
+        or not isinstance(table.get("files"), dict)
+    ):
         return {}
     return {path: entry for path, entry in table["files"].items() if isinstance(entry, dict)}
 
@@ -245,10 +288,18 @@ def _revived(kind: type[Facts], values: object) -> Facts | None:
     """The facts that `values` hold; None where a name or a type is not that of the field."""
     if not isinstance(values, dict):
         return None
-    given: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+    given: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
+    }
     defaults = {field.name: field.default for field in fields(kind)}
-    if any(name not in defaults or type(value) is not type(defaults[name]) for name, value in given.items()):
+    if any(
+        name not in defaults or type(value) is not type(defaults[name])
+        for name, value in given.items()
+    ):
         return None
-    if any(isinstance(value, tuple) and not all(isinstance(item, str) for item in value) for value in given.values()):
+    if any(
+        isinstance(value, tuple) and not all(isinstance(item, str) for item in value)
+        for value in given.values()
+    ):
         return None
     return kind(**given)

@@ -1,7 +1,9 @@
-"""What the guest's own boot mounts on the way to /boot/xen and /boot/grub, and whether that is what is mounted now.
+"""What the guest's own boot mounts on the way to /boot/xen and /boot/grub, and whether that is
+what is mounted now.
 
-fstab(5) and systemd's unit files are read, those that generators wrote, too: that is all systemd itself knows, it needs no bus, and
-it is the same for a running guest, a chroot and a tree. The program that runs here writes where the next boot reads, or not at all.
+fstab(5) and systemd's unit files are read, those that generators wrote, too: that is all systemd
+itself knows, it needs no bus, and it is the same for a running guest, a chroot and a tree. The
+program that runs here writes where the next boot reads, or not at all.
 """
 
 import os
@@ -31,17 +33,23 @@ UNIT_DIRS = (
     "/lib/systemd/system",
     "/run/systemd/generator.late",
 )
-"""Where systemd looks for units, in its order (systemd.unit(5), Unit File Load Path); the first of a name counts."""
+"""Where systemd looks for units, in its order (systemd.unit(5), Unit File Load Path); the first
+of a name counts.
+"""
 UNIT_KINDS = (".mount", ".automount")
 _FROM_FSTAB = f"SourcePath={FSTAB}"
 """In what systemd-fstab-generator wrote: fstab may have changed since, and speaks for itself."""
 _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:_.")
-"""What a unit's name does not escape (systemd.unit(5), String Escaping for Inclusion in Unit Names)."""
+"""What a unit's name does not escape (systemd.unit(5), String Escaping for Inclusion in Unit
+Names).
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expected:
-    """That `point` (as the guest names it) is to be mounted; `by` is fstab or a unit file, `unit` the latter's name."""
+    """That `point` (as the guest names it) is to be mounted; `by` is fstab or a unit file,
+    `unit` the latter's name.
+    """
 
     point: str
     by: str
@@ -50,7 +58,8 @@ class Expected:
 
 
 def require(root: Root, mounts: Sequence[Mount]) -> None:
-    """Raise `UnmountedError` for the first directory on the way that the guest's boot mounts and that is not mounted now.
+    """Raise `UnmountedError` for the first directory on the way that the guest's boot mounts
+    and that is not mounted now.
 
     `mounts` are those of this root, as this process names them.
     """
@@ -69,8 +78,15 @@ def require(root: Root, mounts: Sequence[Mount]) -> None:
 
 
 def ways(root: Root) -> tuple[str, ...]:
-    """Every directory but `/` on the way to the boot files, the upper ones first, under its own name and where links lead."""
-    found = {part for path in BOOT_DIRS for name in (path, _resolved(root, path)) for part in _parents(name)}
+    """Every directory but `/` on the way to the boot files, the upper ones first, under its own
+    name and where links lead.
+    """
+    found = {
+        part
+        for path in BOOT_DIRS
+        for name in (path, _resolved(root, path))
+        for part in _parents(name)
+    }
     return tuple(sorted(found, key=lambda path: (path.count("/"), path)))
 
 
@@ -81,15 +97,21 @@ def wanted(root: Root, point: str) -> Expected | None:
         return Expected(point=point, by=FSTAB, what=entry.what)
     for kind in UNIT_KINDS:
         name = unit_name(point, kind)
-        path = next((path for top in UNIT_DIRS if root.lstat(path := f"{top}/{name}") is not None), "")
+        path = next(
+            (path for top in UNIT_DIRS if root.lstat(path := f"{top}/{name}") is not None), ""
+        )
         text = root.read_text(path) if path else None
-        if text and _FROM_FSTAB not in text.splitlines():  # nothing in it, or a link to /dev/null: masked
+        if (
+            text and _FROM_FSTAB not in text.splitlines()
+        ):  # nothing in it, or a link to /dev/null: masked
             return Expected(point=point, by=path, unit=name)
     return None
 
 
 def entries(root: Root) -> tuple[fstab.Entry, ...]:
-    """The lines of the guest's fstab, none where there is no such file; raises `OSError` where it can't be read."""
+    """The lines of the guest's fstab, none where there is no such file; raises `OSError` where
+    it can't be read.
+    """
     try:
         return fstab.parse(root.read(FSTAB, limit=MAX_FSTAB).decode(errors="replace"))
     except (FileNotFoundError, NotADirectoryError, NotRegularError):
@@ -105,12 +127,22 @@ def unit_name(point: str, kind: str) -> str:
 def _missing(root: Root, expected: Expected) -> UnmountedError:
     where = root.outside(expected.point)
     if expected.unit:
-        message = f"{expected.point} is mounted by {expected.by} when the guest boots, and is not mounted now"
+        message = (
+            f"{expected.point} is mounted by {expected.by} when the guest boots, and is not"
+            " mounted now"
+        )
         live = f"systemctl start {shlex.quote(expected.unit)}"
-        hint = live if root.is_live else f"mount the file system that {root.outside(expected.by)} names at {where}"
+        hint = (
+            live
+            if root.is_live
+            else f"mount the file system that {root.outside(expected.by)} names at {where}"
+        )
         return UnmountedError(message, hint=hint)
     message = f"{expected.point} stands in {FSTAB} and is not mounted"
-    return UnmountedError(message, hint=f"mount {where}" if root.is_live else f"mount {shlex.quote(expected.what)} {where}")
+    return UnmountedError(
+        message,
+        hint=f"mount {where}" if root.is_live else f"mount {shlex.quote(expected.what)} {where}",
+    )
 
 
 def _resolved(root: Root, path: str) -> str:
@@ -132,4 +164,6 @@ def _parents(path: str) -> Iterator[str]:
 
 
 def _escaped(part: str) -> str:
-    return "".join(chr(byte) if chr(byte) in _PLAIN else f"\\x{byte:02x}" for byte in os.fsencode(part))
+    return "".join(
+        chr(byte) if chr(byte) in _PLAIN else f"\\x{byte:02x}" for byte in os.fsencode(part)
+    )

@@ -1,10 +1,13 @@
-"""Run one program of a tree that may be hostile: as little as GRUB's tools need, and nothing of the host.
+"""Run one program of a tree that may be hostile: as little as GRUB's tools need, and nothing of
+the host.
 
-Not imported: `sandbox` starts this file as a program of its own, with a JSON object that says what is shown, and the command line
-of the tree's program. That sees the tree as its `/`, with a /proc, a /dev and namespaces of its own, has no capability and can gain
-none. Whatever it started ends with it, with this process, and with the one that started this process.
+Not imported: `sandbox` starts this file as a program of its own, with a JSON object that says what
+is shown, and the command line of the tree's program. That sees the tree as its `/`, with a /proc, a
+/dev and namespaces of its own, has no capability and can gain none. Whatever it started ends with
+it, with this process, and with the one that started this process.
 
-Once the tree is `/`, no other program can be trusted: mount(8), setpriv(1) would be the tree's. So the system calls are made here.
+Once the tree is `/`, no other program can be trusted: mount(8), setpriv(1) would be the tree's. So
+the system calls are made here.
 """
 
 import ctypes
@@ -20,12 +23,16 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 FAILED = 125
-"""This file's own exit code where the cell can't be made, as env(1) and chroot(1) have it; what the program leaves is its own."""
+"""This file's own exit code where the cell can't be made, as env(1) and chroot(1) have it; what
+the program leaves is its own.
+"""
 NOT_EXECUTABLE, NOT_FOUND = 126, 127
 STAGING = "/dev/.staging"
 
 # linux/sched.h
-NAMESPACES = 0x00020000 | 0x02000000 | 0x04000000 | 0x08000000 | 0x20000000 | 0x40000000  # mnt, cgroup, uts, ipc, pid, net
+NAMESPACES = (
+    0x00020000 | 0x02000000 | 0x04000000 | 0x08000000 | 0x20000000 | 0x40000000
+)  # mnt, cgroup, uts, ipc, pid, net
 # linux/mount.h
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT, MS_BIND = 1, 2, 4, 8, 32, 4096
 MS_PRIVATE_ALL = (1 << 14) | (1 << 18)  # MS_REC | MS_PRIVATE
@@ -49,21 +56,30 @@ LIMITS = {
 """Far above what grub-install and grub-mkconfig use."""
 
 REFUSED = {
-    # linux/audit.h: AUDIT_ARCH_X86_64, AUDIT_ARCH_I386; then each architecture's numbers (asm/unistd_64.h, asm/unistd_32.h) of
-    # add_key, request_key, keyctl: the keys of the host's root belong to whoever is root;
-    # unshare, setns, mount, umount2, pivot_root: a user namespace would give capabilities in it, and much of the kernel with them;
-    # ptrace, process_vm_readv, process_vm_writev, open_by_handle_at, bpf, perf_event_open, userfaultfd, kexec_load.
+    # linux/audit.h: AUDIT_ARCH_X86_64, AUDIT_ARCH_I386; then each architecture's numbers
+    # (asm/unistd_64.h, asm/unistd_32.h) of add_key, request_key, keyctl: the keys of the host's
+    # root belong to whoever is root; unshare, setns, mount, umount2, pivot_root: a user namespace
+    # would give capabilities in it, and much of the kernel with them; ptrace, process_vm_readv,
+    # process_vm_writev, open_by_handle_at, bpf, perf_event_open, userfaultfd, kexec_load.
     0xC000003E: (248, 249, 250, 272, 308, 165, 166, 155, 101, 310, 311, 304, 321, 298, 323, 246),
     0x40000003: (286, 287, 288, 310, 346, 21, 52, 217, 26, 347, 348, 342, 357, 336, 374, 283),
 }
 REFUSED_EVERYWHERE = (425, 426, 427, 428, 429, 430, 431, 432, 433, 442)
-"""io_uring_setup to io_uring_register, open_tree to fspick, mount_setattr: numbered alike on all architectures."""
+"""io_uring_setup to io_uring_register, open_tree to fspick, mount_setattr: numbered alike on
+all architectures.
+"""
 CLONE = {0xC000003E: 56, 0x40000003: 120}
 CLONE3 = 435
 """Its flags can't be looked at; the C library takes clone where it is not there."""
 CLONE_NEW_ANY = NAMESPACES | 0x10000000
 X32 = 0x40000000
-LOAD, JUMP_EQUAL, JUMP_ANY, JUMP_AT_LEAST, RETURN = 0x20, 0x15, 0x45, 0x35, 0x06  # linux/bpf_common.h
+LOAD, JUMP_EQUAL, JUMP_ANY, JUMP_AT_LEAST, RETURN = (
+    0x20,
+    0x15,
+    0x45,
+    0x35,
+    0x06,
+)  # linux/bpf_common.h
 ALLOW, FAIL_WITH = 0x7FFF0000, 0x00050000  # linux/seccomp.h
 PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 22, 2
 
@@ -88,7 +104,9 @@ def main(arguments: Sequence[str]) -> NoReturn:
 
 
 def import_no_more() -> None:
-    """Find no module from here on: once the tree is `/`, it would be the tree's, and run with all rights."""
+    """Find no module from here on: once the tree is `/`, it would be the tree's, and run with
+    all rights.
+    """
     for finders in (sys.meta_path, sys.path_hooks, sys.path):
         finders.clear()
 
@@ -106,37 +124,115 @@ def _make(cell: dict[str, Any]) -> None:
     call("make mounts private", "mount", b"none", b"/", None, MS_PRIVATE_ALL, None)
     top = _clone(cell["top"])
     below = [(_clone(cell["top"] + path), path) for path in cell["mounts"]]
-    staging = None if cell["staging"] < 0 else os.open(f"/proc/{cell['parent']}/fd/{cell['staging']}", os.O_PATH | os.O_CLOEXEC)
-    call("mount the tree", "move_mount", top, b"", AT_FDCWD, cell["top"].encode(errors="surrogateescape"), MOVE_MOUNT_EMPTY_PATH)
+    staging = (
+        None
+        if cell["staging"] < 0
+        else os.open(f"/proc/{cell['parent']}/fd/{cell['staging']}", os.O_PATH | os.O_CLOEXEC)
+    )
+    call(
+        "mount the tree",
+        "move_mount",
+        top,
+        b"",
+        AT_FDCWD,
+        cell["top"].encode(errors="surrogateescape"),
+        MOVE_MOUNT_EMPTY_PATH,
+    )
     os.fchdir(top)
     call("pivot_root", "pivot_root", b".", b".")
     call("leave the host's root", "umount2", b".", MNT_DETACH)
     os.chdir("/")
     for mount, path in below:
-        call(f"mount {path}", "move_mount", mount, b"", AT_FDCWD, path.encode(errors="surrogateescape"), MOVE_MOUNT_EMPTY_PATH)
+        call(
+            f"mount {path}",
+            "move_mount",
+            mount,
+            b"",
+            AT_FDCWD,
+            path.encode(errors="surrogateescape"),
+            MOVE_MOUNT_EMPTY_PATH,
+        )
     plain = MS_NOSUID | MS_NODEV | MS_NOEXEC
     call("mount /proc", "mount", b"proc", b"/proc", b"proc", plain | MS_RDONLY, b"subset=pid")
-    call("mount /sys", "mount", b"none", b"/sys", b"tmpfs", plain | MS_RDONLY, b"size=4k,nr_inodes=1,mode=755")
-    call("mount /dev", "mount", b"dev", b"/dev", b"tmpfs", MS_NOSUID | MS_NOEXEC, b"size=64k,nr_inodes=100,mode=755")
+    call(
+        "mount /sys",
+        "mount",
+        b"none",
+        b"/sys",
+        b"tmpfs",
+        plain | MS_RDONLY,
+        b"size=4k,nr_inodes=1,mode=755",
+    )
+    call(
+        "mount /dev",
+        "mount",
+        b"dev",
+        b"/dev",
+        b"tmpfs",
+        MS_NOSUID | MS_NOEXEC,
+        b"size=64k,nr_inodes=100,mode=755",
+    )
     _fill_dev(cell)
     if staging is not None:
         os.mkdir(STAGING)
-        call("mount staging", "move_mount", staging, b"", AT_FDCWD, STAGING.encode(), MOVE_MOUNT_EMPTY_PATH)
+        call(
+            "mount staging",
+            "move_mount",
+            staging,
+            b"",
+            AT_FDCWD,
+            STAGING.encode(),
+            MOVE_MOUNT_EMPTY_PATH,
+        )
     for name, path in cell["binds"]:
-        call(f"stage {path}", "mount", f"{STAGING}/{name}".encode(), path.encode(errors="surrogateescape"), None, MS_BIND, None)
-    call("make /dev read-only", "mount", b"none", b"/dev", None, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NOEXEC, None)
+        call(
+            f"stage {path}",
+            "mount",
+            f"{STAGING}/{name}".encode(),
+            path.encode(errors="surrogateescape"),
+            None,
+            MS_BIND,
+            None,
+        )
+    call(
+        "make /dev read-only",
+        "mount",
+        b"none",
+        b"/dev",
+        None,
+        MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NOEXEC,
+        None,
+    )
 
 
 def _clone(path: str) -> int:
-    """A copy of the mount at `path` alone, without what is mounted below it; a device's node in it is no device."""
-    mount = call(f"look at {path}", "open_tree", AT_FDCWD, path.encode(errors="surrogateescape"), OPEN_TREE_CLONE | os.O_CLOEXEC)
+    """A copy of the mount at `path` alone, without what is mounted below it; a device's node in
+    it is no device.
+    """
+    mount = call(
+        f"look at {path}",
+        "open_tree",
+        AT_FDCWD,
+        path.encode(errors="surrogateescape"),
+        OPEN_TREE_CLONE | os.O_CLOEXEC,
+    )
     attributes = (ctypes.c_uint64 * 4)(MOUNT_ATTR_NOSUID_NODEV, 0, 0, 0)
-    call("set nodev", "mount_setattr", mount, b"", AT_EMPTY_PATH, ctypes.byref(attributes), ctypes.sizeof(attributes))
+    call(
+        "set nodev",
+        "mount_setattr",
+        mount,
+        b"",
+        AT_EMPTY_PATH,
+        ctypes.byref(attributes),
+        ctypes.sizeof(attributes),
+    )
     return mount
 
 
 def _fill_dev(cell: dict[str, Any]) -> None:
-    """The nodes: of a disk its own root may read, and not write, for no program here has the right to pass by a mode."""
+    """The nodes: of a disk its own root may read, and not write, for no program here has the
+    right to pass by a mode.
+    """
     for directory in cell["directories"]:
         os.makedirs(directory)
     for path, mode, number in cell["nodes"]:
@@ -154,7 +250,8 @@ def _confine() -> None:
     while libc.prctl(PR_CAPBSET_READ, capability, 0, 0, 0) >= 0:
         call("drop capabilities", "prctl", PR_CAPBSET_DROP, capability, 0, 0, 0)
         capability += 1
-    # What is not dumpable can't be traced, and its /proc/1/exe, a file of the host, can't be opened.
+    # What is not dumpable can't be traced, and its /proc/1/exe, a file of the host, can't be
+    # opened.
     call("prctl", "prctl", PR_SET_DUMPABLE, 0, 0, 0, 0)
     call("set no_new_privs", "prctl", PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     header, none = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION_3, 0), (ctypes.c_uint32 * 6)()
@@ -167,15 +264,25 @@ def _confine() -> None:
 
 
 def _refuse_calls() -> None:
-    """Refuse system calls that no tool of GRUB's makes, and that reach beyond the cell, or far into the kernel, with no right."""
+    """Refuse system calls that no tool of GRUB's makes, and that reach beyond the cell, or far
+    into the kernel, with no right.
+    """
     program = [(LOAD, 0, 0, 4)]  # struct seccomp_data: nr, arch, instruction_pointer, args
     for arch, numbers in REFUSED.items():
-        rules = [(LOAD, 0, 0, 0), (JUMP_AT_LEAST, 0, 1, X32), (RETURN, 0, 0, FAIL_WITH | errno.EPERM)]
+        rules = [
+            (LOAD, 0, 0, 0),
+            (JUMP_AT_LEAST, 0, 1, X32),
+            (RETURN, 0, 0, FAIL_WITH | errno.EPERM),
+        ]
         for number in (*numbers, *REFUSED_EVERYWHERE):
             rules += [(JUMP_EQUAL, 0, 1, number), (RETURN, 0, 0, FAIL_WITH | errno.EPERM)]
         rules += [(JUMP_EQUAL, 0, 1, CLONE3), (RETURN, 0, 0, FAIL_WITH | errno.ENOSYS)]
         rules += [(JUMP_EQUAL, 0, 3, CLONE[arch]), (LOAD, 0, 0, 16)]
-        rules += [(JUMP_ANY, 0, 1, CLONE_NEW_ANY), (RETURN, 0, 0, FAIL_WITH | errno.EPERM), (RETURN, 0, 0, ALLOW)]
+        rules += [
+            (JUMP_ANY, 0, 1, CLONE_NEW_ANY),
+            (RETURN, 0, 0, FAIL_WITH | errno.EPERM),
+            (RETURN, 0, 0, ALLOW),
+        ]
         program += [(JUMP_EQUAL, 0, len(rules), arch), *rules]
     program.append((RETURN, 0, 0, ALLOW))
     code = b"".join(struct.pack("=HBBI", *instruction) for instruction in program)
@@ -186,7 +293,9 @@ def _refuse_calls() -> None:
 
 def _become(command: list[str]) -> int:
     os.setsid()
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Python ignores it, and an ignored signal stays so across exec
+    signal.signal(
+        signal.SIGPIPE, signal.SIG_DFL
+    )  # Python ignores it, and an ignored signal stays so across exec
     try:
         os.execvp(command[0], command)  # noqa: S606 - the point is to have nothing between
     except OSError as error:
@@ -206,7 +315,9 @@ def _fork(life: Callable[[], int]) -> int:
 
 
 def _ended(child: int, *, reap: bool = False) -> int:
-    """The exit code of `child` as a shell tells it; `reap`: this process is the one that orphans fall to."""
+    """The exit code of `child` as a shell tells it; `reap`: this process is the one that
+    orphans fall to.
+    """
     while True:
         pid, status = os.waitpid(-1 if reap else child, 0)
         if pid == child:

@@ -1,6 +1,7 @@
 """The file systems behind /boot as GRUB will find them.
 
-grub-probe and grub-mkrelpath are asked; what an ordinary user may not ask them, mountinfo and udev's database tell or nothing does.
+grub-probe and grub-mkrelpath are asked; what an ordinary user may not ask them, mountinfo and
+udev's database tell or nothing does.
 """
 
 import os
@@ -28,7 +29,9 @@ VOLUMES = ("dm-", "md")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Lying:
-    """Where a directory lies: `there` is what exists of its path (`outside`: as we name it, links followed), `below` the rest."""
+    """Where a directory lies: `there` is what exists of its path (`outside`: as we name it,
+    links followed), `below` the rest.
+    """
 
     mount: Mount
     there: str
@@ -39,8 +42,8 @@ class _Lying:
 def boot_filesystem(root: Root, *, run: Run = run) -> BootFilesystem:
     """The file systems of /boot, /boot/grub and /boot/xen, as GRUB will have to find them.
 
-    Raises `LackingError` where /boot is missing, where what the guest's boot mounts on the way is not mounted, where the tree shows
-    no file system of its own, or one that GRUB cannot read.
+    Raises `LackingError` where /boot is missing, where what the guest's boot mounts on the way is
+    not mounted, where the tree shows no file system of its own, or one that GRUB cannot read.
     """
     boot_mount(root)
     inside = "" if root.is_live else os.path.realpath(root.path)
@@ -72,11 +75,14 @@ def _asked(root: Root, lying: Mapping[str, _Lying], run: Run) -> dict[str, Mappi
         groups.setdefault(each.mount.mountpoint, []).append(path)
     order = [path for paths in groups.values() for path in paths]
     try:
-        answers = grub_tools.facts(root, [[lying[path].there for path in paths] for paths in groups.values()], run=run)
+        answers = grub_tools.facts(
+            root, [[lying[path].there for path in paths] for paths in groups.values()], run=run
+        )
     except CommandError as error:
         mount = lying[BOOT].mount
         raise LackingError(
-            f"GRUB cannot read the file system of {root.outside(BOOT)} ({mount.fs_type} on {mount.source}): {error.said}",
+            f"GRUB cannot read the file system of {root.outside(BOOT)} ({mount.fs_type} on"
+            f" {mount.source}): {error.said}",
             hint="see what it is with: findmnt -T /boot; grub-probe -v /boot",
         ) from error
     return dict(zip(order, answers, strict=True))
@@ -90,7 +96,10 @@ def _lying(root: Root, table: tuple[Mount, ...], path: str) -> _Lying:
     outside = os.path.realpath(root.outside(root.resolve(there)))
     mount = mounts.covering(table, outside)
     if mount is None:
-        raise LackingError(f"{root.outside(path)} lies on no mounted file system", hint=f"see: findmnt -T {root.outside(there)}")
+        raise LackingError(
+            f"{root.outside(path)} lies on no mounted file system",
+            hint=f"see: findmnt -T {root.outside(there)}",
+        )
     return _Lying(mount=mount, there=there, outside=outside, below=below)
 
 
@@ -115,8 +124,9 @@ def _modules(known: Mapping[str, str]) -> tuple[str, ...]:
 def boot_mount(root: Root) -> Mount:
     """The mount that /boot lies on.
 
-    Raises `LackingError` where none belongs to this root, where what the guest's boot mounts on the way to the boot files is not
-    mounted, and where the tree shows another file system than the guest will see.
+    Raises `LackingError` where none belongs to this root, where what the guest's boot mounts on the
+    way to the boot files is not mounted, and where the tree shows another file system than the
+    guest will see.
     """
     if not root.exists(BOOT):
         raise LackingError(f"there is no {root.outside(BOOT)}", hint="mount the guest's disk first")
@@ -127,7 +137,8 @@ def boot_mount(root: Root) -> Mount:
     mount = mounts.covering(table, os.path.realpath(root.outside(root.resolve(BOOT))))
     if mount is None or mounts.covering(table, os.path.realpath(root.path)) is None:
         raise LackingError(
-            f"{root.path} is not the top of a mounted file system, so the UUID its guest will see is not known",
+            f"{root.path} is not the top of a mounted file system, so the UUID its guest will see"
+            " is not known",
             hint="mount the image and name its mount point",
         )
     tree_place.require(root, table)
@@ -135,13 +146,17 @@ def boot_mount(root: Root) -> Mount:
 
 
 def root_device(root: Root) -> str:
-    """What the file system at the top of `root` is mounted from; empty where nothing is mounted there."""
+    """What the file system at the top of `root` is mounted from; empty where nothing is mounted
+    there.
+    """
     mount = mounts.covering(_mounts(root), os.path.realpath(root.path))
     return mount.source if mount is not None else ""
 
 
 def root_uuid(root: Root) -> str:
-    """The UUID of the file system at the top of `root`, by its superblock or by udev; empty where neither tells."""
+    """The UUID of the file system at the top of `root`, by its superblock or by udev; empty
+    where neither tells.
+    """
     mount = mounts.covering(_mounts(root), os.path.realpath(root.path))
     if mount is None:
         return ""
@@ -158,7 +173,10 @@ def require_writable(root: Root) -> None:
     table = _mounts(root)
     for mount in dict.fromkeys(_lying(root, table, path).mount for path in DIRECTORIES):
         if mount.is_read_only:
-            raise LackingError(f"{mount.mountpoint} is mounted read-only", hint=f"mount -o remount,rw {mount.mountpoint}")
+            raise LackingError(
+                f"{mount.mountpoint} is mounted read-only",
+                hint=f"mount -o remount,rw {mount.mountpoint}",
+            )
 
 
 def _mounts(root: Root) -> tuple[Mount, ...]:
@@ -167,7 +185,9 @@ def _mounts(root: Root) -> tuple[Mount, ...]:
 
 
 def _udev_uuid(mount: Mount) -> str:
-    """What udev has on record; empty for a volume, which GRUB does not find by its file system's UUID."""
+    """What udev has on record; empty for a volume, which GRUB does not find by its file
+    system's UUID.
+    """
     device = _udev_device(mount)
     return "" if device is None or device.sys_name.startswith(VOLUMES) else _fs_uuid(device)
 

@@ -1,7 +1,8 @@
 """The only module that replaces files others boot from.
 
-Each path is, at every moment, what it was before or what it is meant to be. The last component of a path is never followed; a
-symbolic link there is replaced. That GRUB sees the change is `barrier`'s work, once for all the files of a commit.
+Each path is, at every moment, what it was before or what it is meant to be. The last component of a
+path is never followed; a symbolic link there is replaced. That GRUB sees the change is `barrier`'s
+work, once for all the files of a commit.
 """
 
 import errno
@@ -25,26 +26,37 @@ _OURS = re.compile(r"\.xen-guest-bootloader-[0-9a-f]{16}\.tmp")
 MOST_ASIDE = 100
 
 
-def replace(root: Root, path: str, data: bytes, *, mode: int = 0o644, failpoint: Failpoint = no_failpoint) -> None:
+def replace(
+    root: Root, path: str, data: bytes, *, mode: int = 0o644, failpoint: Failpoint = no_failpoint
+) -> None:
     """Make `path` a regular file of exactly `data`, on the disk; its directory must exist.
 
-    Whatever stands there is replaced, an empty directory included; one with files in it is an error (see `move_aside`). Nothing of
-    the old inode is kept. Where it fails, the old file is untouched and the temporary one gone. `failpoint` is called with
-    `written`, `synced`, `renamed` and `done`.
+    Whatever stands there is replaced, an empty directory included; one with files in it is an error
+    (see `move_aside`). Nothing of the old inode is kept. Where it fails, the old file is untouched
+    and the temporary one gone. `failpoint` is called with `written`, `synced`, `renamed` and
+    `done`.
     """
     with told(root, path, "replaced", need=len(data)):
         uninterrupted(lambda: _replace(root, path, data, mode, failpoint))
 
 
 def replace_all(
-    root: Root, files: Mapping[str, bytes], *, mode: int = 0o644, owner: Owner | None = None, failpoint: Failpoint = no_failpoint
+    root: Root,
+    files: Mapping[str, bytes],
+    *,
+    mode: int = 0o644,
+    owner: Owner | None = None,
+    failpoint: Failpoint = no_failpoint,
 ) -> tuple[Problem, ...]:
-    """Make every path of `files`, all in one directory, a file of exactly those bytes; GRUB never reads less than a whole one.
+    """Make every path of `files`, all in one directory, a file of exactly those bytes; GRUB
+    never reads less than a whole one.
 
-    GRUB sees metadata as it happens to be written back. So the new files are settled on the disk before a name points to them, and
-    the old ones keep a second name until the new names are settled, too, or longer where that is late or the run ends there: then
-    they are left to `sweep`. `failpoint` is called with `prepared`, `settled`, `renamed`, `seen` and `done`. Returns what `barrier`
-    could not make sure of. Raises `NotRepairedError` where the new files can't be settled in time: no name has changed then.
+    GRUB sees metadata as it happens to be written back. So the new files are settled on the disk
+    before a name points to them, and the old ones keep a second name until the new names are
+    settled, too, or longer where that is late or the run ends there: then they are left to `sweep`.
+    `failpoint` is called with `prepared`, `settled`, `renamed`, `seen` and `done`. Returns what
+    `barrier` could not make sure of. Raises `NotRepairedError` where the new files can't be settled
+    in time: no name has changed then.
     """
     prepared, kept = dict[str, str](), list[str]()
     where = os.path.dirname(next(iter(files)))
@@ -73,9 +85,11 @@ def replace_all(
 
 
 def remove_all(root: Root, paths: Sequence[str]) -> tuple[Problem, ...]:
-    """Remove the files `paths`, all in one directory; afterwards GRUB finds none of them, and it never reads less than a whole one.
+    """Remove the files `paths`, all in one directory; afterwards GRUB finds none of them, and
+    it never reads less than a whole one.
 
-    As in `replace_all`, a second name stands until the first is gone for GRUB, too. Returns what `barrier` could not make sure of.
+    As in `replace_all`, a second name stands until the first is gone for GRUB, too. Returns what
+    `barrier` could not make sure of.
     """
     if not paths:
         return ()
@@ -95,8 +109,13 @@ def _remove_each(root: Root, paths: Iterable[str]) -> None:
 
 
 def fill_dir(root: Root, path: str, files: Mapping[str, bytes], *, mode: int = 0o644) -> None:
-    """Make the directory `path`, which must not exist, with `files` in it; `exchange_dir` brings it to the disk."""
-    with told(root, path, "filled", need=sum(map(len, files.values()))), root.parent(path) as (parent, name):
+    """Make the directory `path`, which must not exist, with `files` in it; `exchange_dir`
+    brings it to the disk.
+    """
+    with (
+        told(root, path, "filled", need=sum(map(len, files.values()))),
+        root.parent(path) as (parent, name),
+    ):
         os.mkdir(name, 0o755, dir_fd=parent)
         directory = root.open_dir(path)
         try:
@@ -113,13 +132,17 @@ def remove(root: Root, path: str) -> None:
 
 
 def remove_tree(root: Root, path: str) -> None:
-    """Remove what this software made at `path`, a directory with all below it; follows no link and enters no other file system."""
+    """Remove what this software made at `path`, a directory with all below it; follows no link
+    and enters no other file system.
+    """
     with told(root, path, "removed"):
         uninterrupted(lambda: _remove_tree(root, path))
 
 
 def move_aside(root: Root, path: str) -> str:
-    """Give whatever stands at `path` a name beside it that is free, and return it: nobody's files are lost."""
+    """Give whatever stands at `path` a name beside it that is free, and return it: nobody's
+    files are lost.
+    """
     with told(root, path, "moved aside"), root.parent(path) as (directory, name):
         for number in range(MOST_ASIDE):
             aside = f"{name}.moved-aside" + (f"-{number}" if number else "")
@@ -127,13 +150,17 @@ def move_aside(root: Root, path: str) -> str:
                 libc.rename2(directory, name, directory, aside, libc.RENAME_NOREPLACE)
                 _sync_directory(directory)
                 return os.path.join(os.path.dirname(path), aside)
-    raise NotRepairedError(f"{root.outside(path)} could not be moved aside: {MOST_ASIDE} names beside it are taken")
+    raise NotRepairedError(
+        f"{root.outside(path)} could not be moved aside: {MOST_ASIDE} names beside it are taken"
+    )
 
 
 def exchange_dir(root: Root, new: str, current: str) -> None:
-    """Swap the directories `new` and `current` in one step, on the disk; afterwards `new` is what was `current`.
+    """Swap the directories `new` and `current` in one step, on the disk; afterwards `new` is
+    what was `current`.
 
-    Where nothing stands at `current`, `new` is renamed to it. What is in `new` is written out first.
+    Where nothing stands at `current`, `new` is renamed to it. What is in `new` is written out
+    first.
     """
     with told(root, current, "exchanged"):
         fd = uninterrupted(lambda: open_directory(root, new))
@@ -150,7 +177,8 @@ def exchange_dir(root: Root, new: str, current: str) -> None:
                 if error.errno not in (errno.EINVAL, errno.ENOSYS):
                     raise
                 raise NotRepairedError(
-                    f"{root.outside(current)} could not be exchanged: its file system cannot swap two directories in one step",
+                    f"{root.outside(current)} could not be exchanged: its file system cannot swap"
+                    " two directories in one step",
                     hint='set modules = "embedded": then one file is all that has to change',
                 ) from error
             _sync_directory(parent)
@@ -158,7 +186,9 @@ def exchange_dir(root: Root, new: str, current: str) -> None:
 
 
 def sweep(root: Root, directory: str) -> tuple[str, ...]:
-    """Remove what a killed `replace` left in `directory` and return those names; call it under the lock."""
+    """Remove what a killed `replace` left in `directory` and return those names; call it under
+    the lock.
+    """
     left = tuple(name for name in root.names(directory) if _OURS.fullmatch(name))
     # One of them may be the file that GRUB still finds by the proper name.
     if not left or is_late(barrier(root, directory)):
@@ -190,7 +220,9 @@ def _replace(root: Root, path: str, data: bytes, mode: int, failpoint: Failpoint
 
 @contextmanager
 def _temporary(directory: int) -> Iterator[tuple[str, Callable[[], object]]]:
-    """A free name in `directory`; what stands there at the end is removed, unless `keep`, the second value, was called."""
+    """A free name in `directory`; what stands there at the end is removed, unless `keep`, the
+    second value, was called.
+    """
     name = TEMPORARY.format(secrets.token_hex(8))
     with ExitStack() as unless_kept:
         unless_kept.callback(_forget, directory, name)
@@ -213,7 +245,9 @@ def _prepare(root: Root, path: str, data: bytes, mode: int, owner: Owner | None)
 
 
 def _keep(root: Root, path: str) -> list[str]:
-    """Give the regular file at `path` a second name, so that its inode outlives the first; nothing where there is no such file."""
+    """Give the regular file at `path` a second name, so that its inode outlives the first;
+    nothing where there is no such file.
+    """
     with root.parent(path) as (directory, name):
         second = TEMPORARY.format(secrets.token_hex(8))
         try:
@@ -239,9 +273,22 @@ def _rename(directory: int, temporary: str, name: str, where: str) -> None:
         os.rename(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
 
 
-def _write(directory: int, name: str, data: bytes, mode: int, *, sync: bool = True, failpoint: Failpoint = no_failpoint) -> None:
+def _write(
+    directory: int,
+    name: str,
+    data: bytes,
+    mode: int,
+    *,
+    sync: bool = True,
+    failpoint: Failpoint = no_failpoint,
+) -> None:
     # A named file, not O_TMPFILE: linkat(2) cannot replace, so a name would be needed anyway.
-    fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=directory)
+    fd = os.open(
+        name,
+        os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC,
+        0o600,
+        dir_fd=directory,
+    )
     try:
         os.fchmod(fd, mode)
         left = memoryview(data)
@@ -261,7 +308,10 @@ def _remove_empty(directory: int, name: str, where: str) -> None:
     except OSError as error:
         if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
             raise
-        raise NotRepairedError(f"{where} is a directory with files in it", hint=f"move it away: mv {where} {where}.away") from error
+        raise NotRepairedError(
+            f"{where} is a directory with files in it",
+            hint=f"move it away: mv {where} {where}.away",
+        ) from error
 
 
 def _remove(root: Root, path: str) -> None:

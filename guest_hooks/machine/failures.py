@@ -38,9 +38,11 @@ _HINTS = {
 
 @contextmanager
 def told(root: Root, path: str, done: str, *, need: int = 0) -> Iterator[None]:
-    """Turn an `OSError` of the block into an error that says `path` could not be `done`; `need` is the bytes it asked for.
+    """Turn an `OSError` of the block into an error that says `path` could not be `done`; `need`
+    is the bytes it asked for.
 
-    No space, no quota, no right and a read-only file system are `LackingError`; all else is `NotRepairedError`.
+    No space, no quota, no right and a read-only file system are `LackingError`; all else is
+    `NotRepairedError`.
     """
     try:
         yield
@@ -50,9 +52,11 @@ def told(root: Root, path: str, done: str, *, need: int = 0) -> Iterator[None]:
 
 @contextmanager
 def looked_at(root: Root) -> Iterator[None]:
-    """Turn what keeps the block from looking at the tree, or from having memory, into an error that names what and why.
+    """Turn what keeps the block from looking at the tree, or from having memory, into an error
+    that names what and why.
 
-    A tree can answer any system call with any error, so none of them is an internal error; but for those that tell of a wrong call.
+    A tree can answer any system call with any error, so none of them is an internal error; but for
+    those that tell of a wrong call.
     """
     try:
         yield
@@ -67,7 +71,9 @@ def looked_at(root: Root) -> Iterator[None]:
 
 
 def uninterrupted(operation: Callable[[], T]) -> T:
-    """What `operation` returns, begun again where a signal cut one of its system calls short; it must bear that."""
+    """What `operation` returns, begun again where a signal cut one of its system calls short;
+    it must bear that.
+    """
     for _ in range(MOST_INTERRUPTIONS):
         with suppress(InterruptedError):
             return operation()
@@ -79,7 +85,11 @@ def _explained(error: OSError, root: Root, path: str, done: str, need: int) -> G
     message = f"{where} could not be {done}: {error.strerror or error}"
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         space = _space(root, path)
-        have = "" if space is None else f"; it needs {need} bytes, {space[0]} bytes and {space[1]} inodes are free"
+        have = (
+            ""
+            if space is None
+            else f"; it needs {need} bytes, {space[0]} bytes and {space[1]} inodes are free"
+        )
         return LackingError(message + have, hint=f"make room: df {os.path.dirname(where)}")
     if error.errno in _LACKING:
         return LackingError(message, hint=_LACKING[error.errno])

@@ -1,8 +1,9 @@
 """A cheap answer to "has anything changed since the last sync?", for the running system.
 
-The fingerprint is a text of lines, one a subject: a file or directory that a verdict rests on and what the kernel says of it
-(inode, size, times to the nanosecond), or a word by which the guest and /boot's file system are known. As long as every line still
-holds, so does the verdict. Nothing is imported here that is not cheap: this is all a sync with nothing to do should cost.
+The fingerprint is a text of lines, one a subject: a file or directory that a verdict rests on and
+what the kernel says of it (inode, size, times to the nanosecond), or a word by which the guest and
+/boot's file system are known. As long as every line still holds, so does the verdict. Nothing is
+imported here that is not cheap: this is all a sync with nothing to do should cost.
 """
 
 import os
@@ -15,17 +16,23 @@ from guest_hooks.formats import superblock
 FINGERPRINT = "/var/lib/xen-guest-bootloader/fingerprint"
 HEAD = f"fingerprint 2 of {__version__}"
 END = "end"
-"""The first and the last line: another version may judge otherwise, and one that was cut off, even behind a whole line, is none."""
+"""The first and the last line: another version may judge otherwise, and one that was cut off,
+even behind a whole line, is none.
+"""
 KERNELS = ("vmlinuz-", "vmlinux-", "kernel-", "initrd.", "initrd-", "initramfs-")
 """How the names begin that grub-mkconfig may take for those of kernels and initrds."""
 GRAIN_NS = 20_000_000
-"""A change within one tick of the kernel's clock can leave a time as it was; 20 ms is two ticks of the slowest (HZ=100)."""
+"""A change within one tick of the kernel's clock can leave a time as it was; 20 ms is two ticks
+of the slowest (HZ=100).
+"""
 COARSE_NS = 1_100_000_000
 """The same for a file system that keeps whole seconds."""
 
 
 def holds(path: str = FINGERPRINT) -> bool:
-    """Whether everything still is as the fingerprint says; False where there is none, or it can't be read."""
+    """Whether everything still is as the fingerprint says; False where there is none, or it
+    can't be read.
+    """
     try:
         with open(path, encoding="utf-8") as file:
             lines = file.read().splitlines()
@@ -37,7 +44,9 @@ def holds(path: str = FINGERPRINT) -> bool:
 
 
 def differing(path: str = FINGERPRINT) -> tuple[str, ...]:
-    """What is no longer as the fingerprint says: the subjects' paths, or that of the fingerprint where it can't be read."""
+    """What is no longer as the fingerprint says: the subjects' paths, or that of the
+    fingerprint where it can't be read.
+    """
     try:
         with open(path, encoding="utf-8") as file:
             lines = file.read().splitlines()
@@ -49,7 +58,9 @@ def differing(path: str = FINGERPRINT) -> tuple[str, ...]:
 
 
 def measured(subjects: list[tuple[str, str]]) -> tuple[str, ...]:
-    """A line for each subject, to be compared with later ones; one that can't be measured has a line that says so."""
+    """A line for each subject, to be compared with later ones; one that can't be measured has a
+    line that says so.
+    """
     lines = []
     for kind, path in subjects:
         try:
@@ -71,7 +82,8 @@ def _still(line: str) -> bool:
 
 
 def take(subjects: list[tuple[str, str]]) -> str:
-    """The fingerprint of `subjects`, pairs of a kind (a key of `_KINDS`) and a path without tabs and newlines.
+    """The fingerprint of `subjects`, pairs of a kind (a key of `_KINDS`) and a path without
+    tabs and newlines.
 
     Waits, at most about a second, until a later change can no longer leave the same times behind.
     """
@@ -95,22 +107,34 @@ def _stat(path: str) -> str:
 
 
 def _facts(status: os.stat_result) -> str:
-    return f"{status.st_mode:o} {status.st_ino} {status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"
+    return (
+        f"{status.st_mode:o} {status.st_ino} {status.st_size} {status.st_mtime_ns}"
+        f" {status.st_ctime_ns}"
+    )
 
 
 def _dir(path: str) -> str:
     """One checksum over the directory itself and the facts of all in it."""
     try:
         with os.scandir(path) as entries:
-            rows = sorted(f"{entry.name} {_facts(entry.stat(follow_symlinks=False))}" for entry in entries)
+            rows = sorted(
+                f"{entry.name} {_facts(entry.stat(follow_symlinks=False))}" for entry in entries
+            )
     except (FileNotFoundError, NotADirectoryError):
         return "absent"
-    return f"{len(rows)} {zlib.crc32(''.join(rows).encode('utf-8', 'surrogateescape')):08x} {_stat(path)}"
+    return (
+        f"{len(rows)} {zlib.crc32(''.join(rows).encode('utf-8', 'surrogateescape')):08x}"
+        f" {_stat(path)}"
+    )
 
 
 def _kernels(path: str) -> str:
     """The names of kernels and initrds in a directory, and their facts."""
-    rows = [f"{name} {_stat(path + '/' + name)}" for name in sorted(os.listdir(path)) if name.startswith(KERNELS)]
+    rows = [
+        f"{name} {_stat(path + '/' + name)}"
+        for name in sorted(os.listdir(path))
+        if name.startswith(KERNELS)
+    ]
     return f"{len(rows)} {zlib.crc32(''.join(rows).encode('utf-8', 'surrogateescape')):08x}"
 
 
@@ -123,19 +147,25 @@ def _text(path: str) -> str:
 
 
 def _file_system(path: str) -> str:
-    # Not whether it is read-only: it always is for the repair service, and a sync with nothing to do does not care.
+    # Not whether it is read-only: it always is for the repair service, and a sync with nothing to
+    # do does not care.
     return f"{os.stat(path).st_dev} {os.statvfs(path).f_fsid}"
 
 
 def _place(path: str) -> str:
-    """Where `path`, links followed, is in its file system: a subvolume or directory that took its place has another name there."""
+    """Where `path`, links followed, is in its file system: a subvolume or directory that took
+    its place has another name there.
+    """
     real = os.path.realpath(path)
     best = found = ""
     with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
         for line in file:
             _, _, _, top, point = line.split(" ", 5)[:5]
             if len(point) >= len(best) and (point in ("/", real) or real.startswith(f"{point}/")):
-                best, found = point, f"{top.rstrip('/')}/{real.removeprefix(point).strip('/')}".rstrip("/")
+                best, found = (
+                    point,
+                    f"{top.rstrip('/')}/{real.removeprefix(point).strip('/')}".rstrip("/"),
+                )
     return repr(found or "/")
 
 
@@ -156,7 +186,9 @@ def _newest(path: str) -> int:
         newest = os.lstat(path).st_ctime_ns
         if os.path.isdir(path):
             with os.scandir(path) as entries:
-                newest = max([newest, *(entry.stat(follow_symlinks=False).st_ctime_ns for entry in entries)])
+                newest = max(
+                    [newest, *(entry.stat(follow_symlinks=False).st_ctime_ns for entry in entries)]
+                )
     except FileNotFoundError:
         return 0
     return newest

@@ -1,8 +1,10 @@
-"""Freezing a file system for a moment, so that it writes its journal back, without ever leaving it frozen.
+"""Freezing a file system for a moment, so that it writes its journal back, without ever leaving
+it frozen.
 
-Two processes guard each other. The child, in a session of its own, its memory locked and its signals blocked, freezes and thaws at
-once: that the parent dies means nothing to it. The parent thaws where the child dies or is stopped in between. What both know is
-a page of shared memory, so nothing is written to any file system meanwhile.
+Two processes guard each other. The child, in a session of its own, its memory locked and its
+signals blocked, freezes and thaws at once: that the parent dies means nothing to it. The parent
+thaws where the child dies or is stopped in between. What both know is a page of shared memory, so
+nothing is written to any file system meanwhile.
 """
 
 import errno
@@ -46,11 +48,13 @@ _STEP, _ERRNO = 0, 1  # where each stands in the shared page
 
 
 def freeze_and_thaw(fd: int, *, timeout: float = 30.0, failpoint: Failpoint = no_failpoint) -> None:
-    """Freeze the file system of `fd` and thaw it at once; on return all of it is where a reader without a journal finds it.
+    """Freeze the file system of `fd` and thaw it at once; on return all of it is where a reader
+    without a journal finds it.
 
-    Waits up to `timeout` seconds while someone else holds it frozen, and does not thaw such a freeze. Raises `OSError`: EBUSY where
-    that lasted too long, ETIMEDOUT where the kernel did not finish (the child still thaws), EOPNOTSUPP, EPERM. `failpoint` is
-    called in the child with `ready`, `freezing`, `frozen` and `thawed`, in the parent with `watching`.
+    Waits up to `timeout` seconds while someone else holds it frozen, and does not thaw such a
+    freeze. Raises `OSError`: EBUSY where that lasted too long, ETIMEDOUT where the kernel did not
+    finish (the child still thaws), EOPNOTSUPP, EPERM. `failpoint` is called in the child with
+    `ready`, `freezing`, `frozen` and `thawed`, in the parent with `watching`.
     """
     for _ in range(ATTEMPTS):
         step, code = _once(fd, timeout, failpoint)
@@ -89,7 +93,9 @@ def _fork(fd: int, shared: mmap.mmap, deadline: float, failpoint: Failpoint, wri
 
 
 def _watch(fd: int, pid: int, shared: mmap.mmap, end: int, deadline: float) -> None:
-    """Wait for the child's end, or end it where it stands still; thaw in its stead where it got no further than the freeze."""
+    """Wait for the child's end, or end it where it stands still; thaw in its stead where it got
+    no further than the freeze.
+    """
     poll = select.poll()
     poll.register(end, 0)  # a hang-up is always told
     frozen_since: float | None = None
@@ -101,12 +107,14 @@ def _watch(fd: int, pid: int, shared: mmap.mmap, end: int, deadline: float) -> N
                 os.kill(pid, signal.SIGKILL)
                 break
         elif now > deadline + 1:
-            # The kernel still waits for writers. The child is left alone: it is the one that thaws when the freeze comes through.
+            # The kernel still waits for writers. The child is left alone: it is the one that thaws
+            # when the freeze comes through.
             raise OSError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT))
     with suppress(ChildProcessError):
         os.waitpid(pid, 0)
     if shared[_STEP] in (_Step.FREEZING, _Step.FROZEN):
-        # Killed inside FIFREEZE it may have frozen or met another's freeze; to thaw is the safer of the two errors.
+        # Killed inside FIFREEZE it may have frozen or met another's freeze; to thaw is the safer of
+        # the two errors.
         _thaw(fd)
 
 
@@ -114,7 +122,9 @@ def _freeze_in_child(fd: int, shared: mmap.mmap, deadline: float, failpoint: Fai
     try:
         os.setsid()
         gc.disable()
-        with suppress(OSError):  # refused without CAP_IPC_LOCK; it guards against a rare wait for memory only
+        with suppress(
+            OSError
+        ):  # refused without CAP_IPC_LOCK; it guards against a rare wait for memory only
             libc.lock_memory()
         failpoint("ready")
         while True:

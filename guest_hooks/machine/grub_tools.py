@@ -1,4 +1,6 @@
-"""Debian's GRUB tools, asked about one root: grub-probe, grub-mkconfig, grub-script-check. grub-install is in `staging`."""
+"""Debian's GRUB tools, asked about one root: grub-probe, grub-mkconfig, grub-script-check.
+grub-install is in `staging`.
+"""
 
 import os
 import re
@@ -13,9 +15,13 @@ from guest_hooks.machine.run import CommandError, Run, run
 GRUB_DIR = "/boot/grub"
 GRUBENV = f"{GRUB_DIR}/grubenv"
 DIVERTED = "/usr/sbin/grub-install.distrib"
-"""Where this package's diversion keeps Debian's grub-install (debian/xen-guest-bootloader.preinst)."""
+"""Where this package's diversion keeps Debian's grub-install
+(debian/xen-guest-bootloader.preinst).
+"""
 LOCALE = "/etc/default/locale"
-_LOCALE_LINE = re.compile(r"""^\s*(?:export\s+)?(LANG|LANGUAGE|LC_MESSAGES|LC_ALL)=["']?([^"'\s\0]*)""", re.MULTILINE)
+_LOCALE_LINE = re.compile(
+    r"""^\s*(?:export\s+)?(LANG|LANGUAGE|LC_MESSAGES|LC_ALL)=["']?([^"'\s\0]*)""", re.MULTILINE
+)
 CONFIG_TIMEOUT = 300
 PROBE_TIMEOUT = 60
 PROBED = ("fs_uuid", "abstraction", "drive", "partmap", "fs")
@@ -44,23 +50,39 @@ _AS_NOBODY = (
 """How a program of the host's reads what a tree's owner wrote, where it needs no right to do so."""
 
 
-def facts(root: Root, groups: Sequence[Sequence[str]], *, run: Run = run) -> tuple[Mapping[str, str], ...]:
-    """GRUB's word on existing paths, one answer a path: grub-probe's for each of `PROBED`, grub-mkrelpath's as `path`.
+def facts(
+    root: Root, groups: Sequence[Sequence[str]], *, run: Run = run
+) -> tuple[Mapping[str, str], ...]:
+    """GRUB's word on existing paths, one answer a path: grub-probe's for each of `PROBED`,
+    grub-mkrelpath's as `path`.
 
-    The paths of one group lie on one mount, of which grub-probe is asked once. Nothing of a tree is run: what its superblock and
-    partition table don't tell, this machine's own GRUB is asked. Raises `LackingError` where GRUB's tools are not installed,
-    `CommandError` where they can't tell.
+    The paths of one group lie on one mount, of which grub-probe is asked once. Nothing of a tree is
+    run: what its superblock and partition table don't tell, this machine's own GRUB is asked.
+    Raises `LackingError` where GRUB's tools are not installed, `CommandError` where they can't
+    tell.
     """
-    told = [tree_facts.facts(root, path) for group in groups for path in group] if not root.is_live else []
+    told = (
+        [tree_facts.facts(root, path) for group in groups for path in group]
+        if not root.is_live
+        else []
+    )
     if told and None not in told:
         return tuple(each for each in told if each is not None)
-    rows = [("path" if n else "all", _outside(root, path)) for group in groups for n, path in enumerate(group)]
+    rows = [
+        ("path" if n else "all", _outside(root, path))
+        for group in groups
+        for n, path in enumerate(group)
+    ]
     try:
         words = [" ".join(PROBED), *(word for row in rows for word in row)]
-        completed = run(["sh", "-c", _ASK, "sh", *words], name=f"grub-probe {rows[0][1]}", timeout=PROBE_TIMEOUT)
+        completed = run(
+            ["sh", "-c", _ASK, "sh", *words], name=f"grub-probe {rows[0][1]}", timeout=PROBE_TIMEOUT
+        )
     except CommandError as error:
         if error.code == _NOT_FOUND:
-            raise LackingError("GRUB's tools are not installed on this machine", hint="apt install grub-common") from error
+            raise LackingError(
+                "GRUB's tools are not installed on this machine", hint="apt install grub-common"
+            ) from error
         raise
     answers = [answer.strip() for answer in completed.text.split("\0")[:-1]]
     if len(answers) != sum(len(PROBED) * (kind == "all") + 1 for kind, _ in rows):
@@ -78,19 +100,35 @@ def _outside(root: Root, path: str) -> str:
 
 
 def locale(root: Root) -> dict[str, str]:
-    """The system's locale: 10_linux translates the titles, and GRUB_DEFAULT may name an entry by its title."""
+    """The system's locale: 10_linux translates the titles, and GRUB_DEFAULT may name an entry
+    by its title.
+    """
     set_there = dict(_LOCALE_LINE.findall(root.read_text(LOCALE) or ""))
     return {"LC_ALL": "", **set_there} if set_there else {}
 
 
 def script_error(root: Root, config: bytes, *, run: Run = run) -> str:
-    """Why the script parser of this machine's GRUB refuses `config`, or an empty string where it accepts it."""
-    command = ["grub-script-check"] if root.is_live or not _may_become_nobody() else [*_AS_NOBODY, "grub-script-check"]
+    """Why the script parser of this machine's GRUB refuses `config`, or an empty string where
+    it accepts it.
+    """
+    command = (
+        ["grub-script-check"]
+        if root.is_live or not _may_become_nobody()
+        else [*_AS_NOBODY, "grub-script-check"]
+    )
     try:
-        completed = run(command, name="grub-script-check", stdin=config, timeout=PROBE_TIMEOUT, success_codes=(0, 1))
+        completed = run(
+            command,
+            name="grub-script-check",
+            stdin=config,
+            timeout=PROBE_TIMEOUT,
+            success_codes=(0, 1),
+        )
     except CommandError as error:
         if error.code == _NOT_FOUND:
-            raise LackingError("grub-script-check is not installed", hint="apt install grub-common") from error
+            raise LackingError(
+                "grub-script-check is not installed", hint="apt install grub-common"
+            ) from error
         raise
     said = completed.stderr.decode(errors="replace").strip() or "grub-script-check refuses it"
     return "" if completed.code == 0 else said.splitlines()[-1]

@@ -1,4 +1,6 @@
-"""Which guest this is, by the kernel's own word in /sys and /proc; nothing is asked of xenstore, so nothing can be waited for."""
+"""Which guest this is, by the kernel's own word in /sys and /proc; nothing is asked of
+xenstore, so nothing can be waited for.
+"""
 
 import os
 from dataclasses import dataclass, field
@@ -49,7 +51,9 @@ class _Facts:
     evidence: list[str] = field(default_factory=list)
 
     def read(self, path: str) -> str:
-        """The stripped text of `path`; empty where it is missing or refuses to be read, which is evidence like any other."""
+        """The stripped text of `path`; empty where it is missing or refuses to be read, which
+        is evidence like any other.
+        """
         text = ""
         try:
             text = self.root.read(path, limit=MOST_READ).decode(errors="replace").strip()
@@ -78,9 +82,11 @@ class _Facts:
 
 
 def detect(root: Root, *, machine: str | None = None) -> Guest:
-    """The guest whose /sys and /proc are in `root`, with its evidence; never an error, `Mode.NONE` where nothing says Xen.
+    """The guest whose /sys and /proc are in `root`, with its evidence; never an error,
+    `Mode.NONE` where nothing says Xen.
 
-    `machine` is the kernel's, as uname(2) tells it; without it the kernel is asked, past any `setarch` around this process.
+    `machine` is the kernel's, as uname(2) tells it; without it the kernel is asked, past any
+    `setarch` around this process.
     """
     facts = _Facts(root)
     mode = _mode(facts, machine or os.uname().machine)
@@ -100,7 +106,9 @@ def is_container(root: Root) -> Claim:
             return Claim(holds=True, evidence=tuple(facts.evidence))
     environment = facts.read("/proc/1/environ")
     facts.evidence.pop()  # the rest of that environment is nobody's business
-    manager = next((entry for entry in environment.split("\0") if entry.startswith("container=")), "")
+    manager = next(
+        (entry for entry in environment.split("\0") if entry.startswith("container=")), ""
+    )
     facts.say("/proc/1/environ", _one_line(manager) or "no container=")
     if manager.removeprefix("container="):
         return Claim(holds=True, evidence=tuple(facts.evidence))
@@ -112,8 +120,9 @@ def is_container(root: Root) -> Claim:
 def is_chroot(root: Root, *, init_root: str = "/proc/1/root") -> Claim:
     """Whether this process sees another root directory than init does, as in the build of an image.
 
-    Asked of the running system only (`root` is `/`); a tree that is worked on from outside is not one. Without /proc there is no
-    init to compare with, and no guest that booted: that is a chroot, too.
+    Asked of the running system only (`root` is `/`); a tree that is worked on from outside is not
+    one. Without /proc there is no init to compare with, and no guest that booted: that is a chroot,
+    too.
     """
     if not root.is_live:
         return Claim(holds=False, evidence=(f"{root.path}: worked on from outside",))
@@ -131,11 +140,15 @@ def is_chroot(root: Root, *, init_root: str = "/proc/1/root") -> Claim:
 
 
 def _is_root_unmounted(facts: _Facts) -> Claim:
-    # proc_pid_mountinfo(5) lists what is mounted below the process's own root: a root that is a plain directory is not in it
+    # proc_pid_mountinfo(5) lists what is mounted below the process's own root: a root that is a
+    # plain directory is not in it
     table = facts.root.read_text("/proc/self/mountinfo", limit=1 << 20) or ""
     points = [fields[4] for fields in map(str.split, table.splitlines()) if len(fields) > 4]
     holds = bool(points) and "/" not in points
-    facts.say("/proc/self/mountinfo", "nothing is mounted at /" if holds else "/ is a mount" if points else "unreadable")
+    facts.say(
+        "/proc/self/mountinfo",
+        "nothing is mounted at /" if holds else "/ is a mount" if points else "unreadable",
+    )
     return Claim(holds=holds, evidence=tuple(facts.evidence))
 
 
@@ -147,7 +160,9 @@ def _mode(facts: _Facts, machine: str) -> Mode:
     if hypervisor not in ("", "xen") or (not hypervisor and kind is None):
         return Mode.NONE
     features = _features(facts)
-    if (features is not None and _has(features, XENFEAT_DOM0)) or "control_d" in facts.read(XEN_CAPABILITIES):
+    if (features is not None and _has(features, XENFEAT_DOM0)) or "control_d" in facts.read(
+        XEN_CAPABILITIES
+    ):
         return Mode.DOM0
     if machine.startswith(("arm", "aarch64")):
         facts.say("uname", machine)
@@ -176,7 +191,9 @@ def _has(features: int, bit: int) -> bool:
 
 
 def _bits(facts: _Facts, machine: str | None) -> int:
-    """The width of the running kernel: `uname` is what `setarch` made of it, so files of the kernel are asked first."""
+    """The width of the running kernel: `uname` is what `setarch` made of it, so files of the
+    kernel are asked first.
+    """
     if machine is None:
         for asked in [facts] if facts.root.is_live else [facts, _Facts(Root(), facts.evidence)]:
             if bits := _kernel_bits(asked):
@@ -197,7 +214,8 @@ def _kernel_bits(facts: _Facts) -> int:
             bits = int(text) if text in ("32", "64") else 0
         elif path == KERNEL_ARCH:
             bits = (64 if text.endswith("64") else 32) if text else 0
-        else:  # an address is printed in the kernel's width, even where it is hidden (kernel/kallsyms.c, s_show)
+        else:
+            # An address has the kernel's width, even a hidden one (kernel/kallsyms.c, s_show).
             bits = {8: 32, 16: 64}.get(text.find(" "), 0)
         if bits:
             return bits

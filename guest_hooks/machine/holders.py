@@ -1,7 +1,9 @@
-"""Who holds a lock on a file, asked of the kernel for that file alone. Nothing is locked to find out: that could make others fail.
+"""Who holds a lock on a file, asked of the kernel for that file alone. Nothing is locked to
+find out: that could make others fail.
 
-/proc/locks lists the locks of every user, who may hold as many as they like, and reading it takes a time that grows with the
-square of their number; nor does it tell one file system of btrfs from another. It decides nothing; its beginning may have a name.
+/proc/locks lists the locks of every user, who may hold as many as they like, and reading it takes a
+time that grows with the square of their number; nor does it tell one file system of btrfs from
+another. It decides nothing; its beginning may have a name.
 """
 
 import fcntl
@@ -13,7 +15,9 @@ from dataclasses import dataclass
 from guest_hooks.machine.root import Root
 
 _FLOCK = "hhqqi0q"
-"""struct flock with 64-bit offsets, as this machine's C compiler aligns it: type, whence, start, length, pid (fcntl_locking(2))."""
+"""struct flock with 64-bit offsets, as this machine's C compiler aligns it: type, whence,
+start, length, pid (fcntl_locking(2)).
+"""
 TABLE = "/proc/locks"
 MOST_TABLE = 16
 """Pages of the table that are looked at for a name."""
@@ -22,7 +26,9 @@ MOST_COMMAND = 120
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Holder:
-    """A process with a lock; `pid` is 0 where the kernel does not say, and `command` empty where it can't be read."""
+    """A process with a lock; `pid` is 0 where the kernel does not say, and `command` empty
+    where it can't be read.
+    """
 
     pid: int = 0
     command: str = ""
@@ -34,9 +40,13 @@ class Holder:
 
 
 def holder(root: Root, path: str) -> Holder | None:
-    """Who holds an fcntl lock on `path`; None where nobody does, or the file is not there or can't be opened."""
+    """Who holds an fcntl lock on `path`; None where nobody does, or the file is not there or
+    can't be opened.
+    """
     with suppress(OSError), root.parent(path) as (directory, name):
-        fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory)
+        fd = os.open(
+            name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory
+        )
         try:
             return of(fd)
         finally:
@@ -45,8 +55,11 @@ def holder(root: Root, path: str) -> Holder | None:
 
 
 def of(fd: int) -> Holder | None:
-    """Who holds an fcntl lock that would keep a whole-file write lock from `fd`'s file; raises `OSError`."""
-    # The kernel names the first lock in the way, whatever `fd` was opened for; it wants a pid of 0 (fs/locks.c, fcntl_getlk).
+    """Who holds an fcntl lock that would keep a whole-file write lock from `fd`'s file; raises
+    `OSError`.
+    """
+    # The kernel names the first lock in the way, whatever `fd` was opened for; it wants a pid of 0
+    # (fs/locks.c, fcntl_getlk).
     asked = struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
     kind, _, _, _, pid = struct.unpack(_FLOCK, fcntl.fcntl(fd, fcntl.F_OFD_GETLK, asked))
     if kind == fcntl.F_UNLCK:
@@ -55,7 +68,9 @@ def of(fd: int) -> Holder | None:
 
 
 def flocked(root: Root, path: str) -> Holder:
-    """Who holds a flock on `path`, for a message: another program's, which leaves no name, is found only in a short table."""
+    """Who holds a flock on `path`, for a message: another program's, which leaves no name, is
+    found only in a short table.
+    """
     status = root.lstat(path)
     if status is None:
         return Holder()
@@ -67,19 +82,28 @@ def flocked(root: Root, path: str) -> Holder:
 
 
 def _flocker(text: str, device: int, inode: int) -> int:
-    """The pid in the line "1: FLOCK  ADVISORY  WRITE 1234 fd:00:5678 0 EOF" of a file (proc_locks(5)); 0 where there is none."""
+    """The pid in the line "1: FLOCK  ADVISORY  WRITE 1234 fd:00:5678 0 EOF" of a file
+    (proc_locks(5)); 0 where there is none.
+    """
     where = f"{os.major(device):02x}:{os.minor(device):02x}:{inode}"
     for line in text.splitlines():
         fields = line.split()
-        if len(fields) > 5 and fields[1] == "FLOCK" and fields[5] == where and fields[4].isdecimal():
+        if (
+            len(fields) > 5
+            and fields[1] == "FLOCK"
+            and fields[5] == where
+            and fields[4].isdecimal()
+        ):
             return int(fields[4])
     return 0
 
 
 def leave_name(fd: int) -> None:
-    """Put a shared fcntl lock of this process on the file of `fd`, so that others find its pid; that it can't be had stops nothing.
+    """Put a shared fcntl lock of this process on the file of `fd`, so that others find its pid;
+    that it can't be had stops nothing.
 
-    It is a name and no lock: it goes with the first descriptor of that file which this process closes.
+    It is a name and no lock: it goes with the first descriptor of that file which this process
+    closes.
     """
     with suppress(OSError):
         fcntl.lockf(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)

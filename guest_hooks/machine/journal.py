@@ -1,9 +1,12 @@
-"""The journal: one structured entry for each outcome, found again by its MESSAGE_ID and explained by the message catalogue.
+"""The journal: one structured entry for each outcome, found again by its MESSAGE_ID and
+explained by the message catalogue.
 
-`systemd/xen-guest-bootloader.catalog` has the texts that `journalctl -x` shows; a test compares the two tables.
+`systemd/xen-guest-bootloader.catalog` has the texts that `journalctl -x` shows; a test compares the
+two tables.
 
-An entry is one datagram in the journal's native protocol (https://systemd.io/JOURNAL_NATIVE_PROTOCOL). libsystemd's own sender
-waits without a bound for a journald that does not read.
+An entry is one datagram in the journal's native protocol
+(https://systemd.io/JOURNAL_NATIVE_PROTOCOL). libsystemd's own sender waits without a bound for a
+journald that does not read.
 """
 
 import os
@@ -44,7 +47,9 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """The row of an outcome: its MESSAGE_ID and its syslog priority (3 error, 4 warning, 5 notice, 6 information)."""
+    """The row of an outcome: its MESSAGE_ID and its syslog priority (3 error, 4 warning, 5
+    notice, 6 information).
+    """
 
     message_id: str
     priority: int
@@ -78,10 +83,11 @@ def send(  # noqa: PLR0913 - the fields of an entry
     cause: str = "",
     hint: str = "",
 ) -> None:
-    """Write one entry; where no journal takes it, one line on standard error, and where that takes nothing either, none.
+    """Write one entry; where no journal takes it, one line on standard error, and where that
+    takes nothing either, none.
 
-    Never raises, and waits `SEND_SECONDS` at most. `before` and `after` are states (`model.State`), `cause` problem codes or a
-    sentence, `hint` the next step.
+    Never raises, and waits `SEND_SECONDS` at most. `before` and `after` are states (`model.State`),
+    `cause` problem codes or a sentence, `hint` the next step.
     """
     kind = KINDS[outcome]
     message, hint = terminal.printable_lines(message), terminal.printable_lines(hint)
@@ -102,7 +108,13 @@ def send(  # noqa: PLR0913 - the fields of an entry
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
             sender.settimeout(SEND_SECONDS)
             sender.connect(SOCKET)
-            sender.send(b"".join(_field(name, terminal.printable_lines(value)) for name, value in fields.items() if value))
+            sender.send(
+                b"".join(
+                    _field(name, terminal.printable_lines(value))
+                    for name, value in fields.items()
+                    if value
+                )
+            )
     except OSError:
         _say(f"{IDENTIFIER}: {message}{f' ({hint})' if hint else ''}\n")
 
@@ -114,12 +126,18 @@ def _field(name: str, value: str) -> bytes:
 
 
 def _say(line: str) -> None:
-    """Write to standard error, unless it is closed, full, or read by nobody: a unit's is a socket of journald's, too."""
+    """Write to standard error, unless it is closed, full, or read by nobody: a unit's is a
+    socket of journald's, too.
+    """
     try:
         fd = sys.stderr.fileno()
         ready = select.poll()
         ready.register(fd, select.POLLOUT)
         if any(events & select.POLLOUT for _, events in ready.poll(0)):
             os.write(fd, line.encode(errors="replace"))
-    except (OSError, ValueError, AttributeError):  # a stream without a descriptor, a closed one, none at all
+    except (
+        OSError,
+        ValueError,
+        AttributeError,
+    ):  # a stream without a descriptor, a closed one, none at all
         return

@@ -1,4 +1,5 @@
-"""The few calls of the C library that Python does not have; each raises `OSError` and is repeated where a signal interrupts it.
+"""The few calls of the C library that Python does not have; each raises `OSError` and is
+repeated where a signal interrupts it.
 
 `ctypes` is loaded at the first call: a run that changes nothing never pays for it.
 """
@@ -40,7 +41,9 @@ def fs_magic(fd: int) -> int:
 
 
 def detached_tmpfs(size: int, inodes: int) -> int:
-    """A descriptor of the top of a new file system in memory, of `size` bytes, that is mounted nowhere and ends with its users."""
+    """A descriptor of the top of a new file system in memory, of `size` bytes, that is mounted
+    nowhere and ends with its users.
+    """
     context = _call("fsopen", b"tmpfs", FSOPEN_CLOEXEC)
     try:
         for key, value in ((b"size", size), (b"nr_inodes", inodes)):
@@ -52,12 +55,16 @@ def detached_tmpfs(size: int, inodes: int) -> int:
 
 
 def rename2(old_fd: int, old: str, new_fd: int, new: str, flags: int) -> None:
-    """Rename with `RENAME_NOREPLACE` or `RENAME_EXCHANGE`, both names relative to their directories."""
+    """Rename with `RENAME_NOREPLACE` or `RENAME_EXCHANGE`, both names relative to their
+    directories.
+    """
     _call("renameat2", old_fd, os.fsencode(old), new_fd, os.fsencode(new), flags)
 
 
 def clone_mount(path: str) -> int:
-    """A descriptor of a mount of its own of the directory `path`, without what is mounted below it (open_tree(2), Linux 5.2)."""
+    """A descriptor of a mount of its own of the directory `path`, without what is mounted below
+    it (open_tree(2), Linux 5.2).
+    """
     import ctypes  # noqa: PLC0415
 
     fd = int(_library().open_tree(AT_FDCWD, os.fsencode(path), OPEN_TREE_CLONE | os.O_CLOEXEC))

@@ -1,4 +1,6 @@
-"""The one lock that every run which changes something holds; the kernel drops it when its holder ends, however it ends."""
+"""The one lock that every run which changes something holds; the kernel drops it when its
+holder ends, however it ends.
+"""
 
 import errno
 import fcntl
@@ -15,19 +17,27 @@ from guest_hooks.machine.root import NotRegularError, Root
 
 PATH = "/var/lib/xen-guest-bootloader/lock"
 BESIDE = "/run/xen-guest-bootloader"
-"""Where the lock is, on this machine, while a tree's /var takes none: read-only or full, it takes none of another run either."""
+"""Where the lock is, on this machine, while a tree's /var takes none: read-only or full, it
+takes none of another run either.
+"""
 _NO_PLACE = (errno.EROFS, errno.ENOSPC, errno.EDQUOT)
 POLL_SECONDS = 0.05
 
 
 @contextmanager
 def held(
-    root: Root, *, timeout: float, clock: Callable[[], float] = time.monotonic, sleep: Callable[[float], None] = time.sleep
+    root: Root,
+    *,
+    timeout: float,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
 ) -> Iterator[None]:
-    """Hold the root's lock for the block; waits at most `timeout` seconds for it, then raises `LockedError` with the holder's name.
+    """Hold the root's lock for the block; waits at most `timeout` seconds for it, then raises
+    `LockedError` with the holder's name.
 
-    Started programs do not inherit it, and a second `held` in the same process waits like any other. Nothing is written to the
-    file, and it is never deleted: a lock on a deleted file would exclude nobody.
+    Started programs do not inherit it, and a second `held` in the same process waits like any
+    other. Nothing is written to the file, and it is never deleted: a lock on a deleted file would
+    exclude nobody.
     """
     deadline = clock() + timeout
     while (fd := _acquired(root)) is None:
@@ -79,7 +89,9 @@ def _is_locked(root: Root, path: str, fd: int) -> bool:
     """Whether `fd` could be locked at once and still is the file that others would lock."""
     where = root.outside(path)
     if not stat.S_ISREG(os.fstat(fd).st_mode):
-        raise NotRegularError(f"{where} is not a regular file", hint=f"look at it with: ls -l {where}")
+        raise NotRegularError(
+            f"{where} is not a regular file", hint=f"look at it with: ls -l {where}"
+        )
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -89,7 +101,8 @@ def _is_locked(root: Root, path: str, fd: int) -> bool:
 
 
 def _opened(root: Root, path: str) -> int:
-    # flock(2) asks for no right to write, so an existing lock serves on a read-only file system, too.
+    # flock(2) asks for no right to write, so an existing lock serves on a read-only file system,
+    # too.
     with root.parent(path) as (directory, name):
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         with suppress(FileNotFoundError):

@@ -15,30 +15,42 @@ from guest_hooks.machine.service import SYNC, WATCHER
 from guest_hooks.terminal import printable
 
 REPAIR_TIMEOUT = 1900.0
-"""Seconds; longer than the repair unit's own TimeoutStartSec, so that systemd's verdict comes first."""
+"""Seconds; longer than the repair unit's own TimeoutStartSec, so that systemd's verdict comes
+first.
+"""
 QUESTION_TIMEOUT = 20.0
 NOTIFY_SECONDS = 0.5
-"""How long a word to the manager waits where its socket is full, which any user can bring about for a moment."""
+"""How long a word to the manager waits where its socket is full, which any user can bring about
+for a moment.
+"""
 READY_SECONDS = 20.0
-"""The same for the one word without which the start would fail; less than DefaultTimeoutStartSec."""
+"""The same for the one word without which the start would fail; less than
+DefaultTimeoutStartSec.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Repaired:
-    """What came of a repair: `error` is empty where it succeeded; `is_locked` where it only met another run."""
+    """What came of a repair: `error` is empty where it succeeded; `is_locked` where it only met
+    another run.
+    """
 
     error: str = ""
     is_locked: bool = False
 
 
 class Manager:
-    """systemd, where this process is its unit (`service.WATCHER`); else nobody, and then nothing is told.
+    """systemd, where this process is its unit (`service.WATCHER`); else nobody, and then
+    nothing is told.
 
-    A `watch` by hand may have inherited NOTIFY_SOCKET from a session, or from a container's manager: that is not ours to talk to.
+    A `watch` by hand may have inherited NOTIFY_SOCKET from a session, or from a container's
+    manager: that is not ours to talk to.
     """
 
     def __init__(self, *, unit: str | None = None) -> None:
-        self.is_there = "NOTIFY_SOCKET" in os.environ and (_own_unit() if unit is None else unit) == WATCHER
+        self.is_there = (
+            "NOTIFY_SOCKET" in os.environ and (_own_unit() if unit is None else unit) == WATCHER
+        )
         self.ping_interval = _ping_interval() if self.is_there else 0.0
         """Seconds between two pings, half of WatchdogSec; 0 where none is wanted."""
 
@@ -56,7 +68,9 @@ class Manager:
 
     def reloading(self) -> None:
         """The configuration is about to be read anew; `ready` follows."""
-        self._notify(f"RELOADING=1\nMONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
+        self._notify(
+            f"RELOADING=1\nMONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}"
+        )
 
     def stopping(self) -> None:
         """The service is about to end."""
@@ -78,7 +92,9 @@ class Manager:
 
 
 def _has_room(sender: socket.socket, seconds: float) -> bool:
-    """Whether the other side of a connected socket takes a datagram within so many seconds; sd_notify(3) knows no bound."""
+    """Whether the other side of a connected socket takes a datagram within so many seconds;
+    sd_notify(3) knows no bound.
+    """
     ready = select.poll()
     ready.register(sender, select.POLLOUT)
     return any(events & select.POLLOUT for _, events in ready.poll(seconds * 1000))
@@ -91,7 +107,9 @@ def _notify_by_library(text: str) -> None:
 
 
 def repair_by_unit(*, run: Run = run) -> Repaired:
-    """Start the repair unit and wait for its end. The repair is systemd's: it goes on if this process ends."""
+    """Start the repair unit and wait for its end. The repair is systemd's: it goes on if this
+    process ends.
+    """
     try:
         run(["systemctl", "start", SYNC], timeout=REPAIR_TIMEOUT)
     except CommandError:
@@ -106,7 +124,10 @@ def repair_by_command(command: Sequence[str], *, run: Run = run) -> Repaired:
     try:
         run(command, timeout=REPAIR_TIMEOUT)
     except CommandError as error:
-        is_locked = error.message.startswith(f"{command[0]} ") and f"exit code {ExitCode.LOCKED:d}:" in error.message
+        is_locked = (
+            error.message.startswith(f"{command[0]} ")
+            and f"exit code {ExitCode.LOCKED:d}:" in error.message
+        )
         return Repaired(error=error.message, is_locked=is_locked)
     except GuestHooksError as error:
         return Repaired(error=error.message)
@@ -121,7 +142,10 @@ def restart(unit: str, *, run: Run = run) -> None:
 def _verdict(run: Run) -> Repaired:
     """Why the repair unit failed, from what systemd kept of it."""
     try:
-        shown = run(["systemctl", "show", "--property=Result,ExecMainStatus", SYNC], timeout=QUESTION_TIMEOUT).text
+        shown = run(
+            ["systemctl", "show", "--property=Result,ExecMainStatus", SYNC],
+            timeout=QUESTION_TIMEOUT,
+        ).text
     except GuestHooksError as error:
         return Repaired(error=error.message)
     facts = dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
@@ -130,7 +154,9 @@ def _verdict(run: Run) -> Repaired:
         return Repaired(error=f"{SYNC} failed: {result}; see journalctl -u {SYNC}")
     if int(status) == ExitCode.LOCKED:
         return Repaired(error=ExitCode.LOCKED.meaning, is_locked=True)
-    meaning = ExitCode(int(status)).meaning if int(status) in list(ExitCode) else f"exit code {status}"
+    meaning = (
+        ExitCode(int(status)).meaning if int(status) in list(ExitCode) else f"exit code {status}"
+    )
     return Repaired(error=f"{SYNC}: {meaning}; see journalctl -u {SYNC}")
 
 
@@ -144,7 +170,8 @@ def _ping_interval() -> float:
 
 def _own_unit() -> str:
     """The unit that this process runs in, by its control group; empty where there is no systemd."""
-    # "0::/system.slice/NAME.service", or in the old hierarchy "1:name=systemd:/system.slice/NAME.service" (cgroups(7))
+    # cgroups(7): "0::/system.slice/NAME.service"; in the old hierarchy "name=systemd" is between
+    # the colons.
     lines = (Root().read_text("/proc/self/cgroup") or "").splitlines()
     for _, names, path in (line.split(":", 2) for line in lines if line.count(":") > 1):
         if names in ("", "name=systemd") and path != "/":

@@ -1,4 +1,6 @@
-"""grub-mkconfig, run as Debian's update-grub runs it, with a file in staging in the place of grub.cfg."""
+"""grub-mkconfig, run as Debian's update-grub runs it, with a file in staging in the place of
+grub.cfg.
+"""
 
 import os
 import secrets
@@ -37,7 +39,8 @@ class Made:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Workshop:
-    """Where one menu is made: `place` is the directory as `root` names it, `staged` has it as DIRECTORY.
+    """Where one menu is made: `place` is the directory as `root` names it, `staged` has it as
+    DIRECTORY.
 
     `fd` is a tree's own staging, a detached mount, and -1 on the running system.
     """
@@ -109,11 +112,15 @@ def _place(root: Root) -> str:
     for path in PLACES:
         if root.exists(path):
             return path
-    raise LackingError(f"{root.path} has none of {', '.join(PLACES)}", hint=f"mkdir {root.path}{PLACES[0]}")
+    raise LackingError(
+        f"{root.path} has none of {', '.join(PLACES)}", hint=f"mkdir {root.path}{PLACES[0]}"
+    )
 
 
 def _explained(workshop: _Workshop, error: CommandError) -> CommandError | NotRepairedError:
-    """What went wrong, by the menu as far as it came: a script that failed, or lines that GRUB can't parse."""
+    """What went wrong, by the menu as far as it came: a script that failed, or lines that GRUB
+    can't parse.
+    """
     made = workshop.staged.read_text(f"{STAGED}.new", limit=MAX_READ)
     if made is None:
         return error
@@ -130,17 +137,19 @@ def _explained(workshop: _Workshop, error: CommandError) -> CommandError | NotRe
         fault = grub_tools.script_error(workshop.root, f"{text}\ntrue\n".encode(), run=workshop.run)
         if fault:
             return NotRepairedError(
-                f"{script} prints what GRUB can't parse, and grub-mkconfig makes no grub.cfg of it: {fault}",
+                f"{script} prints what GRUB can't parse, and grub-mkconfig makes no grub.cfg of it:"
+                f" {fault}",
                 hint=f"see what it prints: {script}; or leave it out: chmod -x {script}",
             )
     return error
 
 
 def _words(root: Root, script: str, *, run: Run) -> str:
-    """What `script`, with which grub-mkconfig ends, writes to stderr; empty where it writes nothing.
+    """What `script`, with which grub-mkconfig ends, writes to stderr; empty where it writes
+    nothing.
 
-    All scripts share one stderr: the shell's trace of a second run tells where the last one's words begin. It has a staging of its
-    own, for a tree's can be shown to one program alone.
+    All scripts share one stderr: the shell's trace of a second run tells where the last one's words
+    begin. It has a staging of its own, for a tree's can be shown to one program alone.
     """
     mark = f"trace.{secrets.token_hex(8)} "
     try:

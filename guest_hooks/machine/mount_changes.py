@@ -1,4 +1,6 @@
-"""Changes of the mounts that given paths lie on. The kernel says when the table changed (proc_pid_mountinfo(5), poll)."""
+"""Changes of the mounts that given paths lie on. The kernel says when the table changed
+(proc_pid_mountinfo(5), poll).
+"""
 
 import os
 import select
@@ -9,9 +11,11 @@ from guest_hooks.machine.root import Root
 
 
 class MountChanges:
-    """Tells when another file system, or the same one with other rights, is mounted at or above one of the paths.
+    """Tells when another file system, or the same one with other rights, is mounted at or above
+    one of the paths.
 
-    `fileno` becomes ready for `EVENTS`, for any mount on the machine; `changed` then tells whether it concerns the paths.
+    `fileno` becomes ready for `EVENTS`, for any mount on the machine; `changed` then tells whether
+    it concerns the paths.
     """
 
     EVENTS = select.POLLPRI
@@ -41,4 +45,7 @@ class MountChanges:
 
     def _covering(self) -> tuple[mounts.Mount | None, ...]:
         table = mounts.here()
-        return tuple(mounts.covering(table, os.path.realpath(self._root.outside(path))) for path in self._paths)
+        return tuple(
+            mounts.covering(table, os.path.realpath(self._root.outside(path)))
+            for path in self._paths
+        )

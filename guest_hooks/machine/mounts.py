@@ -11,14 +11,18 @@ MOUNTINFO = "/proc/self/mountinfo"
 BLOCK_DEVICES = "/sys/dev/block"
 """A link for each, by its number, that ends in its name (sysfs: block/genhd.c)."""
 ROOT_DEVICE = "/dev/root"
-"""What a kernel that mounts / without an initrd's help says it mounted (init/do_mounts.c); no such device is made."""
+"""What a kernel that mounts / without an initrd's help says it mounted (init/do_mounts.c); no
+such device is made.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mount:
-    """One mount: `root` is the path within its file system, `source` the device or whatever the file system calls its source.
+    """One mount: `root` is the path within its file system, `source` the device or whatever the
+    file system calls its source.
 
-    `subvolume` is the btrfs subvolume that `root` lies in, as a path from the top of the file system; empty for all others.
+    `subvolume` is the btrfs subvolume that `root` lies in, as a path from the top of the file
+    system; empty for all others.
     """
 
     mountpoint: str
@@ -31,7 +35,9 @@ class Mount:
 
     @property
     def is_on_demand(self) -> bool:
-        """Whether this is an automount point: what is to be mounted there was not asked for yet, or could not be mounted."""
+        """Whether this is an automount point: what is to be mounted there was not asked for
+        yet, or could not be mounted.
+        """
         return self.fs_type == "autofs"
 
     def place(self, path: str) -> str:
@@ -41,9 +47,13 @@ class Mount:
 
 
 def parse(text: str) -> tuple[Mount, ...]:
-    """The mounts that a mountinfo file lists, in its order; lines of another shape are passed over."""
+    """The mounts that a mountinfo file lists, in its order; lines of another shape are passed
+    over.
+    """
     mounts = []
-    for line in text.split("\n"):  # splitlines() knows line breaks that a mountpoint may have in its name
+    for line in text.split(
+        "\n"
+    ):  # splitlines() knows line breaks that a mountpoint may have in its name
         left, separator, right = line.partition(" - ")
         fields, rest = left.split(" "), right.split(" ")
         if not separator or len(fields) < 6 or len(rest) < 3:
@@ -56,20 +66,28 @@ def parse(text: str) -> tuple[Mount, ...]:
                 source=_unescape(rest[1]),
                 device_number=fields[2],
                 is_read_only="ro" in fields[5].split(",") or "ro" in rest[2].split(","),
-                subvolume=_unescape(rest[2].partition("subvol=")[2].partition(",")[0]) if rest[0] == "btrfs" else "",
+                subvolume=(
+                    _unescape(rest[2].partition("subvol=")[2].partition(",")[0])
+                    if rest[0] == "btrfs"
+                    else ""
+                ),
             )
         )
     return tuple(mounts)
 
 
 def here() -> tuple[Mount, ...]:
-    """The mounts this process sees, each with a source that exists where its device's name can be told."""
+    """The mounts this process sees, each with a source that exists where its device's name can
+    be told.
+    """
     with open(MOUNTINFO, encoding="utf-8", errors="surrogateescape") as file:
         return tuple(_named(mount) for mount in parse(file.read()))
 
 
 def covering(mounts: Iterable[Mount], path: str) -> Mount | None:
-    """The mount that `path` (absolute, without links) lies on: the one mounted last among the longest mountpoints."""
+    """The mount that `path` (absolute, without links) lies on: the one mounted last among the
+    longest mountpoints.
+    """
     best: Mount | None = None
     for mount in mounts:
         inside = mount.mountpoint in ("/", path) or path.startswith(mount.mountpoint + "/")
@@ -81,11 +99,15 @@ def covering(mounts: Iterable[Mount], path: str) -> Mount | None:
 def below(mounts: Iterable[Mount], root: Root) -> tuple[Mount, ...]:
     """The mounts at or under the top of `root`."""
     top = os.path.realpath(root.path)
-    return tuple(m for m in mounts if top in ("/", m.mountpoint) or m.mountpoint.startswith(top + "/"))
+    return tuple(
+        m for m in mounts if top in ("/", m.mountpoint) or m.mountpoint.startswith(top + "/")
+    )
 
 
 def device_uuid(device: str) -> str:
-    """The UUID in the superblock on `device`, empty for a file system that has none known; raises `OSError`."""
+    """The UUID in the superblock on `device`, empty for a file system that has none known;
+    raises `OSError`.
+    """
     with open(device, "rb") as file:
         return superblock.read_uuid(file.read(superblock.SIZE))
 
@@ -93,7 +115,9 @@ def device_uuid(device: str) -> str:
 def _named(mount: Mount) -> Mount:
     if mount.source != ROOT_DEVICE or os.path.exists(ROOT_DEVICE):
         return mount
-    name = os.path.basename(os.path.realpath(f"{BLOCK_DEVICES}/{mount.device_number}")).replace("!", "/")
+    name = os.path.basename(os.path.realpath(f"{BLOCK_DEVICES}/{mount.device_number}")).replace(
+        "!", "/"
+    )
     return replace(mount, source=f"/dev/{name}") if os.path.exists(f"/dev/{name}") else mount
 
 

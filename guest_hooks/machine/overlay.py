@@ -10,7 +10,8 @@ from guest_hooks.machine.root import MAX_READ, NotRegularError, Root
 
 @dataclass(frozen=True, slots=True)
 class Overlay(Root):
-    """The tree at `path` with `over`, plain files by their paths, in the place of what stands there.
+    """The tree at `path` with `over`, plain files by their paths, in the place of what stands
+    there.
 
     A file is found by the path it was given under, not by another that leads to it.
     """
@@ -33,7 +34,9 @@ class Overlay(Root):
         if data is None:
             return Root.read(self, path, limit=limit)
         if len(data) > limit:
-            raise NotRegularError(f"{path} is {len(data)} bytes long, more than {limit} can be right")
+            raise NotRegularError(
+                f"{path} is {len(data)} bytes long, more than {limit} can be right"
+            )
         return data
 
 

@@ -10,7 +10,9 @@ from guest_hooks.machine.run import CommandError, Run, run
 
 DPKG = "/var/lib/dpkg"
 UNFINISHED = ("half-installed", "unpacked", "half-configured")
-"""The package's files, or what its scripts make of them, may be missing (dpkg(1), package states)."""
+"""The package's files, or what its scripts make of them, may be missing (dpkg(1), package
+states).
+"""
 HALF_INSTALLED = "half-installed"
 """Some of the package's files are of one version and some of another, or missing."""
 CONFIGURED_NOW = "DPKG_MAINTSCRIPT_PACKAGE"
@@ -19,7 +21,8 @@ _STATUS = re.compile(rb"^Status: +\S+ +\S+ +(\S+) *$", re.MULTILINE)
 
 
 def states(root: Root, names: Sequence[str], *, run: Run = run) -> Mapping[str, str]:
-    """The state that dpkg gives those of the packages `names` that it knows: `installed`, `unpacked` and so on.
+    """The state that dpkg gives those of the packages `names` that it knows: `installed`,
+    `unpacked` and so on.
 
     The package whose own script calls us counts as installed. Empty where dpkg does not answer.
     """

@@ -1,4 +1,6 @@
-"""Whether only root can do anything on a file system, so that nobody else can keep a write to it under way."""
+"""Whether only root can do anything on a file system, so that nobody else can keep a write to
+it under way.
+"""
 
 import os
 import stat
@@ -14,14 +16,19 @@ _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 def is_roots_alone(device: int) -> bool:
     """Whether the file system of that device number lets nobody but root in.
 
-    Its top has mode 0700 and is root's, it is mounted nowhere from below that, and nothing that stacks on others is mounted. That
-    nobody else may write is not enough: who may list a directory can hold its lock for ever, by a buffer in a FUSE file whose pages
-    never come, and a mkdir there, refused in the end, waits for the lock as a write under way. On XFS a file that others may read
-    does the same, with chmod. What root opened for others is root's own doing.
+    Its top has mode 0700 and is root's, it is mounted nowhere from below that, and nothing that
+    stacks on others is mounted. That nobody else may write is not enough: who may list a directory
+    can hold its lock for ever, by a buffer in a FUSE file whose pages never come, and a mkdir
+    there, refused in the end, waits for the lock as a write under way. On XFS a file that others
+    may read does the same, with chmod. What root opened for others is root's own doing.
     """
     there = mounts.here()
-    of_it = [mount for mount in there if mount.device_number == f"{os.major(device)}:{os.minor(device)}"]
-    if any(mount.fs_type in STACKED for mount in there) or any(mount.root != "/" for mount in of_it):
+    of_it = [
+        mount for mount in there if mount.device_number == f"{os.major(device)}:{os.minor(device)}"
+    ]
+    if any(mount.fs_type in STACKED for mount in there) or any(
+        mount.root != "/" for mount in of_it
+    ):
         return False
     return any(_is_closed(mount.mountpoint, device) for mount in of_it)
 

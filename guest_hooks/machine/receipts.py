@@ -1,7 +1,8 @@
-"""What the last sync did, remembered: /var/lib/xen-guest-bootloader/receipt.json, and the second stages before the present ones.
+"""What the last sync did, remembered: /var/lib/xen-guest-bootloader/receipt.json, and the
+second stages before the present ones.
 
-A receipt never makes anything right: it explains why a file is as it is. One that is damaged, newer than this program or missing
-reads as empty and is written anew by the next sync.
+A receipt never makes anything right: it explains why a file is as it is. One that is damaged, newer
+than this program or missing reads as empty and is written anew by the next sync.
 """
 
 import base64
@@ -23,7 +24,8 @@ MAX_SIZE = 1024 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetReceipt:
-    """One target: the core image made last, what grub-install was asked to embed, the image `rollback` put back (or empty).
+    """One target: the core image made last, what grub-install was asked to embed, the image
+    `rollback` put back (or empty).
 
     `choices` are what a grub-install by hand asked for.
     """
@@ -36,7 +38,9 @@ class TargetReceipt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kept:
-    """A file that was not replaced, because the guest would not boot by what was made: the sha256 of both, and the words."""
+    """A file that was not replaced, because the guest would not boot by what was made: the
+    sha256 of both, and the words.
+    """
 
     sha256: str
     made_sha256: str
@@ -57,17 +61,31 @@ class Receipt:
 
 
 def parse(data: bytes) -> Receipt:
-    """The receipt that `data` holds, or an empty one where it is not one of this schema; never raises."""
+    """The receipt that `data` holds, or an empty one where it is not one of this schema; never
+    raises.
+    """
     try:
         table = json.loads(data)
     except (ValueError, RecursionError):
         return Receipt()
-    if not isinstance(table, dict) or table.get("schema") != SCHEMA or not isinstance(table.get("targets"), dict):
+    if (
+        not isinstance(table, dict)
+        or table.get("schema") != SCHEMA
+        or not isinstance(table.get("targets"), dict)
+    ):
         return Receipt()
     rows = table.get("kept")
     return Receipt(
-        targets={name: target for name, row in table["targets"].items() if (target := _target(row)) is not None},
-        kept={path: kept for path, row in rows.items() if (kept := _kept(row)) is not None} if isinstance(rows, dict) else {},
+        targets={
+            name: target
+            for name, row in table["targets"].items()
+            if (target := _target(row)) is not None
+        },
+        kept=(
+            {path: kept for path, row in rows.items() if (kept := _kept(row)) is not None}
+            if isinstance(rows, dict)
+            else {}
+        ),
     )
 
 
@@ -79,11 +97,18 @@ def _target(row: object) -> TargetReceipt | None:
         return None
     if not all(isinstance(name, str) for name in request):
         return None
-    return TargetReceipt(core_sha256=core, request=tuple(request), held_sha256=held, choices=_choices(row.get("choices")))
+    return TargetReceipt(
+        core_sha256=core,
+        request=tuple(request),
+        held_sha256=held,
+        choices=_choices(row.get("choices")),
+    )
 
 
 def _choices(table: object) -> Choices:
-    """The choices of a row; none where it has none, as those of older versions, or where they can't be read."""
+    """The choices of a row; none where it has none, as those of older versions, or where they
+    can't be read.
+    """
     if not isinstance(table, dict):
         return Choices()
     try:
@@ -102,7 +127,11 @@ def _row(target: TargetReceipt) -> dict[str, object]:
         "public_keys": [base64.b64encode(key).decode() for key in target.choices.public_keys],
         "has_cli": target.choices.has_cli,
     }
-    row = {"core_sha256": target.core_sha256, "request": list(target.request), "held_sha256": target.held_sha256}
+    row = {
+        "core_sha256": target.core_sha256,
+        "request": list(target.request),
+        "held_sha256": target.held_sha256,
+    }
     return row | ({"choices": choices} if target.choices != Choices() else {})
 
 
@@ -122,7 +151,9 @@ def load(root: Root) -> Receipt:
 
 
 def save(root: Root, receipt: Receipt) -> tuple[Problem, ...]:
-    """Write the receipt, unless it says the same already; that it can't be written is a warning, for it decides no boot."""
+    """Write the receipt, unless it says the same already; that it can't be written is a
+    warning, for it decides no boot.
+    """
     if receipt == load(root):
         return ()
     table = {
@@ -135,7 +166,11 @@ def save(root: Root, receipt: Receipt) -> tuple[Problem, ...]:
         durable.replace(root, RECEIPT, (json.dumps(table, indent=1) + "\n").encode())
     except GuestHooksError as error:
         message = f"what was installed could not be noted: {error.message}"
-        return (Problem(code="receipt-not-kept", message=message, hint=error.hint, severity=Severity.WARNING),)
+        return (
+            Problem(
+                code="receipt-not-kept", message=message, hint=error.hint, severity=Severity.WARNING
+            ),
+        )
     return ()
 
 

@@ -1,4 +1,6 @@
-"""Removing a directory with all that is in it, however deep: neither descriptors nor stack grow with the depth."""
+"""Removing a directory with all that is in it, however deep: neither descriptors nor stack grow
+with the depth.
+"""
 
 import errno
 import os
@@ -9,7 +11,9 @@ _Identity = tuple[int, int]
 
 
 def remove_all(directory: int, name: str) -> None:
-    """Remove `name` in the open `directory`, whatever it is; raises `OSError`, as where another file system is mounted in it."""
+    """Remove `name` in the open `directory`, whatever it is; raises `OSError`, as where another
+    file system is mounted in it.
+    """
     device = os.fstat(directory).st_dev
     if not _is_directory(directory, name, device):
         os.unlink(name, dir_fd=directory)

@@ -1,7 +1,8 @@
 """Every path of the guest, under one root that no symbolic link can leave.
 
-A path is written as the guest sees it (`/boot/xen`). It is walked component by component with directory descriptors, and a link's
-target is taken relative to the root, as chroot(2) would; what is opened is what was walked to, even if the tree changes meanwhile.
+A path is written as the guest sees it (`/boot/xen`). It is walked component by component with
+directory descriptors, and a link's target is taken relative to the root, as chroot(2) would; what
+is opened is what was walked to, even if the tree changes meanwhile.
 """
 
 import errno
@@ -23,9 +24,13 @@ EXHAUSTED = {
     errno.ENFILE: "the machine has as many files open as it may: sysctl fs.file-nr",
     errno.ENOMEM: "the machine has no memory left: free -m",
 }
-"""Errors that tell of this process or machine and nothing of the file that was asked for, and where to look."""
+"""Errors that tell of this process or machine and nothing of the file that was asked for, and
+where to look.
+"""
 LARGE, MOST_HOLES = 16 * 1024 * 1024, 4
-"""Bytes from which on a file must not be more than so many times what the file system holds of it: packed files have no holes."""
+"""Bytes from which on a file must not be more than so many times what the file system holds of
+it: packed files have no holes.
+"""
 MAX_READ = 64 * 1024 * 1024
 """Bytes; larger than any second stage, kernel or configuration this software reads whole."""
 
@@ -38,7 +43,9 @@ class NotRegularError(LackingError):
 
 
 class ExhaustedError(LackingError):
-    """There is no descriptor or memory left to read with; no `OSError`, which many take for a verdict on the file."""
+    """There is no descriptor or memory left to read with; no `OSError`, which many take for a
+    verdict on the file.
+    """
 
 
 @contextmanager
@@ -55,12 +62,17 @@ def _leading_nowhere() -> Iterator[None]:
 
 @contextmanager
 def _naming(path: str) -> Iterator[None]:
-    """Let an error of the block name the directory `path`: what is asked by a descriptor knows a last component at most."""
+    """Let an error of the block name the directory `path`: what is asked by a descriptor knows
+    a last component at most.
+    """
     try:
         yield
     except OSError as error:
         if error.errno in EXHAUSTED:
-            raise ExhaustedError(f"{path or '/'} could not be looked at: {error.strerror}", hint=EXHAUSTED[error.errno]) from error
+            raise ExhaustedError(
+                f"{path or '/'} could not be looked at: {error.strerror}",
+                hint=EXHAUSTED[error.errno],
+            ) from error
         error.filename = path or "/"
         raise
 
@@ -80,12 +92,15 @@ class Root:
         return self.path == "/"
 
     def outside(self, path: str) -> str:
-        """`path` as a process outside the tree names it; for messages and for mounts, never to open a file."""
+        """`path` as a process outside the tree names it; for messages and for mounts, never to
+        open a file.
+        """
         return path if self.is_live else self.path + path
 
     @contextmanager
     def parent(self, path: str) -> Iterator[tuple[int, str]]:
-        """A descriptor of the directory that holds `path`, all links resolved inside the root, and the last component's name.
+        """A descriptor of the directory that holds `path`, all links resolved inside the root,
+        and the last component's name.
 
         The last component is not followed. Raises `OSError` as the walk meets it.
         """
@@ -113,7 +128,9 @@ class Root:
         return None
 
     def resolve(self, path: str) -> str:
-        """`path` with every symbolic link followed inside the root; raises `OSError` where it leads nowhere."""
+        """`path` with every symbolic link followed inside the root; raises `OSError` where it
+        leads nowhere.
+        """
         done = ""
         todo = [part for part in path.split("/") if part]
         links = 0
@@ -144,7 +161,9 @@ class Root:
         return os.readlink(name, dir_fd=directory)
 
     def destination(self, path: str) -> str:
-        """Where a file that is written through `path` comes to stand, links followed; it need not be there yet."""
+        """Where a file that is written through `path` comes to stand, links followed; it need
+        not be there yet.
+        """
         for _ in range(MAX_LINKS):
             directory, name = os.path.split(path)
             path = f"{self.resolve(directory).rstrip('/')}/{name}"
@@ -164,13 +183,16 @@ class Root:
     def read(self, path: str, *, limit: int = MAX_READ) -> bytes:
         """The bytes of the regular file `path` leads to; never blocks on a fifo or device.
 
-        Raises `FileNotFoundError`, or `NotRegularError` for anything but a plain file of at most `limit` bytes.
+        Raises `FileNotFoundError`, or `NotRegularError` for anything but a plain file of at most
+        `limit` bytes.
         """
         with self.parent(self.resolve(path)) as (directory, name):
             return _read_at(directory, name, path, limit)
 
     def read_text(self, path: str, *, limit: int = 65536) -> str | None:
-        """The text of a small file, or None where it is missing or refuses to be read; undecodable bytes are replaced."""
+        """The text of a small file, or None where it is missing or refuses to be read;
+        undecodable bytes are replaced.
+        """
         with suppress(OSError, NotRegularError):
             return self.read(path, limit=limit).decode(errors="replace")
         return None
@@ -187,9 +209,11 @@ class Root:
             os.close(fd)
 
     def files(self, path: str, wanted: Callable[[str], bool]) -> dict[str, bytes]:
-        """The bytes of those plain files in the directory `path` whose names are `wanted`; what else stands there is left out.
+        """The bytes of those plain files in the directory `path` whose names are `wanted`; what
+        else stands there is left out.
 
-        So is, in the order of names, what lies beyond `MOST_FILES` of them, or `MAX_READ` bytes of all together.
+        So is, in the order of names, what lies beyond `MOST_FILES` of them, or `MAX_READ` bytes of
+        all together.
         """
         fd = self._found(path)
         if fd is None:
@@ -207,7 +231,9 @@ class Root:
         return found
 
     def entries(self, path: str) -> dict[str, os.stat_result]:
-        """What stands in the directory `path`, by name, links as such; empty where there is no such directory."""
+        """What stands in the directory `path`, by name, links as such; empty where there is no
+        such directory.
+        """
         fd = self._found(path)
         if fd is None:
             return {}
@@ -273,26 +299,38 @@ class Root:
 def _read_at(directory: int, name: str, path: str, limit: int) -> bytes:
     """The bytes of the plain file `name` in an open directory; `path` is what messages call it."""
     with _naming(path):
-        fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory)
+        fd = os.open(
+            name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory
+        )
     try:
         status = os.fstat(fd)
         if not stat.S_ISREG(status.st_mode):
-            raise NotRegularError(f"{path} is not a regular file", hint=f"look at it with: ls -l {path}")
+            raise NotRegularError(
+                f"{path} is not a regular file", hint=f"look at it with: ls -l {path}"
+            )
         if status.st_size > limit:
-            raise NotRegularError(f"{path} is {status.st_size} bytes long, more than {limit} can be right")
+            raise NotRegularError(
+                f"{path} is {status.st_size} bytes long, more than {limit} can be right"
+            )
         if status.st_size > LARGE and status.st_blocks * 512 < status.st_size // MOST_HOLES:
-            raise NotRegularError(f"{path} is {status.st_size} bytes long, and nearly all of it is holes")
+            raise NotRegularError(
+                f"{path} is {status.st_size} bytes long, and nearly all of it is holes"
+            )
         with _naming(path):
             data = os.read(fd, max(status.st_size + 1, SMALL))
             data = data if len(data) == status.st_size else data + _rest(fd, limit)
         if len(data) > limit:
-            raise NotRegularError(f"{path} grows while it is read, beyond the {limit} bytes that can be right")
+            raise NotRegularError(
+                f"{path} grows while it is read, beyond the {limit} bytes that can be right"
+            )
         return data
     finally:
         os.close(fd)
 
 
 def _rest(fd: int, limit: int) -> bytes:
-    """What is still to be read: of a file that grew meanwhile, or that never tells its size, as those of /proc and /sys."""
+    """What is still to be read: of a file that grew meanwhile, or that never tells its size, as
+    those of /proc and /sys.
+    """
     with os.fdopen(os.dup(fd), "rb") as file:
         return file.read(limit + 1)

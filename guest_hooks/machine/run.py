@@ -15,9 +15,13 @@ from typing import IO, NoReturn, Protocol, cast
 from guest_hooks.errors import ExitCode, GuestHooksError, LackingError
 
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/sbin:/usr/local/bin"
-"""Debian's own directories first, whatever the caller's PATH is; the admin's last, for what /etc/grub.d may call."""
+"""Debian's own directories first, whatever the caller's PATH is; the admin's last, for what
+/etc/grub.d may call.
+"""
 OUR_MARK = "XEN_GUEST_BOOTLOADER"
-"""Tells the wrapper around grub-install that it is this software that calls, so that the two can't call each other for ever."""
+"""Tells the wrapper around grub-install that it is this software that calls, so that the two
+can't call each other for ever.
+"""
 KEPT_VARIABLES = ("TMPDIR", "DPKG_ROOT")
 MAX_OUTPUT = 16 << 20
 """Bytes of stdout, and of stderr; a long grub.cfg has a hundredth of that."""
@@ -41,11 +45,15 @@ class Completed:
 
 
 class CommandError(GuestHooksError):
-    """A command failed, could not be started, or took too long; `code` is its exit code (0 without one), the rest what it said."""
+    """A command failed, could not be started, or took too long; `code` is its exit code (0
+    without one), the rest what it said.
+    """
 
     exit_code = ExitCode.NOT_REPAIRED
 
-    def __init__(self, message: str, *, code: int = 0, stdout: bytes = b"", stderr: str = "", hint: str = "") -> None:
+    def __init__(
+        self, message: str, *, code: int = 0, stdout: bytes = b"", stderr: str = "", hint: str = ""
+    ) -> None:
         super().__init__(message, hint=hint)
         self.code = code
         self.stdout = stdout
@@ -88,15 +96,18 @@ def run(
 ) -> Completed:
     """Run `command` to its end with a built environment and no terminal; `timeout` is in seconds.
 
-    `name` is what messages call it, by default its first words: for a tool behind others that only prepare its way.
-    What it says is bounded, and what it leaves running can't keep this waiting.
-    Raises `LackingError` where the program is not installed and `CommandError` where it fails, with the end of its stderr.
+    `name` is what messages call it, by default its first words: for a tool behind others that only
+    prepare its way. What it says is bounded, and what it leaves running can't keep this waiting.
+    Raises `LackingError` where the program is not installed and `CommandError` where it fails, with
+    the end of its stderr.
     """
     name = name or shlex.join(command[:3])
     try:
         code, stdout, stderr = _ended(command, timeout, stdin, environment() | dict(env or {}))
     except FileNotFoundError as error:
-        raise LackingError(f"{command[0]} is not installed", hint=_PACKAGES.get(command[0], "")) from error
+        raise LackingError(
+            f"{command[0]} is not installed", hint=_PACKAGES.get(command[0], "")
+        ) from error
     except subprocess.TimeoutExpired as error:
         raise CommandError(f"{name} did not end within {timeout:g} s") from error
     except _TooMuchError as error:
@@ -105,16 +116,27 @@ def run(
         raise CommandError(f"{name} could not be started: {error.strerror}") from error
     if code not in success_codes:
         said = stderr.decode(errors="replace").strip()
-        raise CommandError(f"{name} failed with exit code {code}: {_last_line(said)}", code=code, stdout=stdout, stderr=said)
+        raise CommandError(
+            f"{name} failed with exit code {code}: {_last_line(said)}",
+            code=code,
+            stdout=stdout,
+            stderr=said,
+        )
     return Completed(code=code, stdout=stdout, stderr=stderr)
 
 
-def _ended(command: Sequence[str], timeout: float, stdin: bytes, env: Mapping[str, str]) -> tuple[int, bytes, bytes]:
-    """Exit code, stdout and stderr; when the time is up, all that the command started is ended with it."""
+def _ended(
+    command: Sequence[str], timeout: float, stdin: bytes, env: Mapping[str, str]
+) -> tuple[int, bytes, bytes]:
+    """Exit code, stdout and stderr; when the time is up, all that the command started is ended
+    with it.
+    """
     pipe = subprocess.PIPE
     with (
-        subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, env=env, start_new_session=True) as process,
-        ExitStack() as unless_ended,  # left first: the group is killed before Popen waits for its leader
+        subprocess.Popen(
+            command, stdin=pipe, stdout=pipe, stderr=pipe, env=env, start_new_session=True
+        ) as process,
+        ExitStack() as unless_ended,  # left first: Popen waits for a leader whose group is killed
     ):
         unless_ended.callback(_kill_group, process.pid)
         stdout, stderr, is_all = _exchange(process, stdin, timeout)
@@ -123,8 +145,12 @@ def _ended(command: Sequence[str], timeout: float, stdin: bytes, env: Mapping[st
         return process.wait(), stdout, stderr
 
 
-def _exchange(process: subprocess.Popen[bytes], stdin: bytes, timeout: float) -> tuple[bytes, bytes, bool]:
-    """Write to a process and read what it says until it has ended; and whether all it left has closed the pipes, too."""
+def _exchange(
+    process: subprocess.Popen[bytes], stdin: bytes, timeout: float
+) -> tuple[bytes, bytes, bool]:
+    """Write to a process and read what it says until it has ended; and whether all it left has
+    closed the pipes, too.
+    """
     assert process.stdin and process.stdout and process.stderr  # noqa: S101, PT018 - all three are pipes
     said: dict[IO[bytes], bytearray] = {process.stdout: bytearray(), process.stderr: bytearray()}
     todo = memoryview(stdin)
@@ -178,7 +204,9 @@ def _kill_group(leader: int) -> None:
 
 
 def become(path: str, argv: Sequence[str]) -> NoReturn:
-    """Let the program at `path` take this process's place, with its environment and files; raises `LackingError` where it can't."""
+    """Let the program at `path` take this process's place, with its environment and files;
+    raises `LackingError` where it can't.
+    """
     sys.stdout.flush()
     sys.stderr.flush()
     try:
@@ -188,7 +216,9 @@ def become(path: str, argv: Sequence[str]) -> NoReturn:
 
 
 def environment() -> dict[str, str]:
-    """The environment every process gets: Debian's programs, a known locale, our mark, the caller's `KEPT_VARIABLES`, no more."""
+    """The environment every process gets: Debian's programs, a known locale, our mark, the
+    caller's `KEPT_VARIABLES`, no more.
+    """
     kept = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
     return {"PATH": PATH, "LC_ALL": "C.UTF-8", OUR_MARK: "1"} | kept
 

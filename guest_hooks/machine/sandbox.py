@@ -1,7 +1,9 @@
-"""Where GRUB's tools run: staging laid over the live directories, or inside a tree that may be hostile.
+"""Where GRUB's tools run: staging laid over the live directories, or inside a tree that may be
+hostile.
 
-On the running system they are the guest's own programs: a mount namespace for staging is all they get. A tree's are strangers, see
-`confine`. Either namespace ends with its last process, so nothing stays mounted whatever ends this program.
+On the running system they are the guest's own programs: a mount namespace for staging is all they
+get. A tree's are strangers, see `confine`. Either namespace ends with its last process, so nothing
+stays mounted whatever ends this program.
 """
 
 import json
@@ -21,7 +23,9 @@ from guest_hooks.machine.tree_disks import TreeDisk
 
 CONFINE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "confine.py")
 CANNOT_CONFINE = 125
-"""What `confine` exits with where it can't make its namespaces (its FAILED); importing it would cost each run ctypes."""
+"""What `confine` exits with where it can't make its namespaces (its FAILED); importing it would
+cost each run ctypes.
+"""
 UNSHARE = ("unshare", "--mount", "--propagation", "private", "--")
 DEVICES = ("null", "zero", "full", "random", "urandom")
 NEEDED_DIRS = ("/dev", "/proc", "/sys")
@@ -44,22 +48,32 @@ def command(root: Root, argv: Sequence[str]) -> list[str]:
 
 
 def live_command(staging: str, argv: Sequence[str], *, binds: Sequence[Bind]) -> list[str]:
-    """`argv` as a command of the running system, in a mount namespace where `binds` of the directory `staging` are in place."""
+    """`argv` as a command of the running system, in a mount namespace where `binds` of the
+    directory `staging` are in place.
+    """
     root = Root()
-    steps = [["mount", "--bind", os.path.join(staging, bind.name), root.resolve(bind.path)] for bind in binds]
+    steps = [
+        ["mount", "--bind", os.path.join(staging, bind.name), root.resolve(bind.path)]
+        for bind in binds
+    ]
     script = "\n".join(["set -eu", *map(shlex.join, steps), 'exec "$@"'])
     return [*UNSHARE, "sh", "-c", script, "sh", *argv]
 
 
-def tree_command(root: Root, argv: Sequence[str], *, staging: int = -1, binds: Sequence[Bind] = ()) -> list[str]:
-    """`argv` as a command that runs inside the tree `root`, confined, with `binds` of the detached mount `staging` in place.
+def tree_command(
+    root: Root, argv: Sequence[str], *, staging: int = -1, binds: Sequence[Bind] = ()
+) -> list[str]:
+    """`argv` as a command that runs inside the tree `root`, confined, with `binds` of the
+    detached mount `staging` in place.
 
-    Raises `LackingError` where the tree has no place for /dev, /proc or /sys, or its disk can't be shown to it alone.
+    Raises `LackingError` where the tree has no place for /dev, /proc or /sys, or its disk can't be
+    shown to it alone.
     """
     for path in NEEDED_DIRS:
         if not root.exists(path):
             raise LackingError(
-                f"{root.path} has no directory {path}", hint=f"is it the top of a Debian tree? mkdir {root.path}{path}"
+                f"{root.path} has no directory {path}",
+                hint=f"is it the top of a Debian tree? mkdir {root.path}{path}",
             )
     disks = tree_disks.of(root)
     if not {"/", BOOT} & {path for disk in disks for path in disk.paths}:
@@ -70,8 +84,9 @@ def tree_command(root: Root, argv: Sequence[str], *, staging: int = -1, binds: S
     for disk in disks:
         if disk.is_volume:
             raise LackingError(
-                f"{disk.source}, which holds {disk.paths[0]} of the tree, is a volume (LVM, LUKS or RAID) of the guest's own: "
-                "its GRUB could work on it only with all rights on this host",
+                f"{disk.source}, which holds {disk.paths[0]} of the tree, is a volume (LVM, LUKS or"
+                " RAID) of the guest's own: its GRUB could work on it only with all rights on this"
+                " host",
                 hint="start the guest, by the host's own GRUB if need be, and run this inside it",
             )
     cell = {
@@ -87,12 +102,16 @@ def tree_command(root: Root, argv: Sequence[str], *, staging: int = -1, binds: S
 
 
 def _dev(disks: Sequence[TreeDisk]) -> dict[str, list[list[object]]]:
-    """The nodes and links of a tree's /dev: its own disks as xvda, xvdb …, for that is what they are in the guest.
+    """The nodes and links of a tree's /dev: its own disks as xvda, xvdb …, for that is what
+    they are in the guest.
 
-    grub-mkconfig would follow /dev/loop* to a backing file that the tree cannot see (prepare_grub_to_access_device in
-    grub-mkconfig_lib); from the mount's source GRUB follows a link.
+    grub-mkconfig would follow /dev/loop* to a backing file that the tree cannot see
+    (prepare_grub_to_access_device in grub-mkconfig_lib); from the mount's source GRUB follows a
+    link.
     """
-    nodes: list[list[object]] = [[f"/dev/{name}", stat.S_IFCHR | 0o666, os.stat(f"/dev/{name}").st_rdev] for name in DEVICES]
+    nodes: list[list[object]] = [
+        [f"/dev/{name}", stat.S_IFCHR | 0o666, os.stat(f"/dev/{name}").st_rdev] for name in DEVICES
+    ]
     links: list[list[object]] = [["/proc/self/fd", "/dev/fd"]]
     links += [[f"fd/{number}", f"/dev/{name}"] for number, name in enumerate(STREAMS)]
     sources = {disk.source for disk in disks}
@@ -111,8 +130,13 @@ def namespace() -> Iterator[None]:
     try:
         yield
     except CommandError as error:
-        if error.code == CANNOT_CONFINE or "unshare failed" in error.stderr or "unshare: " in error.stderr:
+        if (
+            error.code == CANNOT_CONFINE
+            or "unshare failed" in error.stderr
+            or "unshare: " in error.stderr
+        ):
             raise LackingError(
-                f"this process may not make a mount namespace ({error.said})", hint="run as root, outside an unprivileged container"
+                f"this process may not make a mount namespace ({error.said})",
+                hint="run as root, outside an unprivileged container",
             ) from error
         raise

@@ -1,7 +1,9 @@
-"""The repair service as others see it: the small file in /run that the watcher keeps, and whether its writer lives.
+"""The repair service as others see it: the small file in /run that the watcher keeps, and
+whether its writer lives.
 
-Everybody may read that file, so everybody could lock it, too. What keeps a second watcher out is a lock on another file, which is
-root's alone; whether the writer lives is told by its pid and the time when that process began.
+Everybody may read that file, so everybody could lock it, too. What keeps a second watcher out is a
+lock on another file, which is root's alone; whether the writer lives is told by its pid and the
+time when that process began.
 """
 
 import fcntl
@@ -18,7 +20,9 @@ from guest_hooks.machine import dpkg
 from guest_hooks.machine.root import NotRegularError, Root
 
 RUN_DIR = "/run/xen-guest-bootloader/watch"
-"""The watcher's alone: systemd removes it with the service, and a repair may be staging in the directory above."""
+"""The watcher's alone: systemd removes it with the service, and a repair may be staging in the
+directory above.
+"""
 FILE = f"{RUN_DIR}/state.json"
 LOCK = f"{RUN_DIR}/lock"
 WATCHER = "xen-guest-bootloader.service"
@@ -36,8 +40,9 @@ MOST_LINE = 1000
 class ServiceStatus:
     """The repair service. Times are UTC as `2026-01-31T12:00:00Z`, or empty for "not yet".
 
-    `phase` is what it is doing (`pacing.Phase`), `look` what its last look found, `repair` what its last repair came to, `retry`
-    when what resisted is tried again, `troubles` what it cannot do or has met, one sentence each.
+    `phase` is what it is doing (`pacing.Phase`), `look` what its last look found, `repair` what its
+    last repair came to, `retry` when what resisted is tried again, `troubles` what it cannot do or
+    has met, one sentence each.
     """
 
     running: bool = False
@@ -79,7 +84,8 @@ def line(status: ServiceStatus) -> str:
 class StateFile:
     """The watcher's end of the file: its own from `__init__` to `close`, written by `write`.
 
-    Raises `LockedError` where another watcher runs and `LackingError` where the file cannot be made.
+    Raises `LockedError` where another watcher runs and `LackingError` where the file cannot be
+    made.
     """
 
     def __init__(self, root: Root) -> None:
@@ -90,14 +96,19 @@ class StateFile:
             try:
                 fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
-                raise LockedError("the repair service runs already", hint=f"systemctl status {WATCHER}") from error
+                raise LockedError(
+                    "the repair service runs already", hint=f"systemctl status {WATCHER}"
+                ) from error
             self._fd = _opened(root, FILE, 0o644)
             unless_kept.pop_all()
         os.ftruncate(self._fd, 0)
 
     def write(self, status: ServiceStatus) -> None:
         """Replace what the file says; a status file that can't be written stops nothing."""
-        row = {name: value[:MOST_WORDS] if isinstance(value, str) else value for name, value in asdict(status).items()}
+        row = {
+            name: value[:MOST_WORDS] if isinstance(value, str) else value
+            for name, value in asdict(status).items()
+        }
         row["began"] = self._began
         row["troubles"] = [trouble[:MOST_WORDS] for trouble in status.troubles[:MOST_TROUBLES]]
         data = json.dumps(row, ensure_ascii=False).encode(errors="replace").ljust(SIZE - 1) + b"\n"
@@ -116,7 +127,9 @@ class StateFile:
 def read(root: Root) -> ServiceStatus:
     """How the repair service of the running system is; never raises, and waits for nothing."""
     try:
-        found = _parse(root.read(FILE, limit=2 * SIZE)) or _parse(root.read(FILE, limit=2 * SIZE))  # a write met half-way
+        found = _parse(root.read(FILE, limit=2 * SIZE)) or _parse(
+            root.read(FILE, limit=2 * SIZE)
+        )  # a write met half-way
     except (OSError, NotRegularError):
         return ServiceStatus()
     if found is None:
@@ -124,14 +137,22 @@ def read(root: Root) -> ServiceStatus:
     status, began = found
     writer = _process(status.pid)
     if not writer.began and not _process(1).began:  # hidepid= in proc(5)
-        return replace(status, troubles=("whether it still runs is hidden from this user", *status.troubles))
+        return replace(
+            status, troubles=("whether it still runs is hidden from this user", *status.troubles)
+        )
     if writer.began != began:
         left = f"it ended without a word: see journalctl -u {WATCHER}"
         return replace(status, running=False, troubles=(left, *status.troubles))
     if writer.state in ("T", "t"):
-        return replace(status, troubles=(f"process {status.pid} is stopped by a signal", *status.troubles))
+        return replace(
+            status, troubles=(f"process {status.pid} is stopped by a signal", *status.troubles)
+        )
     waits_for = dpkg.holder(root) if status.phase == "repairing" else ""
-    return replace(status, troubles=(f"the repair waits: {waits_for}", *status.troubles)) if waits_for else status
+    return (
+        replace(status, troubles=(f"the repair waits: {waits_for}", *status.troubles))
+        if waits_for
+        else status
+    )
 
 
 def _opened(root: Root, path: str, mode: int) -> int:
@@ -139,10 +160,14 @@ def _opened(root: Root, path: str, mode: int) -> int:
     try:
         root.make_dirs(RUN_DIR)
         with root.parent(path) as (directory, name):
-            return os.open(name, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, mode, dir_fd=directory)
+            return os.open(
+                name, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, mode, dir_fd=directory
+            )
     except OSError as error:
         where = root.outside(path)
-        raise LackingError(f"{where} can't be made: {error.strerror}", hint="the repair service runs as root") from error
+        raise LackingError(
+            f"{where} can't be made: {error.strerror}", hint="the repair service runs as root"
+        ) from error
 
 
 def _parse(data: bytes) -> tuple[ServiceStatus, str] | None:
@@ -156,20 +181,27 @@ def _parse(data: bytes) -> tuple[ServiceStatus, str] | None:
         return None
     values: dict[str, Any] = {name: row.get(name) for name in defaults.__slots__}
     troubles = values.pop("troubles")
-    if any(type(value) is not type(getattr(defaults, name)) for name, value in values.items()) or not isinstance(troubles, list):
+    if any(
+        type(value) is not type(getattr(defaults, name)) for name, value in values.items()
+    ) or not isinstance(troubles, list):
         return None
-    return ServiceStatus(**values, troubles=tuple(str(trouble) for trouble in troubles)), str(row.get("began"))
+    return ServiceStatus(**values, troubles=tuple(str(trouble) for trouble in troubles)), str(
+        row.get("began")
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class _Process:
-    """A process: its state letter, and when it began in clock ticks since the boot; empty where there is none."""
+    """A process: its state letter, and when it began in clock ticks since the boot; empty where
+    there is none.
+    """
 
     state: str = ""
     began: str = ""
 
 
 def _process(pid: int) -> _Process:
-    # "1234 (name) S 1 …", where the name may hold anything; starttime is the 20th field after it (proc_pid_stat(5)).
+    # "1234 (name) S 1 …", where the name may hold anything; starttime is the 20th field after it
+    # (proc_pid_stat(5)).
     fields = (Root().read_text(f"/proc/{pid}/stat") or "").rpartition(") ")[2].split()
     return _Process(fields[0], fields[19]) if len(fields) > 19 else _Process()

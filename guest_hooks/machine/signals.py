@@ -1,4 +1,6 @@
-"""Signals as bytes to read from a descriptor, so that one poll(2) waits for them like for everything else."""
+"""Signals as bytes to read from a descriptor, so that one poll(2) waits for them like for
+everything else.
+"""
 
 import os
 import signal
@@ -6,12 +8,17 @@ from types import FrameType
 
 
 class Signals:
-    """SIGTERM, SIGINT and SIGHUP from construction to `close`, in the main thread alone; `fd` is readable when one came."""
+    """SIGTERM, SIGINT and SIGHUP from construction to `close`, in the main thread alone; `fd`
+    is readable when one came.
+    """
 
     def __init__(self) -> None:
         self.fd, self._write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self._before = signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
-        self._handlers = {number: signal.signal(number, _ignore) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
+        self._handlers = {
+            number: signal.signal(number, _ignore)
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+        }
 
     def come(self) -> bytes:
         """The numbers of the signals that came."""

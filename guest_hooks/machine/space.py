@@ -13,7 +13,9 @@ INODE_BYTES = 256
 
 
 def free(root: Root, path: str) -> int:
-    """Bytes that root can still write to the file system that holds `path`; 0 where its inodes are used up."""
+    """Bytes that root can still write to the file system that holds `path`; 0 where its inodes
+    are used up.
+    """
     with told(root, path, "measured"):
         fd = uninterrupted(lambda: open_directory(root, path))
         try:
@@ -25,12 +27,15 @@ def free(root: Root, path: str) -> int:
         return 0
     blocks = status.f_bavail
     if is_ext:
-        # Root may use what is reserved for it, but not what ext4 keeps for itself: 2 %, at most 4096 clusters (fs/ext4/super.c,
-        # ext4_calculate_overhead and ext4_set_resv_clusters). f_blocks leaves out inode tables and journal, most of a small /boot's
-        # overhead, so they are added as mkfs.ext4 makes them; the rest is rounded up.
+        # Root may use what is reserved for it, but not what ext4 keeps for itself: 2 %, at most
+        # 4096 clusters (fs/ext4/super.c, ext4_calculate_overhead and ext4_set_resv_clusters).
+        # f_blocks leaves out inode tables and journal, most of a small /boot's overhead, so they
+        # are added as mkfs.ext4 makes them; the rest is rounded up.
         inode_tables = status.f_files * INODE_BYTES // status.f_frsize
         journal = max(4096, status.f_blocks // 32)
-        blocks = max(0, status.f_bfree - min((status.f_blocks + inode_tables + journal) // 47 + 1, 4096))
+        blocks = max(
+            0, status.f_bfree - min((status.f_blocks + inode_tables + journal) // 47 + 1, 4096)
+        )
     return blocks * status.f_frsize
 
 
@@ -39,4 +44,7 @@ def require(root: Root, path: str, need: int) -> None:
     have = free(root, path)
     if have < need:
         where = root.outside(path)
-        raise LackingError(f"{where} has no room: it needs {need} bytes, {have} are free", hint=f"make room: df {where}")
+        raise LackingError(
+            f"{where} has no room: it needs {need} bytes, {have} are free",
+            hint=f"make room: df {where}",
+        )

@@ -1,7 +1,9 @@
-"""grub-install beside the live files: what it makes lands in a staging directory, and is read as a stranger's.
+"""grub-install beside the live files: what it makes lands in a staging directory, and is read
+as a stranger's.
 
-The running system's staging is a directory in /run. A tree's grub-install may be hostile, so its staging is a file system of its
-own: it has a bound, no name on this machine, and goes with the last process that has it open.
+The running system's staging is a directory in /run. A tree's grub-install may be hostile, so its
+staging is a file system of its own: it has a bound, no name on this machine, and goes with the last
+process that has it open.
 """
 
 import errno
@@ -39,14 +41,20 @@ SPOILED_DIRS = (f"{GRUB_DIR}/locale", f"{GRUB_DIR}/fonts")
 """What grub-install empties and fills in place, whichever target it installs."""
 _MADE = (GRUBENV, *SPOILED_DIRS)
 _CLEANED = (".mod", ".lst", ".img", ".mo")
-"""What it makes in /boot/grub itself, and removes there but for menu.lst (grub: util/grub-install-common.c, clean_grub_dir)."""
+"""What it makes in /boot/grub itself, and removes there but for menu.lst (grub:
+util/grub-install-common.c, clean_grub_dir).
+"""
 NOTHING_ELSE = ("--locales=", "--fonts=", "--themes=")
-"""Only modules and core image: a second stage on a Xen console shows no fonts, and translations are the admin's grub-install's."""
+"""Only modules and core image: a second stage on a Xen console shows no fonts, and translations
+are the admin's grub-install's.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Staged:
-    """What one grub-install left in staging: the core image, and in `top` the directory with it and the modules."""
+    """What one grub-install left in staging: the core image, and in `top` the directory with it
+    and the modules.
+    """
 
     core: bytes
     top: Root
@@ -59,19 +67,28 @@ class Staged:
 
 @contextmanager
 def staging(
-    root: Root, target: Target, arguments: Sequence[str], *, files: Mapping[str, bytes] = MappingProxyType({}), run: Run = run
+    root: Root,
+    target: Target,
+    arguments: Sequence[str],
+    *,
+    files: Mapping[str, bytes] = MappingProxyType({}),
+    run: Run = run,
 ) -> Iterator[Staged]:
-    """Run grub-install with `--target` and `arguments` beside the live files; what it made is there until the end.
+    """Run grub-install with `--target` and `arguments` beside the live files; what it made is
+    there until the end.
 
-    It finds `files`, by name, in what it takes for /boot/xen.
-    Raises `LackingError` where the target's modules are not installed, namespaces are refused or there is no room for staging,
-    `CommandError` where it fails, `NotRepairedError` where what it left is no core image to be read.
+    It finds `files`, by name, in what it takes for /boot/xen. Raises `LackingError` where the
+    target's modules are not installed, namespaces are refused or there is no room for staging,
+    `CommandError` where it fails, `NotRepairedError` where what it left is no core image to be
+    read.
     """
     if not root.exists(f"{target.lib_dir}/moddep.lst"):
         raise LackingError(
-            f"GRUB's modules for {target.name} are not installed: no {target.lib_dir}", hint="apt install grub-xen-bin"
+            f"GRUB's modules for {target.name} are not installed: no {target.lib_dir}",
+            hint="apt install grub-xen-bin",
         )
-    # The modules, the core image twice, and what whole blocks add; beside them translations and fonts, unless told not to.
+    # The modules, the core image twice, and what whole blocks add; beside them translations and
+    # fonts, unless told not to.
     beside = () if set(NOTHING_ELSE) <= set(arguments) else SPOILED_DIRS
     need = 2 * _size_of_modules(root, target.lib_dir) + sum(_size(root, path) for path in beside)
     over = {f"{GRUB_DIR}/{target.name}": MODULES, BOOT_XEN: XEN}
@@ -79,7 +96,8 @@ def staging(
     for path in over:
         durable.make_dirs(root, path)
     binds = [sandbox.Bind(name=name, path=path) for path, name in over.items()]
-    # the wrapper lets what bears our mark (run.environment) through, under the name it was called by
+    # the wrapper lets what bears our mark (run.environment) through, under the name it was called
+    # by
     argv = ["grub-install", f"--target={target.name}", *arguments]
     name = shlex.join(argv[:2])
     if root.is_live:
@@ -88,7 +106,9 @@ def staging(
             with told(Root(), STAGING_DIR, "filled", need=need):
                 _fill(top, binds, files)
             with _room(root, need, have), sandbox.namespace():
-                completed = run(sandbox.live_command(top, argv, binds=binds), name=name, timeout=INSTALL_TIMEOUT)
+                completed = run(
+                    sandbox.live_command(top, argv, binds=binds), name=name, timeout=INSTALL_TIMEOUT
+                )
             yield Staged(core=_core(Root(top), target), top=Root(top), completed=completed)
         return
     with detached(need) as fd:
@@ -110,9 +130,13 @@ def _fill(top: str, binds: Sequence[sandbox.Bind], files: Mapping[str, bytes]) -
 
 @contextmanager
 def detached(need: int) -> Iterator[int]:
-    """A file system for what a tree's grub-install makes, `need` bytes and no more than `STAGED_MARGIN` beyond them."""
+    """A file system for what a tree's grub-install makes, `need` bytes and no more than
+    `STAGED_MARGIN` beyond them.
+    """
     if need > MOST_NEEDED:
-        raise NotRepairedError(f"GRUB's modules of this tree take {need // 2} bytes, more than any GRUB's do")
+        raise NotRepairedError(
+            f"GRUB's modules of this tree take {need // 2} bytes, more than any GRUB's do"
+        )
     try:
         fd = libc.detached_tmpfs(need + STAGED_MARGIN, MOST_STAGED_FILES)
     except OSError as error:
@@ -127,7 +151,9 @@ def detached(need: int) -> Iterator[int]:
 
 
 def stays_in_staging(root: Root) -> bool:
-    """Whether a grub-install in staging would find nothing to make or to remove beside what is staged."""
+    """Whether a grub-install in staging would find nothing to make or to remove beside what is
+    staged.
+    """
     old = [name for name in root.names(GRUB_DIR) if name.endswith(_CLEANED) and name != "menu.lst"]
     return not old and all(map(root.exists, (BOOT_XEN, *_MADE)))
 
@@ -137,16 +163,21 @@ def _size(root: Root, directory: str) -> int:
 
 
 def _size_of_modules(root: Root, directory: str) -> int:
-    """The bytes of GRUB's modules; raises `NotRepairedError` for a fifo or device there, on which grub-install waits for ever."""
+    """The bytes of GRUB's modules; raises `NotRepairedError` for a fifo or device there, on
+    which grub-install waits for ever.
+    """
     size = 0
     if len(root.names(directory)) > MOST_FILES:
         raise NotRepairedError(
-            f"{root.outside(directory)} has more files than any GRUB", hint="apt install --reinstall grub-xen-bin"
+            f"{root.outside(directory)} has more files than any GRUB",
+            hint="apt install --reinstall grub-xen-bin",
         )
     for name, status in _followed(root, directory):
         if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
             where = root.outside(f"{directory}/{name}")
-            raise NotRepairedError(f"{where} is not a regular file", hint="apt install --reinstall grub-xen-bin")
+            raise NotRepairedError(
+                f"{where} is not a regular file", hint="apt install --reinstall grub-xen-bin"
+            )
         size += status.st_size if stat.S_ISREG(status.st_mode) else 0
     return size
 
@@ -160,7 +191,9 @@ def _followed(root: Root, directory: str) -> Iterator[tuple[str, os.stat_result]
 
 
 def sweep() -> None:
-    """Remove the staging directories that killed runs left; those of living runs, on other roots under other locks, stay."""
+    """Remove the staging directories that killed runs left; those of living runs, on other
+    roots under other locks, stay.
+    """
     with suppress(FileNotFoundError):
         for name in os.listdir(STAGING_DIR):
             if name.startswith(STAGING_PREFIX):
@@ -174,7 +207,8 @@ def _remove_abandoned(top: str) -> None:
         return
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        # A grub-install that outlived its killed parent may still write here; what it leaves is for the next sweep.
+        # A grub-install that outlived its killed parent may still write here; what it leaves is for
+        # the next sweep.
         shutil.rmtree(top, ignore_errors=True)
     except BlockingIOError:
         pass
@@ -184,7 +218,8 @@ def _remove_abandoned(top: str) -> None:
 
 @contextmanager
 def scratch(need: int) -> Iterator[str]:
-    """A staging directory that is locked, and so not swept by a run on another root, for as long as this process lives.
+    """A staging directory that is locked, and so not swept by a run on another root, for as
+    long as this process lives.
 
     `need` is the bytes that are to be put there.
     """
@@ -192,7 +227,9 @@ def scratch(need: int) -> Iterator[str]:
         os.makedirs(STAGING_DIR, mode=0o755, exist_ok=True)
     while True:
         with told(Root(), STAGING_DIR, "filled", need=need):
-            made = tempfile.TemporaryDirectory(prefix=STAGING_PREFIX, dir=STAGING_DIR, ignore_cleanup_errors=True)
+            made = tempfile.TemporaryDirectory(
+                prefix=STAGING_PREFIX, dir=STAGING_DIR, ignore_cleanup_errors=True
+            )
         with made as top:
             with told(Root(), STAGING_DIR, "locked"):
                 fd = _locked(top)
@@ -206,7 +243,9 @@ def scratch(need: int) -> Iterator[str]:
 
 
 def _locked(top: str) -> int | None:
-    """A descriptor that holds the lock on `top`, or None where another run's sweep came between making and locking it."""
+    """A descriptor that holds the lock on `top`, or None where another run's sweep came between
+    making and locking it.
+    """
     try:
         fd = os.open(top, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -223,14 +262,20 @@ def _core(top: Root, target: Target) -> bytes:
     try:
         return top.read(f"/{MODULES}/core.elf", limit=MAX_CORE)
     except FileNotFoundError as error:
-        raise NotRepairedError(f"grub-install for {target.name} ended well and made no core.elf") from error
+        raise NotRepairedError(
+            f"grub-install for {target.name} ended well and made no core.elf"
+        ) from error
     except (NotRegularError, OSError) as error:
-        raise NotRepairedError(f"what grub-install for {target.name} made can't be read: {error}") from error
+        raise NotRepairedError(
+            f"what grub-install for {target.name} made can't be read: {error}"
+        ) from error
 
 
 @contextmanager
 def _room(root: Root, need: int, have: int) -> Iterator[None]:
-    """`LackingError` where grub-install runs out of space: about `need` bytes of staging, which had `have` when it began."""
+    """`LackingError` where grub-install runs out of space: about `need` bytes of staging, which
+    had `have` when it began.
+    """
     try:
         yield
     except CommandError as error:
@@ -241,11 +286,13 @@ def _room(root: Root, need: int, have: int) -> Iterator[None]:
         left = space.free(root, GRUB_DIR)
         if not root.is_live and left >= ENVIRONMENT_BYTES:
             raise NotRepairedError(
-                f"grub-install makes more than {have} bytes or {MOST_STAGED_FILES} files, and its modules take {need}"
+                f"grub-install makes more than {have} bytes or {MOST_STAGED_FILES} files, and its"
+                f" modules take {need}"
             ) from error
         if not root.is_live or left < space.free(Root(), STAGING_DIR):
             where, need, have = root.outside(GRUB_DIR), ENVIRONMENT_BYTES, left
         raise LackingError(
-            f"{where} has no room for what grub-install makes: it needs {need} bytes, {have} are free",
+            f"{where} has no room for what grub-install makes: it needs {need} bytes, {have} are"
+            " free",
             hint=f"make room: df {where}",
         ) from error

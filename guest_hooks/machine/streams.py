@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 
 def open_closed() -> None:
-    """Put /dev/null where a standard descriptor is closed, or Python opens a file there and writes messages into it."""
+    """Put /dev/null where a standard descriptor is closed, or Python opens a file there and
+    writes messages into it.
+    """
     for fd in (0, 1, 2):
         try:
             os.fstat(fd)
@@ -28,7 +30,9 @@ def open_closed() -> None:
         sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
     if sys.stderr is None:
         sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
-    if isinstance(sys.stdout, io.TextIOWrapper):  # a locale may lack our characters, and a path may be no text at all
+    if isinstance(
+        sys.stdout, io.TextIOWrapper
+    ):  # a locale may lack our characters, and a path may be no text at all
         sys.stdout.reconfigure(errors="backslashreplace")
 
 
@@ -38,7 +42,9 @@ def takes_unicode(stream: "TextIO") -> bool:
 
 
 def say(lines: "Iterable[str]", stream: "TextIO | None" = None) -> None:
-    """Write `lines` for a person, on standard error by default; what can't be written is dropped, with all that follows it."""
+    """Write `lines` for a person, on standard error by default; what can't be written is
+    dropped, with all that follows it.
+    """
     stream = stream or sys.stderr
     try:
         for line in lines:
@@ -49,7 +55,9 @@ def say(lines: "Iterable[str]", stream: "TextIO | None" = None) -> None:
 
 
 def settle() -> None:
-    """Write out what is buffered: Python would end with exit code 120 where it can't do that itself."""
+    """Write out what is buffered: Python would end with exit code 120 where it can't do that
+    itself.
+    """
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()

@@ -1,6 +1,7 @@
 """The block devices that a tree given by --root is mounted from, and how its guest will know them.
 
-A host keeps a guest's disk in a loop device, a logical volume, a partition of its own; for the guest each of them is a plain disk.
+A host keeps a guest's disk in a loop device, a logical volume, a partition of its own; for the
+guest each of them is a plain disk.
 """
 
 import os
@@ -13,7 +14,9 @@ from guest_hooks.machine.mounts import BLOCK_DEVICES, Mount
 from guest_hooks.machine.root import Root
 
 FSTAB = "/etc/fstab"
-HOST_PLACES = frozenset({"/", "/boot", "/boot/efi", "/usr", "/var", "/home", "/opt", "/srv", "/root"})
+HOST_PLACES = frozenset(
+    {"/", "/boot", "/boot/efi", "/usr", "/var", "/home", "/opt", "/srv", "/root"}
+)
 """Where a host mounts what is its own: no tree sees such a device."""
 NOT_ITS_OWN = ("/dev", "/proc", "/sys", "/run")
 """Where people lay the host's directories over a tree's before a chroot."""
@@ -26,7 +29,8 @@ MBR_MAGIC = b"\x55\xaa"
 class TreeDisk:
     """One block device of a tree: `source` as it was mounted, `paths` where, as the tree names it.
 
-    `is_volume`: the guest itself made a volume of it (LVM, LUKS, RAID), and GRUB must find it as that.
+    `is_volume`: the guest itself made a volume of it (LVM, LUKS, RAID), and GRUB must find it as
+    that.
     """
 
     source: str
@@ -37,17 +41,23 @@ class TreeDisk:
 
     @property
     def partition_maps(self) -> tuple[str, ...]:
-        """GRUB's names of the partition table that this is in; both where it can't be looked at, none for a whole disk."""
+        """GRUB's names of the partition table that this is in; both where it can't be looked
+        at, none for a whole disk.
+        """
         where = _sysfs(self.number)
         if os.path.exists(f"{where}/partition"):
             return _partition_map(f"/dev/{os.path.basename(os.path.dirname(where))}")
-        if (_text(f"{where}/loop/offset") or "0") != "0" or _text(f"{where}/dm/uuid").startswith("part"):
+        if (_text(f"{where}/loop/offset") or "0") != "0" or _text(f"{where}/dm/uuid").startswith(
+            "part"
+        ):
             return ("msdos", "gpt")
         return ()
 
 
 def of(root: Root) -> tuple[TreeDisk, ...]:
-    """The devices of `root` in the order in which they were mounted, without those that are the host's."""
+    """The devices of `root` in the order in which they were mounted, without those that are the
+    host's.
+    """
     named = _volumes_in_fstab(root)
     found: dict[int, TreeDisk] = {}
     for mount, path, number in _mounted(root):
@@ -64,13 +74,19 @@ def of(root: Root) -> tuple[TreeDisk, ...]:
 
 
 def _mounted(root: Root) -> Iterator[tuple[Mount, str, int]]:
-    """The mounts of the tree that show a device of its own, with their paths in the tree and the device's number.
+    """The mounts of the tree that show a device of its own, with their paths in the tree and
+    the device's number.
 
-    Its own is what is mounted from its top; a directory of that may be bound to another place in the tree.
+    Its own is what is mounted from its top; a directory of that may be bound to another place in
+    the tree.
     """
     everything = mounts.here()
     ours = mounts.below(everything, root)
-    hosts = {_number(mount) for mount in everything if mount.mountpoint in HOST_PLACES and mount not in ours}
+    hosts = {
+        _number(mount)
+        for mount in everything
+        if mount.mountpoint in HOST_PLACES and mount not in ours
+    }
     inside = os.path.realpath(root.path)
     whole = {_number(mount) for mount in ours if mount.root == "/" or mount.fs_type == "btrfs"}
     for mount in ours:
@@ -103,9 +119,11 @@ def _number(mount: Mount) -> int | None:
 
 
 def _is_volume(number: int, named: frozenset[str]) -> bool:
-    """Whether the guest knows this device as a volume: RAID always, of the device mapper's those that its own fstab names.
+    """Whether the guest knows this device as a volume: RAID always, of the device mapper's
+    those that its own fstab names.
 
-    A guest's volume group can be activated on the host; more often the volume is the host's own, and the guest's whole disk.
+    A guest's volume group can be activated on the host; more often the volume is the host's own,
+    and the guest's whole disk.
     """
     where = _sysfs(number)
     if os.path.isdir(f"{where}/md"):
@@ -115,14 +133,18 @@ def _is_volume(number: int, named: frozenset[str]) -> bool:
 
 
 def _volumes_in_fstab(root: Root) -> frozenset[str]:
-    """The device mapper's names of the volumes that the tree's fstab mounts: /dev/mapper/NAME, /dev/GROUP/VOLUME."""
+    """The device mapper's names of the volumes that the tree's fstab mounts: /dev/mapper/NAME,
+    /dev/GROUP/VOLUME.
+    """
     names = set()
     for line in (root.read_text(FSTAB) or "").splitlines():
         parts = line.split()[0].split("/") if line.split() else []
         if parts[:3] == ["", "dev", "mapper"] and len(parts) == 4:
             names.add(parts[3])
         elif parts[:2] == ["", "dev"] and len(parts) == 4:
-            names.add("-".join(part.replace("-", "--") for part in parts[2:]))  # lvm(8): VALID NAMES
+            names.add(
+                "-".join(part.replace("-", "--") for part in parts[2:])
+            )  # lvm(8): VALID NAMES
     return frozenset(names)
 
 

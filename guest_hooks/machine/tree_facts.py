@@ -1,4 +1,6 @@
-"""What GRUB has to know of a tree's file systems, told without running anything of the tree, which may be hostile."""
+"""What GRUB has to know of a tree's file systems, told without running anything of the tree,
+which may be hostile.
+"""
 
 import os
 from collections.abc import Mapping
@@ -13,11 +15,19 @@ GRUB_FS = {"ext2": "ext2", "ext3": "ext2", "ext4": "ext2", "xfs": "xfs", "btrfs"
 
 
 def facts(root: Root, path: str) -> Mapping[str, str] | None:
-    """As `grub_tools.facts` for a plain disk with a usual file system; None for all else, on which only GRUB itself has a word."""
+    """As `grub_tools.facts` for a plain disk with a usual file system; None for all else, on
+    which only GRUB itself has a word.
+    """
     place = os.path.realpath(root.outside(root.resolve(path)))
     mount = mounts.covering(mounts.below(mounts.here(), root), place)
     disk = _disk(root, mount) if mount is not None else None
-    if mount is None or disk is None or disk.is_volume or not disk.uuid or mount.fs_type not in GRUB_FS:
+    if (
+        mount is None
+        or disk is None
+        or disk.is_volume
+        or not disk.uuid
+        or mount.fs_type not in GRUB_FS
+    ):
         return None
     below = place.removeprefix(mount.mountpoint).strip("/")
     return {
@@ -31,7 +41,14 @@ def facts(root: Root, path: str) -> Mapping[str, str] | None:
 
 
 def _disk(root: Root, mount: Mount) -> TreeDisk | None:
-    return next((disk for disk in tree_disks.of(root) if any(_at(root, path) == mount.mountpoint for path in disk.paths)), None)
+    return next(
+        (
+            disk
+            for disk in tree_disks.of(root)
+            if any(_at(root, path) == mount.mountpoint for path in disk.paths)
+        ),
+        None,
+    )
 
 
 def _at(root: Root, path: str) -> str:

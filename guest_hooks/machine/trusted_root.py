@@ -1,4 +1,6 @@
-"""A root in which no stranger's link is followed, for paths that a person names: in /tmp anybody can put a link in the way."""
+"""A root in which no stranger's link is followed, for paths that a person names: in /tmp
+anybody can put a link in the way.
+"""
 
 import os
 from dataclasses import dataclass
@@ -9,9 +11,11 @@ from guest_hooks.machine.root import Root
 
 @dataclass(frozen=True, slots=True)
 class TrustedRoot(Root):
-    """A root that follows a link only if it is root's, the caller's or of the owner of the directory that it is in.
+    """A root that follows a link only if it is root's, the caller's or of the owner of the
+    directory that it is in.
 
-    The kernel's rule for sticky directories (fs.protected_symlinks), kept here in every directory that others can write to.
+    The kernel's rule for sticky directories (fs.protected_symlinks), kept here in every directory
+    that others can write to.
     """
 
     def _target(self, directory: int, name: str) -> str:
@@ -22,7 +26,9 @@ class TrustedRoot(Root):
                 where = os.readlink(f"/proc/self/fd/{directory}")
                 raise UsageError(
                     f"{where}/{name} is a link of another user (uid {owner}), and is not followed",
-                    hint="name the place that it leads to, or a directory that only you can write to",
+                    hint=(
+                        "name the place that it leads to, or a directory that only you can write to"
+                    ),
                 )
             return os.readlink("", dir_fd=link)
         finally:

@@ -1,8 +1,9 @@
 """Directories under watch, by watchdog: that something changed in one of them, never what.
 
-Each directory has an emitter thread and an inotify instance of its own. watchdog's own emitter holds an unpaired rename back for
-half a second, asks for more events than are wanted (6.0 reports our own reads) and can't be stopped where its watch was lost;
-so ours reads watchdog's `Inotify` itself, asks the kernel for the events that matter, and waits without a timeout.
+Each directory has an emitter thread and an inotify instance of its own. watchdog's own emitter
+holds an unpaired rename back for half a second, asks for more events than are wanted (6.0 reports
+our own reads) and can't be stopped where its watch was lost; so ours reads watchdog's `Inotify`
+itself, asks the kernel for the events that matter, and waits without a timeout.
 """
 
 import functools
@@ -19,7 +20,8 @@ from watchdog.observers.inotify_c import Inotify, InotifyConstants
 
 from guest_hooks.machine.root import Root
 
-# What a change of content, name, owner or mode raises. No IN_ACCESS, IN_OPEN, IN_CLOSE_NOWRITE: those are readers, us among them.
+# What a change of content, name, owner or mode raises. No IN_ACCESS, IN_OPEN, IN_CLOSE_NOWRITE:
+# those are readers, us among them.
 MASK = (
     InotifyConstants.IN_MODIFY
     | InotifyConstants.IN_ATTRIB
@@ -42,7 +44,9 @@ ALL_NAMES: Names = frozenset()
 
 
 class _Inotify(Inotify):  # type: ignore[misc]
-    """watchdog's, without the descriptors that it loses when a watch is refused, or ends before its first event."""
+    """watchdog's, without the descriptors that it loses when a watch is refused, or ends before
+    its first event.
+    """
 
     def __init__(self, path: bytes) -> None:
         try:
@@ -53,15 +57,26 @@ class _Inotify(Inotify):  # type: ignore[misc]
             raise
 
     def release(self) -> None:
-        """Close it, where nobody reads from it any more: the `close` of 6.0 leaves that to a reader."""
+        """Close it, where nobody reads from it any more: the `close` of 6.0 leaves that to a
+        reader.
+        """
         close = getattr(self, "_close_resources", None) or self.close
         close()
 
 
 class Emitter(EventEmitter):  # type: ignore[misc]
-    """Reports each batch of events in one directory as one event; ends when the directory is deleted, moved or unmounted."""
+    """Reports each batch of events in one directory as one event; ends when the directory is
+    deleted, moved or unmounted.
+    """
 
-    def __init__(self, event_queue: EventQueue, watch: ObservedWatch, *, names: Mapping[str, Names], **options: object) -> None:
+    def __init__(
+        self,
+        event_queue: EventQueue,
+        watch: ObservedWatch,
+        *,
+        names: Mapping[str, Names],
+        **options: object,
+    ) -> None:
         super().__init__(event_queue, watch, **options)
         self._names = names.get(watch.path, ALL_NAMES)
         self._lock = threading.Lock()
@@ -87,7 +102,9 @@ class Emitter(EventEmitter):  # type: ignore[misc]
                 os.eventfd_write(self._wake, 1)
 
     def run(self) -> None:
-        """Read until stopped; whatever ends the thread, its descriptors are closed and the directory is looked at once more."""
+        """Read until stopped; whatever ends the thread, its descriptors are closed and the
+        directory is looked at once more.
+        """
         try:
             super().run()
         finally:
@@ -105,17 +122,25 @@ class Emitter(EventEmitter):  # type: ignore[misc]
         events = self._inotify.read_events()
         self._inotify.clear_move_records()  # which grow without end otherwise
         self._count(len(events))
-        is_gone = any(event.is_ignored or event.is_delete_self or event.is_move_self for event in events)
+        is_gone = any(
+            event.is_ignored or event.is_delete_self or event.is_move_self for event in events
+        )
         if is_gone:
             self.stop()
-        elif not events or not self._names or any(os.fsdecode(event.name) in self._names for event in events):
+        elif (
+            not events
+            or not self._names
+            or any(os.fsdecode(event.name) in self._names for event in events)
+        ):
             self._report()
 
     def _report(self) -> None:
         self.queue_event(DirModifiedEvent(self.watch.path))
 
     def _count(self, events: int) -> None:
-        """Watchdog passes the kernel's overflow event over; that can't have come while fewer events were queued than fit."""
+        """Watchdog passes the kernel's overflow event over; that can't have come while fewer
+        events were queued than fit.
+        """
         self._unread += max(events, 1)
         if self._unread >= self._limit:
             self.overflows += 1
@@ -141,10 +166,12 @@ class _Armed:
 
 
 class Watch:
-    """Keeps directories under watch and calls `notice`, from another thread, when something changed in one.
+    """Keeps directories under watch and calls `notice`, from another thread, when something
+    changed in one.
 
-    A directory that does not exist is watched for from the nearest one above it. `arm` sets what is not set, and is to be called
-    after each notice: what was deleted and made again is another directory. Then look: a change before `arm` raises no event.
+    A directory that does not exist is watched for from the nearest one above it. `arm` sets what is
+    not set, and is to be called after each notice: what was deleted and made again is another
+    directory. Then look: a change before `arm` raises no event.
     """
 
     def __init__(self, root: Root, directories: Iterable[str], notice: Callable[[], None]) -> None:
@@ -161,12 +188,16 @@ class Watch:
     @property
     def troubles(self) -> tuple[str, ...]:
         """What cannot be watched, and why."""
-        return tuple(f"{path} cannot be watched: {why}" for path, why in sorted(self._refused.items()))
+        return tuple(
+            f"{path} cannot be watched: {why}" for path, why in sorted(self._refused.items())
+        )
 
     @property
     def is_alive(self) -> bool:
         """Whether every thread runs that should."""
-        return self._observer.is_alive() and all(armed.emitter.is_alive() for armed in self._armed.values())
+        return self._observer.is_alive() and all(
+            armed.emitter.is_alive() for armed in self._armed.values()
+        )
 
     @property
     def count(self) -> int:
@@ -175,7 +206,9 @@ class Watch:
 
     @property
     def overflows(self) -> int:
-        """How often the kernel may have dropped events; each was a notice, so each led to a look."""
+        """How often the kernel may have dropped events; each was a notice, so each led to a
+        look.
+        """
         return self._overflows + sum(armed.emitter.overflows for armed in self._armed.values())
 
     @property
@@ -184,7 +217,9 @@ class Watch:
         return self._deaths
 
     def arm(self) -> bool:
-        """Set every watch that is missing, was lost or lies on another directory now; whether there was any such."""
+        """Set every watch that is missing, was lost or lies on another directory now; whether
+        there was any such.
+        """
         if not self._observer.is_alive():
             self._deaths += 1
             self.close()
@@ -215,7 +250,9 @@ class Watch:
         return observer
 
     def _wanted(self) -> dict[str, Names]:
-        """The directories to watch, as the kernel names them; with each, the names that matter there."""
+        """The directories to watch, as the kernel names them; with each, the names that matter
+        there.
+        """
         wanted: dict[str, Names] = {}
         for directory in self._directories:
             names: Names = ALL_NAMES
@@ -228,7 +265,9 @@ class Watch:
                 path, name = os.path.split(path)
                 names = frozenset([name])
             known = wanted.get(found)
-            wanted[found] = names if known is None else (known | names if known and names else ALL_NAMES)
+            wanted[found] = (
+                names if known is None else (known | names if known and names else ALL_NAMES)
+            )
         return wanted
 
     def _holds(self, path: str, armed: _Armed, wanted: dict[str, Names]) -> bool:

@@ -1,8 +1,9 @@
 """How far XFS has put in place what is in its log, and waiting until it has.
 
-XFS writes metadata in place in the background, in the log's order. Only a freeze makes it do so at once. Otherwise a worker does it
-every `fs.xfs.xfssyncd_centisecs`, 30 s unless changed. The kernel says how far it has come: all that was logged before the log's
-tail is in place (Documentation/ABI/testing/sysfs-fs-xfs).
+XFS writes metadata in place in the background, in the log's order. Only a freeze makes it do so at
+once. Otherwise a worker does it every `fs.xfs.xfssyncd_centisecs`, 30 s unless changed. The kernel
+says how far it has come: all that was logged before the log's tail is in place
+(Documentation/ABI/testing/sysfs-fs-xfs).
 """
 
 import errno
@@ -19,22 +20,29 @@ Position = tuple[int, int]
 
 
 def wait_until_in_place(
-    fd: int, timeout: float, *, clock: Callable[[], float] = time.monotonic, sleep: Callable[[float], None] = time.sleep
+    fd: int,
+    timeout: float,
+    *,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
 ) -> bool:
-    """Wait up to `timeout` seconds until all that was synced to the XFS of the directory `fd` is in place and on the disk.
+    """Wait up to `timeout` seconds until all that was synced to the XFS of the directory `fd`
+    is in place and on the disk.
 
     Whether it is. Raises `FileNotFoundError` where the kernel's word can't be had, as without /sys.
     """
     log = _log_directory(os.fstat(fd).st_dev)
     wanted = _position(log, "log_head_lsn")
-    # The tail never passes the last change: one more, so that those that are waited for are not the last.
+    # The tail never passes the last change: one more, so that those that are waited for are not the
+    # last.
     _log_something(fd)
     deadline = clock() + timeout
     while _position(log, "log_tail_lsn") < wanted:
         if clock() > deadline:
             return False
         sleep(POLL_SECONDS)
-    # What was written in place may still be in the disk's cache. XFS flushes it before it writes the new tail into the log.
+    # What was written in place may still be in the disk's cache. XFS flushes it before it writes
+    # the new tail into the log.
     _log_something(fd)
     return True
 
@@ -51,7 +59,9 @@ def _position(log: str, what: str) -> Position:
 
 
 def _log_something(fd: int) -> None:
-    """Have the log written, with a flush of the disk before: by a file without a name, or where there is no room, a time."""
+    """Have the log written, with a flush of the disk before: by a file without a name, or where
+    there is no room, a time.
+    """
     try:
         new = os.open(".", os.O_WRONLY | os.O_TMPFILE | os.O_CLOEXEC, 0o600, dir_fd=fd)
     except OSError as error:

@@ -1,7 +1,8 @@
 """Whether a change of the boot files would stop a guest that boots as they are.
 
-What counts is what is known: a finding that ends the boot, certain or likely. A menu that can't be followed, or a default that GRUB
-settles only while it runs, is not known to fail and keeps nothing back.
+What counts is what is known: a finding that ends the boot, certain or likely. A menu that can't be
+followed, or a default that GRUB settles only while it runs, is not known to fail and keeps nothing
+back.
 """
 
 from dataclasses import dataclass
@@ -19,21 +20,28 @@ from guest_hooks.targets import TARGETS
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
-    """A guest before or after a change: its tree, which may be an overlay, and the verdicts on what is in it."""
+    """A guest before or after a change: its tree, which may be an overlay, and the verdicts on
+    what is in it.
+    """
 
     root: Root
     status: Status
 
 
-def ends_booting(before: View, after: View, config: Config, *, run: Run = run) -> tuple[Finding, ...]:
-    """What would end the next boot after a change of second stages or menu, where nothing ends it before; else empty.
+def ends_booting(
+    before: View, after: View, config: Config, *, run: Run = run
+) -> tuple[Finding, ...]:
+    """What would end the next boot after a change of second stages or menu, where nothing ends
+    it before; else empty.
 
     Stage 1 is the same on both sides and is left out, and so are entries that would not be started.
     """
     boot = before.status.boot
     if boot is None:
         return ()
-    wanted = [target for target in before.status.targets if target.required] or before.status.targets
+    wanted = [
+        target for target in before.status.targets if target.required
+    ] or before.status.targets
     devices = facts.devices(before.root, boot, run=run)
     memory = Memory(before.root)
     found: tuple[Finding, ...] = ()

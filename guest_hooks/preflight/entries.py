@@ -1,4 +1,6 @@
-"""The entries of the menu against the files and disks there are. Pure, but for the facts it is handed."""
+"""The entries of the menu against the files and disks there are. Pure, but for the facts it is
+handed.
+"""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -24,7 +26,9 @@ class Files:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ground:
-    """What entries are held against: files, /boot's file system, the disks, and what a kernel needs for the root an entry names."""
+    """What entries are held against: files, /boot's file system, the disks, and what a kernel
+    needs for the root an entry names.
+    """
 
     files: Files
     boot: BootFilesystem
@@ -34,9 +38,11 @@ class Ground:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where an entry loads from: `is_here` is on /boot's file system, `missing` the name of one that is looked for in vain.
+    """Where an entry loads from: `is_here` is on /boot's file system, `missing` the name of one
+    that is looked for in vain.
 
-    A search that finds nothing leaves $root as it was: on the file system where grub.cfg is (grub-core/commands/search.c).
+    A search that finds nothing leaves $root as it was: on the file system where grub.cfg is
+    (grub-core/commands/search.c).
     """
 
     is_here: bool
@@ -54,7 +60,10 @@ def place(boot: Boot, filesystem: BootFilesystem, devices: Sequence[BlockDevice]
             if kind == "fs-uuid" and key.lower() == filesystem.fs_uuid.lower():
                 return Place(is_here=True)
             named = [
-                device for device in devices if key.lower() == (device.uuid.lower() if kind == "fs-uuid" else device.label.lower())
+                device
+                for device in devices
+                if key.lower()
+                == (device.uuid.lower() if kind == "fs-uuid" else device.label.lower())
             ]
             if any(device.uuid == filesystem.fs_uuid for device in named):
                 return Place(is_here=True)
@@ -68,16 +77,25 @@ def place(boot: Boot, filesystem: BootFilesystem, devices: Sequence[BlockDevice]
 def named_files(
     wanted: Iterable[Entry], boot: BootFilesystem, devices: Sequence[BlockDevice]
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The kernels and the initrds, by the guest's paths, that entries load from /boot's file system."""
-    loads = [entry.boot for entry in wanted if entry.boot and place(entry.boot, boot, devices).is_here]
+    """The kernels and the initrds, by the guest's paths, that entries load from /boot's file
+    system.
+    """
+    loads = [
+        entry.boot for entry in wanted if entry.boot and place(entry.boot, boot, devices).is_here
+    ]
     return (
         tuple(name for load in loads if (name := stage1.in_guest(load.kernel, boot))),
-        tuple(name for load in loads for path in load.initrds if (name := stage1.in_guest(path, boot))),
+        tuple(
+            name for load in loads for path in load.initrds if (name := stage1.in_guest(path, boot))
+        ),
     )
 
 
-def findings(menu: Menu, choice: Choice, ground: Ground) -> tuple[tuple[Finding, ...], tuple[str, ...]]:
-    """What is wrong with the entries, the default's as errors and the others' as warnings, and what could not be told.
+def findings(
+    menu: Menu, choice: Choice, ground: Ground
+) -> tuple[tuple[Finding, ...], tuple[str, ...]]:
+    """What is wrong with the entries, the default's as errors and the others' as warnings, and
+    what could not be told.
 
     Where it can't be told which is the default, and none of them would boot, all are errors.
     """
@@ -85,33 +103,51 @@ def findings(menu: Menu, choice: Choice, ground: Ground) -> tuple[tuple[Finding,
     unknown: list[str] = []
     ordered = sorted(menu.all(), key=lambda entry: entry is not choice.entry)
     default = choice.entry if choice.is_sure else None
-    rows = [(entry, _entry(entry, ground, unknown, is_default=entry is default)) for entry in ordered]
+    rows = [
+        (entry, _entry(entry, ground, unknown, is_default=entry is default)) for entry in ordered
+    ]
     none_boots = all(any(finding.stops for finding in each) for _, each in rows)
     for entry, each in rows:
         is_default = entry is default or (none_boots and not choice.is_sure)
         for finding in each:
             kept = finding if is_default else replace(finding, severity=Severity.WARNING)
-            what = "" if finding.link in (Link.ENTRY, Link.ROOT) else finding.message  # these name the entry
+            what = (
+                "" if finding.link in (Link.ENTRY, Link.ROOT) else finding.message
+            )  # these name the entry
             found.setdefault((finding.code, finding.thing, what), kept)
     return tuple(found.values()), tuple(dict.fromkeys(unknown))
 
 
-def _entry(entry: Entry, ground: Ground, unknown: list[str], *, is_default: bool) -> tuple[Finding, ...]:
+def _entry(
+    entry: Entry, ground: Ground, unknown: list[str], *, is_default: bool
+) -> tuple[Finding, ...]:
     files, boot, devices = ground.files, ground.boot, ground.devices
     load = entry.boot
     if load is None or entry.not_understood:
         if is_default:
-            unknown.append(f"what the entry {entry.title!r} starts ({entry.not_understood or 'it loads no kernel'})")
+            unknown.append(
+                f"what the entry {entry.title!r} starts"
+                f" ({entry.not_understood or 'it loads no kernel'})"
+            )
         return ()
     where = place(load, boot, devices)
-    search = (_search_in_vain(entry, where.missing, is_sure=bool(devices)),) if where.missing else ()
+    search = (
+        (_search_in_vain(entry, where.missing, is_sure=bool(devices)),) if where.missing else ()
+    )
     path = stage1.in_guest(load.kernel, boot) if where.is_here else ""
     if not path or path not in files.kernels:
         if is_default:
-            unknown.append(f"the files of the entry {entry.title!r}, which are on another file system ({load.device})")
+            unknown.append(
+                f"the files of the entry {entry.title!r}, which are on another file system"
+                f" ({load.device})"
+            )
         return search
     kernel = files.kernels[path]
-    pairs = [(name, files.initrds[name]) for item in load.initrds if (name := stage1.in_guest(item, boot)) in files.initrds]
+    pairs = [
+        (name, files.initrds[name])
+        for item in load.initrds
+        if (name := stage1.in_guest(item, boot)) in files.initrds
+    ]
     if kernel.facts is not None and kernel.facts.unread:
         unknown.append(f"what is inside {path}: {kernel.facts.unread} ({kernel.facts.hint})")
     for name, facts in pairs:
@@ -120,7 +156,10 @@ def _entry(entry: Entry, ground: Ground, unknown: list[str], *, is_default: bool
     here = ground.needs(load)
     return (
         *search,
-        *(_as_grub_says(finding, path, load.kernel) for finding in kernels.kernel_findings(kernel, here)),
+        *(
+            _as_grub_says(finding, path, load.kernel)
+            for finding in kernels.kernel_findings(kernel, here)
+        ),
         *initrds.initrd_findings(kernel, pairs, here),
         *kernels.modules_finding(kernel),
         *root_fs.findings(load.arguments, entry.title, devices),
@@ -132,7 +171,10 @@ def _search_in_vain(entry: Entry, key: str, *, is_sure: bool) -> Finding:
         code="entry-file-system-missing",
         link=Link.ENTRY,
         thing=key,
-        message=f"the entry {entry.title!r} looks for the file system {key}, which this guest does not have",
+        message=(
+            f"the entry {entry.title!r} looks for the file system {key}, which this guest does not"
+            " have"
+        ),
         console=f"error: no such device: {key}.",
         certainty=Certainty.CERTAIN if is_sure else Certainty.LIKELY,
         hint=UPDATE,

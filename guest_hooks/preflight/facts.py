@@ -28,7 +28,9 @@ DRIVE = "(boot)"
 
 
 def devices(root: Root, boot: BootFilesystem, *, run: Run) -> tuple[BlockDevice, ...]:
-    """The block devices of the running guest; empty for an image, or where udev does not know /boot's own."""
+    """The block devices of the running guest; empty for an image, or where udev does not know
+    /boot's own.
+    """
     if not root.is_live:
         return ()
     try:
@@ -38,8 +40,17 @@ def devices(root: Root, boot: BootFilesystem, *, run: Run) -> tuple[BlockDevice,
     return found if any(device.uuid and device.uuid == boot.fs_uuid for device in found) else ()
 
 
-def disks(root: Root, boot: BootFilesystem, known: Sequence[BlockDevice], paths: Iterable[str], *, run: Run) -> Disks:
-    """Which of `paths` (as stage 1 names them) are on the guest's own file systems and on each other one."""
+def disks(
+    root: Root,
+    boot: BootFilesystem,
+    known: Sequence[BlockDevice],
+    paths: Iterable[str],
+    *,
+    run: Run,
+) -> Disks:
+    """Which of `paths` (as stage 1 names them) are on the guest's own file systems and on each
+    other one.
+    """
     wanted = tuple(dict.fromkeys(paths))
     own = _own(boot, known)
     others = [device for device in known if device.path not in own and device.has_files][:MAX_DISKS]
@@ -52,7 +63,11 @@ def disks(root: Root, boot: BootFilesystem, known: Sequence[BlockDevice], paths:
             unread.append(device.path)
         else:
             elsewhere[device.path] = there
-            removals |= {(device.path, path): stage1.removal(device, path) for path in there if any(device.mountpoints)}
+            removals |= {
+                (device.path, path): stage1.removal(device, path)
+                for path in there
+                if any(device.mountpoints)
+            }
     here = _on_own(root, boot, own, wanted, run)
     if here is None:
         unread.append(own[0])
@@ -79,19 +94,31 @@ def disks(root: Root, boot: BootFilesystem, known: Sequence[BlockDevice], paths:
 
 
 def _own(boot: BootFilesystem, known: Sequence[BlockDevice]) -> tuple[str, ...]:
-    """The devices of the guest's own boot files, /boot's first; by udev's names where that knows them by others."""
+    """The devices of the guest's own boot files, /boot's first; by udev's names where that
+    knows them by others.
+    """
     places = (boot.boot_place, boot.grub_place, boot.xen_place)
     paths = {device.path for device in known}
     by_uuid = {device.uuid: device.path for device in known if device.uuid}
-    names = (place.device if place.device in paths else by_uuid.get(place.fs_uuid, place.device) for place in places)
+    names = (
+        place.device if place.device in paths else by_uuid.get(place.fs_uuid, place.device)
+        for place in places
+    )
     return tuple(dict.fromkeys(names))
 
 
-def _on_own(root: Root, boot: BootFilesystem, own: Sequence[str], wanted: Sequence[str], run: Run) -> frozenset[str] | None:
-    """Which of `wanted` are on the guest's own file systems; None where GRUB has to be asked and can't be."""
+def _on_own(
+    root: Root, boot: BootFilesystem, own: Sequence[str], wanted: Sequence[str], run: Run
+) -> frozenset[str] | None:
+    """Which of `wanted` are on the guest's own file systems; None where GRUB has to be asked
+    and can't be.
+    """
     if stage1.is_usual(boot):
-        return frozenset(path for path in wanted if (name := stage1.in_guest(path, boot)) and root.exists(name))
-    # A subvolume, a link, a bind mount: what GRUB comes to from the top of a file system is written there alone.
+        return frozenset(
+            path for path in wanted if (name := stage1.in_guest(path, boot)) and root.exists(name)
+        )
+    # A subvolume, a link, a bind mount: what GRUB comes to from the top of a file system is written
+    # there alone.
     seen = [block_devices.files_on(device, wanted, run=run) for device in own]
     found = [paths for paths in seen if paths is not None]
     return frozenset().union(*found) if len(found) == len(seen) else None
@@ -115,7 +142,9 @@ def environment(root: Root) -> tuple[Mapping[str, str] | None, str]:
 
 
 def menu(root: Root, boot: BootFilesystem, text: str, mode: Mode, *, by_second_stage: bool) -> Menu:
-    """The menu as the second stage sees it, or as the host's stage 1 does, which knows no grubenv; raises `FormatError`."""
+    """The menu as the second stage sees it, or as the host's stage 1 does, which knows no
+    grubenv; raises `FormatError`.
+    """
     prefix = f"{DRIVE}{boot.grub_dir}" if by_second_stage else "(memdisk)/boot/grub"
     variables = {
         "prefix": prefix,
@@ -145,19 +174,28 @@ def running(root: Root, guest: Guest, mode: Mode) -> str:
 def read_files(
     memory: Memory, kernels: Iterable[str], initrds: Iterable[str]
 ) -> tuple[Mapping[str, KernelFacts | None], Mapping[str, InitrdFacts | None]]:
-    """The facts of these files (the guest's paths), several read at a time: the decompressors let go of the interpreter's lock."""
+    """The facts of these files (the guest's paths), several read at a time: the decompressors
+    let go of the interpreter's lock.
+    """
     kernel_paths, initrd_paths = tuple(dict.fromkeys(kernels)), tuple(dict.fromkeys(initrds))
     with ThreadPoolExecutor(max_workers=min(os.cpu_count() or 1, 4)) as pool:
         try:
             kernel_facts: Iterable[KernelFacts | None] = pool.map(memory.kernel, kernel_paths)
             initrd_facts: Iterable[InitrdFacts | None] = pool.map(memory.initrd, initrd_paths)
         except RuntimeError:  # no thread may be started: one after the other, then
-            kernel_facts, initrd_facts = map(memory.kernel, kernel_paths), map(memory.initrd, initrd_paths)
-        return dict(zip(kernel_paths, kernel_facts, strict=True)), dict(zip(initrd_paths, initrd_facts, strict=True))
+            kernel_facts, initrd_facts = (
+                map(memory.kernel, kernel_paths),
+                map(memory.initrd, initrd_paths),
+            )
+        return dict(zip(kernel_paths, kernel_facts, strict=True)), dict(
+            zip(initrd_paths, initrd_facts, strict=True)
+        )
 
 
 def kernel(root: Root, path: str, facts: KernelFacts | None) -> Kernel:
-    """A kernel with what its packages left beside it: /boot/config-RELEASE and /lib/modules/RELEASE."""
+    """A kernel with what its packages left beside it: /boot/config-RELEASE and
+    /lib/modules/RELEASE.
+    """
     release = facts.release if facts else ""
     if not release or "/" in release:
         return Kernel(path=path, facts=facts, options={})

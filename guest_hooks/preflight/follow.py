@@ -42,7 +42,9 @@ class Way:
     @property
     def targets(self) -> tuple[TargetStatus, ...]:
         """The verdicts on those targets that serve this mode."""
-        return tuple(target for target in self.status.targets if TARGETS[target.target].mode is self.mode)
+        return tuple(
+            target for target in self.status.targets if TARGETS[target.target].mode is self.mode
+        )
 
     def follow(self) -> "Way":
         """Follow every link; `chain`, `findings` and `unknown` then say what was met."""
@@ -53,13 +55,17 @@ class Way:
         return self
 
     def follow_from_second_stage(self) -> "Way":
-        """Follow what a sync may change, and of the menu's entries only that which will be started."""
+        """Follow what a sync may change, and of the menu's entries only that which will be
+        started.
+        """
         self.is_default_alone = True
         self._menu(by_second_stage=self._second_stage())
         return self
 
     def _stage1(self) -> None:
-        arches = tuple(arch for t in self.targets if t.required for arch in TARGETS[t.target].arches[:1])
+        arches = tuple(
+            arch for t in self.targets if t.required for arch in TARGETS[t.target].arches[:1]
+        )
         kinds = stage1.kinds(self.config.stage1, self.mode)
         paths = [path for kind in kinds for path in stage1.wanted(kind, self.mode, arches)]
         disks = facts.disks(self.root, self.boot, self.devices, paths, run=self.run)
@@ -73,8 +79,14 @@ class Way:
                     steps, findings, _ = stage1.follow(kind, self.mode, arches, disks)
                     self.chain += steps
                     known = {(finding.code, finding.thing) for finding in self.findings}
-                    new = [finding for finding in findings if (finding.code, finding.thing) not in known]
-                    self.findings += new if kind is kinds[0] else [_unlikely(finding) for finding in new]
+                    new = [
+                        finding
+                        for finding in findings
+                        if (finding.code, finding.thing) not in known
+                    ]
+                    self.findings += (
+                        new if kind is kinds[0] else [_unlikely(finding) for finding in new]
+                    )
         self.unknown += [f"what is on {device}, which could not be read" for device in disks.unread]
         if not self.devices:
             self.unknown.append("which other disks this guest will have, and what is on them")
@@ -90,12 +102,16 @@ class Way:
         found = self._pygrub()
         if found.choice is None or found.choice.entry is None:
             return f"pygrub starts nothing: {found.findings[0].message}"
-        return f"pygrub reads {found.path} in the host and starts {found.choice.entry.title!r} itself"
+        return (
+            f"pygrub reads {found.path} in the host and starts {found.choice.entry.title!r} itself"
+        )
 
     def _legacy(self) -> None:
         path = "/boot/grub/menu.lst"
         text = self.root.read_text(path)
-        self.chain.append(Step(link=Link.STAGE1, text=f"pvgrub-legacy {'reads' if text else 'finds no'} {path}"))
+        self.chain.append(
+            Step(link=Link.STAGE1, text=f"pvgrub-legacy {'reads' if text else 'finds no'} {path}")
+        )
         if self.config.stage1 is Stage1.GRUB_LEGACY:
             names = [target.path.rpartition("/")[2] for target in self.targets]
             self.findings += stage1.legacy_findings(path, text, self.boot, names)
@@ -104,14 +120,23 @@ class Way:
         """Look at the second stages; whether one of them, not stage 1, reads grub.cfg."""
         if self.config.stage1 is Stage1.PYGRUB:
             return False
-        kind, menu = stage1.kinds(self.config.stage1, self.mode)[0], facts.menu_text(self.root) or ""
+        kind, menu = (
+            stage1.kinds(self.config.stage1, self.mode)[0],
+            facts.menu_text(self.root) or "",
+        )
         for target in self.targets:
             found = second_stage.findings(target, self.boot, self.config.modules)
             is_started = second_stage.is_started(target, kind, menu)
-            self.findings += found if is_started else [replace(finding, stops=False) for finding in found]
+            self.findings += (
+                found if is_started else [replace(finding, stops=False) for finding in found]
+            )
             self.findings += second_stage.unreached(target, kind, menu)
             self.chain.append(Step(link=Link.SECOND_STAGE, text=_second_stage_text(target)))
-        return any(second_stage.takes_over(target, kind, menu) for target in self.targets if target.required)
+        return any(
+            second_stage.takes_over(target, kind, menu)
+            for target in self.targets
+            if target.required
+        )
 
     def _menu(self, *, by_second_stage: bool) -> None:
         if self.config.stage1 is Stage1.PYGRUB:
@@ -140,7 +165,9 @@ class Way:
         if self._is_bad(path):
             return
         try:
-            menu = facts.menu(self.root, self.boot, text, self.mode, by_second_stage=by_second_stage)
+            menu = facts.menu(
+                self.root, self.boot, text, self.mode, by_second_stage=by_second_stage
+            )
         except FormatError as error:
             self.unknown.append(f"which entry {path} starts: {error.message}")
             return
@@ -148,7 +175,9 @@ class Way:
         choice = grub_menu.default(menu)
         self.findings += entries.choice_finding(choice, menu)
         reader = "the second stage" if by_second_stage else "stage 1"
-        self.chain.append(Step(link=Link.GRUB_CFG, text=f"{reader} reads {path}, {len(list(menu.all()))} entries"))
+        self.chain.append(
+            Step(link=Link.GRUB_CFG, text=f"{reader} reads {path}, {len(list(menu.all()))} entries")
+        )
         if not choice.is_sure and menu.entries:
             self.unknown.append("which entry is the default: grub.cfg decides that while it runs")
         self._entries(menu, choice)
@@ -159,10 +188,19 @@ class Way:
         if menu is None or menu.state is not State.INVALID:
             return False
         for problem in menu.problems:
-            console = "error: syntax error." if "cut off" not in problem.message and "empty" not in problem.message else "grub>"
+            console = (
+                "error: syntax error."
+                if "cut off" not in problem.message and "empty" not in problem.message
+                else "grub>"
+            )
             self.findings.append(
                 Finding(
-                    code=problem.code, link=Link.GRUB_CFG, thing=path, message=problem.message, console=console, hint=problem.hint
+                    code=problem.code,
+                    link=Link.GRUB_CFG,
+                    thing=path,
+                    message=problem.message,
+                    console=console,
+                    hint=problem.hint,
                 )
             )
         return True
@@ -186,11 +224,18 @@ class Way:
             )
 
     def _entries(self, menu: grub_menu.Menu, choice: grub_menu.Choice) -> None:
-        wanted = (choice.entry,) if self.is_default_alone and choice.entry and choice.is_sure else tuple(menu.all())
+        wanted = (
+            (choice.entry,)
+            if self.is_default_alone and choice.entry and choice.is_sure
+            else tuple(menu.all())
+        )
         kernel_paths, initrd_paths = entries.named_files(wanted, self.boot, self.devices)
         kernel_facts, initrd_facts = facts.read_files(self.memory, kernel_paths, initrd_paths)
         files = Files(
-            kernels={path: facts.kernel(self.root, path, found) for path, found in kernel_facts.items()}, initrds=initrd_facts
+            kernels={
+                path: facts.kernel(self.root, path, found) for path, found in kernel_facts.items()
+            },
+            initrds=initrd_facts,
         )
         ground = Ground(files=files, boot=self.boot, devices=self.devices, needs=self._needs)
         findings, unknown = entries.findings(menu, choice, ground)
@@ -201,29 +246,45 @@ class Way:
         load = choice.entry.boot if choice.entry else None
         if load is not None:
             kernel = files.kernels.get(stage1.in_guest(load.kernel, self.boot))
-            packing = f", packed with {kernel.facts.compression}" if kernel and kernel.facts and kernel.facts.compression else ""
+            packing = (
+                f", packed with {kernel.facts.compression}"
+                if kernel and kernel.facts and kernel.facts.compression
+                else ""
+            )
             self.chain.append(Step(link=Link.KERNEL, text=f"{load.kernel}{packing}"))
             self.chain.append(Step(link=Link.INITRD, text=", ".join(load.initrds) or "none"))
             self.chain.append(Step(link=Link.ROOT, text=f"root={root_fs.wanted(load.arguments)}"))
 
     def _needs(self, load: Boot) -> Needs:
         device = root_fs.find(root_fs.wanted(load.arguments), self.devices)
-        way = root_fs.way(device, root_fs.fstab_type(self.root.read_text(FSTAB) or ""), self.devices)
+        way = root_fs.way(
+            device, root_fs.fstab_type(self.root.read_text(FSTAB) or ""), self.devices
+        )
         return Needs(
             mode=self.mode,
             widths=frozenset(TARGETS[t.target].elf_class for t in self.targets if t.required),
             drivers=way.drivers,
             programs=way.programs,
-            loader_is_certain=self.config.stage1 in (Stage1.DEBIAN_PV, Stage1.OWN, Stage1.GRUB_LEGACY),
+            loader_is_certain=self.config.stage1
+            in (
+                Stage1.DEBIAN_PV,
+                Stage1.OWN,
+                Stage1.GRUB_LEGACY,
+            ),
             by_grub=self.config.stage1 is not Stage1.PYGRUB,
             running=facts.running(self.root, self.status.guest, self.mode),
         )
 
     def _unknowable(self) -> None:
-        titles = ", ".join(stage1.TITLES[kind] for kind in stage1.kinds(self.config.stage1, self.mode))
+        titles = ", ".join(
+            stage1.TITLES[kind] for kind in stage1.kinds(self.config.stage1, self.mode)
+        )
         self.unknown.append(f"the host's type= for this guest (followed: {self.mode})")
         if self.config.stage1 is Stage1.AUTO:
-            self.unknown.append(f"which stage 1 the host starts (followed: {titles}; `stage1` in the configuration names another)")
+            self.unknown.append(
+                f"which stage 1 the host starts (followed: {titles}; `stage1` in the configuration"
+                " names another)"
+            )
 
 
 def _unlikely(finding: Finding) -> Finding:

@@ -23,8 +23,12 @@ _DAMAGES = {
 }
 
 
-def initrd_findings(kernel: Kernel, initrds: Sequence[tuple[str, InitrdFacts | None]], needs: Needs) -> tuple[Finding, ...]:
-    """What keeps `kernel`, started with these initrds, from its root file system; they are one after another in memory."""
+def initrd_findings(
+    kernel: Kernel, initrds: Sequence[tuple[str, InitrdFacts | None]], needs: Needs
+) -> tuple[Finding, ...]:
+    """What keeps `kernel`, started with these initrds, from its root file system; they are one
+    after another in memory.
+    """
     again = _again(kernel)
     found = [finding for path, facts in initrds for finding in _initrd_damage(path, facts, again)]
     if found:
@@ -36,59 +40,119 @@ def initrd_findings(kernel: Kernel, initrds: Sequence[tuple[str, InitrdFacts | N
     if not initrds:
         if not lacking:
             return ()
-        message = f"{kernel.path} is started without an initrd, and {lacking[0].what} ({lacking[0].module}) is not built into it"
+        message = (
+            f"{kernel.path} is started without an initrd, and {lacking[0].what}"
+            f" ({lacking[0].module}) is not built into it"
+        )
         hint = f"make one: update-initramfs -c -k {_version(kernel)}, then update-grub"
-        return (_initrd(code="initrd-none", thing=kernel.path, message=message, console=_PANIC, hint=hint),)
+        return (
+            _initrd(
+                code="initrd-none", thing=kernel.path, message=message, console=_PANIC, hint=hint
+            ),
+        )
     return tuple(_contents(kernel, initrds[-1][0], contents, lacking, needs.programs))
 
 
 def _contents(
-    kernel: Kernel, path: str, contents: Sequence[InitrdFacts], lacking: Sequence[Driver], programs: Sequence[str]
+    kernel: Kernel,
+    path: str,
+    contents: Sequence[InitrdFacts],
+    lacking: Sequence[Driver],
+    programs: Sequence[str],
 ) -> list[Finding]:
     again = _again(kernel)
     compressions = [Compression(facts.compression) for facts in contents if facts.compression]
     for compression in compressions:
         option = UNPACKERS.get(compression)
         if option and kernel.options and kernel.options.get(option) != "y":
-            message = f"{path} is packed with {compression}, and {kernel.path} was built without CONFIG_{option}"
+            message = (
+                f"{path} is packed with {compression}, and {kernel.path} was built without"
+                f" CONFIG_{option}"
+            )
             return [
-                _initrd(code="initrd-compression", thing=path, message=message, console=_PANIC, hint=f"set COMPRESS, then {again}")
+                _initrd(
+                    code="initrd-compression",
+                    thing=path,
+                    message=message,
+                    console=_PANIC,
+                    hint=f"set COMPRESS, then {again}",
+                )
             ]
     versions = {version for facts in contents for version in facts.kernels}
     release = kernel.facts.release if kernel.facts else ""
     if lacking and versions and release and release not in versions:
-        message = f"{path} was made for {', '.join(sorted(versions))}, and {kernel.path} is {release}"
-        return [_initrd(code="initrd-of-another-kernel", thing=path, message=message, console=_NO_ROOT, hint=again)]
+        message = (
+            f"{path} was made for {', '.join(sorted(versions))}, and {kernel.path} is {release}"
+        )
+        return [
+            _initrd(
+                code="initrd-of-another-kernel",
+                thing=path,
+                message=message,
+                console=_NO_ROOT,
+                hint=again,
+            )
+        ]
     modules = {module for facts in contents for module in facts.modules}
     present = {program for facts in contents for program in facts.programs}
     found = []
     for driver in lacking:
         if driver.module not in modules:
-            message = f"{path} lacks {driver.module}, {driver.what}, which is not built into {kernel.path}"
+            message = (
+                f"{path} lacks {driver.module}, {driver.what}, which is not built into"
+                f" {kernel.path}"
+            )
             found.append(
                 _initrd(
-                    code="initrd-lacks-module", thing=path, message=message, console=_NO_ROOT, hint=again, certainty=_sure(kernel)
+                    code="initrd-lacks-module",
+                    thing=path,
+                    message=message,
+                    console=_NO_ROOT,
+                    hint=again,
+                    certainty=_sure(kernel),
                 )
             )
     for program in programs:
         if program not in present:
             message = f"{path} lacks {program}, without which the root file system can't be set up"
-            found.append(_initrd(code="initrd-lacks-program", thing=path, message=message, console=_NO_ROOT, hint=again))
+            found.append(
+                _initrd(
+                    code="initrd-lacks-program",
+                    thing=path,
+                    message=message,
+                    console=_NO_ROOT,
+                    hint=again,
+                )
+            )
     return found
 
 
 def _initrd_damage(path: str, facts: InitrdFacts | None, again: str) -> list[Finding]:
     if facts is None:
         console = f"error: file `{path}' not found."
-        return [_initrd(code="initrd-missing", thing=path, message=f"{path} is not there", console=console, hint=again)]
+        return [
+            _initrd(
+                code="initrd-missing",
+                thing=path,
+                message=f"{path} is not there",
+                console=console,
+                hint=again,
+            )
+        ]
     if not facts.fault:
         return []
     code, console = _DAMAGES.get(facts.fault, ("initrd-damaged", _UNPACKING))
-    return [_initrd(code=code, thing=path, message=f"{path}: {facts.cause}", console=console, hint=again)]
+    return [
+        _initrd(
+            code=code, thing=path, message=f"{path}: {facts.cause}", console=console, hint=again
+        )
+    ]
 
 
 def _is_module(driver: Driver, kernel: Kernel) -> bool:
-    """Whether the kernel can't do it by itself; a kernel without any record of its options is taken to be built as Debian's are."""
+    """Whether the kernel can't do it by itself; a kernel without any record of its options is
+    taken to be built as Debian's are.
+    """
     return kernel.options.get(driver.option) != "y" and driver.module not in kernel.builtin
 
 

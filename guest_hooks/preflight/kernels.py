@@ -1,6 +1,7 @@
 """Whether a kernel can be started in this guest's mode. Pure.
 
-Sources: GRUB grub-core/loader/i386/{linux,xen,xen_file,xen_fileXX}.c; Linux arch/x86/boot/compressed/misc.c.
+Sources: GRUB grub-core/loader/i386/{linux,xen,xen_file,xen_fileXX}.c; Linux
+arch/x86/boot/compressed/misc.c.
 """
 
 from dataclasses import replace
@@ -21,7 +22,10 @@ OLDEST_32_BIT_PROTOCOL = 0x0203
 def kernel_findings(kernel: Kernel, needs: Needs) -> tuple[Finding, ...]:
     """What keeps `kernel` from starting."""
     facts, path = kernel.facts, kernel.path
-    other = "boot another kernel from the menu, and install this one again: apt install --reinstall linux-image-VERSION"
+    other = (
+        "boot another kernel from the menu, and install this one again: apt install --reinstall"
+        " linux-image-VERSION"
+    )
     if facts is None:
         return (
             _kernel(
@@ -58,12 +62,23 @@ def kernel_findings(kernel: Kernel, needs: Needs) -> tuple[Finding, ...]:
 
 def _disproved(finding: Finding) -> Finding:
     """The finding on a kernel that runs at this moment: whatever starts this guest can start it."""
-    message = f"{finding.message}; yet it runs now, so this host may start kernels by other means (pygrub, or directly)"
-    return replace(finding, message=message, severity=Severity.WARNING, certainty=Certainty.UNKNOWN, stops=False)
+    message = (
+        f"{finding.message}; yet it runs now, so this host may start kernels by other means"
+        " (pygrub, or directly)"
+    )
+    return replace(
+        finding,
+        message=message,
+        severity=Severity.WARNING,
+        certainty=Certainty.UNKNOWN,
+        stops=False,
+    )
 
 
 def _damage(fault: str) -> str:
-    return {"not-a-kernel": "invalid", "truncated": "truncated", "unreadable": "unreadable"}.get(fault, "damaged")
+    return {"not-a-kernel": "invalid", "truncated": "truncated", "unreadable": "unreadable"}.get(
+        fault, "damaged"
+    )
 
 
 def _damage_console(facts: KernelFacts, needs: Needs) -> str:
@@ -71,7 +86,10 @@ def _damage_console(facts: KernelFacts, needs: Needs) -> str:
         if facts.fault == "not-a-kernel" and "empty" not in facts.cause:
             return "error: version too old for xen boot."
         # xzio looks for the end of the payload first, the others read on to where the bytes end
-        is_read = facts.fault == "truncated" and facts.compression in (Compression.NONE, Compression.GZIP)
+        is_read = facts.fault == "truncated" and facts.compression in (
+            Compression.NONE,
+            Compression.GZIP,
+        )
         return "premature end of file" if is_read else "error: not xen image."
     match facts.fault:
         case "truncated":
@@ -84,7 +102,10 @@ def _damage_console(facts: KernelFacts, needs: Needs) -> str:
 
 def _pv(kernel: Kernel, facts: KernelFacts, needs: Needs) -> list[Finding]:
     path, found = kernel.path, []
-    step = 'have the host start this guest as PVH (type="pvh"), or see NOTES in xen-guest-bootloader(8)'
+    step = (
+        'have the host start this guest as PVH (type="pvh"), or see NOTES in'
+        " xen-guest-bootloader(8)"
+    )
     compression = Compression(facts.compression)
     if needs.by_grub and compression not in GRUB_XEN_UNPACKS:
         message = f"{path} is packed with {compression}, which GRUB can't unpack for a PV guest"
@@ -101,7 +122,10 @@ def _pv(kernel: Kernel, facts: KernelFacts, needs: Needs) -> list[Finding]:
         )
     if facts.bits and facts.bits not in needs.widths:
         widths = " or ".join(str(width) for width in sorted(needs.widths))
-        message = f"{path} is a {facts.bits}-bit kernel, and a PV guest boots only the width of its second stage, {widths}"
+        message = (
+            f"{path} is a {facts.bits}-bit kernel, and a PV guest boots only the width of its"
+            f" second stage, {widths}"
+        )
         found.append(
             _kernel(
                 code="kernel-width",
@@ -111,11 +135,22 @@ def _pv(kernel: Kernel, facts: KernelFacts, needs: Needs) -> list[Finding]:
                 hint="boot a kernel of that width",
             )
         )
-    hint = "boot a kernel built with CONFIG_XEN_PV, such as linux-image-amd64, or have the host start this guest as PVH"
+    hint = (
+        "boot a kernel built with CONFIG_XEN_PV, such as linux-image-amd64, or have the host start"
+        " this guest as PVH"
+    )
     if facts.unread:
         if kernel.options and kernel.options.get("XEN_PV") != "y":
             message = f"{path} was built without CONFIG_XEN_PV"
-            found.append(_kernel(code="kernel-no-pv", thing=path, message=message, certainty=Certainty.LIKELY, hint=hint))
+            found.append(
+                _kernel(
+                    code="kernel-no-pv",
+                    thing=path,
+                    message=message,
+                    certainty=Certainty.LIKELY,
+                    hint=hint,
+                )
+            )
     elif not facts.has_notes:
         found.append(
             _kernel(
@@ -159,23 +194,52 @@ def _pvh(kernel: Kernel, facts: KernelFacts) -> list[Finding]:
         ]
     if facts.protocol < OLDEST_32_BIT_PROTOCOL or not facts.loads_high:
         message = f"{path} can't be started by the 32-bit boot protocol"
-        return [_kernel(code="kernel-protocol", thing=path, message=message, console="32-bit boot", hint="boot a newer kernel")]
+        return [
+            _kernel(
+                code="kernel-protocol",
+                thing=path,
+                message=message,
+                console="32-bit boot",
+                hint="boot a newer kernel",
+            )
+        ]
     hint = "boot a kernel built with CONFIG_XEN_PVH, such as linux-image-amd64"
     if not facts.unread and not facts.has_phys32_entry:
         message = f"{path} has no Xen note PHYS32_ENTRY: it was built without CONFIG_XEN_PVH"
-        return [_kernel(code="kernel-no-pvh", thing=path, message=message, certainty=Certainty.LIKELY, hint=hint)]
+        return [
+            _kernel(
+                code="kernel-no-pvh",
+                thing=path,
+                message=message,
+                certainty=Certainty.LIKELY,
+                hint=hint,
+            )
+        ]
     if kernel.options and kernel.options.get("XEN_PVH") != "y":
         message = f"{path} was built without CONFIG_XEN_PVH"
-        return [_kernel(code="kernel-no-pvh", thing=path, message=message, certainty=Certainty.LIKELY, hint=hint)]
+        return [
+            _kernel(
+                code="kernel-no-pvh",
+                thing=path,
+                message=message,
+                certainty=Certainty.LIKELY,
+                hint=hint,
+            )
+        ]
     return []
 
 
 def modules_finding(kernel: Kernel) -> tuple[Finding, ...]:
-    """Whether the modules that the booted system needs (its network, for one) are on the root file system."""
+    """Whether the modules that the booted system needs (its network, for one) are on the root
+    file system.
+    """
     release = kernel.facts.release if kernel.facts else ""
     if kernel.has_modules or not release or not kernel.options:
         return ()
-    message = f"/lib/modules/{release} is not there: {kernel.path} comes up without its modules, the network's among them"
+    message = (
+        f"/lib/modules/{release} is not there: {kernel.path} comes up without its modules, the"
+        " network's among them"
+    )
     hint = f"apt install --reinstall linux-image-{release}"
     finding = _kernel(code="kernel-modules-missing", thing=kernel.path, message=message, hint=hint)
     return (replace(finding, stops=False, console="Failed to start systemd-modules-load.service"),)

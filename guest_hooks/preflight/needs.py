@@ -1,4 +1,6 @@
-"""What a kernel is held against: what this guest's mode and its root file system ask of it. Vocabulary of preflight."""
+"""What a kernel is held against: what this guest's mode and its root file system ask of it.
+Vocabulary of preflight.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +12,9 @@ from guest_hooks.model import Mode
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Driver:
-    """A module without which the root file system is out of reach, and the kernel option that builds it in."""
+    """A module without which the root file system is out of reach, and the kernel option that
+    builds it in.
+    """
 
     module: str
     option: str
@@ -21,9 +25,10 @@ class Driver:
 class Needs:
     """What a kernel must be able to do here.
 
-    `widths` are those of the PV second stages; drivers and programs are needed to reach the root; `by_grub` says that GRUB loads
-    the kernel (pygrub leaves that to libxenguest, which unpacks more), `loader_is_certain` that this is known; `running` is the
-    release of the kernel that runs now.
+    `widths` are those of the PV second stages; drivers and programs are needed to reach the root;
+    `by_grub` says that GRUB loads the kernel (pygrub leaves that to libxenguest, which unpacks
+    more), `loader_is_certain` that this is known; `running` is the release of the kernel that runs
+    now.
     """
 
     mode: Mode
@@ -37,7 +42,9 @@ class Needs:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kernel:
-    """One kernel with what belongs to it: its options (empty: no config file), its built-in modules, whether it has others."""
+    """One kernel with what belongs to it: its options (empty: no config file), its built-in
+    modules, whether it has others.
+    """
 
     path: str
     facts: KernelFacts | None
@@ -46,7 +53,9 @@ class Kernel:
     has_modules: bool = True
 
 
-XEN_DISK = Driver(module="xen_blkfront", option="XEN_BLKDEV_FRONTEND", what="the driver of Xen's disks")
+XEN_DISK = Driver(
+    module="xen_blkfront", option="XEN_BLKDEV_FRONTEND", what="the driver of Xen's disks"
+)
 FILE_SYSTEMS = {
     name: Driver(module=module, option=option, what=f"the root file system's driver ({name})")
     for name, module, option in (

@@ -1,4 +1,5 @@
-"""What pygrub, a program of the host's, starts of this guest, by its own reading of the guest's menu: no GRUB runs at all.
+"""What pygrub, a program of the host's, starts of this guest, by its own reading of the guest's
+menu: no GRUB runs at all.
 
 Source: xen tools/pygrub/src/pygrub, 4.17, which reads the file systems that libxenfsimage knows.
 """
@@ -14,14 +15,18 @@ from guest_hooks.model import BootFilesystem, Severity
 from guest_hooks.preflight.result import Finding, Link
 
 READABLE = ("ext2", "ext3", "ext4")
-"""Of the file systems that Debian installs /boot on; libxenfsimage's XFS and btrfs are those of 2008, or none."""
+"""Of the file systems that Debian installs /boot on; libxenfsimage's XFS and btrfs are those of
+2008, or none.
+"""
 CONSOLE = "RuntimeError: Unable to find partition containing kernel"
 """What pygrub ends with on the host, whatever the cause; the guest is not started at all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chosen:
-    """What pygrub makes of this guest: the file that it reads, the menu in that, its choice, and what keeps it from booting."""
+    """What pygrub makes of this guest: the file that it reads, the menu in that, its choice,
+    and what keeps it from booting.
+    """
 
     path: str = ""
     menu: Menu | None = None
@@ -30,12 +35,16 @@ class Chosen:
 
 
 def follow(boot: BootFilesystem, read: Callable[[str], str | None]) -> Chosen:
-    """What pygrub starts; `read` gives the text of a file by its path on /boot's file system, None where there is none."""
+    """What pygrub starts; `read` gives the text of a file by its path on /boot's file system,
+    None where there is none.
+    """
     if boot.fs_type not in READABLE:
         message = f"pygrub can't read {boot.fs_type}, the file system of /boot"
         return Chosen(findings=(_finding("pygrub-file-system", boot.device, message),))
     texts = ((path, language, read(path)) for path, language in pygrub_menu.FILES)
-    there = next(((path, language, text) for path, language, text in texts if text is not None), None)
+    there = next(
+        ((path, language, text) for path, language, text in texts if text is not None), None
+    )
     if there is None:
         message = f"pygrub finds none of the menus that it looks for on {boot.device}"
         return Chosen(findings=(_finding("pygrub-finds-nothing", boot.device, message),))
@@ -43,7 +52,9 @@ def follow(boot: BootFilesystem, read: Callable[[str], str | None]) -> Chosen:
     try:
         found = pygrub_menu.read(text[: pygrub_menu.MOST_BYTES], language)
     except FormatError as error:
-        return Chosen(path=path, findings=(_finding("pygrub-refuses", path, f"{path}: {error.message}"),))
+        return Chosen(
+            path=path, findings=(_finding("pygrub-refuses", path, f"{path}: {error.message}"),)
+        )
     entries = tuple(_entry(image) for image in found.images)
     if found.chosen is None or not found.chosen.kernel:
         message = f"{path} has no entry with a kernel where pygrub takes its default"
@@ -77,7 +88,9 @@ def _waits(path: str, found: PygrubMenu) -> tuple[Finding, ...]:
             code="pygrub-waits",
             link=Link.GRUB_CFG,
             thing=path,
-            message=f"{path} sets no timeout: pygrub waits for a key where it is not told otherwise",
+            message=(
+                f"{path} sets no timeout: pygrub waits for a key where it is not told otherwise"
+            ),
             hint="set GRUB_TIMEOUT in /etc/default/grub and run update-grub",
             severity=Severity.WARNING,
             stops=False,
@@ -87,11 +100,15 @@ def _waits(path: str, found: PygrubMenu) -> tuple[Finding, ...]:
 
 def _finding(code: str, thing: str, message: str) -> Finding:
     hint = {
-        "pygrub-file-system": "put /boot on ext4; or ask the host's admin for a GRUB image in place of pygrub",
+        "pygrub-file-system": (
+            "put /boot on ext4; or ask the host's admin for a GRUB image in place of pygrub"
+        ),
         "pygrub-finds-nothing": "make the menu: update-grub",
         "pygrub-starts-nothing": "make the menu: update-grub",
-        "pygrub-refuses": "take out or rewrite that line, by /etc/default/grub or /etc/grub.d, and run update-grub; "
-        "or ask the host's admin for a GRUB image in place of pygrub",
+        "pygrub-refuses": (
+            "take out or rewrite that line, by /etc/default/grub or /etc/grub.d, and run"
+            " update-grub; or ask the host's admin for a GRUB image in place of pygrub"
+        ),
     }[code]
     link = Link.GRUB_CFG if code in ("pygrub-refuses", "pygrub-starts-nothing") else Link.STAGE1
     return Finding(code=code, link=link, thing=thing, message=message, console=CONSOLE, hint=hint)

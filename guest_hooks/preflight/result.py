@@ -1,4 +1,6 @@
-"""What `preflight` finds: the chain of links that the next boot goes through, and what is wrong with them."""
+"""What `preflight` finds: the chain of links that the next boot goes through, and what is wrong
+with them.
+"""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -19,7 +21,9 @@ class Link(StrEnum):
 
 
 class Certainty(StrEnum):
-    """How sure a finding is: seen and always so; so on most hosts; not to be told from inside the guest."""
+    """How sure a finding is: seen and always so; so on most hosts; not to be told from inside
+    the guest.
+    """
 
     CERTAIN = "certain"
     LIKELY = "likely"
@@ -28,9 +32,11 @@ class Certainty(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One thing that is wrong: which `thing` (a path, an entry), what its console would say, how sure, and the next step.
+    """One thing that is wrong: which `thing` (a path, an entry), what its console would say,
+    how sure, and the next step.
 
-    `stops` says that a boot which comes by here ends here; `console` is empty where nothing would be said.
+    `stops` says that a boot which comes by here ends here; `console` is empty where nothing would
+    be said.
     """
 
     code: str
@@ -54,7 +60,9 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preflight:
-    """The answer; `unknown` says what can't be known from inside the guest, or could not be looked at."""
+    """The answer; `unknown` says what can't be known from inside the guest, or could not be
+    looked at.
+    """
 
     guest: Guest
     chain: tuple[Step, ...]
@@ -63,10 +71,16 @@ class Preflight:
 
     @property
     def will_boot(self) -> bool:
-        """Whether the next unattended boot reaches its root file system, as far as the guest can know."""
-        return not any(finding.stops and finding.severity is Severity.ERROR for finding in self.findings)
+        """Whether the next unattended boot reaches its root file system, as far as the guest
+        can know.
+        """
+        return not any(
+            finding.stops and finding.severity is Severity.ERROR for finding in self.findings
+        )
 
     @property
     def ok(self) -> bool:
-        """Whether nothing was found that is not as it should be; warnings (other entries, other disks) change no verdict."""
+        """Whether nothing was found that is not as it should be; warnings (other entries, other
+        disks) change no verdict.
+        """
         return not any(finding.severity is Severity.ERROR for finding in self.findings)

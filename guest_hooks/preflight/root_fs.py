@@ -1,4 +1,6 @@
-"""Whether the root file system that a kernel's command line names is there, and what a kernel needs to reach it. Pure."""
+"""Whether the root file system that a kernel's command line names is there, and what a kernel
+needs to reach it. Pure.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +11,10 @@ from guest_hooks.machine.block_devices import BlockDevice
 from guest_hooks.preflight.needs import CRYPT, DEVICE_MAPPER, FILE_SYSTEMS, XEN_DISK, Driver
 from guest_hooks.preflight.result import Certainty, Finding, Link
 
-ANEW = "make the menu in the guest (update-grub), or on the image from outside: xen-guest-bootloader sync --root DIR"
+ANEW = (
+    "make the menu in the guest (update-grub), or on the image from outside: xen-guest-bootloader"
+    " sync --root DIR"
+)
 _root = partial(Finding, link=Link.ROOT)
 
 
@@ -23,11 +28,20 @@ class Way:
 
 def wanted(arguments: Sequence[str]) -> str:
     """The value of the last root= of a kernel's command line, or an empty string."""
-    return next((argument.removeprefix("root=") for argument in reversed(arguments) if argument.startswith("root=")), "")
+    return next(
+        (
+            argument.removeprefix("root=")
+            for argument in reversed(arguments)
+            if argument.startswith("root=")
+        ),
+        "",
+    )
 
 
 def find(value: str, devices: Sequence[BlockDevice]) -> BlockDevice | None:
-    """The device that the value of root= names: a tag of mount(8), a name below /dev/disk, a device, a volume as /dev/VG/LV."""
+    """The device that the value of root= names: a tag of mount(8), a name below /dev/disk, a
+    device, a volume as /dev/VG/LV.
+    """
     kind, key = _tag(value)
     for device in devices:
         match kind:
@@ -57,11 +71,19 @@ def _tag(value: str) -> tuple[str, str]:
 def _mapper_name(value: str) -> str:
     """`/dev/VG/LV` as the device mapper names it (dmsetup(8): a dash in a name is doubled)."""
     parts = value.split("/")
-    return f"/dev/mapper/{parts[2].replace('-', '--')}-{parts[3].replace('-', '--')}" if len(parts) == 4 else ""
+    return (
+        f"/dev/mapper/{parts[2].replace('-', '--')}-{parts[3].replace('-', '--')}"
+        if len(parts) == 4
+        else ""
+    )
 
 
-def findings(arguments: Sequence[str], title: str, devices: Sequence[BlockDevice]) -> tuple[Finding, ...]:
-    """What is wrong with the root= of an entry; nothing where no device is known, as in an image."""
+def findings(
+    arguments: Sequence[str], title: str, devices: Sequence[BlockDevice]
+) -> tuple[Finding, ...]:
+    """What is wrong with the root= of an entry; nothing where no device is known, as in an
+    image.
+    """
     value = wanted(arguments)
     if not value:
         message = f"the entry {title!r} names no root file system (root=)"
@@ -76,9 +98,19 @@ def findings(arguments: Sequence[str], title: str, devices: Sequence[BlockDevice
             ),
         )
     if disk_names.is_builders(value):
-        message = f"the entry {title!r} wants root={value}, a disk of the machine that built this image"
+        message = (
+            f"the entry {title!r} wants root={value}, a disk of the machine that built this image"
+        )
         console = f"ALERT!  {value} does not exist.  Dropping to a shell!"
-        return (_root(code="root-of-builder", thing=f"root={value}", message=message, console=console, hint=ANEW),)
+        return (
+            _root(
+                code="root-of-builder",
+                thing=f"root={value}",
+                message=message,
+                console=console,
+                hint=ANEW,
+            ),
+        )
     if not devices or not _can_be_told(value):
         return ()
     if find(value, devices) is None:
@@ -93,18 +125,32 @@ def findings(arguments: Sequence[str], title: str, devices: Sequence[BlockDevice
             ),
         )
     kind, key = _tag(value)
-    twins = [device.path for device in devices if kind == "UUID" and device.uuid.lower() == key.lower()]
+    twins = [
+        device.path for device in devices if kind == "UUID" and device.uuid.lower() == key.lower()
+    ]
     if len(twins) > 1 and not _is_one_file_system(twins, devices):
         message = f"root={value} is on {' and '.join(twins)}: which of them is mounted is chance"
-        hint = f"give one another UUID (tune2fs -U random, xfs_admin -U generate), or detach it: {twins[-1]}"
+        hint = (
+            "give one another UUID (tune2fs -U random, xfs_admin -U generate), or detach it:"
+            f" {twins[-1]}"
+        )
         return (
-            _root(code="root-twice", thing=f"root={value}", message=message, console="", hint=hint, certainty=Certainty.LIKELY),
+            _root(
+                code="root-twice",
+                thing=f"root={value}",
+                message=message,
+                console="",
+                hint=hint,
+                certainty=Certainty.LIKELY,
+            ),
         )
     return ()
 
 
 def way(device: BlockDevice | None, fs_type: str, devices: Sequence[BlockDevice]) -> Way:
-    """What a kernel must bring to reach its root; `fs_type` is what fstab says, for where the device is not known."""
+    """What a kernel must bring to reach its root; `fs_type` is what fstab says, for where the
+    device is not known.
+    """
     drivers, programs = [XEN_DISK], []
     if driver := FILE_SYSTEMS.get((device.fs_type if device else "") or fs_type):
         drivers.append(driver)
@@ -132,11 +178,15 @@ def fstab_type(text: str) -> str:
 
 
 def _can_be_told(value: str) -> bool:
-    """Whether the disks alone can tell: not for NFS, ZFS, names that only udev's rules make, or an offset from a partition."""
+    """Whether the disks alone can tell: not for NFS, ZFS, names that only udev's rules make, or
+    an offset from a partition.
+    """
     kind, key = _tag(value)
     if kind:
         return "/" not in key and "\\" not in key
-    return value.startswith("/dev/") and not value.startswith(("/dev/nfs", "/dev/ram", "/dev/root", "/dev/disk/", "/dev/md/"))
+    return value.startswith("/dev/") and not value.startswith(
+        ("/dev/nfs", "/dev/ram", "/dev/root", "/dev/disk/", "/dev/md/")
+    )
 
 
 def _is_one_file_system(paths: Sequence[str], devices: Sequence[BlockDevice]) -> bool:

@@ -16,7 +16,9 @@ MISSING_HINT = "make it with: xen-guest-bootloader sync"
 
 @dataclass(frozen=True, slots=True)
 class _Effect:
-    """What follows from a problem: the console's words, whether the boot ends there, how sure that is."""
+    """What follows from a problem: the console's words, whether the boot ends there, how sure
+    that is.
+    """
 
     console: str
     stops: bool
@@ -37,21 +39,37 @@ _EFFECTS = {
     "stage-1-image": _Effect("Welcome to GRUB!", stops=True),
     "load-not-loadable": _Effect("", stops=True, certainty=Certainty.LIKELY),
     "entry-outside": _Effect("", stops=True, certainty=Certainty.LIKELY),
-    "bridge-damaged": _Effect("", stops=True, certainty=Certainty.LIKELY),  # GRUB loads what is left of it
-    "not-a-bridge": _Effect("error: invalid magic number.", stops=False, certainty=Certainty.LIKELY),
+    "bridge-damaged": _Effect(
+        "", stops=True, certainty=Certainty.LIKELY
+    ),  # GRUB loads what is left of it
+    "not-a-bridge": _Effect(
+        "error: invalid magic number.", stops=False, certainty=Certainty.LIKELY
+    ),
 }
-_HARMLESS_IF_EMBEDDED = ("module-dir-differs", "core-image-differs", "grub-differs", "modules-differ", "configuration-changed")
+_HARMLESS_IF_EMBEDDED = (
+    "module-dir-differs",
+    "core-image-differs",
+    "grub-differs",
+    "modules-differ",
+    "configuration-changed",
+)
 _MISMATCHED = _Effect("symbol `grub_", stops=True, certainty=Certainty.LIKELY)
 _STANDS_BESIDE = _Effect("", stops=False)
 
 
 def findings(target: TargetStatus, boot: BootFilesystem, modules: Modules) -> tuple[Finding, ...]:
     """What is wrong with this target's second stage, each with what it leads to."""
-    return tuple(_finding(target, problem, boot, modules) for problem in target.problems if problem.code != "held-by-rollback")
+    return tuple(
+        _finding(target, problem, boot, modules)
+        for problem in target.problems
+        if problem.code != "held-by-rollback"
+    )
 
 
 def takes_over(target: TargetStatus, kind: Stage1, menu: str) -> bool:
-    """Whether a stage 1 of `kind` starts this second stage, so that it, and not stage 1, reads grub.cfg, whose text is `menu`."""
+    """Whether a stage 1 of `kind` starts this second stage, so that it, and not stage 1, reads
+    grub.cfg, whose text is `menu`.
+    """
     bridge = TARGETS[target.target].bridge
     if bridge:
         return _has_bridge(target) and (kind is Stage1.OWN or bridge in menu)
@@ -72,14 +90,21 @@ def is_started(target: TargetStatus, kind: Stage1, menu: str) -> bool:
 
 def unreached(target: TargetStatus, kind: Stage1, menu: str) -> tuple[Finding, ...]:
     """That a second stage is there and a stage 1 of `kind` will not come to it."""
-    if not TARGETS[target.target].bridge or not _has_bridge(target) or takes_over(target, kind, menu):
+    if (
+        not TARGETS[target.target].bridge
+        or not _has_bridge(target)
+        or takes_over(target, kind, menu)
+    ):
         return ()
     return (
         Finding(
             code="second-stage-not-reached",
             link=Link.SECOND_STAGE,
             thing=target.path,
-            message=f"{target.path} is there, and grub.cfg does not hand over to it: stage 1 shows the menu itself",
+            message=(
+                f"{target.path} is there, and grub.cfg does not hand over to it: stage 1 shows the"
+                " menu itself"
+            ),
             hint=f"let update-grub run {HANDOVER} (chmod +x), or set pvh_chainload = false",
             severity=Severity.WARNING,
             stops=False,
@@ -88,12 +113,19 @@ def unreached(target: TargetStatus, kind: Stage1, menu: str) -> tuple[Finding, .
 
 
 def _has_bridge(target: TargetStatus) -> bool:
-    """Whether GRUB can start the file that carries a PVH second stage; an older one serves as well."""
+    """Whether GRUB can start the file that carries a PVH second stage; an older one serves as
+    well.
+    """
     name = TARGETS[target.target].bridge
-    return any(file.path.endswith(f"/{name}") and file.state in (State.CURRENT, State.STALE) for file in target.files)
+    return any(
+        file.path.endswith(f"/{name}") and file.state in (State.CURRENT, State.STALE)
+        for file in target.files
+    )
 
 
-def _finding(target: TargetStatus, problem: Problem, boot: BootFilesystem, modules: Modules) -> Finding:
+def _finding(
+    target: TargetStatus, problem: Problem, boot: BootFilesystem, modules: Modules
+) -> Finding:
     effect = _effect(target, problem, boot, modules)
     severity = problem.severity if target.required else Severity.WARNING
     return Finding(
@@ -109,16 +141,29 @@ def _finding(target: TargetStatus, problem: Problem, boot: BootFilesystem, modul
     )
 
 
-def _effect(target: TargetStatus, problem: Problem, boot: BootFilesystem, modules: Modules) -> _Effect:
+def _effect(
+    target: TargetStatus, problem: Problem, boot: BootFilesystem, modules: Modules
+) -> _Effect:
     if problem.code == "modules-missing":
         named = problem.message.rpartition(":")[2]
-        is_cut_off = any(module in named.replace(",", " ").split() for module in (*boot.modules, "normal"))
-        return _Effect("error: no such device", stops=True, certainty=Certainty.LIKELY) if is_cut_off else _STANDS_BESIDE
+        is_cut_off = any(
+            module in named.replace(",", " ").split() for module in (*boot.modules, "normal")
+        )
+        return (
+            _Effect("error: no such device", stops=True, certainty=Certainty.LIKELY)
+            if is_cut_off
+            else _STANDS_BESIDE
+        )
     if problem.code in _HARMLESS_IF_EMBEDDED:
-        is_mismatch = modules is Modules.MINIMAL and problem.code in ("module-dir-differs", "grub-differs", "modules-differ")
+        is_mismatch = modules is Modules.MINIMAL and problem.code in (
+            "module-dir-differs",
+            "grub-differs",
+            "modules-differ",
+        )
         return _MISMATCHED if is_mismatch else _STANDS_BESIDE
     if problem.code == "missing" and TARGETS[target.target].mode is not Mode.PV:
-        return _STANDS_BESIDE  # no published stage 1 looks for it: the menu's snippet does, and goes on without it
+        # No published stage 1 looks for it: the menu's snippet does, and goes on without it.
+        return _STANDS_BESIDE
     if problem.code in _EFFECTS:
         return _EFFECTS[problem.code]
     return _FALLS_BACK if target.state is State.INVALID else _STANDS_BESIDE

@@ -1,7 +1,8 @@
 """What a first stage finds on the disks of this guest, and what it does with it. Pure.
 
-Sources: Xen docs/misc/x86-xenpv-bootloader; Debian's grub-xen-host images; GRUB grub-core/commands/search.c, which takes the first
-device that has the file, and grub-core/disk/xen/xendisk.c, which lists disks as xenstore does.
+Sources: Xen docs/misc/x86-xenpv-bootloader; Debian's grub-xen-host images; GRUB
+grub-core/commands/search.c, which takes the first device that has the file, and
+grub-core/disk/xen/xendisk.c, which lists disks as xenstore does.
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,9 +32,11 @@ TITLES = {
 class Disks:
     """Where a first stage may look.
 
-    `here` are the paths (as stage 1 names them) that are on /boot's file system; `elsewhere` those on each other device; `order` is
-    every device in the order that GRUB most probably lists them; `boot` is /boot's own; `unread` could not be looked at. `removals`
-    are the commands that remove a path from a device that this guest has mounted, `remedy` lets stage 1 find the guest's own files.
+    `here` are the paths (as stage 1 names them) that are on /boot's file system; `elsewhere` those
+    on each other device; `order` is every device in the order that GRUB most probably lists them;
+    `boot` is /boot's own; `unread` could not be looked at. `removals` are the commands that remove
+    a path from a device that this guest has mounted, `remedy` lets stage 1 find the guest's own
+    files.
     """
 
     boot: str
@@ -46,7 +49,9 @@ class Disks:
 
 
 def kinds(configured: Stage1, mode: Mode) -> tuple[Stage1, ...]:
-    """Which first stages may start this guest: the one that is configured, else all that fit the mode, the likeliest first."""
+    """Which first stages may start this guest: the one that is configured, else all that fit
+    the mode, the likeliest first.
+    """
     if configured is not Stage1.AUTO:
         return (configured,)
     if mode is Mode.PV:
@@ -65,13 +70,19 @@ def wanted(kind: Stage1, mode: Mode, arches: Sequence[str]) -> tuple[str, ...]:
 
 
 def is_usual(boot: BootFilesystem) -> bool:
-    """Whether /boot/xen and /boot/grub are on one file system, where stage 1 looks: in /boot or at the top."""
+    """Whether /boot/xen and /boot/grub are on one file system, where stage 1 looks: in /boot or
+    at the top.
+    """
     grub, xen = boot.grub_place, boot.xen_place
-    return grub.device == xen.device == boot.device and any((f"{top}/xen", f"{top}/grub") == (xen.path, grub.path) for top in TOPS)
+    return grub.device == xen.device == boot.device and any(
+        (f"{top}/xen", f"{top}/grub") == (xen.path, grub.path) for top in TOPS
+    )
 
 
 def remedy(boot: BootFilesystem) -> str:
-    """What lets stage 1 find the guest's own files: to make them, or links to them where they are not where it looks."""
+    """What lets stage 1 find the guest's own files: to make them, or links to them where they
+    are not where it looks.
+    """
     links = [
         (place, name)
         for place, name in ((boot.xen_place, "xen"), (boot.grub_place, "grub"))
@@ -87,17 +98,23 @@ def remedy(boot: BootFilesystem) -> str:
 
 
 def removal(device: BlockDevice, path: str) -> str:
-    """The command that removes `path`, counted from the top of the file system, from a device that this guest has mounted."""
+    """The command that removes `path`, counted from the top of the file system, from a device
+    that this guest has mounted.
+    """
     return f"{_mount(device.path, device.fs_type)} && rm /mnt{path} && umount /mnt"
 
 
 def _mount(device: str, fs_type: str) -> str:
-    """The command that shows a file system at /mnt from its top, whatever of it is mounted elsewhere or hidden."""
+    """The command that shows a file system at /mnt from its top, whatever of it is mounted
+    elsewhere or hidden.
+    """
     return f"mount {'-o subvolid=5 ' if fs_type == 'btrfs' else ''}{device} /mnt"
 
 
 def in_guest(path: str, boot: BootFilesystem) -> str:
-    """The guest's name for a path that GRUB takes on /boot's file system; empty where the guest does not see it."""
+    """The guest's name for a path that GRUB takes on /boot's file system; empty where the guest
+    does not see it.
+    """
     for there, here in _seen(boot):
         if path == there or path.startswith(there.rstrip("/") + "/"):
             return here.rstrip("/") + "/" + path.removeprefix(there).lstrip("/")
@@ -114,7 +131,9 @@ def _seen(boot: BootFilesystem) -> tuple[tuple[str, str], ...]:
 
 
 def order(devices: Sequence[BlockDevice]) -> tuple[str, ...]:
-    """The devices as GRUB most probably lists them: disks by name, each before its partitions, volumes after all disks."""
+    """The devices as GRUB most probably lists them: disks by name, each before its partitions,
+    volumes after all disks.
+    """
 
     def place(device: BlockDevice) -> tuple[bool, int, str, int, str]:
         disk = device.parent or device.path.rpartition("/")[2]
@@ -123,8 +142,12 @@ def order(devices: Sequence[BlockDevice]) -> tuple[str, ...]:
     return tuple(device.path for device in sorted(devices, key=place))
 
 
-def follow(kind: Stage1, mode: Mode, arches: Sequence[str], disks: Disks) -> tuple[tuple[Step, ...], tuple[Finding, ...], str]:
-    """The steps of one first stage, what is wrong on its way, and the path of this guest that it ends with (empty: none)."""
+def follow(
+    kind: Stage1, mode: Mode, arches: Sequence[str], disks: Disks
+) -> tuple[tuple[Step, ...], tuple[Finding, ...], str]:
+    """The steps of one first stage, what is wrong on its way, and the path of this guest that
+    it ends with (empty: none).
+    """
     title = TITLES[kind]
     found: list[Finding] = []
     for path in wanted(kind, mode, arches):
@@ -135,12 +158,24 @@ def follow(kind: Stage1, mode: Mode, arches: Sequence[str], disks: Disks) -> tup
         ahead = [device for device in holders if not is_here or _comes_first(device, disks)]
         if ahead:
             found.append(_other_disk(path, ahead[0], title, disks, is_here=is_here))
-            return (Step(link=Link.STAGE1, text=f"{title} takes {path} from {ahead[0]}"),), tuple(found), ""
+            return (
+                (Step(link=Link.STAGE1, text=f"{title} takes {path} from {ahead[0]}"),),
+                tuple(found),
+                "",
+            )
         if holders:
             found.append(_copy(path, holders, title, disks))
-        return (Step(link=Link.STAGE1, text=f"{title} finds {path} on {disks.boot}"),), tuple(found), path
+        return (
+            (Step(link=Link.STAGE1, text=f"{title} finds {path} on {disks.boot}"),),
+            tuple(found),
+            path,
+        )
     if disks.boot in disks.unread:
-        return (Step(link=Link.STAGE1, text=f"what {title} finds on {disks.boot} is not known"),), tuple(found), ""
+        return (
+            (Step(link=Link.STAGE1, text=f"what {title} finds on {disks.boot} is not known"),),
+            tuple(found),
+            "",
+        )
     console = f"error: no such device: {wanted(kind, mode, arches)[-2]}."
     message = f"{title} finds nothing to start on {disks.boot}"
     certainty = Certainty.CERTAIN if not disks.unread else Certainty.LIKELY
@@ -158,42 +193,75 @@ def follow(kind: Stage1, mode: Mode, arches: Sequence[str], disks: Disks) -> tup
     return (Step(link=Link.STAGE1, text=message),), tuple(found), ""
 
 
-def legacy_findings(path: str, text: str | None, boot: BootFilesystem, names: Sequence[str]) -> tuple[Finding, ...]:
-    """What keeps pvgrub-legacy from starting a second stage by its menu; `names` are the second stages' file names."""
+def legacy_findings(
+    path: str, text: str | None, boot: BootFilesystem, names: Sequence[str]
+) -> tuple[Finding, ...]:
+    """What keeps pvgrub-legacy from starting a second stage by its menu; `names` are the second
+    stages' file names.
+    """
     found = partial(Finding, link=Link.STAGE1, thing=path)
     setting = "set legacy_menu = true, then: xen-guest-bootloader sync"
     rows: list[Finding] = []
     if not boot.fs_type.startswith("ext"):
         message = f"pvgrub-legacy can't read {boot.fs_type}, the file system of /boot"
-        rows.append(found(code="legacy-file-system", message=message, console="grubdom>", hint="use ext3 for /boot"))
+        rows.append(
+            found(
+                code="legacy-file-system",
+                message=message,
+                console="grubdom>",
+                hint="use ext3 for /boot",
+            )
+        )
     if text is None:
         message = f"{path} is missing, and pvgrub-legacy reads no other menu"
-        rows.append(found(code="legacy-menu-missing", message=message, console="grubdom>", hint=setting))
+        rows.append(
+            found(code="legacy-menu-missing", message=message, console="grubdom>", hint=setting)
+        )
     elif not any(name in text for name in names):
         message = f"{path} does not name the second stage"
-        rows.append(found(code="legacy-menu-other", message=message, hint=setting, stops=False, severity=Severity.WARNING))
+        rows.append(
+            found(
+                code="legacy-menu-other",
+                message=message,
+                hint=setting,
+                stops=False,
+                severity=Severity.WARNING,
+            )
+        )
     return tuple(rows)
 
 
 def _comes_first(device: str, disks: Disks) -> bool:
-    return disks.boot not in disks.order or disks.order.index(device) < disks.order.index(disks.boot)
+    return disks.boot not in disks.order or disks.order.index(device) < disks.order.index(
+        disks.boot
+    )
 
 
 def _other_disk(path: str, device: str, title: str, disks: Disks, *, is_here: bool) -> Finding:
-    why = "it comes before this guest's disk" if is_here else "this guest's disk has none by that name"
+    why = (
+        "it comes before this guest's disk"
+        if is_here
+        else "this guest's disk has none by that name"
+    )
     return Finding(
         code="other-disk-first",
         link=Link.STAGE1,
         thing=device,
         message=f"{title} takes {path} from {device}, not from this guest: {why}",
-        console=f"Chainloading ({device.partition(',')[0].replace('/dev/', 'xen/')}){path}" if path.endswith(".elf") else "",
+        console=(
+            f"Chainloading ({device.partition(',')[0].replace('/dev/', 'xen/')}){path}"
+            if path.endswith(".elf")
+            else ""
+        ),
         certainty=Certainty.LIKELY,
         hint=_removal(path, device, disks),
     )
 
 
 def _removal(path: str, device: str, disks: Disks) -> str:
-    """How to get a file on another device out of the way; a device that this guest uses can't be detached."""
+    """How to get a file on another device out of the way; a device that this guest uses can't
+    be detached.
+    """
     return disks.removals.get((device, path)) or f"detach {device}, or rename the file on it"
 
 
@@ -203,7 +271,10 @@ def _copy(path: str, devices: Sequence[str], title: str, disks: Disks) -> Findin
         code="other-disk-has-copy",
         link=Link.STAGE1,
         thing=devices[0],
-        message=f"{path} is also on {where}: {title} takes the first it meets, and the order of disks is the host's",
+        message=(
+            f"{path} is also on {where}: {title} takes the first it meets, and the order of disks"
+            " is the host's"
+        ),
         certainty=Certainty.LIKELY,
         hint=_removal(path, devices[0], disks),
         severity=Severity.WARNING,

@@ -26,7 +26,9 @@ def preflight_json(answer: Preflight) -> dict[str, Any]:
 
 
 def preflight_text(answer: Preflight, style: Style) -> list[str]:
-    """The chain, each finding with the console's words and the next step, the verdict, and what the guest can't know."""
+    """The chain, each finding with the console's words and the next step, the verdict, and what
+    the guest can't know.
+    """
     lines = [f"{style.paint(f'{step.link:>12}', 'dim')}  {step.text}" for step in answer.chain]
     for finding in answer.findings:
         lines += finding_text(finding, style)
@@ -37,7 +39,11 @@ def preflight_text(answer: Preflight, style: Style) -> list[str]:
 
 def short_json(answer: Preflight) -> dict[str, Any]:
     """The `next_boot` object of `status --json`."""
-    return {"ok": answer.ok, "will_boot": answer.will_boot, "findings": [asdict(finding) for finding in answer.findings]}
+    return {
+        "ok": answer.ok,
+        "will_boot": answer.will_boot,
+        "findings": [asdict(finding) for finding in answer.findings],
+    }
 
 
 def short_text(answer: Preflight, style: Style) -> list[str]:
@@ -56,7 +62,9 @@ def verdict(answer: Preflight, style: Style) -> str:
 
 
 def kernel_text(version: str, findings: Sequence[Finding]) -> list[str]:
-    """A warning of a new kernel that stands out from a package manager's lines; nothing where nothing was found."""
+    """A warning of a new kernel that stands out from a package manager's lines; nothing where
+    nothing was found.
+    """
     if not findings:
         return []
     bar = "*" * 72
@@ -67,7 +75,9 @@ def kernel_text(version: str, findings: Sequence[Finding]) -> list[str]:
 def finding_text(finding: Finding, style: Style) -> list[str]:
     """The lines of one finding."""
     kind = "bad" if finding.severity is Severity.ERROR else "warn"
-    lines = [f"{style.paint(str(finding.severity), kind)}: {finding.message}{_SURE[finding.certainty]}"]
+    lines = [
+        f"{style.paint(str(finding.severity), kind)}: {finding.message}{_SURE[finding.certainty]}"
+    ]
     if finding.console:
         lines.append(f"  console: {finding.console}")
     elif finding.stops:

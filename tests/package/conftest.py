@@ -30,7 +30,9 @@ def newer_deb(deb: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def image_of(deb: Path, tmp_path_factory: pytest.TempPathFactory) -> ImageOf:
-    """The disk's image of a PV guest of a release, before the package or just after; each is made once a run."""
+    """The disk's image of a PV guest of a release, before the package or just after; each is
+    made once a run.
+    """
 
     def image(suite: Suite, *, with_package: bool) -> Path:
         def make(directory: Path) -> None:
@@ -46,14 +48,22 @@ def image_of(deb: Path, tmp_path_factory: pytest.TempPathFactory) -> ImageOf:
 
 @pytest.fixture
 def make_guest(suite: Suite, image_of: ImageOf, tmp_path: Path) -> Iterator[MakeGuest]:
-    """Make a guest of the release: `make_guest(platform=…, boot=…)`, or one on which the package was just installed."""
+    """Make a guest of the release: `make_guest(platform=…, boot=…)`, or one on which the
+    package was just installed.
+    """
     with ExitStack() as stack:
 
-        def make(*, platform: Platform = Platform.PV, boot: str = "", with_package: bool = False) -> TreeGuest:
+        def make(
+            *, platform: Platform = Platform.PV, boot: str = "", with_package: bool = False
+        ) -> TreeGuest:
             work = tmp_path / f"guest-{platform}"
             if boot:
-                return stack.enter_context(guest(suite, Kind.FULL, work, platform=platform, boot=boot))
-            return stack.enter_context(copied(image_of(suite, with_package=with_package), suite, work, platform=platform))
+                return stack.enter_context(
+                    guest(suite, Kind.FULL, work, platform=platform, boot=boot)
+                )
+            return stack.enter_context(
+                copied(image_of(suite, with_package=with_package), suite, work, platform=platform)
+            )
 
         yield make
 
@@ -74,15 +84,21 @@ def install(made: TreeGuest, deb: Path) -> str:
 
 
 @pytest.fixture(scope="module")
-def shared_guests(image_of: ImageOf, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Suite], TreeGuest]]:
-    """PV guests with the package, one a release, for the tests of a module that leave them as they were."""
+def shared_guests(
+    image_of: ImageOf, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[Suite], TreeGuest]]:
+    """PV guests with the package, one a release, for the tests of a module that leave them as
+    they were.
+    """
     made: dict[Suite, TreeGuest] = {}
     with ExitStack() as stack:
 
         def get(suite: Suite) -> TreeGuest:
             if suite not in made:
                 work = tmp_path_factory.mktemp(f"shared-{suite}")
-                made[suite] = stack.enter_context(copied(image_of(suite, with_package=True), suite, work))
+                made[suite] = stack.enter_context(
+                    copied(image_of(suite, with_package=True), suite, work)
+                )
             return made[suite]
 
         yield get

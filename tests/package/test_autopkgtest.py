@@ -15,7 +15,9 @@ def test_debian_tests(make_guest: MakeGuest, deb: Path) -> None:
     source.mkdir()
     debian_package.host("cp", "-r", str(CHECKOUT / "debian"), str(source))
     guest.path(f"/root/{deb.name}").write_bytes(deb.read_bytes())
-    guest.run("apt-get", "install", "-y", f"/root/{deb.name}", env={"GUEST_APT": str(guest.apt_cache)})
+    guest.run(
+        "apt-get", "install", "-y", f"/root/{deb.name}", env={"GUEST_APT": str(guest.apt_cache)}
+    )
     # The guest is a machine of its own, and thrown away: autopkgtest can not know.
     ignored = "--ignore-restrictions=isolation-machine,breaks-testbed"
     command = ["autopkgtest", ignored, "--no-built-binaries", "/root/source", "--", "null"]

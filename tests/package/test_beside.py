@@ -9,7 +9,10 @@ from tests.package.test_lifecycle import assert_diverted, assert_not_diverted
 from tests.support.tree_guest import Platform, TreeGuest
 
 PRESEED = {
-    "grub-pc": "grub-pc grub-pc/install_devices_empty boolean true\ngrub-pc grub-pc/install_devices multiselect\n",
+    "grub-pc": (
+        "grub-pc grub-pc/install_devices_empty boolean true\ngrub-pc grub-pc/install_devices"
+        " multiselect\n"
+    ),
     "grub-efi-amd64": "",
     "grub-xen": "",
 }
@@ -17,7 +20,9 @@ INSTALLED = "install ok installed"
 
 
 def installed(guest: TreeGuest, package: str) -> str:
-    return guest.run("dpkg-query", "--show", "--showformat", "${Status}", package, check=False).stdout
+    return guest.run(
+        "dpkg-query", "--show", "--showformat", "${Status}", package, check=False
+    ).stdout
 
 
 @pytest.mark.parametrize("package", PRESEED)
@@ -38,7 +43,9 @@ def test_it_lives_beside(pv_guest: TreeGuest, package: str) -> None:
 
 
 def test_grub_xen_installs_through_the_wrapper(make_guest: MakeGuest, deb: Path) -> None:
-    """Its postinst runs grub-install for PV and for PVH; the one that the guest does not boot by is made, too, as it asks."""
+    """Its postinst runs grub-install for PV and for PVH; the one that the guest does not boot
+    by is made, too, as it asks.
+    """
     guest = make_guest(platform=Platform.PV)
     install(guest, deb)
     guest.shell("rm -r /boot/xen")

@@ -1,4 +1,6 @@
-"""Python broken in each way, in a real Debian tree: kernels come and go, and grub-install does what Debian's own does."""
+"""Python broken in each way, in a real Debian tree: kernels come and go, and grub-install does
+what Debian's own does.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,15 +16,21 @@ STDLIB = "$(ls -d /usr/lib/python3.[0-9]*)"
 BROKEN = {
     "no-elftools": f"mv {PACKAGES}/elftools {PACKAGES}/elftools.away",
     "no-guest-hooks": f"mv {PACKAGES}/guest_hooks {PACKAGES}/guest_hooks.away",
-    "half-unpacked": f"mv {PACKAGES}/guest_hooks/plan.py /root/; rm -r {PACKAGES}/guest_hooks/__pycache__",
+    "half-unpacked": (
+        f"mv {PACKAGES}/guest_hooks/plan.py /root/; rm -r {PACKAGES}/guest_hooks/__pycache__"
+    ),
     "another-version-s-code": f"echo 'match = = 1' >{PACKAGES}/guest_hooks/sync.py",
     "no-python": "mv /usr/bin/python3 /usr/bin/python3.away",
     "python-of-another-version": "ln -sf python3.99 /usr/bin/python3",
-    "python-crashes": "mv /usr/bin/python3 /usr/bin/python3.away; printf '#!/bin/sh\\nkill -SEGV $$\\n' >/usr/bin/python3; "
-    "chmod 755 /usr/bin/python3",
+    "python-crashes": (
+        "mv /usr/bin/python3 /usr/bin/python3.away; printf '#!/bin/sh\\nkill -SEGV $$\\n'"
+        " >/usr/bin/python3; chmod 755 /usr/bin/python3"
+    ),
     "python-is-no-program": "mv /usr/bin/python3 /usr/bin/python3.away; : >/usr/bin/python3",
     "no-standard-library": f"d={STDLIB}; mv $d/encodings $d/encodings.away",
-    "no-ctypes": f"d={STDLIB}; mv $d/ctypes $d/ctypes.away; rm -rf {PACKAGES}/guest_hooks/__pycache__",
+    "no-ctypes": (
+        f"d={STDLIB}; mv $d/ctypes $d/ctypes.away; rm -rf {PACKAGES}/guest_hooks/__pycache__"
+    ),
 }
 WHOLE = {
     "python-home": {"PYTHONHOME": "/nonexistent"},
@@ -36,15 +44,19 @@ WHOLE = {
 @contextmanager
 def broken(guest: TreeGuest, script: str) -> Iterator[None]:
     """The guest with `script` run in it, and as before at the end."""
-    guest.shell("cp -a /usr/bin/python3 /root/python3; cp -a /usr/lib/python3/dist-packages /root/packages")
+    guest.shell(
+        "cp -a /usr/bin/python3 /root/python3; cp -a /usr/lib/python3/dist-packages /root/packages"
+    )
     guest.shell(script)
     try:
         yield
     finally:
         guest.shell(
             "rm -f /usr/bin/python3 /usr/bin/python3.away; mv /root/python3 /usr/bin/python3; "
-            "rm -r /usr/lib/python3/dist-packages; mv /root/packages /usr/lib/python3/dist-packages; rm -f /root/plan.py; "
-            f'd={STDLIB}; for away in "$d"/*.away; do [ ! -e "$away" ] || mv "$away" "${{away%.away}}"; done'
+            "rm -r /usr/lib/python3/dist-packages; mv /root/packages"
+            " /usr/lib/python3/dist-packages; rm -f /root/plan.py; "
+            f'd={STDLIB}; for away in "$d"/*.away; do [ ! -e "$away" ] || mv "$away"'
+            ' "${away%.away}"; done'
         )
 
 
@@ -69,17 +81,24 @@ def test_hooks_and_grub_install(shared_guest: TreeGuest, script: str) -> None:
 
 
 @pytest.mark.parametrize("environment", WHOLE.values(), ids=WHOLE)
-def test_the_caller_s_environment_breaks_nothing(shared_guest: TreeGuest, environment: dict[str, str]) -> None:
+def test_the_caller_s_environment_breaks_nothing(
+    shared_guest: TreeGuest, environment: dict[str, str]
+) -> None:
     guest = shared_guest
     guest.write("/root/evil/json.py", "raise SystemExit(9)\n")
     guest.write("/root/evil/env", "exit 9\n")
     guest.shell(DAMAGE)
     # env(1) finds no program where PATH is empty
-    script = [f"/usr/bin/env{''.join(f' {name}={value!r}' for name, value in environment.items())} {HOOK} 6.1.0-0-amd64"]
+    variables = "".join(f" {name}={value!r}" for name, value in environment.items())
+    script = [f"/usr/bin/env{variables} {HOOK} 6.1.0-0-amd64"]
     done = guest.run("/bin/sh", "-c", *script)
     assert f"wrote {SECOND_STAGE}" in done.stderr
     guest.shell(DAMAGE)
-    guest.run("/usr/bin/env", *(f"{name}={value}" for name, value in environment.items()), "/usr/sbin/grub-install")
+    guest.run(
+        "/usr/bin/env",
+        *(f"{name}={value}" for name, value in environment.items()),
+        "/usr/sbin/grub-install",
+    )
     guest.assert_right()
     guest.shell("rm -r /root/evil")
 

@@ -1,4 +1,6 @@
-"""The package builds from one source on both releases, with its Build-Depends and nothing else, and lintian has no complaint."""
+"""The package builds from one source on both releases, with its Build-Depends and nothing else,
+and lintian has no complaint.
+"""
 
 import shutil
 import subprocess
@@ -20,11 +22,19 @@ def test_it_builds_and_lintian_is_content(suite: Suite, tmp_path: Path) -> None:
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(path, copy)
         # -I: what is never listed, a compiler, is not needed either.
-        build = "cd /build/source && dpkg-checkbuilddeps -I && dpkg-buildpackage --no-sign --no-check-builddeps"
+        build = (
+            "cd /build/source && dpkg-checkbuilddeps -I && dpkg-buildpackage --no-sign"
+            " --no-check-builddeps"
+        )
         script = f"{build} && cd .. && lintian --fail-on error,warning --allow-root *.changes"
         enter = ["chroot", str(tree), "/bin/sh", "-c", script]
         done = subprocess.run(
-            enter, check=False, capture_output=True, text=True, timeout=900, env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
+            enter,
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=900,
+            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
         )
         assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
         assert list((tree / "build").glob("xen-guest-bootloader_*_all.deb"))
@@ -53,9 +63,14 @@ def test_a_bug_report_tells_what_is_needed(shared_guest: TreeGuest) -> None:
 
 def test_the_shell_completes_verbs_and_targets(shared_guest: TreeGuest) -> None:
     script = """
-        _init_completion() { words=("${COMP_WORDS[@]}"); cword=$COMP_CWORD; cur=${words[cword]}; prev=${words[cword-1]}; }
+        _init_completion() {
+            words=("${COMP_WORDS[@]}"); cword=$COMP_CWORD
+            cur=${words[cword]}; prev=${words[cword-1]}
+        }
         . /usr/share/bash-completion/completions/xen-guest-bootloader
-        complete_words() { COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _xen_guest_bootloader; echo "${COMPREPLY[@]}"; }
+        complete_words() {
+            COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _xen_guest_bootloader; echo "${COMPREPLY[@]}"
+        }
         complete_words xen-guest-bootloader st
         complete_words xen-guest-bootloader sync --target i
         complete_words xen-guest-bootloader sync --ad

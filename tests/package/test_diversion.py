@@ -1,4 +1,6 @@
-"""At every instant of an installation, an upgrade and a removal, however it ends, /usr/sbin/grub-install is one that works."""
+"""At every instant of an installation, an upgrade and a removal, however it ends,
+/usr/sbin/grub-install is one that works.
+"""
 
 import re
 import subprocess
@@ -26,7 +28,9 @@ KILLED = '\nstep() {\n    if [ "$(cat /root/step)" = "$1" ]; then kill -KILL $PP
 
 
 def instants(guest: TreeGuest, log: Path, *command: str) -> list[set[str]]:
-    """Which names like grub-install's there are after each system call of `command` that changes them, before the first, too."""
+    """Which names like grub-install's there are after each system call of `command` that
+    changes them, before the first, too.
+    """
     tracer = [
         "strace",
         "--follow-forks",
@@ -36,13 +40,25 @@ def instants(guest: TreeGuest, log: Path, *command: str) -> list[set[str]]:
         "--successful-only",
         f"--output={log}",
     ]
-    there = {path for path in (WRAPPER, REAL) if guest.path(path).is_symlink() or guest.path(path).exists()}
-    done = subprocess.run([*tracer, *guest.command(*command)], check=False, capture_output=True, text=True, timeout=300)
+    there = {
+        path
+        for path in (WRAPPER, REAL)
+        if guest.path(path).is_symlink() or guest.path(path).exists()
+    }
+    done = subprocess.run(
+        [*tracer, *guest.command(*command)],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     found = []
     for line in log.read_text().splitlines():
         call = re.search(r"\b(rename|link|symlink|unlink)\w*\(", line)
-        names = [str(PurePosixPath("/", name.lstrip("/"))) for name in re.findall(r'"([^"]+)"', line)]
+        names = [
+            str(PurePosixPath("/", name.lstrip("/"))) for name in re.findall(r'"([^"]+)"', line)
+        ]
         if call and any(name.startswith(WRAPPER) for name in names):
             found.append((call[1], names))
     return replayed(there, found)
@@ -59,7 +75,9 @@ def replayed(there: set[str], calls: list[tuple[str, list[str]]]) -> list[set[st
     return states
 
 
-def test_there_always_is_one(make_guest: MakeGuest, deb: Path, newer_deb: Path, tmp_path: Path) -> None:
+def test_there_always_is_one(
+    make_guest: MakeGuest, deb: Path, newer_deb: Path, tmp_path: Path
+) -> None:
     guest = make_guest(platform=Platform.NONE)
     for file in (deb, newer_deb):
         guest.path(f"/root/{file.name}").write_bytes(file.read_bytes())
@@ -81,8 +99,12 @@ def test_there_always_is_one(make_guest: MakeGuest, deb: Path, newer_deb: Path, 
 
 @pytest.fixture(scope="session")
 def killed_deb(deb: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The package, whose scripts are killed with the dpkg that runs them behind the command that /root/step names."""
-    return debian_package.repacked(deb, tmp_path_factory.mktemp("killed"), version="9.5", change=_with_steps)
+    """The package, whose scripts are killed with the dpkg that runs them behind the command
+    that /root/step names.
+    """
+    return debian_package.repacked(
+        deb, tmp_path_factory.mktemp("killed"), version="9.5", change=_with_steps
+    )
 
 
 def _with_steps(tree: Path) -> None:
@@ -105,7 +127,9 @@ def steps(killed: Path, name: str, directory: Path) -> list[str]:
     return re.findall(rf"step ({name}-\d+)", (control / name).read_text())
 
 
-def test_dpkg_killed_between_two_steps(make_guest: MakeGuest, killed_deb: Path, tmp_path: Path) -> None:
+def test_dpkg_killed_between_two_steps(
+    make_guest: MakeGuest, killed_deb: Path, tmp_path: Path
+) -> None:
     """Then grub2-common is upgraded, and the next try ends as if nothing had happened."""
     guest = make_guest(platform=Platform.NONE)
     archives = sorted((guest.apt_cache / "archives").glob("grub2-common_*.deb"))
@@ -116,14 +140,20 @@ def test_dpkg_killed_between_two_steps(make_guest: MakeGuest, killed_deb: Path, 
     for file in (killed_deb, grub):
         guest.path(f"/root/{file.name}").write_bytes(file.read_bytes())
     before = guest.snapshot()
-    installing, removing = (steps(killed_deb, name, tmp_path / name) for name in ("postinst", "prerm"))
+    installing, removing = (
+        steps(killed_deb, name, tmp_path / name) for name in ("postinst", "prerm")
+    )
     assert (len(installing), len(removing)) == (4, 4)
     for number, step in enumerate([*installing, *removing]):
         is_removal = step in removing
         if is_removal:
             guest.run("dpkg", "--force-depends", "--install", f"/root/{killed_deb.name}")
         guest.write("/root/step", step)
-        words = ["--remove", "xen-guest-bootloader"] if is_removal else ["--install", f"/root/{killed_deb.name}"]
+        words = (
+            ["--remove", "xen-guest-bootloader"]
+            if is_removal
+            else ["--install", f"/root/{killed_deb.name}"]
+        )
         assert guest.run("dpkg", *words, check=False).returncode != 0, step
         guest.path("/root/step").unlink()
         assert_grub_install_works(guest)
@@ -137,7 +167,9 @@ def test_dpkg_killed_between_two_steps(make_guest: MakeGuest, killed_deb: Path, 
         assert_not_diverted(guest)
     guest.path(f"/root/{grub.name}").unlink()
     changed = {line.split()[0] for line in differences(before, guest.snapshot())}
-    assert {path for path in changed if "grub-install" in path or "xen-guest-bootloader" in path} <= {WRAPPER}
+    assert {
+        path for path in changed if "grub-install" in path or "xen-guest-bootloader" in path
+    } <= {WRAPPER}
 
 
 def _marked(tree: Path) -> None:

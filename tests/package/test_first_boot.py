@@ -1,4 +1,6 @@
-"""A new instance's first boot, by the stages of the real cloud-init with the NoCloud data source."""
+"""A new instance's first boot, by the stages of the real cloud-init with the NoCloud data
+source.
+"""
 
 import re
 from pathlib import Path
@@ -29,7 +31,9 @@ write_files:
 
 
 def boot(guest: TreeGuest, instance: str, user_data: str = "#cloud-config\n") -> str:
-    """Go through systemd-tmpfiles and cloud-init's stages as a boot does; what the final one said."""
+    """Go through systemd-tmpfiles and cloud-init's stages as a boot does; what the final one
+    said.
+    """
     guest.run("systemd-tmpfiles", "--create", "--boot", "--prefix=/var/lib/cloud")
     guest.write("/etc/cloud/cloud.cfg.d/90-test.cfg", SETTINGS)
     guest.write(f"{SEED}/meta-data", f"instance-id: {instance}\n")
@@ -81,9 +85,14 @@ def test_an_image_is_cleaned_before_it_is_cloned(pv_guest: TreeGuest, command: s
     assert results(pv_guest)[-1:] == ["SUCCESS"]
 
 
-def test_the_hook_moves_when_an_older_package_is_upgraded(make_guest: MakeGuest, deb: Path, tmp_path: Path) -> None:
+def test_the_hook_moves_when_an_older_package_is_upgraded(
+    make_guest: MakeGuest, deb: Path, tmp_path: Path
+) -> None:
     guest = make_guest()
-    install(guest, debian_package.repacked(deb, tmp_path, version="0.9", change=_has_the_hook_in_its_place))
+    install(
+        guest,
+        debian_package.repacked(deb, tmp_path, version="0.9", change=_has_the_hook_in_its_place),
+    )
     assert not guest.path(LINK).is_symlink()
     install(guest, deb)
     boot(guest, "upgraded")
@@ -103,7 +112,11 @@ def _has_the_hook_in_its_place(tree: Path) -> None:
 
 def test_user_data_is_heeded(pv_guest: TreeGuest) -> None:
     boot(pv_guest, "one", BOTH_TARGETS)
-    assert pv_guest.states() == {"x86_64-xen": "current", "i386-xen_pvh": "current", "grub.cfg": "current"}
+    assert pv_guest.states() == {
+        "x86_64-xen": "current",
+        "i386-xen_pvh": "current",
+        "grub.cfg": "current",
+    }
     pv_guest.assert_right()
 
 

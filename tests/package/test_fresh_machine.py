@@ -29,7 +29,10 @@ def there_already() -> tuple[str, ...]:
 def test_what_the_readme_says_is_true(suite: Suite, tmp_path: Path) -> None:
     with fresh_machine(suite, tmp_path, there_already()) as machine:
         demo = machine.run(commands("demo")).splitlines()
-        last = [re.fullmatch(rf"{place}  ([0-9a-f]{{16}})", line) for place, line in zip(LAST, demo[-2:], strict=True)]
+        last = [
+            re.fullmatch(rf"{place}  ([0-9a-f]{{16}})", line)
+            for place, line in zip(LAST, demo[-2:], strict=True)
+        ]
         assert all(last), demo[-20:]
         assert len({found[1] for found in last if found}) == 1
 
@@ -41,7 +44,9 @@ def test_what_the_readme_says_is_true(suite: Suite, tmp_path: Path) -> None:
         assert re.search(r"\d+ passed", machine.run(commands("check")))
 
         long = machine.run("make test-xen", arguments="--collect-only -q")
-        assert [path.name for path in CHECKOUT.glob("tests/xen/long_*.py") if path.name not in long] == []
+        assert [
+            path.name for path in CHECKOUT.glob("tests/xen/long_*.py") if path.name not in long
+        ] == []
         machine.run("make reliability", arguments="--help")
 
         machine.run(commands("deb"))

@@ -1,4 +1,6 @@
-"""The wrapper around grub-install: a person's own arguments, output and exit code survive, and a Xen guest's target is found."""
+"""The wrapper around grub-install: a person's own arguments, output and exit code survive, and
+a Xen guest's target is found.
+"""
 
 import re
 import subprocess
@@ -17,11 +19,25 @@ REAL = "exec -a grub-install /usr/sbin/grub-install.distrib"
 
 
 def executed(guest: TreeGuest, *command: str, log: Path) -> list[str]:
-    """The programs that `command` came to be in the guest, one after another and by whichever of its processes."""
-    tracer = ["strace", "--follow-forks", "--seccomp-bpf", "--quiet=all", "--trace=execve", "--successful-only", f"--output={log}"]
-    subprocess.run([*tracer, *guest.command(*command)], check=False, capture_output=True, timeout=300)
+    """The programs that `command` came to be in the guest, one after another and by whichever
+    of its processes.
+    """
+    tracer = [
+        "strace",
+        "--follow-forks",
+        "--seccomp-bpf",
+        "--quiet=all",
+        "--trace=execve",
+        "--successful-only",
+        f"--output={log}",
+    ]
+    subprocess.run(
+        [*tracer, *guest.command(*command)], check=False, capture_output=True, timeout=300
+    )
     programs = re.findall(r'execve\("([^"]+)"', log.read_text())
-    return programs[programs.index("/usr/bin/env") + 1 :] if "/usr/bin/env" in programs else programs
+    return (
+        programs[programs.index("/usr/bin/env") + 1 :] if "/usr/bin/env" in programs else programs
+    )
 
 
 @pytest.mark.parametrize(
@@ -32,7 +48,9 @@ def executed(guest: TreeGuest, *command: str, log: Path) -> list[str]:
         pytest.param(Platform.PV, "--usage", id="usage"),
         pytest.param(Platform.PV, "--target=i386-pc /dev/null", id="bios"),
         pytest.param(Platform.PV, "--target x86_64-efi", id="efi-in-two-words"),
-        pytest.param(Platform.PV, "--target=x86_64-xen --targ=x86_64-efi", id="the-last-one-counts"),
+        pytest.param(
+            Platform.PV, "--target=x86_64-xen --targ=x86_64-efi", id="the-last-one-counts"
+        ),
         pytest.param(Platform.PV, "--target=no-such", id="no-such-target"),
         pytest.param(Platform.NONE, "", id="off-xen"),
         pytest.param(Platform.HVM, "/dev/null", id="hvm"),
@@ -40,12 +58,18 @@ def executed(guest: TreeGuest, *command: str, log: Path) -> list[str]:
         pytest.param(Platform.PV, "--target=x86_64-xen --no-such-option", id="unknown-option"),
     ],
 )
-def test_output_and_exit_code_survive(shared_guest: TreeGuest, platform: Platform, arguments: str) -> None:
+def test_output_and_exit_code_survive(
+    shared_guest: TreeGuest, platform: Platform, arguments: str
+) -> None:
     guest = shared_guest
     guest.platform = platform
     expected = guest.run("bash", "-c", f"{REAL} {arguments}", check=False)
     found = guest.run("bash", "-c", f"grub-install {arguments}", check=False)
-    assert (found.returncode, found.stdout, found.stderr) == (expected.returncode, expected.stdout, expected.stderr)
+    assert (found.returncode, found.stdout, found.stderr) == (
+        expected.returncode,
+        expected.stdout,
+        expected.stderr,
+    )
 
 
 @pytest.mark.parametrize(
@@ -70,7 +94,9 @@ def test_what_is_not_ours_costs_one_shell(
 def test_the_two_never_call_each_other(shared_guest: TreeGuest, tmp_path: Path) -> None:
     guest = shared_guest
     guest.platform = Platform.PV
-    programs = executed(guest, "/usr/sbin/grub-install", "--target=x86_64-xen", log=tmp_path / "strace.log")
+    programs = executed(
+        guest, "/usr/sbin/grub-install", "--target=x86_64-xen", log=tmp_path / "strace.log"
+    )
     assert programs.count("/usr/sbin/grub-install.distrib") == 1
     assert programs.count("/usr/bin/xen-guest-bootloader") == 1
 
@@ -103,7 +129,9 @@ def test_a_named_target_is_installed(pv_guest: TreeGuest) -> None:
 def test_a_failure_changes_nothing(pv_guest: TreeGuest) -> None:
     pv_guest.shell("mv /usr/bin/grub-mkrelpath /usr/lib/grub/x86_64-xen/kernel.img /root/")
     before = pv_guest.snapshot(), pv_guest.read("/boot/xen/pvboot-x86_64.elf")
-    expected = pv_guest.run("bash", "-c", f"{REAL} --target=x86_64-xen --boot-directory=/root/boot", check=False)
+    expected = pv_guest.run(
+        "bash", "-c", f"{REAL} --target=x86_64-xen --boot-directory=/root/boot", check=False
+    )
     found = pv_guest.run("grub-install", check=False)
     assert (found.returncode, found.stderr) == (expected.returncode, expected.stderr)
     assert found.returncode == 1
@@ -139,7 +167,9 @@ def test_every_option_of_the_release_is_known(shared_guest: TreeGuest) -> None:
 
 
 def test_keys_and_modules_stay_until_the_next_grub_install(pv_guest: TreeGuest) -> None:
-    """In what the wrapper installs, in what is built later without the key's file, and behind damage and a forgotten past."""
+    """In what the wrapper installs, in what is built later without the key's file, and behind
+    damage and a forgotten past.
+    """
     guest = pv_guest
     guest.path("/root/key").write_bytes(KEY)
     assert "hexdump" not in names(core(guest))
@@ -150,7 +180,10 @@ def test_keys_and_modules_stay_until_the_next_grub_install(pv_guest: TreeGuest) 
         "forced": "xen-guest-bootloader sync --force",
         "core-lost": f"rm {SECOND_STAGE}; xen-guest-bootloader sync",
         "all-lost": f"rm -r {SECOND_STAGE} /boot/grub/x86_64-xen; xen-guest-bootloader sync",
-        "damaged": f"truncate --size=5000 {SECOND_STAGE}; rm -r /boot/grub/x86_64-xen; {HOOK} 6.1.0-0-amd64",
+        "damaged": (
+            f"truncate --size=5000 {SECOND_STAGE}; rm -r /boot/grub/x86_64-xen; {HOOK}"
+            " 6.1.0-0-amd64"
+        ),
     }
     for name, script in steps.items():
         guest.shell(script)
@@ -185,7 +218,13 @@ def test_a_choice_that_is_not_kept_is_told(pv_guest: TreeGuest) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", ["--boot-directory=boot", "--boot-directory=root/../boot", "--root-directory=.", "--boot-dir /boot/."]
+    "words",
+    [
+        "--boot-directory=boot",
+        "--boot-directory=root/../boot",
+        "--root-directory=.",
+        "--boot-dir /boot/.",
+    ],
 )
 def test_boot_by_another_name(shared_guest: TreeGuest, words: str) -> None:
     """The guest's commands run in /."""

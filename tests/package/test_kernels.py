@@ -9,7 +9,9 @@ from tests.package.conftest import MakeGuest, install
 from tests.support import debian_package
 from tests.support.tree_guest import Platform, TreeGuest
 
-KERNEL = re.compile(r"linux-image-(6\.1\.0-\d+-cloud-amd64|6\.12\.\d+\+deb13(?:\.\d+)?-cloud-amd64)")
+KERNEL = re.compile(
+    r"linux-image-(6\.1\.0-\d+-cloud-amd64|6\.12\.\d+\+deb13(?:\.\d+)?-cloud-amd64)"
+)
 HOOK = "/etc/kernel/postinst.d/zz-xen-guest-bootloader"
 SECOND_STAGE = "/boot/xen/pvboot-x86_64.elf"
 DAMAGE = f"truncate --size=5000 {SECOND_STAGE}"
@@ -18,9 +20,16 @@ DAMAGE = f"truncate --size=5000 {SECOND_STAGE}"
 def another_kernel(guest: TreeGuest) -> str:
     """A kernel of the release that is not installed: its package."""
     guest.apt("check")
-    found = guest.run("apt-cache", "pkgnames", "linux-image-6", env={"GUEST_APT": str(guest.apt_cache)}).stdout.split()
-    known = sorted((name for name in found if KERNEL.fullmatch(name)), key=lambda name: [int(n) for n in re.findall(r"\d+", name)])
-    return [name for name in known if not guest.path(f"/boot/vmlinuz-{version_of(name)}").exists()][-1]
+    found = guest.run(
+        "apt-cache", "pkgnames", "linux-image-6", env={"GUEST_APT": str(guest.apt_cache)}
+    ).stdout.split()
+    known = sorted(
+        (name for name in found if KERNEL.fullmatch(name)),
+        key=lambda name: [int(n) for n in re.findall(r"\d+", name)],
+    )
+    return [name for name in known if not guest.path(f"/boot/vmlinuz-{version_of(name)}").exists()][
+        -1
+    ]
 
 
 def version_of(package: str) -> str:
@@ -33,7 +42,9 @@ def menu(guest: TreeGuest) -> str:
 
 def times_made(words: str) -> int:
     """How often grub.cfg was made, by update-grub or by us."""
-    return words.count("Generating grub configuration file") + words.count("wrote /boot/grub/grub.cfg")
+    return words.count("Generating grub configuration file") + words.count(
+        "wrote /boot/grub/grub.cfg"
+    )
 
 
 def test_a_kernel_comes_and_goes(pv_guest: TreeGuest, tmp_path: Path) -> None:
@@ -73,18 +84,32 @@ def test_a_kernel_comes_and_goes(pv_guest: TreeGuest, tmp_path: Path) -> None:
         pytest.param("postrm.d", "upgrade 6.1.170-1", False, id="upgrade"),
     ],
 )
-def test_it_acts_when_it_should(shared_guest: TreeGuest, hook: str, parameters: str, acts: bool) -> None:
+def test_it_acts_when_it_should(
+    shared_guest: TreeGuest, hook: str, parameters: str, acts: bool
+) -> None:
     guest = shared_guest
     guest.shell(DAMAGE)
     script = f"/etc/kernel/{hook}/zz-xen-guest-bootloader"
-    done = guest.run(script, "6.1.0-0-amd64", "/boot/vmlinuz", stdin="not yours", env={"DEB_MAINT_PARAMS": parameters})
+    done = guest.run(
+        script,
+        "6.1.0-0-amd64",
+        "/boot/vmlinuz",
+        stdin="not yours",
+        env={"DEB_MAINT_PARAMS": parameters},
+    )
     assert done.stdout == ""
-    assert done.stderr.startswith(f"xen-guest-bootloader: wrote {SECOND_STAGE} (") if acts else done.stderr == ""
+    assert (
+        done.stderr.startswith(f"xen-guest-bootloader: wrote {SECOND_STAGE} (")
+        if acts
+        else done.stderr == ""
+    )
     assert guest.status()["ok"] is acts
 
 
 @pytest.mark.parametrize("boot", [pytest.param("ext4", id="ext4"), pytest.param("xfs", id="xfs")])
-def test_grub_reads_the_menu_that_update_grub_made(make_guest: MakeGuest, deb: Path, boot: str) -> None:
+def test_grub_reads_the_menu_that_update_grub_made(
+    make_guest: MakeGuest, deb: Path, boot: str
+) -> None:
     """GRUB replays no journal, and update-grub waits for no disk."""
     guest = make_guest(boot=boot)
     install(guest, deb)
@@ -95,7 +120,9 @@ def test_grub_reads_the_menu_that_update_grub_made(make_guest: MakeGuest, deb: P
 
 
 @pytest.mark.parametrize("platform", [Platform.NONE, Platform.HVM, Platform.DOM0], ids=str)
-def test_it_is_silent_where_nothing_is_to_do(make_guest: MakeGuest, deb: Path, platform: Platform) -> None:
+def test_it_is_silent_where_nothing_is_to_do(
+    make_guest: MakeGuest, deb: Path, platform: Platform
+) -> None:
     guest = make_guest(platform=platform)
     install(guest, deb)
     assert_silent(guest)

@@ -1,4 +1,6 @@
-"""The package comes and goes: whatever happens on the way, one grub-install stays, and in the end nothing else does."""
+"""The package comes and goes: whatever happens on the way, one grub-install stays, and in the
+end nothing else does.
+"""
 
 import re
 from pathlib import Path
@@ -36,7 +38,9 @@ def assert_not_diverted(guest: TreeGuest) -> None:
 
 
 def assert_grub_install_works(guest: TreeGuest) -> None:
-    assert re.fullmatch(r"grub-install \(GRUB\) 2\.\S+\n", guest.run("grub-install", "--version").stdout)
+    assert re.fullmatch(
+        r"grub-install \(GRUB\) 2\.\S+\n", guest.run("grub-install", "--version").stdout
+    )
 
 
 def differences(before: dict[str, str], after: dict[str, str]) -> list[str]:
@@ -45,7 +49,9 @@ def differences(before: dict[str, str], after: dict[str, str]) -> list[str]:
 
 
 @pytest.mark.parametrize("platform", [Platform.PV, Platform.NONE], ids=str)
-def test_nothing_is_left_behind(make_guest: MakeGuest, deb: Path, newer_deb: Path, platform: Platform) -> None:
+def test_nothing_is_left_behind(
+    make_guest: MakeGuest, deb: Path, newer_deb: Path, platform: Platform
+) -> None:
     guest = make_guest(platform=platform)
     before = guest.snapshot()
     install(guest, deb)
@@ -88,7 +94,9 @@ def test_removed_it_hands_over_no_more(make_guest: MakeGuest, deb: Path) -> None
     guest.assert_right()
 
 
-def test_a_menu_that_can_not_be_made_anew_keeps_nobody_from_removing_it(pv_guest: TreeGuest) -> None:
+def test_a_menu_that_can_not_be_made_anew_keeps_nobody_from_removing_it(
+    pv_guest: TreeGuest,
+) -> None:
     pv_guest.write("/etc/grub.d/42_broken", "#!/bin/sh\nexit 1\n", mode=0o755)
     done = pv_guest.run("dpkg", "--remove", "xen-guest-bootloader")
     assert "still hands over" in done.stderr
@@ -107,7 +115,9 @@ def second_stages(guest: TreeGuest) -> dict[str, bytes]:
     return {file.name: file.read_bytes() for file in guest.path("/boot/xen").iterdir()}
 
 
-def test_a_failed_unpacking_leaves_no_diversion(make_guest: MakeGuest, deb: Path, tmp_path: Path) -> None:
+def test_a_failed_unpacking_leaves_no_diversion(
+    make_guest: MakeGuest, deb: Path, tmp_path: Path
+) -> None:
     """abort-install: another package owns a file of the new one."""
     guest = make_guest()
     bad = debian_package.repacked(deb, tmp_path, version="9.1", change=_takes_a_file_of_coreutils)
@@ -116,7 +126,9 @@ def test_a_failed_unpacking_leaves_no_diversion(make_guest: MakeGuest, deb: Path
     assert_not_diverted(guest)
 
 
-def test_a_failed_upgrade_keeps_the_diversion(pv_guest: TreeGuest, deb: Path, tmp_path: Path) -> None:
+def test_a_failed_upgrade_keeps_the_diversion(
+    pv_guest: TreeGuest, deb: Path, tmp_path: Path
+) -> None:
     """abort-upgrade: as above, with a good version installed."""
     bad = debian_package.repacked(deb, tmp_path, version="9.1", change=_takes_a_file_of_coreutils)
     pv_guest.path("/root/bad.deb").write_bytes(bad.read_bytes())
@@ -133,7 +145,9 @@ def test_grub_can_be_upgraded_under_the_diversion(pv_guest: TreeGuest) -> None:
 def test_an_admins_edits_survive(pv_guest: TreeGuest, newer_deb: Path, tmp_path: Path) -> None:
     edited = 'targets = ["auto", "i386-xen"]\n'
     pv_guest.write("/etc/xen-guest-bootloader/config.toml", edited)
-    changed = debian_package.repacked(newer_deb, tmp_path, version="9.2", change=_has_another_config)
+    changed = debian_package.repacked(
+        newer_deb, tmp_path, version="9.2", change=_has_another_config
+    )
     pv_guest.path("/root/changed.deb").write_bytes(changed.read_bytes())
     pv_guest.run("dpkg", "--force-confdef", "--force-confold", "--install", "/root/changed.deb")
     assert pv_guest.read("/etc/xen-guest-bootloader/config.toml").decode() == edited

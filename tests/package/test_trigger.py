@@ -1,4 +1,6 @@
-"""GRUB is downgraded and upgraded by its own packages, and the second stage follows, once a dpkg run."""
+"""GRUB is downgraded and upgraded by its own packages, and the second stage follows, once a
+dpkg run.
+"""
 
 from pathlib import Path
 
@@ -16,9 +18,13 @@ def installed(guest: TreeGuest, package: str) -> str:
 
 
 def older_version(guest: TreeGuest, package: str) -> str:
-    """The version before the newest that the release and its updates have; empty where there is one only."""
+    """The version before the newest that the release and its updates have; empty where there is
+    one only.
+    """
     guest.apt("check")
-    lines = guest.run("apt-cache", "madison", package, env={"GUEST_APT": str(guest.apt_cache)}).stdout.splitlines()
+    lines = guest.run(
+        "apt-cache", "madison", package, env={"GUEST_APT": str(guest.apt_cache)}
+    ).stdout.splitlines()
     versions = list(dict.fromkeys(line.split("|")[1].strip() for line in lines))
     return versions[1] if len(versions) > 1 else ""
 
@@ -29,13 +35,22 @@ def grub_version(guest: TreeGuest) -> str:
 
 
 def test_grub_goes_down_and_up_again(pv_guest: TreeGuest) -> None:
-    """By apt, with every version that the release has; trixie may have one only, which is then installed once more."""
+    """By apt, with every version that the release has; trixie may have one only, which is then
+    installed once more.
+    """
     newest = installed(pv_guest, "grub-xen-bin")
     older = older_version(pv_guest, "grub-xen-bin") or newest
     assert (pv_guest.suite is not Suite.BOOKWORM) or older != newest
     for version in (older, newest):
-        done = pv_guest.apt("install", "--reinstall", "--no-install-recommends", *(f"{name}={version}" for name in GRUB))
-        assert (done.stdout + done.stderr).count("Processing triggers for xen-guest-bootloader") == 1
+        done = pv_guest.apt(
+            "install",
+            "--reinstall",
+            "--no-install-recommends",
+            *(f"{name}={version}" for name in GRUB),
+        )
+        assert (done.stdout + done.stderr).count(
+            "Processing triggers for xen-guest-bootloader"
+        ) == 1
         assert installed(pv_guest, "grub-xen-bin") == version
         assert grub_version(pv_guest) == version
         pv_guest.assert_right()

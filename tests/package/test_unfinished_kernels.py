@@ -1,4 +1,6 @@
-"""A kernel whose installation did not finish: neither watcher nor timer turns the guest into one that does not boot."""
+"""A kernel whose installation did not finish: neither watcher nor timer turns the guest into
+one that does not boot.
+"""
 
 from pathlib import Path
 
@@ -21,7 +23,9 @@ def will_boot(guest: TreeGuest) -> bool:
     return found
 
 
-def test_a_kernel_that_is_only_unpacked_stays_out_of_the_menu(make_guest: MakeGuest, deb: Path, tmp_path: Path) -> None:
+def test_a_kernel_that_is_only_unpacked_stays_out_of_the_menu(
+    make_guest: MakeGuest, deb: Path, tmp_path: Path
+) -> None:
     guest = make_guest(platform=Platform.PVH)
     install(guest, deb)
     release = kernel_package.newer_release(guest)
@@ -36,9 +40,15 @@ def test_a_kernel_that_is_only_unpacked_stays_out_of_the_menu(make_guest: MakeGu
     assert will_boot(guest), repaired
     assert guest.read("/boot/grub/grub.cfg") == before
     assert (repaired.code, repaired.stdout) == (0, "")
-    assert [problem["code"] for problem in guest.status()["grub_cfg"]["problems"]] == ["kernel-incomplete"]
+    assert [problem["code"] for problem in guest.status()["grub_cfg"]["problems"]] == [
+        "kernel-incomplete"
+    ]
 
     guest.run("dpkg", "--configure", "-a")
     assert f"vmlinuz-{release}" in guest.read("/boot/grub/grub.cfg").decode()
     assert will_boot(guest)
-    assert guest.status()["grub_cfg"] == {"path": "/boot/grub/grub.cfg", "state": "current", "problems": []}
+    assert guest.status()["grub_cfg"] == {
+        "path": "/boot/grub/grub.cfg",
+        "state": "current",
+        "problems": [],
+    }

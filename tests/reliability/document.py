@@ -113,14 +113,20 @@ def _machines(found: Sequence[Measured]) -> str:
     kernels = ", ".join(dict.fromkeys(each.source.kernel for each in found))
     grubs = ", ".join(dict.fromkeys(each.source.grub for each in found))
     minutes = sum(each.row.seconds for each in found) / 60
-    return f"Linux {kernels}; {grubs}; GRUB modules of bookworm and trixie; {minutes:.0f} minutes of sweeps."
+    return (
+        f"Linux {kernels}; {grubs}; GRUB modules of bookworm and trixie; {minutes:.0f} minutes of"
+        " sweeps."
+    )
 
 
 def _broken(rows: Sequence[Row]) -> list[str]:
     parts = []
     for row in rows:
         if row.faults:
-            parts += [f"### Ours: {row.test}", "\n".join(_filled(fault[:400], bullet="- ") for fault in row.faults)]
+            parts += [
+                f"### Ours: {row.test}",
+                "\n".join(_filled(fault[:400], bullet="- ") for fault in row.faults),
+            ]
         if row.plain_faults:
             kinds = Counter(_kind(fault) for fault in row.plain_faults).most_common(MOST_KINDS)
             parts += [

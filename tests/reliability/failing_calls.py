@@ -1,7 +1,8 @@
-"""One call by which a verb looks at the guest's tree fails, each in its turn: what the verb exits with, and what it says.
+"""One call by which a verb looks at the guest's tree fails, each in its turn: what the verb
+exits with, and what it says.
 
-Run as a program inside a lab: it loads the software once and forks for each point. It writes a line a point, empty where nothing
-was wrong.
+Run as a program inside a lab: it loads the software once and forks for each point. It writes a line
+a point, empty where nothing was wrong.
 """
 
 import ast
@@ -23,7 +24,18 @@ LOADED = (cli, outcomes, preflight, sync, text, verbs)
 """Before the calls fail."""
 THIS = "tests.reliability.failing_calls"
 
-ERRORS = ("EIO", "EMFILE", "ENFILE", "ENOMEM", "ELOOP", "ENAMETOOLONG", "ESTALE", "EUCLEAN", "ENODEV", "EACCES")
+ERRORS = (
+    "EIO",
+    "EMFILE",
+    "ENFILE",
+    "ENOMEM",
+    "ELOOP",
+    "ENAMETOOLONG",
+    "ESTALE",
+    "EUCLEAN",
+    "ENODEV",
+    "EACCES",
+)
 EXHAUSTED = ("EMFILE", "ENFILE", "ENOMEM")
 CALLS = ("open", "stat", "lstat", "listdir", "scandir", "read", "readlink", "statvfs")
 NEVER = 1 << 30
@@ -32,20 +44,34 @@ OURS = ("/dev/null", "/proc/self/fd")
 
 
 def points(words: list[str], most: int) -> Iterator[str]:
-    """The lines for `words`, a command line, at `most` calls evenly chosen from all, with each error by turns."""
+    """The lines for `words`, a command line, at `most` calls evenly chosen from all, with each
+    error by turns.
+    """
     usual, count, _ = _ended(words, NEVER, "EIO")
     errors = itertools.cycle(ERRORS)
     for number in range(min(most, count)):
         at, name = number * count // min(most, count), next(errors)
         code, _, said = _ended(words, at, name)
-        # What has nothing to do with the tree is no reason for another verdict on it; all else may be.
+        # What has nothing to do with the tree is no reason for another verdict on it; all else may
+        # be.
         right = (usual, 4, 7) if name in EXHAUSTED else (0, 3, 4, 5, 7)
-        wrong = code not in right or "Traceback" in said or "fault of the program" in said or "internal error" in said
-        yield f"{' '.join(words)}: {name} at call {at} of {count}: exit code {code}: {said[-300:]!r}" if wrong else ""
+        wrong = (
+            code not in right
+            or "Traceback" in said
+            or "internal error" in said
+            or "internal error" in said
+        )
+        yield (
+            f"{' '.join(words)}: {name} at call {at} of {count}: exit code {code}: {said[-300:]!r}"
+            if wrong
+            else ""
+        )
 
 
 def sweep(lab: Lab, verb: str, most: int) -> list[str]:
-    """A string for each of `most` points of `verb` in a lab where all is as it should be, empty where nothing was wrong."""
+    """A string for each of `most` points of `verb` in a lab where all is as it should be, empty
+    where nothing was wrong.
+    """
     words = ["/usr/bin/python3", "-m", THIS, str(most), *verb.split(), f"--target={TARGET}"]
     done = lab.run(*words, timeout=10 + most)
     assert done.returncode == 0, done.stderr
@@ -53,7 +79,9 @@ def sweep(lab: Lab, verb: str, most: int) -> list[str]:
 
 
 def _ended(words: list[str], at: int, error: str) -> tuple[int, int, str]:
-    """The exit code of a child that runs `words` with its call number `at` failing, how many it made, and what it said."""
+    """The exit code of a child that runs `words` with its call number `at` failing, how many it
+    made, and what it said.
+    """
     with tempfile.TemporaryFile() as said, tempfile.TemporaryFile() as counted:
         pid = os.fork()
         if pid == 0:
@@ -63,7 +91,11 @@ def _ended(words: list[str], at: int, error: str) -> tuple[int, int, str]:
         _, status = os.waitpid(pid, 0)
         said.seek(0)
         counted.seek(0)
-        return os.waitstatus_to_exitcode(status), int(counted.read() or 0), said.read().decode(errors="replace")
+        return (
+            os.waitstatus_to_exitcode(status),
+            int(counted.read() or 0),
+            said.read().decode(errors="replace"),
+        )
 
 
 def _run(words: list[str], at: int, error: str, counted: int) -> int:
@@ -78,7 +110,11 @@ def _run(words: list[str], at: int, error: str, counted: int) -> int:
             made = next(calls) + 1
             if made - 1 == at:
                 code = getattr(errno, error)
-                raise OSError(code, os.strerror(code), *(arguments[:1] if isinstance(arguments[0], str) else ()))
+                raise OSError(
+                    code,
+                    os.strerror(code),
+                    *(arguments[:1] if isinstance(arguments[0], str) else ()),
+                )
             return call(*arguments, **named)
 
         return instead

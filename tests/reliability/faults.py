@@ -1,4 +1,6 @@
-"""Each system call by which a run changes the file system failing: what the run says, what GRUB reads, how the next run ends."""
+"""Each system call by which a run changes the file system failing: what the run says, what GRUB
+reads, how the next run ends.
+"""
 
 import errno
 import os
@@ -34,7 +36,11 @@ def _failed_at(lab: Lab, made: Scenario, point: Point, error: str) -> str:
     if made.plain:
         return ""
     if done.returncode == 0:
-        fault = "it ended with 0 and not with what should be" if lab.view().core != made.new.core else ""
+        fault = (
+            "it ended with 0 and not with what should be"
+            if lab.view().core != made.new.core
+            else ""
+        )
     else:
         fault = _unexplained(done.returncode, done.stderr, error)
     return fault or scenario.after(lab, made)
@@ -44,7 +50,9 @@ def _unexplained(code: int, said: str, error: str) -> str:
     """What is wrong with how a failed run explains itself."""
     if code not in _CODES[error]:
         return f"it ended with {code}: {said.strip()[-300:]}"
-    if "error: /" not in said or (error != "EROFS" and _strerror(error) not in said and "is written, but" not in said):
+    if "error: /" not in said or (
+        error != "EROFS" and _strerror(error) not in said and "is written, but" not in said
+    ):
         return f"it names no path or no cause: {said.strip()[-300:]}"
     if error in ("ENOSPC", "EDQUOT") and not ("it needs " in said and " free" in said):
         return f"it does not say need and have: {said.strip()[-300:]}"

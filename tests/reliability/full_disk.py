@@ -1,4 +1,6 @@
-"""A file system filled in 1 KiB steps over the whole range in which an upgrade may or may not fit."""
+"""A file system filled in 1 KiB steps over the whole range in which an upgrade may or may not
+fit.
+"""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -34,23 +36,37 @@ def steps(lab: Lab, made: Scenario, *, step: int = KIB) -> Iterator[str]:
         try:
             commit.install(lab.root, [built], [_BEFORE])
         except LackingError as error:
-            said = "it needs " in error.message and " free" in error.message and "/boot/xen" in error.message
+            said = (
+                "it needs " in error.message
+                and " free" in error.message
+                and "/boot/xen" in error.message
+            )
             whole = cat(lab.copy(), SECOND_STAGE) == made.old.core and names == _names(lab)
-            yield "" if said and whole and not fitted else f"{free // KIB} KiB free: {error.message}; untouched: {whole}"
+            yield (
+                ""
+                if said and whole and not fitted
+                else f"{free // KIB} KiB free: {error.message}; untouched: {whole}"
+            )
         else:
             fitted += 1
-            fault = made.fault(lab.view()) or ("" if cat(lab.copy(), SECOND_STAGE) == made.new.core else "not the new one")
+            fault = made.fault(lab.view()) or (
+                "" if cat(lab.copy(), SECOND_STAGE) == made.new.core else "not the new one"
+            )
             yield f"{free // KIB} KiB free: {fault}" if fault else ""
             lab.fresh(made.start_disk)
         free += step
 
 
 def levels(lab: Lab, made: Scenario) -> list[int]:
-    """Where a whole run is to be tried: in steps over all of the range, and at every KiB where what happens changes."""
+    """Where a whole run is to be tried: in steps over all of the range, and at every KiB where
+    what happens changes.
+    """
     least = enough(lab, made)
     below = 128 if made.plain else 12
     coarse = range(0, least + BEYOND, 64 * KIB if made.plain else 256 * KIB)
-    return sorted({*coarse, *range(0, 12 * KIB, KIB), *range(least - below * KIB, least + 4 * KIB, KIB)})
+    return sorted(
+        {*coarse, *range(0, 12 * KIB, KIB), *range(least - below * KIB, least + 4 * KIB, KIB)}
+    )
 
 
 def runs(lab: Lab, made: Scenario, chosen: Sequence[int]) -> Iterator[str]:
@@ -64,7 +80,9 @@ def runs(lab: Lab, made: Scenario, chosen: Sequence[int]) -> Iterator[str]:
         if not fault and not made.plain:
             if done.returncode not in (ExitCode.OK, ExitCode.LACKING):
                 fault = f"it ended with {done.returncode}: {done.stderr[-300:]}"
-            elif done.returncode and not ("it needs " in done.stderr and " free" in done.stderr and "/boot" in done.stderr):
+            elif done.returncode and not (
+                "it needs " in done.stderr and " free" in done.stderr and "/boot" in done.stderr
+            ):
                 fault = f"it does not say path, need and have: {done.stderr[-300:]}"
             (lab.work / "boot/ballast").unlink(missing_ok=True)
             fault = fault or scenario.after(lab, made)
@@ -78,7 +96,11 @@ def enough(lab: Lab, made: Scenario) -> int:
         middle = (low + high) // 2
         lab.fresh(made.start_disk)
         leave(lab, middle * KIB)
-        low, high = (low, middle) if lab.run(*scenario.command(lab, made)).returncode == 0 else (middle, high)
+        low, high = (
+            (low, middle)
+            if lab.run(*scenario.command(lab, made)).returncode == 0
+            else (middle, high)
+        )
     return high * KIB
 
 
@@ -112,7 +134,15 @@ def _built(lab: Lab) -> Built:
         target=TARGETS[TARGET],
         required=True,
         files=(PlannedFile(path=SECOND_STAGE, kind=FileKind.CORE),),
-        boot=BootFilesystem(mountpoint="/boot", device="", fs_type=lab.fs_type, fs_uuid="", grub_dir="/grub", drive="", modules=()),
+        boot=BootFilesystem(
+            mountpoint="/boot",
+            device="",
+            fs_type=lab.fs_type,
+            fs_uuid="",
+            grub_dir="/grub",
+            drive="",
+            modules=(),
+        ),
         modules=frozenset(),
         request=(),
     )

@@ -1,6 +1,8 @@
-"""Parsers on hostile bytes, guided by coverage: nothing but the documented exception, time and memory bounded by the input's size.
+"""Parsers on hostile bytes, guided by coverage: nothing but the documented exception, time and
+memory bounded by the input's size.
 
-As a program, under the interpreter that has atheris: `fuzz.py PARSER DIRECTORY LIBFUZZER-OPTION...`.
+As a program, under the interpreter that has atheris: `fuzz.py PARSER DIRECTORY
+LIBFUZZER-OPTION...`.
 """
 
 import os
@@ -18,7 +20,9 @@ if __name__ == "__main__":
 MOST_BYTES = 200_000
 BASE_SECONDS = 2.0
 SECONDS_A_BYTE = 1e-4
-"""A generous bound on the processor time of one input; what it excludes is work that grows faster than the input."""
+"""A generous bound on the processor time of one input; what it excludes is work that grows
+faster than the input.
+"""
 MOST_MEGABYTES = 1500
 
 _TELLING = re.compile(r"\S*(Error|Exception|==\d+==|Traceback|artifact)|  File")
@@ -35,13 +39,23 @@ def bounded(attempt: Attempt, data: bytes) -> None:
         raise AssertionError(f"{len(data)} bytes took {spent:.1f} s")
 
 
-def guided(name: str, directory: Path, *, seconds: int = 0, runs: int = 0, seed: int) -> Iterator[str]:
+def guided(
+    name: str, directory: Path, *, seconds: int = 0, runs: int = 0, seed: int
+) -> Iterator[str]:
     """Fuzz one parser with atheris; an empty string for each input tried, and what was found.
 
-    It ends after `seconds`, or, the same way each time, after `runs` inputs. What makes a parser fail stays in `directory`.
+    It ends after `seconds`, or, the same way each time, after `runs` inputs. What makes a parser
+    fail stays in `directory`.
     """
     end = f"-runs={runs}" if runs else f"-max_total_time={seconds}"
-    command = [str(CHECKOUT / ".venv/bin/python"), __file__, name, str(directory), f"-seed={seed}", end]
+    command = [
+        str(CHECKOUT / ".venv/bin/python"),
+        __file__,
+        name,
+        str(directory),
+        f"-seed={seed}",
+        end,
+    ]
     done = subprocess.run(
         command,
         cwd=CHECKOUT,
@@ -52,19 +66,25 @@ def guided(name: str, directory: Path, *, seconds: int = 0, runs: int = 0, seed:
         timeout=seconds + 300,
         check=False,
     )
-    counts = re.findall(r"^(?:Done |stat::number_of_executed_units: |#)(\d+)", done.stderr, re.MULTILINE)
+    counts = re.findall(
+        r"^(?:Done |stat::number_of_executed_units: |#)(\d+)", done.stderr, re.MULTILINE
+    )
     tried = max((int(count) for count in counts), default=0)
     yield from ("" for _ in range(tried))
     if done.returncode != 0 or tried < runs or not tried:
         told = [line for line in (done.stdout + done.stderr).splitlines() if _TELLING.match(line)]
-        yield f"{name}, seed {seed}, exit {done.returncode}, {tried} inputs, see {directory}: " + "; ".join(told[-12:])
+        yield (
+            f"{name}, seed {seed}, exit {done.returncode}, {tried} inputs, see {directory}: "
+            + "; ".join(told[-12:])
+        )
 
 
 def _main(name: str, directory: str, *given: str) -> None:
     import atheris  # noqa: PLC0415 - only this interpreter has it
 
     with atheris.instrument_imports(include=["guest_hooks", "elftools"]):
-        from tests.reliability.fuzz_targets import TARGETS  # noqa: PLC0415 - what is imported here is what guides the search
+        # What is imported here is what guides the search.
+        from tests.reliability.fuzz_targets import TARGETS  # noqa: PLC0415
     parser = TARGETS[name]
     corpus = Path(directory) / "corpus"
     corpus.mkdir(parents=True, exist_ok=True)

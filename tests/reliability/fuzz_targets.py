@@ -8,7 +8,15 @@ from functools import cache
 from guest_hooks import config
 from guest_hooks import targets as guest_targets
 from guest_hooks.errors import FormatError, UsageError
-from guest_hooks.formats import bzimage, grub_cfg, grub_menu, initrd, inspection, pvh_bridge, second_stage
+from guest_hooks.formats import (
+    bzimage,
+    grub_cfg,
+    grub_menu,
+    initrd,
+    inspection,
+    pvh_bridge,
+    second_stage,
+)
 from guest_hooks.machine import receipts
 from tests.support import kernels, second_stages
 from tests.support.checkout import CHECKOUT
@@ -94,11 +102,18 @@ def _note_seeds() -> list[bytes]:
 
 
 def _kernels() -> list[bytes]:
-    return [kernels.bzimage(kernels.vmlinux(), compression=name) for name in ("none", "gzip", "xz", "lz4", "zstd")]
+    return [
+        kernels.bzimage(kernels.vmlinux(), compression=name)
+        for name in ("none", "gzip", "xz", "lz4", "zstd")
+    ]
 
 
 def _menus() -> list[bytes]:
-    return [path.read_bytes() for path in sorted((CHECKOUT / "tests/data/grub_cfg").rglob("*")) if path.is_file()]
+    return [
+        path.read_bytes()
+        for path in sorted((CHECKOUT / "tests/data/grub_cfg").rglob("*"))
+        if path.is_file()
+    ]
 
 
 TARGETS = {
@@ -117,12 +132,19 @@ TARGETS = {
         what="configuration",
         runs=4000,
         attempt=_configuration,
-        seeds=lambda: [b'targets = ["auto"]\nmodules = "minimal"\nsettle_seconds = 0.3\nupdate_grub = true\n'],
+        seeds=lambda: [
+            b'targets = ["auto"]\nmodules = "minimal"\nsettle_seconds = 0.3\nupdate_grub = true\n'
+        ],
     ),
     "receipt": Parser(
         what="receipts",
         runs=8000,
         attempt=_receipt,
-        seeds=lambda: [b'{"schema": 1, "targets": {"x86_64-xen": {"core_sha256": "00", "request": ["ls"], "held_sha256": ""}}}'],
+        seeds=lambda: [
+            (
+                b'{"schema": 1, "targets": {"x86_64-xen": {"core_sha256": "00", "request": ["ls"],'
+                b' "held_sha256": ""}}}'
+            )
+        ],
     ),
 }

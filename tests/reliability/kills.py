@@ -1,4 +1,6 @@
-"""SIGKILL before system calls by which a run, or the grub-install it started, touches the file system, and what GRUB reads then."""
+"""SIGKILL before system calls by which a run, or the grub-install it started, touches the file
+system, and what GRUB reads then.
+"""
 
 import os
 import re
@@ -42,10 +44,22 @@ CALLS = (
     "ioctl",
 )
 _PLACES = re.compile(r"/boot\b|/var/lib/xen-guest-bootloader|\.xen-guest-bootloader")
-_READS = re.compile(r"^openat\((?!.*O_CREAT|.*O_TRUNC|.*O_RDWR|.*O_WRONLY)|^ioctl\(.*(TCGETS|TIOC|BLK)|^write\([12]<")
-_MOST_OF_A_CHILD = {"openat": 2000, "write": 400, "fsync": 400, "mkdir": 40, "ioctl": 40, "unlink": 400, "rename": 400}
+_READS = re.compile(
+    r"^openat\((?!.*O_CREAT|.*O_TRUNC|.*O_RDWR|.*O_WRONLY)|^ioctl\(.*(TCGETS|TIOC|BLK)|^write\([12]<"
+)
+_MOST_OF_A_CHILD = {
+    "openat": 2000,
+    "write": 400,
+    "fsync": 400,
+    "mkdir": 40,
+    "ioctl": 40,
+    "unlink": 400,
+    "rename": 400,
+}
 """Beyond what any process that a run starts comes to, above all its grub-install."""
-_MODULE = re.compile(r"x86_64-xen\.xen-guest-bootloader-new(/|>, \")|x86_64-xen/\w+\.(mod|lst)|/locale/|/fonts/")
+_MODULE = re.compile(
+    r"x86_64-xen\.xen-guest-bootloader-new(/|>, \")|x86_64-xen/\w+\.(mod|lst)|/locale/|/fonts/"
+)
 """One of the hundreds of files of a module directory, which all are written alike."""
 
 
@@ -70,7 +84,17 @@ def points(lab: Lab, made: Scenario) -> list[Point]:
     """Every system call with which the scenario's run changes something, in their order."""
     log = Path(lab.work / "strace")
     lab.fresh(made.start_disk)
-    lab.run("strace", "-y", "-e", f"trace={','.join(CALLS)}", "-e", "signal=none", "-o", str(log), *scenario.command(lab, made))
+    lab.run(
+        "strace",
+        "-y",
+        "-e",
+        f"trace={','.join(CALLS)}",
+        "-e",
+        "signal=none",
+        "-o",
+        str(log),
+        *scenario.command(lab, made),
+    )
     return _changes(log)
 
 
@@ -88,9 +112,12 @@ def _changes(log: Path) -> list[Point]:
 
 
 def inject(point: Point, action: str, *, log: str = "/dev/null") -> list[str]:
-    """The tracer that does `action` (`signal=KILL`, `error=EIO`) at that point, and says so in `log`."""
-    # Each process has a count of its own: where none that a run starts comes so far, the kernel can pick out the calls that matter,
-    # for which strace must follow them all. Otherwise it stops the run alone, at every call; only there it can send signals, too.
+    """The tracer that does `action` (`signal=KILL`, `error=EIO`) at that point, and says so in
+    `log`.
+    """
+    # Each process has a count of its own: where none that a run starts comes so far, the kernel can
+    # pick out the calls that matter, for which strace must follow them all. Otherwise it stops the
+    # run alone, at every call; only there it can send signals, too.
     is_quick = action.startswith("error") and point.number > _MOST_OF_A_CHILD.get(point.call, 0)
     quickly = ["-f", "--seccomp-bpf"] if is_quick else []
     when = f"inject={point.call}:{action}:when={point.number}"
@@ -98,7 +125,9 @@ def inject(point: Point, action: str, *, log: str = "/dev/null") -> list[str]:
 
 
 def spread(found: Sequence[Point], *, single: int, alike: int) -> list[Point]:
-    """Of the points that are not those of one file of many in a module directory at most `single`, of those at most `alike`."""
+    """Of the points that are not those of one file of many in a module directory at most
+    `single`, of those at most `alike`.
+    """
     kinds: dict[str, list[Point]] = {}
     for point in found:
         kinds.setdefault(point.call if _MODULE.search(point.line) else "", []).append(point)
@@ -124,28 +153,49 @@ def child_points(lab: Lab, made: Scenario) -> list[Point]:
     """Every system call with which the grub-install of the scenario's run changes something."""
     log = lab.work / "strace.child"
     lab.fresh(made.start_disk)
-    with _grub_install(lab, ["strace", "-y", "-e", f"trace={','.join(CALLS)}", "-e", "signal=none", "-o", str(log)]):
+    with _grub_install(
+        lab, ["strace", "-y", "-e", f"trace={','.join(CALLS)}", "-e", "signal=none", "-o", str(log)]
+    ):
         lab.run(*scenario.command(lab, made))
     return _changes(log)
 
 
 def child_sweep(lab: Lab, made: Scenario, chosen: Sequence[Point], victim: Victim) -> Iterator[str]:
-    """Kill the grub-install that a run waits for, or both, at each of the points; for each, what was broken or an empty string."""
+    """Kill the grub-install that a run waits for, or both, at each of the points; for each,
+    what was broken or an empty string.
+    """
     for point in chosen:
         lab.fresh(made.start_disk)
-        # Process 1 of a namespace can't kill itself, so it is a shell that waits; with it the kernel kills all others.
-        command = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c", '"$@"; exit $?', "sh"]
+        # Process 1 of a namespace can't kill itself, so it is a shell that waits; with it the
+        # kernel kills all others.
+        command = [
+            "unshare",
+            "--pid",
+            "--fork",
+            "--kill-child",
+            "--mount-proc",
+            "sh",
+            "-c",
+            '"$@"; exit $?',
+            "sh",
+        ]
         after = "kill -KILL -1" if victim is Victim.ALL else ":"
         with _grub_install(lab, inject(point, "signal=KILL"), after=after):
             done = lab.run(*command, *scenario.command(lab, made))
         expected = (128 + signal.SIGKILL,) if victim is Victim.ALL else (ExitCode.NOT_REPAIRED,)
-        fault = f"it ended with {done.returncode}: {done.stderr[-300:]}" if done.returncode not in expected else ""
+        fault = (
+            f"it ended with {done.returncode}: {done.stderr[-300:]}"
+            if done.returncode not in expected
+            else ""
+        )
         fault = fault or _left(lab, made)
         yield f"{made.name}: {victim} killed before {point.line[:120]}: {fault}" if fault else ""
 
 
 def timed_sweep(lab: Lab, made: Scenario, count: int) -> Iterator[str]:
-    """Kill at `count` moments spread over a run, everything or only the run, whatever it starts staying; what was broken."""
+    """Kill at `count` moments spread over a run, everything or only the run, whatever it starts
+    staying; what was broken.
+    """
     lab.fresh(made.start_disk)
     begin = time.monotonic()
     lab.run(*scenario.command(lab, made))
@@ -156,14 +206,20 @@ def timed_sweep(lab: Lab, made: Scenario, count: int) -> Iterator[str]:
         moment = length * (number + 0.5) / count
         _kill_after(lab, made, moment, victim)
         fault = _left(lab, made)
-        yield f"{made.name}: {victim} killed after {moment:.2f} s of {length:.2f} s: {fault}" if fault else ""
+        yield (
+            f"{made.name}: {victim} killed after {moment:.2f} s of {length:.2f} s: {fault}"
+            if fault
+            else ""
+        )
 
 
 def _kill_after(lab: Lab, made: Scenario, moment: float, victim: Victim) -> None:
     """Start the scenario's run and kill it after `moment` seconds."""
     everything = ["unshare", "--pid", "--fork", "--kill-child"] if victim is Victim.ALL else []
     command = lab.command(*everything, *scenario.command(lab, made))
-    with subprocess.Popen(command, env=lab.environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+    with subprocess.Popen(
+        command, env=lab.environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as process:
         with suppress(subprocess.TimeoutExpired):
             process.wait(moment)
         process.kill()
@@ -171,11 +227,15 @@ def _kill_after(lab: Lab, made: Scenario, moment: float, victim: Victim) -> None
 
 @contextmanager
 def _grub_install(lab: Lab, tracer: Sequence[str], *, after: str = ":") -> Iterator[None]:
-    """Let the lab's commands find a grub-install that runs the real one under `tracer`, and `after` when that was killed."""
+    """Let the lab's commands find a grub-install that runs the real one under `tracer`, and
+    `after` when that was killed.
+    """
     real, script = lab.work / "grub-install.real", lab.work / "grub-install"
     shutil.copy(os.path.realpath("/usr/sbin/grub-install"), real)
     traced = shlex.join([*tracer, str(real)])
-    script.write_text(f'#!/bin/sh\n{traced} "$@"\ncode=$?\n[ $code -ne 137 ] || {after}\nexit $code\n')
+    script.write_text(
+        f'#!/bin/sh\n{traced} "$@"\ncode=$?\n[ $code -ne 137 ] || {after}\nexit $code\n'
+    )
     script.chmod(0o755)
     try:
         yield

@@ -1,4 +1,6 @@
-"""Who holds dpkg's lock and ours is told at once, however many locks another user holds; /proc/locks took 2 minutes at the last."""
+"""Who holds dpkg's lock and ours is told at once, however many locks another user holds;
+/proc/locks took 2 minutes at the last.
+"""
 
 import time
 from collections.abc import Callable

@@ -1,4 +1,6 @@
-"""The rows of docs/reliability.md as they were last measured: one file a row, with the commit and the day it was measured at."""
+"""The rows of docs/reliability.md as they were last measured: one file a row, with the commit
+and the day it was measured at.
+"""
 
 import json
 import platform
@@ -13,12 +15,21 @@ from tests.reliability.table import Row
 from tests.support.checkout import CHECKOUT
 
 DIRECTORY = CHECKOUT / "tests" / "reliability" / "measured"
-_WHAT_IS_MEASURED = ("guest_hooks", "grub.d", "scripts", "systemd", "tests/reliability", "tests/support")
+_WHAT_IS_MEASURED = (
+    "guest_hooks",
+    "grub.d",
+    "scripts",
+    "systemd",
+    "tests/reliability",
+    "tests/support",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """What was measured: the commit (with `+` where files differed from it), the day, the kernel and grub-install's version."""
+    """What was measured: the commit (with `+` where files differed from it), the day, the
+    kernel and grub-install's version.
+    """
 
     commit: str
     date: str
@@ -47,7 +58,8 @@ def here_and_now() -> Source:
         f":(exclude){DIRECTORY.relative_to(CHECKOUT)}",
     )
     return Source(
-        commit=_said("git", "-C", str(CHECKOUT), "rev-parse", "--short", "HEAD") + ("+" if changed else ""),
+        commit=_said("git", "-C", str(CHECKOUT), "rev-parse", "--short", "HEAD")
+        + ("+" if changed else ""),
         date=time.strftime("%Y-%m-%d", time.gmtime()),
         kernel=platform.release(),
         grub=_said("grub-install", "--version"),
@@ -80,4 +92,6 @@ def _read(path: Path) -> Measured:
 
 
 def _said(*command: str) -> str:
-    return subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stdout.strip()
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=30, check=True
+    ).stdout.strip()

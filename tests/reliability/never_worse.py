@@ -1,7 +1,9 @@
-"""Never worse than before: a guest in many states, and every kind of run on each; what booted must boot afterwards.
+"""Never worse than before: a guest in many states, and every kind of run on each; what booted
+must boot afterwards.
 
-Whether a guest boots is asked before and after a run: of preflight, in a process of its own; and of GRUB's own drivers, whether
-they find on the raw disk, whole, the kernel and the initrd of the entry that stands first in the menu.
+Whether a guest boots is asked before and after a run: of preflight, in a process of its own; and of
+GRUB's own drivers, whether they find on the raw disk, whole, the kernel and the initrd of the entry
+that stands first in the menu.
 """
 
 import re
@@ -51,7 +53,9 @@ def edit(guest: TreeGuest, path: str, change: Callable[[str], str]) -> None:
 
 
 def stale(guest: TreeGuest) -> None:
-    """Behind the entries that boot there is one of a kernel that is gone: the menu is to be made, whatever comes of it."""
+    """Behind the entries that boot there is one of a kernel that is gone: the menu is to be
+    made, whatever comes of it.
+    """
     end = "### END /etc/grub.d/10_linux ###"
     entry = "menuentry 'gone' {\n\tlinux\t/boot/vmlinuz-0.1 root=/dev/xvda\n}\n"
     edit(guest, MENU, lambda text: text.replace(end, entry + end))
@@ -68,7 +72,11 @@ def newer(guest: TreeGuest, *, kernel: float = 1, initrd: float | None = None) -
 def half_installed(guest: TreeGuest) -> None:
     status = "/var/lib/dpkg/status"
     old = "Package: grub-xen-bin\nStatus: install ok installed"
-    edit(guest, status, lambda text: text.replace(old, old.replace("ok installed", "reinstreq half-installed")))
+    edit(
+        guest,
+        status,
+        lambda text: text.replace(old, old.replace("ok installed", "reinstreq half-installed")),
+    )
 
 
 def setting(text: str) -> Callable[[TreeGuest], None]:
@@ -92,7 +100,9 @@ def menu(change: Callable[[str], str]) -> Callable[[TreeGuest], None]:
 
 
 def broken_default(text: str) -> str:
-    """The first entry alone starts a kernel that is not there; the same kernel's other entries do as before."""
+    """The first entry alone starts a kernel that is not there; the same kernel's other entries
+    do as before.
+    """
     return text.replace("\tlinux\t/boot/", "\tlinux\t/no-boot/", 1)
 
 
@@ -106,49 +116,114 @@ def _cut(path: Path) -> None:
 
 
 def _other_uuid(text: str) -> str:
-    return re.sub(r"(search .*--fs-uuid .*)[0-9a-f]{8}-\S+", r"\g<1>11111111-2222-4333-8444-555555555555", text)
+    return re.sub(
+        r"(search .*--fs-uuid .*)[0-9a-f]{8}-\S+",
+        r"\g<1>11111111-2222-4333-8444-555555555555",
+        text,
+    )
 
 
 def _by_hand(guest: TreeGuest) -> None:
     linux, initrd = (f"/boot/{own(guest, kind).name}" for kind in ("vmlinuz", "initrd.img"))
-    guest.path(MENU).write_text(f"menuentry 'mine' {{\n\tlinux\t{linux} root=UUID={guest.disk.root.uuid}\n\tinitrd\t{initrd}\n}}\n")
+    guest.path(MENU).write_text(
+        f"menuentry 'mine' {{\n\tlinux\t{linux}"
+        f" root=UUID={guest.disk.root.uuid}\n\tinitrd\t{initrd}\n}}\n"
+    )
 
 
 CASES = (
     Case(name="nothing wrong", damage=lambda _guest: None),
     Case(name="newer kernel without initrd", damage=newer),
     Case(name="newer kernel without initrd, menu stale", damage=each(newer, stale)),
-    Case(name="newer kernel with half an initrd, menu stale", damage=each(lambda g: newer(g, initrd=0.5), stale)),
-    Case(name="newer kernel with an empty initrd, menu stale", damage=each(lambda g: newer(g, initrd=0), stale)),
-    Case(name="half a newer kernel, menu stale", damage=each(lambda g: newer(g, kernel=0.5, initrd=1), stale)),
-    Case(name="empty newer kernel, menu stale", damage=each(lambda g: newer(g, kernel=0, initrd=1), stale)),
+    Case(
+        name="newer kernel with half an initrd, menu stale",
+        damage=each(lambda g: newer(g, initrd=0.5), stale),
+    ),
+    Case(
+        name="newer kernel with an empty initrd, menu stale",
+        damage=each(lambda g: newer(g, initrd=0), stale),
+    ),
+    Case(
+        name="half a newer kernel, menu stale",
+        damage=each(lambda g: newer(g, kernel=0.5, initrd=1), stale),
+    ),
+    Case(
+        name="empty newer kernel, menu stale",
+        damage=each(lambda g: newer(g, kernel=0, initrd=1), stale),
+    ),
     Case(name="newer kernel complete", damage=lambda g: newer(g, initrd=1)),
-    Case(name="newer kernel without initrd, second stage gone", damage=each(newer, lambda g: _second_stage(g).unlink())),
-    Case(name="newer kernel without initrd, menu of another disk", damage=each(newer, menu(_other_uuid))),
-    Case(name="older default named, newer without initrd", damage=each(newer, stale, setting('GRUB_DEFAULT="1>2"\n'))),
-    Case(name="default saved, newer without initrd", damage=each(newer, stale, setting("GRUB_DEFAULT=saved\n"))),
-    Case(name="no recovery, no submenu, newer without initrd", damage=each(newer, stale, setting(
-        "GRUB_DISABLE_SUBMENU=y\nGRUB_DISABLE_RECOVERY=true\n"))),
-    Case(name="10_linux lists nothing, menu stale", damage=each(stale, script(lambda _text: "#!/bin/sh\n"))),
-    Case(name="10_linux not executable, menu stale", damage=each(stale, lambda g: g.path("/etc/grub.d/10_linux").chmod(0o644))),
-    Case(name="10_linux names other paths, menu stale", damage=each(
-        stale, script(lambda t: t.replace("${rel_dirname}", "/nowhere")))),
-    Case(name="10_linux forgets initrds, menu stale", damage=each(
-        stale, script(lambda t: t.replace("initrd=\n", "initrd_real=; initrd=\n")))),
-    Case(name="10_linux fails, menu stale", damage=each(stale, script(lambda t: t.replace("set -e", "set -e\nexit 5")))),
-    Case(name="a quote too few, menu stale", damage=each(stale, setting("GRUB_CMDLINE_LINUX=\"it's\"\n"))),
+    Case(
+        name="newer kernel without initrd, second stage gone",
+        damage=each(newer, lambda g: _second_stage(g).unlink()),
+    ),
+    Case(
+        name="newer kernel without initrd, menu of another disk",
+        damage=each(newer, menu(_other_uuid)),
+    ),
+    Case(
+        name="older default named, newer without initrd",
+        damage=each(newer, stale, setting('GRUB_DEFAULT="1>2"\n')),
+    ),
+    Case(
+        name="default saved, newer without initrd",
+        damage=each(newer, stale, setting("GRUB_DEFAULT=saved\n")),
+    ),
+    Case(
+        name="no recovery, no submenu, newer without initrd",
+        damage=each(newer, stale, setting("GRUB_DISABLE_SUBMENU=y\nGRUB_DISABLE_RECOVERY=true\n")),
+    ),
+    Case(
+        name="10_linux lists nothing, menu stale",
+        damage=each(stale, script(lambda _text: "#!/bin/sh\n")),
+    ),
+    Case(
+        name="10_linux not executable, menu stale",
+        damage=each(stale, lambda g: g.path("/etc/grub.d/10_linux").chmod(0o644)),
+    ),
+    Case(
+        name="10_linux names other paths, menu stale",
+        damage=each(stale, script(lambda t: t.replace("${rel_dirname}", "/nowhere"))),
+    ),
+    Case(
+        name="10_linux forgets initrds, menu stale",
+        damage=each(stale, script(lambda t: t.replace("initrd=\n", "initrd_real=; initrd=\n"))),
+    ),
+    Case(
+        name="10_linux fails, menu stale",
+        damage=each(stale, script(lambda t: t.replace("set -e", "set -e\nexit 5"))),
+    ),
+    Case(
+        name="a quote too few, menu stale",
+        damage=each(stale, setting('GRUB_CMDLINE_LINUX="it\'s"\n')),
+    ),
     Case(name="own initrd gone", damage=each(stale, lambda g: own(g, "initrd.img").unlink())),
     Case(name="own kernel gone", damage=lambda g: own(g, "vmlinuz").unlink()),
-    Case(name="own initrd cut off, newer complete", damage=each(
-        lambda g: newer(g, initrd=1), lambda g: _cut(own(g, "initrd.img")))),
-    Case(name="menu empty, newer without initrd", damage=each(newer, lambda g: g.path(MENU).write_bytes(b""))),
-    Case(name="menu cut off, newer without initrd", damage=each(newer, lambda g: _cut(g.path(MENU)))),
+    Case(
+        name="own initrd cut off, newer complete",
+        damage=each(lambda g: newer(g, initrd=1), lambda g: _cut(own(g, "initrd.img"))),
+    ),
+    Case(
+        name="menu empty, newer without initrd",
+        damage=each(newer, lambda g: g.path(MENU).write_bytes(b"")),
+    ),
+    Case(
+        name="menu cut off, newer without initrd", damage=each(newer, lambda g: _cut(g.path(MENU)))
+    ),
     Case(name="menu written by hand, newer without initrd", damage=each(newer, _by_hand)),
     Case(name="first entry broken, newer without initrd", damage=each(newer, menu(broken_default))),
-    Case(name="an entry without its initrd", damage=menu(lambda t: re.sub(r"^\tinitrd.*\n", "", t, count=1, flags=re.MULTILINE))),
-    Case(name="GRUB half installed, second stage cut off", damage=each(half_installed, lambda g: _cut(_second_stage(g)))),
-    Case(name="GRUB half installed, second stage gone", damage=each(half_installed, lambda g: _second_stage(g).unlink())),
-)  # fmt: skip
+    Case(
+        name="an entry without its initrd",
+        damage=menu(lambda t: re.sub(r"^\tinitrd.*\n", "", t, count=1, flags=re.MULTILINE)),
+    ),
+    Case(
+        name="GRUB half installed, second stage cut off",
+        damage=each(half_installed, lambda g: _cut(_second_stage(g))),
+    ),
+    Case(
+        name="GRUB half installed, second stage gone",
+        damage=each(half_installed, lambda g: _second_stage(g).unlink()),
+    ),
+)
 
 
 @dataclass(slots=True)
@@ -182,17 +257,24 @@ class World:
         return found
 
     def is_readable(self) -> bool:
-        """Whether GRUB's drivers find, on the raw disk, what the first entry of the menu starts, whole."""
+        """Whether GRUB's drivers find, on the raw disk, what the first entry of the menu
+        starts, whole.
+        """
         images.tool("sync", "-f", str(self.guest.directory))
         copy = images.Copy(boot=self.guest.disk.root, has_own_boot=False)
         first = re.search(
-            rb"^\s*linux\s+(\S+).*\n(?:(?!\}).*\n)*?(?:\s*initrd\s+(.*)\n)?\s*\}", copy.cat(MENU) or b"", re.MULTILINE
+            rb"^\s*linux\s+(\S+).*\n(?:(?!\}).*\n)*?(?:\s*initrd\s+(.*)\n)?\s*\}",
+            copy.cat(MENU) or b"",
+            re.MULTILINE,
         )
         if first is None:
             return False
         names = [first[1].decode(), *(first[2] or b"").decode().split()]
         there = [self.guest.path(name) for name in names]
-        return all(path.exists() and copy.cat(name) == path.read_bytes() for name, path in zip(names, there, strict=True))
+        return all(
+            path.exists() and copy.cat(name) == path.read_bytes()
+            for name, path in zip(names, there, strict=True)
+        )
 
 
 def point(world: World, case: Case, start: str) -> str:
@@ -207,13 +289,25 @@ def point(world: World, case: Case, start: str) -> str:
     if "Traceback" in done.stderr or done.code == 1:
         return f"{what}: {done.stderr[-300:]}"
     if before[0] and not after[0]:
-        return f"{what}: booted by preflight, and does no longer; exit code {done.code}: {done.stderr[-300:]}"
+        return (
+            f"{what}: booted by preflight, and does no longer; exit code {done.code}:"
+            f" {done.stderr[-300:]}"
+        )
     if all(before) and not after[1]:
-        return f"{what}: GRUB found the kernel and initrd of the first entry, and does no longer; exit code {done.code}"
+        return (
+            f"{what}: GRUB found the kernel and initrd of the first entry, and does no longer; exit"
+            f" code {done.code}"
+        )
     return ""
 
 
-def sweep(directory: Path, suite: Suite, *, starts: Sequence[str] = tuple(STARTS), cases: Sequence[Case] = CASES) -> Iterator[str]:
+def sweep(
+    directory: Path,
+    suite: Suite,
+    *,
+    starts: Sequence[str] = tuple(STARTS),
+    cases: Sequence[Case] = CASES,
+) -> Iterator[str]:
     """Every start on every case; one string a point, empty where nothing became worse."""
     with live_guest(suite, directory, platform=Platform.PVH) as guest:
         verb(guest, "sync")

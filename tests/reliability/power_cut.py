@@ -1,4 +1,6 @@
-"""The power cut after every single write that the disk was given, with all of the unflushed ones, one of them, or all but one."""
+"""The power cut after every single write that the disk was given, with all of the unflushed
+ones, one of them, or all but one.
+"""
 
 import subprocess
 import time
@@ -28,15 +30,19 @@ def sweep(
     program: tuple[str, ...] = (),
     is_closed: bool = True,
 ) -> Iterator[str]:
-    """Record one run on `fs_type` and cut the power everywhere; `most` bounds the cuts that are looked at (0: all of them).
+    """Record one run on `fs_type` and cut the power everywhere; `most` bounds the cuts that are
+    looked at (0: all of them).
 
-    `program` is what of Python is recorded instead of the sync as it is. An XFS that is not `is_closed` is waited for, not frozen.
+    `program` is what of Python is recorded instead of the sync as it is. An XFS that is not
+    `is_closed` is waited for, not frozen.
     """
     with (
         write_log.recorded(directory / "disk", SIZES[fs_type]) as disk,
         fault_lab.lab(directory / "lab", fs_type, config=config, image=disk.image) as lab,
     ):
-        made, base, writes, done = _recorded(lab, disk, start, plain=plain, program=program, is_closed=is_closed)
+        made, base, writes, done = _recorded(
+            lab, disk, start, plain=plain, program=program, is_closed=is_closed
+        )
         look = _memory(made)
         name = f"{fs_type}, {made.name}"
         for what, fault in _cuts(lab.work / "cut.img", base, writes, look, most):
@@ -46,9 +52,17 @@ def sweep(
 
 
 def _recorded(
-    lab: Lab, disk: RecordedDisk, start: Start, *, plain: bool, program: tuple[str, ...], is_closed: bool
+    lab: Lab,
+    disk: RecordedDisk,
+    start: Start,
+    *,
+    plain: bool,
+    program: tuple[str, ...],
+    is_closed: bool,
 ) -> tuple[Scenario, Path, list[Write], int]:
-    """The scenario, the disk at its start, what was written since, and how much of that when the run returned."""
+    """The scenario, the disk at its start, what was written since, and how much of that when
+    the run returned.
+    """
     scenario.prepare(lab, start, plain=plain)
     if not is_closed:
         (lab.work / "boot").chmod(OPEN)
@@ -69,12 +83,24 @@ def _recorded(
     new = lab.view(_copied(disk.content, lab.work / "new.img"))
     writes = disk.writes(mark)
     stand_in = scenario.embedded_core(lab) if lab.config else None
-    made = Scenario(start=start, config=lab.config, plain=plain, snapshot=None, old=old, new=new, stand_in=stand_in)
+    made = Scenario(
+        start=start,
+        config=lab.config,
+        plain=plain,
+        snapshot=None,
+        old=old,
+        new=new,
+        stand_in=stand_in,
+    )
     return made, base, writes, done
 
 
-def _cuts(image: Path, base: Path, writes: Sequence[Write], look: Look, most: int) -> Iterator[tuple[str, str]]:
-    """Every moment of the log, and what a device that loses some of what was not flushed may make of it."""
+def _cuts(
+    image: Path, base: Path, writes: Sequence[Write], look: Look, most: int
+) -> Iterator[tuple[str, str]]:
+    """Every moment of the log, and what a device that loses some of what was not flushed may
+    make of it.
+    """
     stride = max(1, len(writes) // most) if most else 1
     _copy(base, image)
     flushed = _copied(base, image.with_suffix(".flushed"))
@@ -118,8 +144,16 @@ def _returned(lab: Lab, made: Scenario, base: Path, writes: Sequence[Write], nam
 def _memory(made: Scenario) -> Look:
     def look(image: Path) -> str:
         core = cat(image, SECOND_STAGE)
-        reads_modules = bool(made.config or made.plain) and core is not None and core != made.stand_in
-        return made.fault(View(core=core, menu=cat(image, MENU), modules=modules_there(image) if reads_modules else ""))
+        reads_modules = (
+            bool(made.config or made.plain) and core is not None and core != made.stand_in
+        )
+        return made.fault(
+            View(
+                core=core,
+                menu=cat(image, MENU),
+                modules=modules_there(image) if reads_modules else "",
+            )
+        )
 
     return look
 
@@ -149,7 +183,14 @@ def _replaced(file: object, write: Write) -> Write:
 
 def _overlap(lost: Write, pending: Sequence[Write]) -> bool:
     end = lost.offset + len(lost.data)
-    return sum(1 for each in pending if each.offset < end and lost.offset < each.offset + len(each.data)) > 1
+    return (
+        sum(
+            1
+            for each in pending
+            if each.offset < end and lost.offset < each.offset + len(each.data)
+        )
+        > 1
+    )
 
 
 def _copied(source: Path, target: Path) -> Path:

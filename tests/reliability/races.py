@@ -13,9 +13,17 @@ DELAY_SECONDS = 0.08
 
 
 def pairs(
-    lab: Lab, start: Snapshot, first: Sequence[str], second: Sequence[str], *, count: int, plain: bool = False
+    lab: Lab,
+    start: Snapshot,
+    first: Sequence[str],
+    second: Sequence[str],
+    *,
+    count: int,
+    plain: bool = False,
 ) -> Iterator[str]:
-    """Run two commands at the same time, one with GRUB 2.06 and one with 2.12, each first in turn; what was mixed."""
+    """Run two commands at the same time, one with GRUB 2.06 and one with 2.12, each first in
+    turn; what was mixed.
+    """
     for number in range(count):
         lab.fresh(start)
         runs = [(Suite.BOOKWORM, first), (Suite.TRIXIE, second)]
@@ -23,7 +31,11 @@ def pairs(
         for suite, command in runs if number % 2 else reversed(runs):
             lab.grub = suite
             whole, env = lab.command(*command), lab.environment()
-            processes.append(subprocess.Popen(whole, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True))
+            processes.append(
+                subprocess.Popen(
+                    whole, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+                )
+            )
             time.sleep(number // 2 % DELAYS * DELAY_SECONDS)
         said = [process.communicate(timeout=120)[1] for process in processes]
         codes = [process.returncode for process in processes]
@@ -48,4 +60,8 @@ def _mixed(lab: Lab, *, plain: bool) -> str:
         return ""
     lab.grub = Suite(view.modules)
     done = lab.sync("--dry-run")
-    return "" if done.returncode == 0 else f"it is not current for {view.modules}: {done.stdout[-300:]}"
+    return (
+        ""
+        if done.returncode == 0
+        else f"it is not current for {view.modules}: {done.stdout[-300:]}"
+    )

@@ -1,4 +1,6 @@
-"""From what state to what state a sync brings the lab, and whether what GRUB reads in between is whole."""
+"""From what state to what state a sync brings the lab, and whether what GRUB reads in between
+is whole.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,7 +26,8 @@ class Start(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
-    """A start and GRUB's view before and after; `stand_in` may be booted on the way, for it needs no module directory.
+    """A start and GRUB's view before and after; `stand_in` may be booted on the way, for it
+    needs no module directory.
 
     `plain` is whether Debian's grub-install does the work instead of a sync.
     """
@@ -45,14 +48,20 @@ class Scenario:
         return f"{self.start}, {'minimal' if self.config else 'embedded'}"
 
     def fault(self, view: View) -> str:
-        """Why the guest would not boot, or not by what was or is to be there; empty where all is well."""
+        """Why the guest would not boot, or not by what was or is to be there; empty where all
+        is well.
+        """
         if view.menu not in (self.old.menu, self.new.menu) and not self.plain:
             return f"grub.cfg is {_sized(view.menu)}"
         if view.core is not None and view.core == self.stand_in:
             return ""
         if view.core == self.old.core:
             needs_none = view.core is None or self.start is Start.REPAIR or self._carries_all
-            return "" if needs_none or view.modules == self.old.modules else "the old second stage stands without its modules"
+            return (
+                ""
+                if needs_none or view.modules == self.old.modules
+                else "the old second stage stands without its modules"
+            )
         if view.core == self.new.core:
             is_whole = self._carries_all or view.modules == self.new.modules
             return "" if is_whole else "the new second stage stands without its modules"
@@ -85,7 +94,15 @@ def make(lab: Lab, start: Start, *, config: str = EMBEDDED, plain: bool = False)
     new = lab.view()
     assert new.core, "the run made no second stage"
     assert new.modules == Suite.TRIXIE, "the run made no module directory"
-    return Scenario(start=start, config=config, plain=plain, snapshot=snapshot, old=old, new=new, stand_in=stand_in)
+    return Scenario(
+        start=start,
+        config=config,
+        plain=plain,
+        snapshot=snapshot,
+        old=old,
+        new=new,
+        stand_in=stand_in,
+    )
 
 
 def prepare(lab: Lab, start: Start, *, plain: bool = False) -> None:
@@ -112,13 +129,18 @@ def command(lab: Lab, scenario: Scenario) -> list[str]:
 
 
 def after(lab: Lab, scenario: Scenario) -> str:
-    """Why the sync after a broken one did not end at `current` with nothing left over; empty where it did."""
+    """Why the sync after a broken one did not end at `current` with nothing left over; empty
+    where it did.
+    """
     done = lab.sync()
     if done.returncode != 0:
         return f"the next sync ended with {done.returncode}: {done.stderr.strip()[-300:]}"
     view = lab.view()
     if view != scenario.new:
-        return f"after the next sync GRUB reads {_sized(view.core)}, modules {view.modules!r}, grub.cfg {_sized(view.menu)}"
+        return (
+            f"after the next sync GRUB reads {_sized(view.core)}, modules {view.modules!r},"
+            f" grub.cfg {_sized(view.menu)}"
+        )
     left = [path for path in _everything(lab) if TEMPORARY_MARK in path.name]
     return f"left behind: {left[0]}" if left else ""
 

@@ -1,4 +1,6 @@
-"""The sweeps of `make reliability`, each of which can run beside the others, and what they come to as rows."""
+"""The sweeps of `make reliability`, each of which can run beside the others, and what they come
+to as rows.
+"""
 
 import functools
 import re
@@ -10,7 +12,17 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.reliability import failing_calls, faults, full_disk, fuzz, kills, never_worse, power_cut, races, scenario
+from tests.reliability import (
+    failing_calls,
+    faults,
+    full_disk,
+    fuzz,
+    kills,
+    never_worse,
+    power_cut,
+    races,
+    scenario,
+)
 from tests.reliability.fuzz_targets import TARGETS
 from tests.reliability.kills import Victim
 from tests.reliability.scenario import EMBEDDED, MINIMAL, Start
@@ -25,7 +37,9 @@ Found = Iterable[str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Section:
-    """One part of a row: `find` yields one string a point, empty where nothing was broken; `plain` is grub-install's side."""
+    """One part of a row: `find` yields one string a point, empty where nothing was broken;
+    `plain` is grub-install's side.
+    """
 
     row: str
     name: str
@@ -35,7 +49,9 @@ class Section:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Points:
-    """How much is tried; `alike` are system calls at one file of many in a module directory, for all others are tried anyway."""
+    """How much is tried; `alike` are system calls at one file of many in a module directory,
+    for all others are tried anyway.
+    """
 
     kills_alike: int
     kills_minimal: int
@@ -51,10 +67,18 @@ class Points:
 
 def all_sections(points: Points) -> list[Section]:
     """Every section."""
-    made = [*_kill_sections(points), *_fault_sections(points), *_full_sections(), *_cut_sections(points), *_race_sections(points)]
+    made = [
+        *_kill_sections(points),
+        *_fault_sections(points),
+        *_full_sections(),
+        *_cut_sections(points),
+        *_race_sections(points),
+    ]
     made.extend(_look_sections(points))
     made.extend(_never_worse_sections())
-    made.extend(_section(row, path, functools.partial(_pytest, path=path)) for path, row in _TESTS.items())
+    made.extend(
+        _section(row, path, functools.partial(_pytest, path=path)) for path, row in _TESTS.items()
+    )
     for name, parser in TARGETS.items():
         find = functools.partial(_fuzzed, name=name, seconds=points.fuzz_seconds)
         made.append(_section(f"fuzzed: {parser.what}", f"fuzz {name}", find))
@@ -67,19 +91,33 @@ def _kill_sections(points: Points) -> Iterator[Section]:
         for config, plain in _KINDS:
             alike = 2 if config else points.kills_alike if not plain else 60
             single = points.kills_minimal if config else _ALL
-            find = functools.partial(_kills, start=start, config=config, plain=plain, single=single, alike=alike)
+            find = functools.partial(
+                _kills, start=start, config=config, plain=plain, single=single, alike=alike
+            )
             yield _section(row, f"kills {start} {_named(config, plain=plain)}", find, plain=plain)
-    find = functools.partial(_kills, start=Start.UPGRADE, config=EMBEDDED, plain=False, single=10, alike=2, fs_type="xfs")
+    find = functools.partial(
+        _kills, start=Start.UPGRADE, config=EMBEDDED, plain=False, single=10, alike=2, fs_type="xfs"
+    )
     yield _section("killed before a system call, upgrade on XFS", "kills xfs", find)
     for victim in (Victim.CHILD, Victim.ALL):
         for start in Start:
-            find = functools.partial(_kills_of_child, start=start, victim=victim, alike=points.kills_of_child)
-            yield _section(f"at a system call of its grub-install: {victim} killed", f"kills child {victim} {start}", find)
+            find = functools.partial(
+                _kills_of_child, start=start, victim=victim, alike=points.kills_of_child
+            )
+            yield _section(
+                f"at a system call of its grub-install: {victim} killed",
+                f"kills child {victim} {start}",
+                find,
+            )
     for start in Start:
         for config in (EMBEDDED, MINIMAL):
-            find = functools.partial(_kills_at_times, start=start, config=config, count=points.kills_at_times)
+            find = functools.partial(
+                _kills_at_times, start=start, config=config, count=points.kills_at_times
+            )
             name = f"kills times {start} {_named(config, plain=False)}"
-            yield _section("killed at evenly spread times, alone and with all it started", name, find)
+            yield _section(
+                "killed at evenly spread times, alone and with all it started", name, find
+            )
 
 
 def _fault_sections(points: Points) -> Iterator[Section]:
@@ -88,7 +126,9 @@ def _fault_sections(points: Points) -> Iterator[Section]:
         for error in faults.ERRORS if not config else ("ENOSPC", "EIO"):
             alike = points.faults_alike if not plain else 30
             single = points.faults_minimal if config else _ALL
-            find = functools.partial(_faults, config=config, plain=plain, single=single, alike=alike, error=error)
+            find = functools.partial(
+                _faults, config=config, plain=plain, single=single, alike=alike, error=error
+            )
             yield _section(row, f"faults {_named(config, plain=plain)} {error}", find, plain=plain)
 
 
@@ -108,18 +148,28 @@ def _cut_sections(points: Points) -> Iterator[Section]:
             (Start.REPAIR, MINIMAL, False),
             (Start.UPGRADE, EMBEDDED, True),
         ):
-            find = functools.partial(_cuts, fs_type=fs_type, start=start, config=config, plain=plain, most=points.cuts)
+            find = functools.partial(
+                _cuts, fs_type=fs_type, start=start, config=config, plain=plain, most=points.cuts
+            )
             name = f"cuts {fs_type} {start} {_named(config, plain=plain)}"
-            yield _section(f"power cut at a write, {_WAYS.get(fs_type, fs_type)}", name, find, plain=plain)
+            yield _section(
+                f"power cut at a write, {_WAYS.get(fs_type, fs_type)}", name, find, plain=plain
+            )
             if fs_type == "xfs" and not plain:
                 waiting = functools.partial(find, is_closed=False)
-                yield _section("power cut at a write, xfs, waited for", name.replace("xfs", "xfs, waited for,"), waiting)
+                yield _section(
+                    "power cut at a write, xfs, waited for",
+                    name.replace("xfs", "xfs, waited for,"),
+                    waiting,
+                )
 
 
 def _race_sections(points: Points) -> Iterator[Section]:
     row = "two runs at once, of two GRUB versions: "
     half = points.pairs // 2
-    yield _section(f"{row}sync and sync", "races sync", functools.partial(_races, other="sync", count=half))
+    yield _section(
+        f"{row}sync and sync", "races sync", functools.partial(_races, other="sync", count=half)
+    )
     find = functools.partial(_races, other="grub-install", count=points.pairs - half)
     yield _section(f"{row}sync and the wrapped `grub-install`", "races grub-install", find)
     find = functools.partial(_races, other="plain", count=half)
@@ -129,13 +179,19 @@ def _race_sections(points: Points) -> Iterator[Section]:
 def _look_sections(points: Points) -> Iterator[Section]:
     for verb in failing_calls.VERBS:
         row = "a look at the tree fails, each verb: EIO, EMFILE, ENOMEM, ELOOP, …"
-        yield _section(row, f"looks {verb}", functools.partial(_looks, verb=verb, most=points.looks))
+        yield _section(
+            row, f"looks {verb}", functools.partial(_looks, verb=verb, most=points.looks)
+        )
 
 
 def _never_worse_sections() -> Iterator[Section]:
     for suite in Suite:
         find = functools.partial(never_worse.sweep, suite=suite)
-        yield _section("a guest in many states, every kind of run: what booted boots", f"never worse {suite}", find)
+        yield _section(
+            "a guest in many states, every kind of run: what booted boots",
+            f"never worse {suite}",
+            find,
+        )
 
 
 def run_section(section: Section, directory: Path) -> Row:
@@ -149,7 +205,14 @@ def run_section(section: Section, directory: Path) -> Row:
         found = (f"{section.name}: the sweep itself failed: {type(error).__name__}: {error}",)
     seconds = time.monotonic() - start
     if section.plain:
-        return Row(test=section.row, points=0, faults=(), plain_points=points, plain_faults=found, seconds=seconds)
+        return Row(
+            test=section.row,
+            points=0,
+            faults=(),
+            plain_points=points,
+            plain_faults=found,
+            seconds=seconds,
+        )
     return Row(test=section.row, points=points, faults=found, seconds=seconds)
 
 
@@ -174,25 +237,45 @@ _WAYS = {"xfs": "xfs, frozen"}
 _KINDS = ((EMBEDDED, False), (MINIMAL, False), (EMBEDDED, True))
 _ALL = 10_000
 _TESTS = {
-    "tests/tree/test_durable.py": "replaced, removed or swept: a user's write under way, settled late, no room",
+    "tests/tree/test_durable.py": (
+        "replaced, removed or swept: a user's write under way, settled late, no room"
+    ),
     "tests/tree/test_freeze.py": "killed or stopped while a file system is frozen",
     "tests/reliability/test_hostile.py": "hostile --root trees",
-    "tests/tree/test_hostile_programs.py": "programs of a hostile --root tree: what they see, reach and leave",
-    "tests/tree/test_terminal_escapes.py": "control characters in a tree's files, names and programs' words: each verb",
+    "tests/tree/test_hostile_programs.py": (
+        "programs of a hostile --root tree: what they see, reach and leave"
+    ),
+    "tests/tree/test_terminal_escapes.py": (
+        "control characters in a tree's files, names and programs' words: each verb"
+    ),
     "tests/tree/test_unmounted.py": "what boot mounts is not mounted, or has files beneath it",
-    "tests/tree/test_boot_places.py": "/boot/grub and /boot/xen behind links, bind mounts, subvolumes",
+    "tests/tree/test_boot_places.py": (
+        "/boot/grub and /boot/xen behind links, bind mounts, subvolumes"
+    ),
     "tests/tree/test_image_build.py": "trees that are directories of the builder's file system",
-    "tests/reliability/test_surroundings.py": "/boot unmounted or read-only, odd receipts, clock set back",
+    "tests/reliability/test_surroundings.py": (
+        "/boot unmounted or read-only, odd receipts, clock set back"
+    ),
     "tests/reliability/test_minimal.py": "module directory and second stage change together",
-    "tests/unit/test_hook_scripts.py": "a package's script, however its program ends: each hook, each way",
+    "tests/unit/test_hook_scripts.py": (
+        "a package's script, however its program ends: each hook, each way"
+    ),
     "tests/unit/test_streams.py": "standard streams closed, full or abandoned: each verb and hook",
-    "tests/package/test_broken_python.py": "Python broken, or the caller's environment hostile: kernels and grub-install",
-    "tests/package/test_diversion.py": "dpkg killed between two steps, and each instant between them: a grub-install that works",
+    "tests/package/test_broken_python.py": (
+        "Python broken, or the caller's environment hostile: kernels and grub-install"
+    ),
+    "tests/package/test_diversion.py": (
+        "dpkg killed between two steps, and each instant between them: a grub-install that works"
+    ),
     "tests/tree/test_bookkeeping.py": "/var or / that takes no note",
     "tests/reliability/long_locks.py": "up to 800,000 locks of another user",
     "tests/service/test_packages.py": "repairs and a package manager at work, in a booted systemd",
-    "tests/service/test_surroundings.py": "the service without a journal, with a full one, with locks of others, by hand",
-    "tests/service/long_upgrade.py": "a dist-upgrade to trixie with the watcher running, /boot judged each second",
+    "tests/service/test_surroundings.py": (
+        "the service without a journal, with a full one, with locks of others, by hand"
+    ),
+    "tests/service/long_upgrade.py": (
+        "a dist-upgrade to trixie with the watcher running, /boot judged each second"
+    ),
 }
 
 
@@ -210,16 +293,32 @@ def _lab(directory: Path, fs_type: str = "ext4") -> AbstractContextManager[Lab]:
     return fault_lab.lab(directory / "lab", fs_type)
 
 
-def _kills(directory: Path, *, start: Start, config: str, plain: bool, single: int, alike: int, fs_type: str = "ext4") -> Found:
+def _kills(
+    directory: Path,
+    *,
+    start: Start,
+    config: str,
+    plain: bool,
+    single: int,
+    alike: int,
+    fs_type: str = "ext4",
+) -> Found:
     with _lab(directory, fs_type) as lab:
         made = scenario.make(lab, start, config=config, plain=plain)
-        yield from kills.sweep(lab, made, kills.spread(kills.points(lab, made), single=single, alike=alike))
+        yield from kills.sweep(
+            lab, made, kills.spread(kills.points(lab, made), single=single, alike=alike)
+        )
 
 
 def _kills_of_child(directory: Path, *, start: Start, victim: Victim, alike: int) -> Found:
     with _lab(directory) as lab:
         made = scenario.make(lab, start)
-        yield from kills.child_sweep(lab, made, kills.spread(kills.child_points(lab, made), single=alike, alike=alike), victim)
+        yield from kills.child_sweep(
+            lab,
+            made,
+            kills.spread(kills.child_points(lab, made), single=alike, alike=alike),
+            victim,
+        )
 
 
 def _kills_at_times(directory: Path, *, start: Start, config: str, count: int) -> Found:
@@ -227,10 +326,14 @@ def _kills_at_times(directory: Path, *, start: Start, config: str, count: int) -
         yield from kills.timed_sweep(lab, scenario.make(lab, start, config=config), count)
 
 
-def _faults(directory: Path, *, config: str, plain: bool, single: int, alike: int, error: str) -> Found:
+def _faults(
+    directory: Path, *, config: str, plain: bool, single: int, alike: int, error: str
+) -> Found:
     with _lab(directory) as lab:
         made = scenario.make(lab, Start.UPGRADE, config=config, plain=plain)
-        yield from faults.sweep(lab, made, kills.spread(kills.points(lab, made), single=single, alike=alike), error)
+        yield from faults.sweep(
+            lab, made, kills.spread(kills.points(lab, made), single=single, alike=alike), error
+        )
 
 
 def _looks(directory: Path, *, verb: str, most: int) -> Found:
@@ -250,8 +353,19 @@ def _runs(directory: Path, *, plain: bool) -> Found:
         yield from full_disk.runs(lab, made, full_disk.levels(lab, made))
 
 
-def _cuts(directory: Path, *, fs_type: str, start: Start, config: str, plain: bool, most: int, is_closed: bool = True) -> Found:
-    return power_cut.sweep(directory, fs_type, start, config=config, plain=plain, most=most, is_closed=is_closed)
+def _cuts(
+    directory: Path,
+    *,
+    fs_type: str,
+    start: Start,
+    config: str,
+    plain: bool,
+    most: int,
+    is_closed: bool = True,
+) -> Found:
+    return power_cut.sweep(
+        directory, fs_type, start, config=config, plain=plain, most=most, is_closed=is_closed
+    )
 
 
 def _races(directory: Path, *, other: str, count: int) -> Found:
@@ -263,7 +377,9 @@ def _races(directory: Path, *, other: str, count: int) -> Found:
         else:
             lab.install_package()
             sync = lab.sync_command()
-            yield from races.pairs(lab, empty, sync, sync if other == "sync" else plain, count=count)
+            yield from races.pairs(
+                lab, empty, sync, sync if other == "sync" else plain, count=count
+            )
 
 
 def _fuzzed(directory: Path, *, name: str, seconds: int) -> Found:
@@ -271,8 +387,18 @@ def _fuzzed(directory: Path, *, name: str, seconds: int) -> Found:
 
 
 def _pytest(directory: Path, *, path: str) -> Found:
-    command = ["/usr/bin/python3", "-m", "pytest", "-q", "-rA", f"--basetemp={directory}/pytest", path]
-    done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, timeout=1800, check=False)
+    command = [
+        "/usr/bin/python3",
+        "-m",
+        "pytest",
+        "-q",
+        "-rA",
+        f"--basetemp={directory}/pytest",
+        path,
+    ]
+    done = subprocess.run(
+        command, cwd=CHECKOUT, capture_output=True, text=True, timeout=1800, check=False
+    )
     for line in done.stdout.splitlines():
         if result := re.match(r"(PASSED|FAILED|ERROR) tests/", line):
             yield "" if result[1] == "PASSED" else line

@@ -25,7 +25,9 @@ def test_grub_install_leaves_less_than_a_second_stage(tmp_path: Path) -> None:
     with fault_lab.lab(tmp_path / "lab") as lab:
         made = scenario.make(lab, Start.UPGRADE, plain=True)
         enough = full_disk.enough(lab, made)
-        found = list(full_disk.runs(lab, made, range(enough - 16 * full_disk.KIB, enough, full_disk.KIB)))
+        found = list(
+            full_disk.runs(lab, made, range(enough - 16 * full_disk.KIB, enough, full_disk.KIB))
+        )
         assert [fault for fault in found if fault] != []
 
 
@@ -42,5 +44,7 @@ def test_a_full_run_is_told_with_need_and_have(tmp_path: Path, options: str) -> 
     with fault_lab.lab(tmp_path / "lab") as lab:
         done = lab.sync(before=("sh", "-c", full, "sh"))
         assert done.returncode == ExitCode.LACKING, done.stderr
-        assert re.search(r"error: /run/xen-guest-bootloader .* it needs \d+ bytes, \d+ .*free", done.stderr)
+        assert re.search(
+            r"error: /run/xen-guest-bootloader .* it needs \d+ bytes, \d+ .*free", done.stderr
+        )
         assert not (lab.work / SECOND_STAGE[1:]).exists()

@@ -1,4 +1,6 @@
-"""Every parser fuzzed for a moment, each time alike; `make reliability` takes ten minutes for each, each time otherwise."""
+"""Every parser fuzzed for a moment, each time alike; `make reliability` takes ten minutes for
+each, each time otherwise.
+"""
 
 import tracemalloc
 from pathlib import Path
@@ -13,7 +15,9 @@ from tests.reliability.fuzz_targets import TARGETS
 
 @pytest.mark.parametrize("parser", TARGETS)
 def test_guided_by_coverage_nothing_is_found(tmp_path: Path, parser: str) -> None:
-    assert [fault for fault in fuzz.guided(parser, tmp_path, runs=TARGETS[parser].runs, seed=1) if fault] == []
+    assert [
+        fault for fault in fuzz.guided(parser, tmp_path, runs=TARGETS[parser].runs, seed=1) if fault
+    ] == []
 
 
 @pytest.mark.parametrize("parser", TARGETS)

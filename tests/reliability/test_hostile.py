@@ -1,4 +1,6 @@
-"""A tree made by an enemy, given with --root: nothing outside it is read into a result or written, and nothing hangs."""
+"""A tree made by an enemy, given with --root: nothing outside it is read into a result or
+written, and nothing hangs.
+"""
 
 import json
 import os
@@ -77,7 +79,9 @@ def overlaid(unpacked: Path, layers: Path, top: Path) -> Iterator[Path]:
         images.tool("mount", "-t", "overlay", "-o", options, "overlay", str(top))
         stack.callback(images.tool, "umount", "--lazy", "--recursive", str(top))
         device = stack.enter_context(images.attached(layers / "boot.img"))
-        filesystem = images.Filesystem(image=layers / "boot.img", fs_type="ext4", device=device, uuid="", drive="loop0")
+        filesystem = images.Filesystem(
+            image=layers / "boot.img", fs_type="ext4", device=device, uuid="", drive="loop0"
+        )
         stack.enter_context(images.mounted(filesystem, top / "boot"))
         yield top
 
@@ -106,7 +110,9 @@ def tree(unpacked: Path, synced: Path, tmp_path: Path) -> Iterator[Path]:
     layers = tmp_path / "layers"
     layers.mkdir()
     images.tool("mount", "-t", "tmpfs", "layers", str(layers))
-    images.tool("cp", "--archive", "--sparse=always", f"{synced}/upper", f"{synced}/boot.img", str(layers))
+    images.tool(
+        "cp", "--archive", "--sparse=always", f"{synced}/upper", f"{synced}/boot.img", str(layers)
+    )
     with overlaid(unpacked, layers, tmp_path / "tree") as top:
         yield top
     images.tool("umount", "--lazy", str(layers))
@@ -146,10 +152,31 @@ def listing(top: Path) -> list[tuple[str, int, int, int]]:
     return found
 
 
-def tool(top: Path, *words: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    command = ["/usr/bin/python3", "-m", "guest_hooks", "--root", str(top), *words, "--target", "x86_64-xen"]
-    environment = os.environ | {"PYTHONPATH": str(CHECKOUT), "PYTHONDONTWRITEBYTECODE": "1"} | (env or {})
-    return subprocess.run(command, capture_output=True, text=True, errors="replace", env=environment, timeout=90, check=False)
+def tool(
+    top: Path, *words: str, env: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    command = [
+        "/usr/bin/python3",
+        "-m",
+        "guest_hooks",
+        "--root",
+        str(top),
+        *words,
+        "--target",
+        "x86_64-xen",
+    ]
+    environment = (
+        os.environ | {"PYTHONPATH": str(CHECKOUT), "PYTHONDONTWRITEBYTECODE": "1"} | (env or {})
+    )
+    return subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        env=environment,
+        timeout=90,
+        check=False,
+    )
 
 
 def tried(top: Path) -> None:
@@ -173,7 +200,9 @@ def cleared(path: Path) -> Path:
 @pytest.mark.parametrize("kind", ["as-file", "as-dir"])
 def test_a_link_to_outside_leads_nowhere(tree: Path, outside: Path, path: str, kind: str) -> None:
     target = outside / kind / (path.replace("/", "_") if kind == "as-file" else "")
-    cleared(tree / path).symlink_to(target if kind == "as-file" else f"{'../' * 12}{str(target).lstrip('/')}")
+    cleared(tree / path).symlink_to(
+        target if kind == "as-file" else f"{'../' * 12}{str(target).lstrip('/')}"
+    )
     tried(tree)
 
 

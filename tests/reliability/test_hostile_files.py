@@ -14,7 +14,9 @@ FEW_SECONDS, FEW_KILOBYTES = 0.05, 8192
 
 def costs() -> list[dict[str, Any]]:
     command = ["/usr/bin/python3", "-m", "tests.support.hostile_files"]
-    done = subprocess.run(command, cwd=CHECKOUT, check=True, capture_output=True, text=True, timeout=600)
+    done = subprocess.run(
+        command, cwd=CHECKOUT, check=True, capture_output=True, text=True, timeout=600
+    )
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 

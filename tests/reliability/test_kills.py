@@ -10,7 +10,9 @@ from tests.reliability.scenario import EMBEDDED, MINIMAL, Start
 from tests.support import fault_lab
 
 
-@pytest.mark.parametrize("config", [pytest.param(EMBEDDED, id="embedded"), pytest.param(MINIMAL, id="minimal")])
+@pytest.mark.parametrize(
+    "config", [pytest.param(EMBEDDED, id="embedded"), pytest.param(MINIMAL, id="minimal")]
+)
 @pytest.mark.parametrize("start", Start)
 def test_a_killed_run_leaves_the_old_or_the_new(tmp_path: Path, start: Start, config: str) -> None:
     with fault_lab.lab(tmp_path / "lab") as lab:

@@ -14,7 +14,12 @@ def test_a_run_with_nothing_to_do_removes_what_was_left(tmp_path: Path) -> None:
         lab.grub = Suite.TRIXIE
         lab.synced()
         state = lab.work / "var-lib/xen-guest-bootloader"
-        left = [lab.work / "boot/xen" / NAME, lab.work / "boot/grub" / NAME, state / NAME, state / "previous" / NAME]
+        left = [
+            lab.work / "boot/xen" / NAME,
+            lab.work / "boot/grub" / NAME,
+            state / NAME,
+            state / "previous" / NAME,
+        ]
         for path in left:
             path.write_bytes(b"left")
         directory = lab.work / "boot/grub/x86_64-xen.xen-guest-bootloader-new"

@@ -1,4 +1,6 @@
-"""Whatever error a guest's tree, its device or the machine answers a look with: an exit code of the table, and what to do."""
+"""Whatever error a guest's tree, its device or the machine answers a look with: an exit code of
+the table, and what to do.
+"""
 
 import os
 import subprocess
@@ -33,18 +35,25 @@ def test_a_call_that_fails(lab: Lab, verb: str) -> None:
 @pytest.mark.parametrize("files", range(5, 21, 3))
 def test_a_process_that_may_open_few_files(lab: Lab, files: int) -> None:
     done = limited(lab, f"resource.setrlimit(resource.RLIMIT_NOFILE, ({files}, {files}))")
-    assert done.returncode != 7 or "ulimit -n" in done.stderr or "could not be started" in done.stderr, done.stderr
+    assert (
+        done.returncode != 7 or "ulimit -n" in done.stderr or "could not be started" in done.stderr
+    ), done.stderr
 
 
 @pytest.mark.parametrize("mib", [2, 4, 8, 16, 64])
 def test_a_process_that_may_have_little_memory(lab: Lab, mib: int) -> None:
-    limited(lab, f"resource.setrlimit(resource.RLIMIT_AS, (mapped + {mib << 20}, mapped + {mib << 20}))")
+    limited(
+        lab, f"resource.setrlimit(resource.RLIMIT_AS, (mapped + {mib << 20}, mapped + {mib << 20}))"
+    )
 
 
 def limited(lab: Lab, limit: str) -> subprocess.CompletedProcess[str]:
     """What a preflight comes to that is limited once all of it is loaded."""
     program = f"import resource, sys\nfrom {failing_calls.__name__} import cli\n"
-    program += f"mapped = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()\n{limit}\nsys.exit(cli.main())"
+    program += (
+        "mapped = int(open('/proc/self/statm').read().split()[0]) *"
+        f" resource.getpagesize()\n{limit}\nsys.exit(cli.main())"
+    )
     done = lab.run("/usr/bin/python3", "-c", program, "preflight", f"--target={TARGET}")
     assert done.returncode in TABLE, done.stderr
     assert "Traceback" not in done.stderr

@@ -1,4 +1,6 @@
-"""Second stages that read modules from /boot change together with these, and are never left half way."""
+"""Second stages that read modules from /boot change together with these, and are never left
+half way.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,7 +32,14 @@ def test_rollback_refuses_a_second_stage_whose_modules_are_gone(lab: Lab) -> Non
     lab.synced()
     before = lab.view()
     done = lab.run(
-        "/usr/bin/python3", "-m", "guest_hooks", "rollback", "--target", fault_lab.TARGET, "--config", str(lab.work / "config.toml")
+        "/usr/bin/python3",
+        "-m",
+        "guest_hooks",
+        "rollback",
+        "--target",
+        fault_lab.TARGET,
+        "--config",
+        str(lab.work / "config.toml"),
     )
     assert done.returncode == 4, done.stdout + done.stderr
     assert lab.view() == before

@@ -1,4 +1,6 @@
-"""The short form of the sweep: what the service does on a guest in each state that could become worse by a menu."""
+"""The short form of the sweep: what the service does on a guest in each state that could become
+worse by a menu.
+"""
 
 from pathlib import Path
 
@@ -21,6 +23,8 @@ MOST_TELLING = (
 def test_no_repair_ends_a_boot_that_works(tmp_path: Path) -> None:
     cases = [case for case in never_worse.CASES if case.name in MOST_TELLING]
     assert len(cases) == len(MOST_TELLING)
-    found = list(never_worse.sweep(tmp_path, Suite.BOOKWORM, starts=["service and timer"], cases=cases))
+    found = list(
+        never_worse.sweep(tmp_path, Suite.BOOKWORM, starts=["service and timer"], cases=cases)
+    )
     assert len(found) == len(cases)
     assert [fault for fault in found if fault] == []

@@ -9,9 +9,13 @@ from tests.reliability.scenario import EMBEDDED, MINIMAL, Start
 from tests.support import fault_lab
 
 
-@pytest.mark.parametrize("config", [pytest.param(EMBEDDED, id="embedded"), pytest.param(MINIMAL, id="minimal")])
+@pytest.mark.parametrize(
+    "config", [pytest.param(EMBEDDED, id="embedded"), pytest.param(MINIMAL, id="minimal")]
+)
 @pytest.mark.parametrize("fs_type", fault_lab.SIZES)
-def test_grub_reads_the_old_or_the_new_at_every_write(tmp_path: Path, fs_type: str, config: str) -> None:
+def test_grub_reads_the_old_or_the_new_at_every_write(
+    tmp_path: Path, fs_type: str, config: str
+) -> None:
     found = list(power_cut.sweep(tmp_path, fs_type, Start.UPGRADE, config=config, most=25))
     assert len(found) > 20
     assert [fault for fault in found if fault] == []
@@ -34,7 +38,11 @@ _NO_SECOND_NAME = "durable._keep = lambda root, path: []"
 
 
 @pytest.mark.parametrize(
-    "change", [pytest.param(_NO_FIRST_BARRIER, id="no-first-barrier"), pytest.param(_NO_SECOND_NAME, id="no-second-name")]
+    "change",
+    [
+        pytest.param(_NO_FIRST_BARRIER, id="no-first-barrier"),
+        pytest.param(_NO_SECOND_NAME, id="no-second-name"),
+    ],
 )
 def test_the_cuts_find_a_sync_that_leaves_out_a_step(tmp_path: Path, change: str) -> None:
     program = ("-c", _BROKEN.format(change=change))

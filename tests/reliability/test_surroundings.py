@@ -1,4 +1,6 @@
-"""/boot that is not there or not writable, receipts that say anything, and a clock that was set back."""
+"""/boot that is not there or not writable, receipts that say anything, and a clock that was set
+back.
+"""
 
 import json
 import os
@@ -15,7 +17,8 @@ from tests.support.fault_lab import SECOND_STAGE, Lab
 from tests.support.guest_tree import snapshot
 
 YEAR = 365 * 86400
-# The program's clock alone: the times of files stay the kernel's, so that the two disagree by years.
+# The program's clock alone: the times of files stay the kernel's, so that the two disagree by
+# years.
 WRONG_CLOCK = """
 import sys, time
 real, real_ns = time.time, time.time_ns
@@ -44,11 +47,24 @@ def test_a_boot_of_fstab_that_is_not_mounted_is_left_alone(tmp_path: Path, verb:
     with images.disk(tmp_path, "ext4", size=64 * images.MIB) as disk:
         for name in ("boot", "etc", "dev", "proc", "sys"):
             (disk.top / name).mkdir()
-        (disk.top / "etc/fstab").write_text("UUID=1234 / ext4 defaults 0 1\nUUID=5678 /boot ext4 defaults 0 2\n")
-        command = ["/usr/bin/python3", "-m", "guest_hooks", "--root", str(disk.top), verb, "--target", "x86_64-xen"]
+        (disk.top / "etc/fstab").write_text(
+            "UUID=1234 / ext4 defaults 0 1\nUUID=5678 /boot ext4 defaults 0 2\n"
+        )
+        command = [
+            "/usr/bin/python3",
+            "-m",
+            "guest_hooks",
+            "--root",
+            str(disk.top),
+            verb,
+            "--target",
+            "x86_64-xen",
+        ]
         env = os.environ | {"PYTHONPATH": str(CHECKOUT)}
         before = snapshot(disk.top)
-        done = subprocess.run(command, capture_output=True, text=True, env=env, timeout=60, check=False)
+        done = subprocess.run(
+            command, capture_output=True, text=True, env=env, timeout=60, check=False
+        )
         assert done.returncode == 7
         assert "/boot stands in /etc/fstab and is not mounted" in done.stderr
         assert snapshot(disk.top) == before
@@ -75,8 +91,14 @@ def test_a_read_only_boot_is_told_and_keeps_what_it_has(lab: Lab) -> None:
         pytest.param(b"\x00" * 4096, id="zeros"),
         pytest.param(b"[" * 200_000, id="deep"),
         pytest.param(b'{"schema": 1' + b"0" * 5000 + b"}", id="long-number"),
-        pytest.param(b'{"schema": 2, "targets": {"x86_64-xen": {"new": true}}, "more": 1}', id="newer"),
-        pytest.param(b'{"schema": 1, "targets": {"sparc": {"core_sha256": 7, "request": {}, "held_sha256": null}}}', id="foreign"),
+        pytest.param(
+            b'{"schema": 2, "targets": {"x86_64-xen": {"new": true}}, "more": 1}', id="newer"
+        ),
+        pytest.param(
+            b'{"schema": 1, "targets": {"sparc": {"core_sha256": 7, "request": {}, "held_sha256":'
+            b" null}}}",
+            id="foreign",
+        ),
     ],
 )
 def test_a_receipt_of_any_content_is_rebuilt(lab: Lab, text: bytes) -> None:
@@ -87,13 +109,20 @@ def test_a_receipt_of_any_content_is_rebuilt(lab: Lab, text: bytes) -> None:
     stage(lab).unlink()
     lab.synced()
     assert stage(lab).read_bytes() == before
-    assert json.loads(receipt(lab).read_bytes())["targets"]["x86_64-xen"] == json.loads(good)["targets"]["x86_64-xen"]
+    assert (
+        json.loads(receipt(lab).read_bytes())["targets"]["x86_64-xen"]
+        == json.loads(good)["targets"]["x86_64-xen"]
+    )
 
 
 def test_a_receipt_of_another_machine_changes_no_verdict(lab: Lab) -> None:
     lab.synced()
     foreign = json.loads(receipt(lab).read_bytes())
-    foreign["targets"]["x86_64-xen"] |= {"core_sha256": "0" * 64, "request": ["hello"], "held_sha256": "0" * 64}
+    foreign["targets"]["x86_64-xen"] |= {
+        "core_sha256": "0" * 64,
+        "request": ["hello"],
+        "held_sha256": "0" * 64,
+    }
     receipt(lab).write_text(json.dumps(foreign))
     before = stage(lab).read_bytes()
     lab.synced()

@@ -1,6 +1,8 @@
-"""A guest is upgraded from bookworm to trixie while the watcher runs, and would boot at every second of it.
+"""A guest is upgraded from bookworm to trixie while the watcher runs, and would boot at every
+second of it.
 
-Minutes of apt, so `make reliability` runs it. PVH: no GRUB of these releases loads trixie's kernels for a PV guest.
+Minutes of apt, so `make reliability` runs it. PVH: no GRUB of these releases loads trixie's kernels
+for a PV guest.
 """
 
 import json
@@ -34,7 +36,9 @@ exec "$4" -m guest_hooks --root "$3" preflight --json --target "$5"
 
 
 class Copies:
-    """Copies of /boot's disk, each judged by preflight as soon as it is made; the same bytes once."""
+    """Copies of /boot's disk, each judged by preflight as soon as it is made; the same bytes
+    once.
+    """
 
     def __init__(self, guest: Guest, work: Path) -> None:
         self.guest = guest
@@ -52,11 +56,15 @@ class Copies:
         copy = self.work / f"copy-{self.taken}.img"
         self.guest.run("fsfreeze --freeze /boot")
         try:
-            subprocess.run(["cp", "--sparse=always", self.work / "boot.img", copy], check=True, timeout=120)
+            subprocess.run(
+                ["cp", "--sparse=always", self.work / "boot.img", copy], check=True, timeout=120
+            )
         finally:
             self.guest.run("fsfreeze --unfreeze /boot")
         self.taken += 1
-        digest = subprocess.run(["sha256sum", copy], check=True, capture_output=True, text=True, timeout=120).stdout.split()[0]
+        digest = subprocess.run(
+            ["sha256sum", copy], check=True, capture_output=True, text=True, timeout=120
+        ).stdout.split()[0]
         if digest == self._digest:
             copy.unlink()
             return
@@ -74,7 +82,9 @@ class Copies:
             answer = preflight(self.guest.tree, copy, self.work / "view")
             self.judged += 1
             if not answer.get("will_boot"):
-                words = [finding["message"] for finding in answer.get("findings", ())] or [str(answer)]
+                words = [finding["message"] for finding in answer.get("findings", ())] or [
+                    str(answer)
+                ]
                 self.faults.append(f"after {now:.0f} s: {'; '.join(words)}")
             copy.unlink()
 
@@ -82,7 +92,19 @@ class Copies:
 def preflight(tree: Path, copy: Path, view: Path) -> dict[str, Any]:
     """What preflight says of the guest's tree with a copy of its /boot."""
     view.mkdir(exist_ok=True)
-    words = ("unshare", "--mount", "sh", "-c", PREFLIGHT, "sh", tree, copy, view, sys.executable, TARGET)
+    words = (
+        "unshare",
+        "--mount",
+        "sh",
+        "-c",
+        PREFLIGHT,
+        "sh",
+        tree,
+        copy,
+        view,
+        sys.executable,
+        TARGET,
+    )
     env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(CHECKOUT)}
     done = subprocess.run(words, check=False, capture_output=True, text=True, timeout=600, env=env)
     try:
@@ -94,13 +116,21 @@ def preflight(tree: Path, copy: Path, view: Path) -> dict[str, Any]:
 
 def test_at_every_second_of_a_dist_upgrade_the_guest_would_boot(deb: Path, tmp_path: Path) -> None:
     config = f'targets = ["{TARGET}"]\n'
-    with booted_guest.booted(tmp_path, deb, root_mib=ROOT_MIB, config=config, network=True) as guest:
-        guest.run(f"echo '{ROOT_DISK} / ext4 defaults 0 1' > /etc/fstab; echo '/dev/xvdb /boot ext4 defaults 0 2' >> /etc/fstab")
+    with booted_guest.booted(
+        tmp_path, deb, root_mib=ROOT_MIB, config=config, network=True
+    ) as guest:
+        guest.run(
+            f"echo '{ROOT_DISK} / ext4 defaults 0 1' > /etc/fstab; echo '/dev/xvdb /boot ext4"
+            " defaults 0 2' >> /etc/fstab"
+        )
         shutil.copy("/etc/resolv.conf", guest.tree / "etc/resolv.conf")
         guest.run("xen-guest-bootloader sync --adopt || { cat /boot/grub/grub.cfg; exit 1; }")
         guest.at_rest()
         before = guest.syncs()
-        guest.run(f"systemd-run --quiet --unit=upgrade --setenv=DEBIAN_FRONTEND=noninteractive sh -c '{UPGRADE}'")
+        guest.run(
+            "systemd-run --quiet --unit=upgrade --setenv=DEBIAN_FRONTEND=noninteractive sh -c"
+            f" '{UPGRADE}'"
+        )
         copies = Copies(guest, tmp_path)
         start = time.monotonic()
         try:
@@ -113,7 +143,10 @@ def test_at_every_second_of_a_dist_upgrade_the_guest_would_boot(deb: Path, tmp_p
             copies.take(time.monotonic() - start)
         finally:
             copies.close()
-        sys.stdout.write(f"{copies.taken} copies in {time.monotonic() - start:.0f} s, {copies.judged} of them different\n")
+        sys.stdout.write(
+            f"{copies.taken} copies in {time.monotonic() - start:.0f} s, {copies.judged} of them"
+            " different\n"
+        )
         sys.stdout.write(f"{guest.syncs() - before} repairs; /boot: {guest.out('ls /boot')}\n")
         assert guest.out("systemctl show -P Result upgrade || true") in ("success", "")
         assert "13" in guest.out("cat /etc/debian_version")

@@ -66,10 +66,13 @@ def test_stopped_past_its_watchdog_it_comes_back(guest: Guest) -> None:
 
 
 def test_without_inotify_it_says_so_and_recovers(guest: Guest) -> None:
-    troubled, mended = (KINDS[each].message_id for each in (Outcome.WATCH_TROUBLED, Outcome.WATCH_MENDED))
+    troubled, mended = (
+        KINDS[each].message_id for each in (Outcome.WATCH_TROUBLED, Outcome.WATCH_MENDED)
+    )
     dropin = guest.tree / f"etc/systemd/system/{WATCHER}.d/20-waits.conf"
     guest.run("journalctl --rotate --vacuum-time=1s")
-    # Not by the kernel's limit, which is the whole machine's: by a tracer that is there before the watcher begins.
+    # Not by the kernel's limit, which is the whole machine's: by a tracer that is there before the
+    # watcher begins.
     dropin.write_text(WAITS)
     try:
         guest.run(f"systemctl daemon-reload && systemctl restart --no-block {WATCHER}")
@@ -124,7 +127,10 @@ def test_reload_takes_a_new_configuration_and_refuses_a_wrong_one(guest: Guest) 
 
 def test_off_xen_no_unit_starts(guest: Guest) -> None:
     for unit in (WATCHER, SYNC):
-        guest.run(f"systemctl stop {unit}; mv /etc/systemd/system/{unit}.d/10-no-xen.conf /run/{unit}.kept")
+        guest.run(
+            f"systemctl stop {unit}; mv /etc/systemd/system/{unit}.d/10-no-xen.conf"
+            f" /run/{unit}.kept"
+        )
     try:
         guest.run("systemctl daemon-reload")
         for unit in (WATCHER, SYNC):
@@ -153,7 +159,9 @@ def test_a_wrong_configuration_fails_the_unit(guest: Guest) -> None:
     assert guest.out(f"systemctl show -P ActiveState {WATCHER}") == "failed"
     assert guest.out(f"systemctl show -P Result {WATCHER}") == "exit-code"
     guest.run("journalctl --sync")
-    assert "wrong.toml: unknown key 'settle_second'" in guest.out(f"journalctl -o cat -n 20 -u {WATCHER}")
+    assert "wrong.toml: unknown key 'settle_second'" in guest.out(
+        f"journalctl -o cat -n 20 -u {WATCHER}"
+    )
     assert guest.run(f"systemctl start {SYNC}", check=False).returncode != 0
     assert guest.out(f"systemctl show -P Result {SYNC}") == "exit-code"
 

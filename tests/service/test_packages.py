@@ -10,13 +10,15 @@ from tests.support.booted_guest import SECOND_STAGE, Guest
 
 SYNC = "xen-guest-bootloader-sync.service"
 HOLD = (
-    "import fcntl, sys, time; f = open(sys.argv[1], 'r+'); fcntl.lockf(f, fcntl.LOCK_EX); open('/run/held', 'w'); time.sleep(600)"
+    "import fcntl, sys, time; f = open(sys.argv[1], 'r+'); fcntl.lockf(f, fcntl.LOCK_EX);"
+    " open('/run/held', 'w'); time.sleep(600)"
 )
 PACKAGE = """\
 set -e
 mkdir -p /root/{name}/DEBIAN
-printf 'Package: {name}\\nVersion: 1\\nArchitecture: all\\nMaintainer: nobody <nobody@localhost>\\n{field}Description: one\\n' \
-    > /root/{name}/DEBIAN/control
+printf 'Package: {name}\\nVersion: 1\\nArchitecture: all\\n' > /root/{name}/DEBIAN/control
+printf 'Maintainer: nobody <nobody@localhost>\\n{field}Description: one\\n' \
+    >> /root/{name}/DEBIAN/control
 printf '#!/bin/sh\\nset -e\\n{script}\\n' > /root/{name}/DEBIAN/postinst
 chmod 755 /root/{name}/DEBIAN/postinst
 dpkg-deb --build --root-owner-group /root/{name} /root/{name}.deb
@@ -71,11 +73,16 @@ def test_by_hand_it_is_done_at_once_with_a_warning(guest: Guest) -> None:
 
 
 def test_nothing_is_repaired_between_two_runs_of_dpkg_by_apt(guest: Guest) -> None:
-    """The front end's lock is held from the first run to the last; dpkg's own is free between two."""
+    """The front end's lock is held from the first run to the last; dpkg's own is free between
+    two.
+    """
     guest.run(PACKAGE.format(name="first", field="", script=f"rm {SECOND_STAGE}"))
     guest.run(PACKAGE.format(name="second", field="Pre-Depends: first\\n", script=IS_THERE))
     guest.run(PACKAGE.format(name="third", field="Pre-Depends: second\\n", script=IS_THERE))
-    guest.run("printf '#!/bin/sh\\ndpkg \"$@\"\\ncode=$?\\nsleep 3\\nexit $code\\n' > /root/slow-dpkg; chmod 755 /root/slow-dpkg")
+    guest.run(
+        "printf '#!/bin/sh\\ndpkg \"$@\"\\ncode=$?\\nsleep 3\\nexit $code\\n' > /root/slow-dpkg;"
+        " chmod 755 /root/slow-dpkg"
+    )
     guest.run("rm -f /run/too-early /var/log/dpkg.log")
     slowly = "-o Dir::Bin::dpkg=/root/slow-dpkg --no-install-recommends"
     guest.run(f"apt-get install -y {slowly} /root/first.deb /root/second.deb /root/third.deb")
@@ -88,7 +95,10 @@ def test_nothing_is_repaired_between_two_runs_of_dpkg_by_apt(guest: Guest) -> No
 
 def test_a_half_configured_package_is_waited_for(guest: Guest) -> None:
     guest.run(PACKAGE.format(name="half", field="", script="test -e /run/may-configure"))
-    assert guest.run("rm -f /run/may-configure; dpkg --install /root/half.deb", check=False).returncode != 0
+    assert (
+        guest.run("rm -f /run/may-configure; dpkg --install /root/half.deb", check=False).returncode
+        != 0
+    )
     guest.run(f"rm {SECOND_STAGE}; sleep 3")
     assert guest.run(f"test -e {SECOND_STAGE}", check=False).returncode != 0
     guest.run("touch /run/may-configure; dpkg --configure --pending")

@@ -11,7 +11,7 @@ from tests.support.debian_package import host
 
 _AS_OS_PROBER = """\
 #!/bin/sh
-# What os-prober and its like do: mount, look, write something, ask disks, have a namespace of their own.
+# What os-prober and its like do: mount, look, write something, ask disks, have their own namespace.
 set -eux
 mkdir -p /run/other
 mount -t tmpfs -o size=1m,mode=755 other /run/other
@@ -23,7 +23,8 @@ blkid -p /dev/xvdb
 dd if=/dev/xvdb of=/dev/null bs=4096 count=1
 perl -e 'exit !(eval q(1 + 1) == 2)'
 # And what none of them does.
-python3 -c 'import ctypes; c = ctypes.CDLL(None, use_errno=True); c.swapoff(b"/"); print(ctypes.get_errno())' | grep -x 1
+ask='import ctypes; c = ctypes.CDLL(None, use_errno=True); c.swapoff(b"/")'
+python3 -c "$ask; print(ctypes.get_errno())" | grep -x 1
 (touch /proc/sys/vm/laptop_mode 2>&1 || true) | sed 's/.*: //' > /srv/refused
 """
 WATCHER = "xen-guest-bootloader.service"
@@ -36,7 +37,9 @@ SYNC = "xen-guest-bootloader-sync.service"
         pytest.param(f"rm {SECOND_STAGE}", id="delete"),
         pytest.param(f"truncate -s 1000 {SECOND_STAGE}", id="truncate"),
         pytest.param(f": > {SECOND_STAGE}", id="empty"),
-        pytest.param(f"printf XXXX | dd of={SECOND_STAGE} bs=1 seek=5000 conv=notrunc", id="overwrite"),
+        pytest.param(
+            f"printf XXXX | dd of={SECOND_STAGE} bs=1 seek=5000 conv=notrunc", id="overwrite"
+        ),
         pytest.param(f"rm {SECOND_STAGE} && mkdir {SECOND_STAGE}", id="replace-by-directory"),
         pytest.param(f"mv {SECOND_STAGE} /boot/xen/elsewhere", id="rename-away"),
         pytest.param(f"ln -sf /etc/passwd {SECOND_STAGE}", id="replace-by-link"),
@@ -47,19 +50,34 @@ SYNC = "xen-guest-bootloader-sync.service"
 def test_damage_is_repaired(guest: Guest, damage: str) -> None:
     before = guest.digest()
     guest.run(damage)
-    guest.until(f"test -f {SECOND_STAGE} && ! test -L {SECOND_STAGE} && echo '{before}  {SECOND_STAGE}' | sha256sum --check")
+    guest.until(
+        f"test -f {SECOND_STAGE} && ! test -L {SECOND_STAGE} && echo '{before}  {SECOND_STAGE}' |"
+        " sha256sum --check"
+    )
     guest.at_rest()
     guest.run("rm -rf /boot/xen.old /boot/xen/elsewhere")
     assert guest.service()["repair"] == "done"
 
 
-@pytest.mark.parametrize("mkfs", [pytest.param("mkfs.xfs -qf --unsupported", id="xfs"), pytest.param("mkfs.btrfs -qf", id="btrfs")])
+@pytest.mark.parametrize(
+    "mkfs",
+    [
+        pytest.param("mkfs.xfs -qf --unsupported", id="xfs"),
+        pytest.param("mkfs.btrfs -qf", id="btrfs"),
+    ],
+)
 def test_boot_on_another_file_system_is_repaired(guest: Guest, mkfs: str) -> None:
-    guest.run("systemctl stop xen-guest-bootloader; cp -a /boot /root/kept; umount /boot; dd if=/dev/xvdb of=/root/kept.img bs=1M")
+    guest.run(
+        "systemctl stop xen-guest-bootloader; cp -a /boot /root/kept; umount /boot; dd if=/dev/xvdb"
+        " of=/root/kept.img bs=1M"
+    )
     try:
         host(*mkfs.split(), str(guest.disk))
         # So closed XFS is frozen, and has not to be waited for.
-        guest.run("mount /dev/xvdb /boot && cp -a /root/kept/. /boot && chmod 700 /boot && systemctl start xen-guest-bootloader")
+        guest.run(
+            "mount /dev/xvdb /boot && cp -a /root/kept/. /boot && chmod 700 /boot && systemctl"
+            " start xen-guest-bootloader"
+        )
         guest.run("xen-guest-bootloader sync --quiet --force")
         before = guest.digest()
         guest.at_rest()
@@ -69,19 +87,31 @@ def test_boot_on_another_file_system_is_repaired(guest: Guest, mkfs: str) -> Non
         assert guest.service()["repair"] == "done"
     finally:
         guest.run(
-            "systemctl stop xen-guest-bootloader; umount /boot; dd if=/root/kept.img of=/dev/xvdb bs=1M; mount /dev/xvdb /boot"
+            "systemctl stop xen-guest-bootloader; umount /boot; dd if=/root/kept.img of=/dev/xvdb"
+            " bs=1M; mount /dev/xvdb /boot"
         )
         guest.run("rm -r /root/kept /root/kept.img; systemctl start xen-guest-bootloader")
 
 
 def test_a_repair_leaves_scripts_of_the_admin_what_they_need(guest: Guest) -> None:
     dropin = f"/run/systemd/system/{SYNC}.d/20-script.conf"
-    guest.run(f"mkdir -p $(dirname {dropin}) && printf '[Service]\\nExecStart=\\nExecStart=/root/script\\n' > {dropin}")
-    guest.run(f"cat > /root/script <<'END'\n{_AS_OS_PROBER}\nEND\nchmod 755 /root/script; systemctl daemon-reload")
+    guest.run(
+        f"mkdir -p $(dirname {dropin}) && printf"
+        f" '[Service]\\nExecStart=\\nExecStart=/root/script\\n' > {dropin}"
+    )
+    guest.run(
+        f"cat > /root/script <<'END'\n{_AS_OS_PROBER}\nEND\nchmod 755 /root/script; systemctl"
+        " daemon-reload"
+    )
     try:
         done = guest.run(f"systemctl start {SYNC}", check=False)
         assert done.returncode == 0, guest.out(f"journalctl -u {SYNC} -n 20 -o cat")
-        assert guest.out("cat /srv/found; stat -c %u:%g /srv/found; grep -c /run/other /proc/mounts || true") == "it\n1:1\n0"
+        assert (
+            guest.out(
+                "cat /srv/found; stat -c %u:%g /srv/found; grep -c /run/other /proc/mounts || true"
+            )
+            == "it\n1:1\n0"
+        )
         assert guest.out("cat /srv/refused") == "Read-only file system"
     finally:
         guest.run(f"rm -f {dropin} /root/script /srv/found /srv/refused; systemctl daemon-reload")
@@ -101,12 +131,19 @@ def test_a_repair_is_in_the_journal_with_its_explanation(guest: Guest) -> None:
     guest.until(f"test -s {SECOND_STAGE}")
     guest.at_rest()
     guest.run("journalctl --sync")
-    entry = json.loads(guest.out(f"journalctl -o json -n 1 MESSAGE_ID={KINDS[Outcome.NOTICED].message_id}"))
+    entry = json.loads(
+        guest.out(f"journalctl -o json -n 1 MESSAGE_ID={KINDS[Outcome.NOTICED].message_id}")
+    )
     assert entry["BOOTLOADER_PATH"] == SECOND_STAGE
     assert entry["_SYSTEMD_UNIT"] == WATCHER
-    done = json.loads(guest.out(f"journalctl -o json -n 1 MESSAGE_ID={KINDS[Outcome.REPAIRED].message_id}"))
+    done = json.loads(
+        guest.out(f"journalctl -o json -n 1 MESSAGE_ID={KINDS[Outcome.REPAIRED].message_id}")
+    )
     assert (done["BOOTLOADER_PATH"], done["BOOTLOADER_TARGET"]) == (SECOND_STAGE, TARGET)
-    assert (done["BOOTLOADER_STATE_BEFORE"], done["BOOTLOADER_STATE_AFTER"]) == ("missing", "current")
+    assert (done["BOOTLOADER_STATE_BEFORE"], done["BOOTLOADER_STATE_AFTER"]) == (
+        "missing",
+        "current",
+    )
     assert done["_SYSTEMD_UNIT"] == SYNC
     explained = guest.out(f"journalctl -x -n 1 MESSAGE_ID={KINDS[Outcome.NOTICED].message_id}")
     assert "A change was noticed, and is being looked after" in explained
@@ -116,8 +153,13 @@ def test_a_repair_is_in_the_journal_with_its_explanation(guest: Guest) -> None:
 def test_a_missing_boot_is_reported_and_its_return_is_seen(guest: Guest) -> None:
     before = guest.digest()
     guest.run("umount /boot")
-    guest.until("grep -q 'stands in /etc/fstab and is not mounted' /run/xen-guest-bootloader/watch/state.json")
-    assert guest.run("test -e /boot/xen", check=False).returncode != 0, "a repair wrote under the mount point"
+    guest.until(
+        "grep -q 'stands in /etc/fstab and is not mounted'"
+        " /run/xen-guest-bootloader/watch/state.json"
+    )
+    assert guest.run("test -e /boot/xen", check=False).returncode != 0, (
+        "a repair wrote under the mount point"
+    )
     guest.run(f"mount /dev/xvdb /boot && rm {SECOND_STAGE}")
     guest.until(f"echo '{before}  {SECOND_STAGE}' | sha256sum --check")
     guest.at_rest()
@@ -128,8 +170,14 @@ def test_a_boot_that_is_not_mounted_is_told_once_and_waited_for(guest: Guest) ->
     entries = f"journalctl -o cat MESSAGE_ID={KINDS[Outcome.FAILING].message_id}"
     count = f"journalctl --sync; {entries} | grep -c 'and is not mounted' || true"
     before, syncs, said = guest.digest(), guest.syncs(), int(guest.out(count))
-    guest.run(f"cp -p /etc/fstab /etc/fstab.kept; echo '{DISK} /boot ext4 noauto 0 0' >>/etc/fstab; umount /boot")
-    guest.until("grep -q 'stands in /etc/fstab and is not mounted' /run/xen-guest-bootloader/watch/state.json")
+    guest.run(
+        f"cp -p /etc/fstab /etc/fstab.kept; echo '{DISK} /boot ext4 noauto 0 0' >>/etc/fstab;"
+        " umount /boot"
+    )
+    guest.until(
+        "grep -q 'stands in /etc/fstab and is not mounted'"
+        " /run/xen-guest-bootloader/watch/state.json"
+    )
     guest.run("mkdir /boot/xen; sleep 1; rmdir /boot/xen; sleep 2")
     assert (guest.syncs(), guest.service()["retry_at"]) == (syncs, "")
     assert int(guest.out(count)) == said + 1
@@ -149,7 +197,9 @@ def test_a_boot_mounted_later_is_read_only_for_the_watcher(guest: Guest) -> None
 
 
 def test_a_changed_uuid_is_followed(guest: Guest) -> None:
-    guest.run("udevadm trigger --settle $(readlink -f /sys/dev/block/7:*/ | grep -m1 /loop) || true")
+    guest.run(
+        "udevadm trigger --settle $(readlink -f /sys/dev/block/7:*/ | grep -m1 /loop) || true"
+    )
     guest.run(f"udevadm trigger --settle --action=change {guest.disk}")
     guest.at_rest()
     new = guest.out("cat /proc/sys/kernel/random/uuid")
@@ -164,7 +214,9 @@ def test_a_changed_uuid_is_followed(guest: Guest) -> None:
 def test_a_grub_upgrade_by_apt_is_followed(guest: Guest, tmp_path: Path) -> None:
     before = guest.digest()
     module = f"usr/lib/grub/{TARGET}/help.mod"
-    newer = guest.repacked("grub-xen-bin", tmp_path, change=module, old=b"Show a help", new=b"Tell a help")
+    newer = guest.repacked(
+        "grub-xen-bin", tmp_path, change=module, old=b"Show a help", new=b"Tell a help"
+    )
     guest.run(f"apt-get install -y --no-install-recommends {newer}")
     guest.until(f"! echo '{before}  {SECOND_STAGE}' | sha256sum --check")
     guest.at_rest()

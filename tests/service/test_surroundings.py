@@ -1,4 +1,6 @@
-"""The repair service where what it talks to is gone, full or held by others, in a booted systemd."""
+"""The repair service where what it talks to is gone, full or held by others, in a booted
+systemd.
+"""
 
 from pathlib import Path
 
@@ -26,7 +28,9 @@ def main_pid(guest: Guest) -> str:
 
 def test_without_a_journal_it_repairs_and_goes_on(guest: Guest) -> None:
     pid = main_pid(guest)
-    guest.run(f"systemctl stop {JOURNAL} systemd-journald-audit.socket; rm -f /run/systemd/journal/socket")
+    guest.run(
+        f"systemctl stop {JOURNAL} systemd-journald-audit.socket; rm -f /run/systemd/journal/socket"
+    )
     try:
         for _ in range(2):
             guest.run(f"rm {SECOND_STAGE}")
@@ -54,7 +58,9 @@ def test_a_journal_that_does_not_read_stops_nothing(guest: Guest) -> None:
 def test_the_locks_of_another_user_delay_no_repair(guest: Guest) -> None:
     (Path(guest.tree) / "var/tmp/hold.py").write_text(HOLD_MANY)
     start = "tail -f /dev/null | python3 /var/tmp/hold.py /dev/shm 300000 > /dev/shm/many"
-    guest.run(f"systemd-run --quiet --unit=holder -p User=nobody -p LimitNOFILE=4096 sh -c '{start}'")
+    guest.run(
+        f"systemd-run --quiet --unit=holder -p User=nobody -p LimitNOFILE=4096 sh -c '{start}'"
+    )
     try:
         guest.until("grep -q held /dev/shm/many")
         guest.run(f"rm {SECOND_STAGE}")
@@ -65,9 +71,14 @@ def test_the_locks_of_another_user_delay_no_repair(guest: Guest) -> None:
 
 
 def test_by_hand_a_boot_that_is_mounted_for_writing_later_is_watched_on(guest: Guest) -> None:
-    """The unit would have itself restarted, for a namespace in which /boot is read-only; by hand there is no such unit."""
+    """The unit would have itself restarted, for a namespace in which /boot is read-only; by
+    hand there is no such unit.
+    """
     guest.run(f"systemctl stop {WATCHER}; mount -o remount,ro /boot")
-    guest.run("systemd-run --quiet --unit=by-hand --setenv=NOTIFY_SOCKET=/run/systemd/notify xen-guest-bootloader watch")
+    guest.run(
+        "systemd-run --quiet --unit=by-hand --setenv=NOTIFY_SOCKET=/run/systemd/notify"
+        " xen-guest-bootloader watch"
+    )
     try:
         guest.until("grep -q quiet /run/xen-guest-bootloader/watch/state.json")
         guest.run(f"mount -o remount,rw /boot && sleep 1 && rm {SECOND_STAGE}")

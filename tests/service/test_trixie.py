@@ -10,7 +10,9 @@ WATCHER = "xen-guest-bootloader.service"
 
 
 def is_unmoved_by_reading(guest: Guest) -> bool:
-    """Whether files are read, which watchdog 6.0 reports if asked to, and the watcher does not look."""
+    """Whether files are read, which watchdog 6.0 reports if asked to, and the watcher does not
+    look.
+    """
     guest.run("sleep 1.1")
     looked = guest.service()["look_at"]
     guest.run(f"cat {SECOND_STAGE} /boot/grub/x86_64-xen/* > /dev/null; sleep 1.1")
@@ -23,7 +25,8 @@ def test_trixie(deb: Path, tmp_path: Path) -> None:
         before = guest.digest()
         assert guest.service()["troubles"] == []
         assert "6.0" in guest.out("dpkg-query --show python3-watchdog")
-        # Another test's block devices come and go meanwhile, and each is looked at; so one quiet second of many is enough.
+        # Another test's block devices come and go meanwhile, and each is looked at; so one quiet
+        # second of many is enough.
         waiting.until(lambda: is_unmoved_by_reading(guest))
         guest.run(f"mv {SECOND_STAGE} /boot/xen/elsewhere")
         guest.until(f"echo '{before}  {SECOND_STAGE}' | sha256sum --check")
@@ -33,7 +36,9 @@ def test_trixie(deb: Path, tmp_path: Path) -> None:
         assert guest.resident_mib() < 30
         pid = guest.out(f"systemctl show -P MainPID {WATCHER}")
         guest.run(f"kill -KILL {pid}")
-        guest.until(f"systemctl is-active {WATCHER} && test $(systemctl show -P MainPID {WATCHER}) != {pid}")
+        guest.until(
+            f"systemctl is-active {WATCHER} && test $(systemctl show -P MainPID {WATCHER}) != {pid}"
+        )
         guest.run(f"rm {SECOND_STAGE}")
         guest.until(f"echo '{before}  {SECOND_STAGE}' | sha256sum --check")
         guest.run(f"systemctl stop {WATCHER}")

@@ -1,4 +1,6 @@
-"""How this machine reaches Debian's mirrors, and a proxy of our own on the way, which keeps every package it was once asked for."""
+"""How this machine reaches Debian's mirrors, and a proxy of our own on the way, which keeps
+every package it was once asked for.
+"""
 
 import os
 import re
@@ -20,19 +22,33 @@ PASSED_BACK = ("Content-Length", "Content-Range", "Content-Type", "Last-Modified
 
 
 def environment() -> dict[str, str]:
-    """This process's environment, with the proxy that apt uses for those who, as mmdebstrap, don't read apt's configuration."""
-    command = ["apt-config", "shell", "http_proxy", "Acquire::http::Proxy", "https_proxy", "Acquire::https::Proxy"]
+    """This process's environment, with the proxy that apt uses for those who, as mmdebstrap,
+    don't read apt's configuration.
+    """
+    command = [
+        "apt-config",
+        "shell",
+        "http_proxy",
+        "Acquire::http::Proxy",
+        "https_proxy",
+        "Acquire::https::Proxy",
+    ]
     said = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
     return os.environ | dict(re.findall(r"^(\w+)='(.+)'$", said, re.MULTILINE))
 
 
 @contextmanager
 def caching(directory: Path) -> Iterator[str]:
-    """For the block, an HTTP proxy for apt; its URL. What never changes under its name, packages, is kept in `directory`.
+    """For the block, an HTTP proxy for apt; its URL. What never changes under its name,
+    packages, is kept in `directory`.
 
     What is kept needs no trust: apt compares each package with the signed list.
     """
-    proxies = {name.removesuffix("_proxy"): url for name, url in environment().items() if name in ("http_proxy", "https_proxy")}
+    proxies = {
+        name.removesuffix("_proxy"): url
+        for name, url in environment().items()
+        if name in ("http_proxy", "https_proxy")
+    }
     opener = urllib.request.build_opener(urllib.request.ProxyHandler(proxies))
 
     class Handler(_Handler):

@@ -1,4 +1,5 @@
-"""A mount point as systemd's automount units make them: the kernel asks this process when somebody walks in.
+"""A mount point as systemd's automount units make them: the kernel asks this process when
+somebody walks in.
 
 Source: Linux Documentation/filesystems/autofs.rst, include/uapi/linux/auto_fs.h.
 """
@@ -58,5 +59,8 @@ def _serve(point: Path, device: str, reader: int, writer: int, told: int) -> Non
     os.write(told, b"r")
     while packet := os.read(reader, PACKET):
         (token,) = struct.unpack_from("I", packet, TOKEN_AT)
-        is_mounted = bool(device) and subprocess.run(["mount", device, point], check=False, timeout=60).returncode == 0
+        is_mounted = (
+            bool(device)
+            and subprocess.run(["mount", device, point], check=False, timeout=60).returncode == 0
+        )
         fcntl.ioctl(top, READY if is_mounted else FAIL, token)

@@ -66,8 +66,12 @@ def second_disk(device: BlockDevice, *paths: str) -> Damage:
 
 def lvm(tree: BootTree) -> None:
     """This machine has no device mapper: what lsblk says of an LVM guest is given."""
-    member = BlockDevice(path="/dev/xvda2", type="part", fs_type="LVM2_member", uuid="abc", parent="xvda")
-    volume = BlockDevice(path="/dev/mapper/vg--a-root", type="lvm", fs_type="ext4", uuid=UUID, parent="xvda2")
+    member = BlockDevice(
+        path="/dev/xvda2", type="part", fs_type="LVM2_member", uuid="abc", parent="xvda"
+    )
+    volume = BlockDevice(
+        path="/dev/mapper/vg--a-root", type="lvm", fs_type="ext4", uuid=UUID, parent="xvda2"
+    )
     tree.devices = (OWN_DISK, member, volume)
     tree.boot = replace(tree.boot, device=volume.path, drive="(lvmid/x/y)")
     tree.edit_menu("root=/dev/xvda1", "root=/dev/vg-a/root")
@@ -101,8 +105,12 @@ def nothing_there(tree: BootTree) -> None:
 
 
 def refused_menu(tree: BootTree) -> None:
-    problem = Problem(code="grub-cfg-invalid", message="grub.cfg: line 3: syntax error", hint="sync")
-    tree.grub_cfg = GrubCfgStatus(path="/boot/grub/grub.cfg", state=State.INVALID, problems=(problem,))
+    problem = Problem(
+        code="grub-cfg-invalid", message="grub.cfg: line 3: syntax error", hint="sync"
+    )
+    tree.grub_cfg = GrubCfgStatus(
+        path="/boot/grub/grub.cfg", state=State.INVALID, problems=(problem,)
+    )
 
 
 def second_stage(state: State, code: str, message: str = "it is not right") -> Damage:

@@ -1,4 +1,6 @@
-"""A guest's /boot as Debian leaves it, made of small kernels and initrds, with the verdict that `status` would give."""
+"""A guest's /boot as Debian leaves it, made of small kernels and initrds, with the verdict that
+`status` would give.
+"""
 
 import subprocess
 from collections.abc import Sequence
@@ -34,12 +36,33 @@ NEWEST = RELEASES[0]
 OPTIONS = "".join(
     f"CONFIG_{name}={value}\n"
     for name, value in (
-        *((name, "y") for name in ("XEN_PV", "XEN_PVH", "BLK_DEV_INITRD", "RD_GZIP", "RD_ZSTD", "RD_XZ")),
-        *((name, "m") for name in ("XEN_BLKDEV_FRONTEND", "EXT4_FS", "XFS_FS", "BTRFS_FS", "BLK_DEV_DM", "DM_CRYPT")),
+        *(
+            (name, "y")
+            for name in ("XEN_PV", "XEN_PVH", "BLK_DEV_INITRD", "RD_GZIP", "RD_ZSTD", "RD_XZ")
+        ),
+        *(
+            (name, "m")
+            for name in (
+                "XEN_BLKDEV_FRONTEND",
+                "EXT4_FS",
+                "XFS_FS",
+                "BTRFS_FS",
+                "BLK_DEV_DM",
+                "DM_CRYPT",
+            )
+        ),
     )
 )
 OWN_DISK = BlockDevice(path="/dev/xvda", type="disk")
-OWN = BlockDevice(path="/dev/xvda1", type="part", fs_type="ext4", uuid=UUID, part_uuid="5a4f3c1e-01", label="root", parent="xvda")
+OWN = BlockDevice(
+    path="/dev/xvda1",
+    type="part",
+    fs_type="ext4",
+    uuid=UUID,
+    part_uuid="5a4f3c1e-01",
+    label="root",
+    parent="xvda",
+)
 _CACHE: dict[tuple[object, ...], bytes] = {}
 
 
@@ -47,21 +70,37 @@ def kernel(release: str = NEWEST, compression: str = "xz") -> bytes:
     """A small kernel, made once."""
     return _once(
         ("kernel", release, compression),
-        lambda: kernels.bzimage(compression=compression, release=release, elf=kernels.vmlinux(release=release)),
+        lambda: kernels.bzimage(
+            compression=compression, release=release, elf=kernels.vmlinux(release=release)
+        ),
     )
 
 
 def initrd(
-    release: str = NEWEST, modules: tuple[str, ...] = ("xen-blkfront", "ext4", "dm-mod"), compression: str = "zstd"
+    release: str = NEWEST,
+    modules: tuple[str, ...] = ("xen-blkfront", "ext4", "dm-mod"),
+    compression: str = "zstd",
 ) -> bytes:
     """A small initrd, made once."""
-    return _once(("initrd", release, modules, compression), lambda: kernels.initrd(release, modules, compression))
+    return _once(
+        ("initrd", release, modules, compression),
+        lambda: kernels.initrd(release, modules, compression),
+    )
 
 
 def handover(program: str = "/bin/true") -> bytes:
-    """What the package's script puts at the top of grub.cfg where the package's program is `program`."""
-    script = (CHECKOUT / "grub.d/00_chainload_xen_pvh").read_bytes().replace(grub_config.PROGRAM.encode(), program.encode())
-    return _once(("handover", program), lambda: subprocess.run(["sh"], input=script, check=True, capture_output=True).stdout)
+    """What the package's script puts at the top of grub.cfg where the package's program is
+    `program`.
+    """
+    script = (
+        (CHECKOUT / "grub.d/00_chainload_xen_pvh")
+        .read_bytes()
+        .replace(grub_config.PROGRAM.encode(), program.encode())
+    )
+    return _once(
+        ("handover", program),
+        lambda: subprocess.run(["sh"], input=script, check=True, capture_output=True).stdout,
+    )
 
 
 def _once(key: tuple[object, ...], make: "object") -> bytes:
@@ -73,7 +112,9 @@ def _once(key: tuple[object, ...], make: "object") -> bytes:
 
 @dataclass(slots=True)
 class OtherDisks:
-    """What grub-fstest would say of the raw devices of this guest: the paths on each; a device that is not named fails."""
+    """What grub-fstest would say of the raw devices of this guest: the paths on each; a device
+    that is not named fails.
+    """
 
     files: dict[str, tuple[str, ...]] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
@@ -84,7 +125,11 @@ class OtherDisks:
         self.asked.append(device)
         if device not in self.files:
             raise CommandError(f"grub-fstest {device} failed")
-        names = [path.rpartition("/")[2] for path in self.files[device] if path.rpartition("/")[0] + "/" == where]
+        names = [
+            path.rpartition("/")[2]
+            for path in self.files[device]
+            if path.rpartition("/")[0] + "/" == where
+        ]
         return Completed(code=0, stdout=" ".join(names).encode(), stderr=b"")
 
 
@@ -97,7 +142,12 @@ class BootTree:
     config: Config = field(default_factory=Config)
     boot: BootFilesystem = field(
         default_factory=lambda: BootFilesystem(
-            mountpoint="/", device="/dev/xvda1", fs_type="ext4", fs_uuid=UUID, grub_dir="/boot/grub", modules=("ext2", "part_msdos")
+            mountpoint="/",
+            device="/dev/xvda1",
+            fs_type="ext4",
+            fs_uuid=UUID,
+            grub_dir="/boot/grub",
+            modules=("ext2", "part_msdos"),
         )
     )
     devices: tuple[BlockDevice, ...] = (OWN_DISK, OWN)
@@ -122,7 +172,10 @@ class BootTree:
             self.write(f"boot/initrd.img-{release}", initrd(release))
             self.write(f"boot/config-{release}", OPTIONS.encode())
             self.write(f"lib/modules/{release}/modules.builtin", b"kernel/fs/binfmt_script.ko\n")
-        self.write("boot/grub/grub.cfg", handover() + (CHECKOUT / "tests/data/grub_cfg/bookworm-simple.cfg").read_bytes())
+        self.write(
+            "boot/grub/grub.cfg",
+            handover() + (CHECKOUT / "tests/data/grub_cfg/bookworm-simple.cfg").read_bytes(),
+        )
         self.write("boot/grub/grubenv", b"# GRUB Environment Block\n".ljust(1024, b"#"))
         self.write("etc/fstab", f"UUID={UUID} / ext4 errors=remount-ro 0 1\n".encode())
         for each in paths:
@@ -154,10 +207,14 @@ class BootTree:
     def second_stage(self, state: State, code: str, message: str = "it is not right") -> None:
         """The verdict on the second stage."""
         assert self.target is not None
-        self.target = replace(self.target, state=state, problems=(Problem(code=code, message=message, hint="sync"),))
+        self.target = replace(
+            self.target, state=state, problems=(Problem(code=code, message=message, hint="sync"),)
+        )
 
     def preflight(self) -> Preflight:
         assert self.target is not None
         guest = Guest(mode=self.mode, bits=64)
         status = Status(guest=guest, boot=self.boot, targets=(self.target,), grub_cfg=self.grub_cfg)
-        return preflight(Root(str(self.top)), self.config, status, devices=self.devices, run=self.disks)
+        return preflight(
+            Root(str(self.top)), self.config, status, devices=self.devices, run=self.disks
+        )

@@ -1,7 +1,8 @@
-"""A Debian guest with a booted systemd and a udev of its own, in a container of systemd-nspawn; our .deb, a disk for /boot.
+"""A Debian guest with a booted systemd and a udev of its own, in a container of systemd-nspawn;
+our .deb, a disk for /boot.
 
-It is no Xen guest, so drop-ins set the units' conditions aside and the configuration names the target. Kernel and clock are the
-machine's, so it is as quick as the machine.
+It is no Xen guest, so drop-ins set the units' conditions aside and the configuration names the
+target. Kernel and clock are the machine's, so it is as quick as the machine.
 """
 
 import json
@@ -50,10 +51,31 @@ WantedBy=local-fs.target
 """
 # What would touch the machine's own kernel settings and devices, or wait for hardware.
 MASKED = (
-    *("systemd-sysctl.service", "systemd-modules-load.service", "systemd-binfmt.service", "systemd-udev-trigger.service"),
-    *("systemd-udev-settle.service", "kmod-static-nodes.service", "dev-hugepages.mount", "dev-mqueue.mount"),
-    *("sys-kernel-debug.mount", "sys-kernel-tracing.mount", "sys-kernel-config.mount", "sys-fs-fuse-connections.mount"),
-    *("systemd-networkd.service", "systemd-timesyncd.service", "apt-daily.timer", "apt-daily-upgrade.timer", "e2scrub_all.timer"),
+    *(
+        "systemd-sysctl.service",
+        "systemd-modules-load.service",
+        "systemd-binfmt.service",
+        "systemd-udev-trigger.service",
+    ),
+    *(
+        "systemd-udev-settle.service",
+        "kmod-static-nodes.service",
+        "dev-hugepages.mount",
+        "dev-mqueue.mount",
+    ),
+    *(
+        "sys-kernel-debug.mount",
+        "sys-kernel-tracing.mount",
+        "sys-kernel-config.mount",
+        "sys-fs-fuse-connections.mount",
+    ),
+    *(
+        "systemd-networkd.service",
+        "systemd-timesyncd.service",
+        "apt-daily.timer",
+        "apt-daily-upgrade.timer",
+        "e2scrub_all.timer",
+    ),
     *("fstrim.timer", "dpkg-db-backup.timer", "xen-guest-bootloader-audit.timer"),
 )
 
@@ -75,14 +97,30 @@ class Guest:
 
     def _find_leader(self) -> bool:
         assert self._nspawn.poll() is None, self._log.read_text(errors="replace")[-4000:]
-        children = Path(f"/proc/{self._nspawn.pid}/task/{self._nspawn.pid}/children").read_text().split()
+        children = (
+            Path(f"/proc/{self._nspawn.pid}/task/{self._nspawn.pid}/children").read_text().split()
+        )
         self.leader = int(children[0]) if children else 0
         return self.leader > 0 and Path(f"/proc/{self.leader}/root/run/systemd/private").exists()
 
-    def run(self, script: str, *, check: bool = True, timeout: float = ORDER_SECONDS) -> subprocess.CompletedProcess[str]:
-        """Run a shell script in the guest as root; AssertionError with what it said where `check` fails."""
+    def run(
+        self, script: str, *, check: bool = True, timeout: float = ORDER_SECONDS
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a shell script in the guest as root; AssertionError with what it said where
+        `check` fails.
+        """
         done = subprocess.run(
-            ["nsenter", f"--target={self.leader}", "--all", "--root", "--wdns=/", "--", "/bin/bash", "-c", script],
+            [
+                "nsenter",
+                f"--target={self.leader}",
+                "--all",
+                "--root",
+                "--wdns=/",
+                "--",
+                "/bin/bash",
+                "-c",
+                script,
+            ],
             check=False,
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -90,9 +128,15 @@ class Guest:
             errors="replace",
             timeout=timeout,
             cwd="/",
-            env={"PATH": "/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive"},
+            env={
+                "PATH": "/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin",
+                "LC_ALL": "C.UTF-8",
+                "DEBIAN_FRONTEND": "noninteractive",
+            },
         )
-        assert done.returncode == 0 or not check, f"{script}\nexit code {done.returncode}\n{done.stdout}\n{done.stderr}"
+        assert done.returncode == 0 or not check, (
+            f"{script}\nexit code {done.returncode}\n{done.stdout}\n{done.stderr}"
+        )
         return done
 
     def out(self, script: str) -> str:
@@ -102,30 +146,46 @@ class Guest:
     def until(self, script: str, *, patience: float = ORDER_SECONDS) -> None:
         """Wait until `script` succeeds."""
         try:
-            until(lambda: self.run(script, check=False).returncode == 0, patience=patience, pause=0.1)
+            until(
+                lambda: self.run(script, check=False).returncode == 0, patience=patience, pause=0.1
+            )
         except AssertionError as error:
             told = self.run(
-                "journalctl -b --no-pager -o short-monotonic -n 80; systemctl status --no-pager 'xen-guest-*'", check=False
+                "journalctl -b --no-pager -o short-monotonic -n 80; systemctl status --no-pager"
+                " 'xen-guest-*'",
+                check=False,
             )
-            raise AssertionError(f"never came true: {script}\n{told.stdout[-8000:]}{told.stderr}") from error
+            raise AssertionError(
+                f"never came true: {script}\n{told.stdout[-8000:]}{told.stderr}"
+            ) from error
 
     def at_rest(self) -> None:
         """Wait until the watcher has nothing to do and no repair runs."""
         self.until(
-            'grep -q \'"phase": "quiet".*"as it was left"\' /run/xen-guest-bootloader/watch/state.json'
-            ' && sleep 0.7 && grep -q \'"phase": "quiet".*"as it was left"\' /run/xen-guest-bootloader/watch/state.json'
+            'grep -q \'"phase": "quiet".*"as it was left"\''
+            ' /run/xen-guest-bootloader/watch/state.json && sleep 0.7 && grep -q \'"phase":'
+            ' "quiet".*"as it was left"\' /run/xen-guest-bootloader/watch/state.json'
         )
 
     def resident_mib(self) -> float:
         """How much memory the watcher holds."""
-        return int(self.out("grep VmRSS /proc/$(systemctl show -P MainPID xen-guest-bootloader)/status").split()[1]) / 1024
+        return (
+            int(
+                self.out(
+                    "grep VmRSS /proc/$(systemctl show -P MainPID xen-guest-bootloader)/status"
+                ).split()[1]
+            )
+            / 1024
+        )
 
     def pid(self, script: str) -> int:
         """The process whose number in the guest a script prints, as the machine numbers it."""
         wanted = self.out(script)
         for status in Path("/proc").glob("[0-9]*/status"):
             try:
-                numbers = next(line for line in status.read_text().splitlines() if line.startswith("NSpid:")).split()[1:]
+                numbers = next(
+                    line for line in status.read_text().splitlines() if line.startswith("NSpid:")
+                ).split()[1:]
             except (OSError, StopIteration):
                 continue
             if len(numbers) > 1 and numbers[-1] == wanted and self._is_inside(int(numbers[0])):
@@ -138,20 +198,28 @@ class Guest:
 
     def service(self) -> dict[str, Any]:
         """What the watcher says of itself."""
-        table: dict[str, Any] = json.loads(self.out("cat /run/xen-guest-bootloader/watch/state.json"))
+        table: dict[str, Any] = json.loads(
+            self.out("cat /run/xen-guest-bootloader/watch/state.json")
+        )
         return table
 
     def syncs(self) -> int:
         """How many repairs have run since the guest booted."""
         self.run("journalctl --sync")
-        return int(self.out("journalctl -b -u xen-guest-bootloader-sync -o cat | grep -c '^Finished' || true"))
+        return int(
+            self.out(
+                "journalctl -b -u xen-guest-bootloader-sync -o cat | grep -c '^Finished' || true"
+            )
+        )
 
     def digest(self) -> str:
         """The sha256 of the second stage."""
         return self.out(f"sha256sum {SECOND_STAGE}").split()[0]
 
     def repacked(self, package: str, work: Path, *, change: str, old: bytes, new: bytes) -> str:
-        """A later version of an installed package, with other bytes in one file; the path of its .deb in the guest."""
+        """A later version of an installed package, with other bytes in one file; the path of
+        its .deb in the guest.
+        """
         top = work / package
         for name in (self.tree / f"var/lib/dpkg/info/{package}.list").read_text().split():
             source, target = self.tree / name.lstrip("/"), top / name.lstrip("/")
@@ -162,16 +230,35 @@ class Guest:
         data = (top / change).read_bytes()
         assert old in data
         (top / change).write_bytes(data.replace(old, new))
-        facts = self.out(f"dpkg-query --show --showformat='Version: ${{Version}}.1\nArchitecture: ${{Architecture}}\n' {package}")
-        _write(top / "DEBIAN/control", f"Package: {package}\n{facts}\nMaintainer: nobody <nobody@localhost>\nDescription: later\n")
-        host("dpkg-deb", "-Znone", "--root-owner-group", "--build", str(top), str(self.tree / "root/later.deb"))
+        facts = self.out(
+            "dpkg-query --show --showformat='Version: ${Version}.1\nArchitecture:"
+            f" ${{Architecture}}\n' {package}"
+        )
+        _write(
+            top / "DEBIAN/control",
+            f"Package: {package}\n{facts}\nMaintainer: nobody <nobody@localhost>\nDescription:"
+            " later\n",
+        )
+        host(
+            "dpkg-deb",
+            "-Znone",
+            "--root-owner-group",
+            "--build",
+            str(top),
+            str(self.tree / "root/later.deb"),
+        )
         return "/root/later.deb"
 
     @contextmanager
     def slow_grub_install(self) -> Iterator[None]:
-        """For the block, grub-install waits when it is started; at the end of the block it goes on."""
+        """For the block, grub-install waits when it is started; at the end of the block it goes
+        on.
+        """
         real, waits = "/usr/sbin/grub-install.distrib", "/run/grub-install-waits"
-        script = f'#!/bin/sh\n: > {waits}\nwhile [ -e {waits} ]; do sleep 0.1; done\nexec {real}.kept "$@"\n'
+        script = (
+            f"#!/bin/sh\n: > {waits}\nwhile [ -e {waits} ]; do sleep 0.1; done\nexec {real}.kept"
+            ' "$@"\n'
+        )
         self.run(f"mv {real} {real}.kept")
         _write(self.tree / real.lstrip("/"), script)
         self.run(f"chmod 755 {real}")
@@ -182,7 +269,9 @@ class Guest:
 
     @contextmanager
     def refused(self, pid: int, calls: str, error: str) -> Iterator[None]:
-        """For the block, some system calls of one process of the guest, by its number here, fail with `error`."""
+        """For the block, some system calls of one process of the guest, by its number here,
+        fail with `error`.
+        """
         log = self.tree.parent / f"refused-{pid}"
         command = [
             "strace",
@@ -215,12 +304,18 @@ class Guest:
 
 @contextmanager
 def booted(
-    work: Path, deb: Path, *, suite: Suite = Suite.BOOKWORM, root_mib: int = 0, config: str = CONFIG, network: bool = False
+    work: Path,
+    deb: Path,
+    *,
+    suite: Suite = Suite.BOOKWORM,
+    root_mib: int = 0,
+    config: str = CONFIG,
+    network: bool = False,
 ) -> Iterator[Guest]:
     """Make and boot a guest in `work`; nothing of it is left at the end.
 
-    `root_mib`: its root is a disk of its own, `ROOT_DISK`, of that size, so that GRUB's tools find it. `network`: it has the
-    machine's.
+    `root_mib`: its root is a disk of its own, `ROOT_DISK`, of that size, so that GRUB's tools find
+    it. `network`: it has the machine's.
     """
     tree, image = work / "tree", work / "boot.img"
     tree.mkdir(parents=True)
@@ -241,7 +336,17 @@ def booted(
         _write(tree / "boot/grub/grub.cfg", GRUB_CFG.format(uuid=uuid, version=version))
         # Without checksums of metadata its UUID can be changed while it is mounted.
         features = ("-O", "^metadata_csum", "-U", uuid)
-        host("mke2fs", "-q", "-t", "ext4", *features, "-d", str(tree / "boot"), str(image), f"{BOOT_MIB}M")
+        host(
+            "mke2fs",
+            "-q",
+            "-t",
+            "ext4",
+            *features,
+            "-d",
+            str(tree / "boot"),
+            str(image),
+            f"{BOOT_MIB}M",
+        )
         shutil.rmtree(tree / "boot")
         (tree / "boot").mkdir()
         loop = host("losetup", "--find", "--show", str(image)).strip()
@@ -250,8 +355,21 @@ def booted(
         log = work / "log"
         nspawn = subprocess.Popen(
             [
-                *("systemd-nspawn", "--quiet", "--boot", f"--directory={tree}", "--register=no", "--keep-unit", "--console=pipe"),
-                *(f"--machine=service-guest-{os.getpid()}", "--capability=all", f"--bind={loop}:{DISK}", *options),
+                *(
+                    "systemd-nspawn",
+                    "--quiet",
+                    "--boot",
+                    f"--directory={tree}",
+                    "--register=no",
+                    "--keep-unit",
+                    "--console=pipe",
+                ),
+                *(
+                    f"--machine=service-guest-{os.getpid()}",
+                    "--capability=all",
+                    f"--bind={loop}:{DISK}",
+                    *options,
+                ),
             ],
             stdin=subprocess.DEVNULL,
             stdout=log.open("wb"),
@@ -296,8 +414,23 @@ def _prepare(tree: Path, mount_boot: str, config: str) -> None:
 
 def _chroot(tree: Path, deb: Path) -> None:
     shutil.copy(deb, tree / "root")
-    script = f'cd / && mount -t proc proc "{tree}/proc" && exec chroot "{tree}" dpkg --install "/root/{deb.name}"'
-    host("unshare", "--mount", "--pid", "--fork", "--", "env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "sh", "-c", script)
+    script = (
+        f'cd / && mount -t proc proc "{tree}/proc" && exec chroot "{tree}" dpkg --install'
+        f' "/root/{deb.name}"'
+    )
+    host(
+        "unshare",
+        "--mount",
+        "--pid",
+        "--fork",
+        "--",
+        "env",
+        "-i",
+        "PATH=/usr/sbin:/usr/bin:/sbin:/bin",
+        "sh",
+        "-c",
+        script,
+    )
 
 
 def _tracer(pid: int) -> int:

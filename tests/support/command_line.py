@@ -37,7 +37,9 @@ def on_terminal(command: Sequence[str], *, env: Mapping[str, str] | None = None)
     """The exit code of `command`, and what it wrote to the terminal that it was run on."""
     primary, secondary = pty.openpty()
     try:
-        with subprocess.Popen(command, stdin=secondary, stdout=secondary, stderr=secondary, env=env) as process:
+        with subprocess.Popen(
+            command, stdin=secondary, stdout=secondary, stderr=secondary, env=env
+        ) as process:
             os.close(secondary)
             text = b""
             while True:

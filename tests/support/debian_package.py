@@ -1,4 +1,6 @@
-"""The project's own .deb, built as `make deb` builds it, and the same content under another version."""
+"""The project's own .deb, built as `make deb` builds it, and the same content under another
+version.
+"""
 
 import shutil
 import subprocess
@@ -16,12 +18,19 @@ def build(directory: Path) -> Path:
     return Path(built.splitlines()[-1])
 
 
-def repacked(deb: Path, directory: Path, *, version: str, change: Callable[[Path], object] = lambda _: None) -> Path:
-    """The content of any `deb`, after `change` was made to it, as another version of the package."""
+def repacked(
+    deb: Path, directory: Path, *, version: str, change: Callable[[Path], object] = lambda _: None
+) -> Path:
+    """The content of any `deb`, after `change` was made to it, as another version of the
+    package.
+    """
     work = directory / f"{deb.stem}-{version}"
     host("dpkg-deb", "--raw-extract", str(deb), str(work))
     control = work / "DEBIAN/control"
-    lines = [f"Version: {version}" if line.startswith("Version: ") else line for line in control.read_text().splitlines()]
+    lines = [
+        f"Version: {version}" if line.startswith("Version: ") else line
+        for line in control.read_text().splitlines()
+    ]
     control.write_text("\n".join(lines) + "\n")
     change(work)
     made = directory / f"{deb.name.split('_')[0]}_{version}.deb"
@@ -31,7 +40,11 @@ def repacked(deb: Path, directory: Path, *, version: str, change: Callable[[Path
 
 
 def host(*command: str) -> str:
-    """What a command on this machine prints; raises AssertionError with its words where it fails."""
+    """What a command on this machine prints; raises AssertionError with its words where it
+    fails.
+    """
     done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=600)
-    assert done.returncode == 0, f"{command} exited {done.returncode}\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
+    assert done.returncode == 0, (
+        f"{command} exited {done.returncode}\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
+    )
     return done.stdout

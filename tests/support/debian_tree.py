@@ -36,7 +36,15 @@ PACKAGES = {
     Kind.BARE: (),
     Kind.MINIMAL: GRUB,
     # A kernel, its initrd and what boots a cloud guest, besides all that the package depends on.
-    Kind.FULL: (*RUNTIME, "linux-image-cloud-amd64", "initramfs-tools", "systemd-sysv", "udev", "cloud-init", "zstd"),
+    Kind.FULL: (
+        *RUNTIME,
+        "linux-image-cloud-amd64",
+        "initramfs-tools",
+        "systemd-sysv",
+        "udev",
+        "cloud-init",
+        "zstd",
+    ),
 }
 # No documentation and no translations: a third of the size, and nothing here reads them.
 EXCLUDED = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr/share/info/*")
@@ -52,11 +60,14 @@ class Recipe:
     @property
     def digest(self) -> str:
         """Changes with whatever changes the tarball."""
-        return hashlib.sha256(repr((self.suite, self.packages, EXCLUDED, "1")).encode()).hexdigest()[:12]
+        return hashlib.sha256(
+            repr((self.suite, self.packages, EXCLUDED, "1")).encode()
+        ).hexdigest()[:12]
 
 
 def tarball(suite: Suite, kind: Kind, *, extra: tuple[str, ...] = ()) -> Path:
-    """The tarball of one tree, with `extra` packages; built where it is not cached, which takes a minute or two.
+    """The tarball of one tree, with `extra` packages; built where it is not cached, which takes
+    a minute or two.
 
     Safe against another process that wants the same one.
     """
@@ -74,7 +85,17 @@ def tarball(suite: Suite, kind: Kind, *, extra: tuple[str, ...] = ()) -> Path:
 def unpack(tree_tarball: Path, directory: Path) -> None:
     """Lay a tree into `directory`, owners, modes and capabilities as they were; root's work."""
     subprocess.run(
-        ["tar", "--extract", "--numeric-owner", "--xattrs", "--xattrs-include=*", "--directory", directory, "--file", tree_tarball],
+        [
+            "tar",
+            "--extract",
+            "--numeric-owner",
+            "--xattrs",
+            "--xattrs-include=*",
+            "--directory",
+            directory,
+            "--file",
+            tree_tarball,
+        ],
         check=True,
         timeout=300,
     )
@@ -82,29 +103,52 @@ def unpack(tree_tarball: Path, directory: Path) -> None:
 
 @contextmanager
 def unpacked(tree_tarball: Path, directory: Path) -> Iterator[Path]:
-    """A tree in a new `directory`, which is gone after the block; nothing mounted below it is touched."""
+    """A tree in a new `directory`, which is gone after the block; nothing mounted below it is
+    touched.
+    """
     directory.mkdir()
     unpack(tree_tarball, directory)
     try:
         yield directory
     finally:
-        subprocess.run(["rm", "--recursive", "--force", "--one-file-system", directory], check=False, timeout=300)
+        subprocess.run(
+            ["rm", "--recursive", "--force", "--one-file-system", directory],
+            check=False,
+            timeout=300,
+        )
 
 
 def file(suite: Suite, path: str, directory: Path) -> Path:
     """One file of a release, laid into `directory`."""
-    command = ["tar", "--extract", "--directory", str(directory), "--file", str(tarball(suite, Kind.FULL)), f"./{path}"]
+    command = [
+        "tar",
+        "--extract",
+        "--directory",
+        str(directory),
+        "--file",
+        str(tarball(suite, Kind.FULL)),
+        f"./{path}",
+    ]
     subprocess.run(command, check=True, timeout=300)
     return directory / path
 
 
 def _build(recipe: Recipe, path: Path) -> None:
     partial = path.with_suffix(".partial")
-    command = ["mmdebstrap", "--quiet", "--variant=minbase", "--format=tar", f"--include={','.join(recipe.packages)}"]
+    command = [
+        "mmdebstrap",
+        "--quiet",
+        "--variant=minbase",
+        "--format=tar",
+        f"--include={','.join(recipe.packages)}",
+    ]
     command += ["--aptopt=Acquire::Languages none", "--aptopt=APT::Install-Recommends false"]
     command += [f"--dpkgopt=path-exclude={pattern}" for pattern in EXCLUDED]
     # Nothing of the machine that built it: a guest makes its own identity.
-    command += ["--customize-hook=rm -f $1/etc/hostname $1/etc/resolv.conf", "--customize-hook=: >$1/etc/machine-id"]
+    command += [
+        "--customize-hook=rm -f $1/etc/hostname $1/etc/resolv.conf",
+        "--customize-hook=: >$1/etc/machine-id",
+    ]
     done = subprocess.run(
         [*command, str(recipe.suite), str(partial)],
         check=False,

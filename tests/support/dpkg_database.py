@@ -9,7 +9,9 @@ AN_HOUR = 3600.0
 
 
 def age(tree: Path) -> None:
-    """Let what dpkg did last be an hour ago, as after a reset in its midst: a repair no longer waits for somebody to finish it."""
+    """Let what dpkg did last be an hour ago, as after a reset in its midst: a repair no longer
+    waits for somebody to finish it.
+    """
     then = time.time() - AN_HOUR
     for part in PARTS:
         os.utime(tree / "var/lib/dpkg" / part, (then, then))

@@ -1,6 +1,8 @@
-"""A guest to break: this machine's own tree, with /boot, /var/lib, /run and GRUB's modules of the lab's, in a namespace a command.
+"""A guest to break: this machine's own tree, with /boot, /var/lib, /run and GRUB's modules of
+the lab's, in a namespace a command.
 
-No Debian tree is unpacked and no chroot entered, so a sync costs what it costs in a guest, and thousands of them fit into a test.
+No Debian tree is unpacked and no chroot entered, so a sync costs what it costs in a guest, and
+thousands of them fit into a test.
 """
 
 import functools
@@ -29,7 +31,9 @@ TIMEOUT = 120
 _ENTER = """
 set -eu
 if [ -e "$LAB/package" ]; then
-    for top in usr/sbin usr/bin usr/lib; do mount -t overlay -o "lowerdir=$LAB/package/$top:/$top" overlay "/$top"; done
+    for top in usr/sbin usr/bin usr/lib; do
+        mount -t overlay -o "lowerdir=$LAB/package/$top:/$top" overlay "/$top"
+    done
 fi
 mkdir -p /run/xen-guest-bootloader
 mount --bind "$LAB/run" /run/xen-guest-bootloader
@@ -46,7 +50,8 @@ exec /usr/bin/python3 -m guest_hooks "$@"
 """
 _MKCONFIG = """#!/bin/sh
 [ "$1" != -o ] || exec >"$2"
-printf '### BEGIN /etc/grub.d/00_header ###\\nset lab="%s"\\n### END /etc/grub.d/00_header ###\\n' "$(cat "{work}/menu")"
+header=/etc/grub.d/00_header
+printf '### BEGIN %s ###\\nset lab="%s"\\n### END %s ###\\n' $header "$(cat "{work}/menu")" $header
 """
 
 
@@ -57,7 +62,11 @@ def grub_modules(suite: Suite) -> Path:
         partial = directory.with_suffix(f".{os.getpid()}")
         partial.mkdir(parents=True)
         archive = tarball(suite, Kind.MINIMAL)
-        subprocess.run(["tar", "-xf", archive, "-C", partial, "--strip-components=4", "./usr/lib/grub"], check=True, timeout=120)
+        subprocess.run(
+            ["tar", "-xf", archive, "-C", partial, "--strip-components=4", "./usr/lib/grub"],
+            check=True,
+            timeout=120,
+        )
         try:
             partial.rename(directory)
         except OSError:  # another process was first
@@ -67,7 +76,9 @@ def grub_modules(suite: Suite) -> Path:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
-    """What GRUB reads on a raw copy: the second stage, the menu, and which GRUB's module directory stands there whole, if any."""
+    """What GRUB reads on a raw copy: the second stage, the menu, and which GRUB's module
+    directory stands there whole, if any.
+    """
 
     core: bytes | None
     menu: bytes | None
@@ -84,7 +95,8 @@ class Snapshot:
 
 @dataclass(slots=True, kw_only=True)
 class Lab:
-    """One guest. `work` is on a tmpfs of its own; its `boot` outlives the commands; `grub` is whose modules they find installed.
+    """One guest. `work` is on a tmpfs of its own; its `boot` outlives the commands; `grub` is
+    whose modules they find installed.
 
     `program` is what of Python is run as a sync: a test may break it.
     """
@@ -118,7 +130,9 @@ class Lab:
         """Mount the lab's disk as it is."""
         self._stack = ExitStack()
         device = self._stack.enter_context(images.attached(self.image))
-        filesystem = images.Filesystem(image=self.image, fs_type=self.fs_type, device=device, uuid="", drive="loop0")
+        filesystem = images.Filesystem(
+            image=self.image, fs_type=self.fs_type, device=device, uuid="", drive="loop0"
+        )
         if self.fs_type == "xfs":
             options += ",nouuid"
         self._stack.enter_context(images.mounted(filesystem, self.work / "boot", options=options))
@@ -142,7 +156,18 @@ class Lab:
 
     def command(self, *command: str) -> list[str]:
         """The command of this machine that runs `command` in the lab."""
-        return ["unshare", "--mount", "--propagation", "private", "--", "sh", "-c", _ENTER, "sh", *command]
+        return [
+            "unshare",
+            "--mount",
+            "--propagation",
+            "private",
+            "--",
+            "sh",
+            "-c",
+            _ENTER,
+            "sh",
+            *command,
+        ]
 
     def environment(self) -> dict[str, str]:
         """What every command of the lab needs to know."""
@@ -185,8 +210,12 @@ class Lab:
         assert done.returncode == 0, done.stderr
 
     def install_package(self) -> None:
-        """Let the lab's commands find this package's grub-install, and Debian's where the diversion keeps it."""
-        sbin, tool, lib = (self.work / "package/usr" / name for name in ("sbin", "bin", "lib/xen-guest-bootloader"))
+        """Let the lab's commands find this package's grub-install, and Debian's where the
+        diversion keeps it.
+        """
+        sbin, tool, lib = (
+            self.work / "package/usr" / name for name in ("sbin", "bin", "lib/xen-guest-bootloader")
+        )
         for directory in (sbin, tool, lib):
             directory.mkdir(parents=True)
         shutil.copy(CHECKOUT / "scripts/grub-install", sbin / "grub-install")
@@ -210,13 +239,17 @@ class Lab:
 
 @functools.cache
 def _compile() -> None:
-    """Let Python compile the program once and not in each of thousands of runs, which are told to write no byte code."""
+    """Let Python compile the program once and not in each of thousands of runs, which are told
+    to write no byte code.
+    """
     compiler = ["/usr/bin/python3", "-m", "compileall", "-q", str(CHECKOUT / "guest_hooks")]
     subprocess.run(compiler, stdout=subprocess.DEVNULL, check=True, timeout=120)
 
 
 def cat(image: Path, path: str) -> bytes | None:
-    """What GRUB's drivers read at `path`, as the guest names it, on an image that is /boot; None where they find nothing."""
+    """What GRUB's drivers read at `path`, as the guest names it, on an image that is /boot;
+    None where they find nothing.
+    """
     command = ["grub-fstest", str(image), "cat", f"(loop0){path.removeprefix('/boot')}"]
     done = subprocess.run(command, capture_output=True, timeout=60, check=False)
     return done.stdout if done.returncode == 0 else None
@@ -250,8 +283,12 @@ def grub_files(suite: Suite) -> Path:
 
 
 @contextmanager
-def lab(directory: Path, fs_type: str = "ext4", *, config: str = "", image: Path | None = None) -> Iterator[Lab]:
-    """A lab with an empty disk, mounted; `image` is where its backing file is to be, if not in memory."""
+def lab(
+    directory: Path, fs_type: str = "ext4", *, config: str = "", image: Path | None = None
+) -> Iterator[Lab]:
+    """A lab with an empty disk, mounted; `image` is where its backing file is to be, if not in
+    memory.
+    """
     _compile()
     directory.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
@@ -263,7 +300,9 @@ def lab(directory: Path, fs_type: str = "ext4", *, config: str = "", image: Path
         mkconfig.write_text(_MKCONFIG.replace("{work}", str(directory)))
         mkconfig.chmod(0o755)
         (directory / "menu").write_text("1")
-        made = Lab(work=directory, fs_type=fs_type, image=image or directory / "disk.img", config=config)
+        made = Lab(
+            work=directory, fs_type=fs_type, image=image or directory / "disk.img", config=config
+        )
         if image is None:
             with made.image.open("wb") as file:
                 file.truncate(SIZES[fs_type])

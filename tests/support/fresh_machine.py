@@ -1,4 +1,6 @@
-"""A Debian machine on which nothing was installed yet, with the checkout cloned by its one user, who may use sudo."""
+"""A Debian machine on which nothing was installed yet, with the checkout cloned by its one
+user, who may use sudo.
+"""
 
 import ast
 import os
@@ -19,10 +21,20 @@ HOME = f"/home/{USER}"
 CLONE = f"{HOME}/xen-guest-bootloader"
 CERTIFICATES = "/etc/registry.crt"
 DOWNLOADS = "/var/cache/downloads"
-REACHING = ("index-url", "extra-index-url", "trusted-host", "cert", "proxy", "timeout", "default-timeout", "retries")
+REACHING = (
+    "index-url",
+    "extra-index-url",
+    "trusted-host",
+    "cert",
+    "proxy",
+    "timeout",
+    "default-timeout",
+    "retries",
+)
 """pip's settings that say how its registry is reached, and nothing of what is taken from it."""
 TIMEOUT = 1800
-# Nothing there starts a service: it would act on this machine's devices. What is installed need not outlive a power cut.
+# Nothing there starts a service: it would act on this machine's devices. What is installed need not
+# outlive a power cut.
 FILES = {
     "etc/sudoers.d/user": f"{USER} ALL=(ALL) NOPASSWD: ALL\n",
     "etc/hosts": "127.0.0.1 localhost fresh\n",
@@ -40,7 +52,8 @@ class FreshMachine:
     downloads: Path
 
     def run(self, script: str, *, arguments: str = "") -> str:
-        """What a shell script of the user's prints in the clone, both outputs together; AssertionError with it where it fails.
+        """What a shell script of the user's prints in the clone, both outputs together;
+        AssertionError with it where it fails.
 
         `arguments` is what he passes to make's tests.
         """
@@ -54,7 +67,12 @@ class FreshMachine:
             text=True,
             errors="replace",
             timeout=TIMEOUT,
-            env={"PATH": "/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": HOME, "LANG": "C.UTF-8", "ARGS": arguments},
+            env={
+                "PATH": "/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+                "HOME": HOME,
+                "LANG": "C.UTF-8",
+                "ARGS": arguments,
+            },
         )
         assert done.returncode == 0, f"{script}\nexit code {done.returncode}\n{done.stdout[-8000:]}"
         return done.stdout
@@ -62,7 +80,9 @@ class FreshMachine:
 
 @contextmanager
 def fresh_machine(suite: Suite, work: Path, packages: tuple[str, ...]) -> Iterator[FreshMachine]:
-    """A machine of this release with minbase and `packages`; it is gone at the end, what it downloaded is kept in .cache."""
+    """A machine of this release with minbase and `packages`; it is gone at the end, what it
+    downloaded is kept in .cache.
+    """
     tree = work / "machine"
     tree.mkdir()
     downloads = CACHE / "downloads"
@@ -80,10 +100,14 @@ def fresh_machine(suite: Suite, work: Path, packages: tuple[str, ...]) -> Iterat
 
 def _prepare(tree: Path, proxy: str) -> None:
     files = FILES | {
-        "etc/passwd": (tree / "etc/passwd").read_text() + f"{USER}:x:{UID}:{UID}::{HOME}:/bin/bash\n",
+        "etc/passwd": (
+            (tree / "etc/passwd").read_text() + f"{USER}:x:{UID}:{UID}::{HOME}:/bin/bash\n"
+        ),
         "etc/shadow": (tree / "etc/shadow").read_text() + f"{USER}:*:20000:0:99999:7:::\n",
         "etc/group": (tree / "etc/group").read_text() + f"{USER}:x:{UID}:\n",
-        "etc/apt/apt.conf.d/proxy": f'Acquire::http::Proxy "{proxy}";\nAPT::Get::Assume-Yes "true";\n',
+        "etc/apt/apt.conf.d/proxy": (
+            f'Acquire::http::Proxy "{proxy}";\nAPT::Get::Assume-Yes "true";\n'
+        ),
         "etc/pip.conf": _pip_configuration(tree),
     }
     for name, text in files.items():
@@ -94,15 +118,21 @@ def _prepare(tree: Path, proxy: str) -> None:
 
 def _pip_configuration(tree: Path) -> str:
     """How pip reaches its registry here, as a configuration for the tree."""
-    said = subprocess.run([CHECKOUT / ".venv/bin/pip", "config", "list"], check=True, capture_output=True, text=True).stdout
+    said = subprocess.run(
+        [CHECKOUT / ".venv/bin/pip", "config", "list"], check=True, capture_output=True, text=True
+    ).stdout
     rows = [line.partition("=") for line in said.splitlines()]
     # The environment's come first, and count.
-    settings = {key.rpartition(".")[2]: str(ast.literal_eval(value)) for key, _, value in reversed(rows)}
+    settings = {
+        key.rpartition(".")[2]: str(ast.literal_eval(value)) for key, _, value in reversed(rows)
+    }
     if "cert" in settings:
         shutil.copyfile(settings["cert"], tree / CERTIFICATES.lstrip("/"))
         settings["cert"] = CERTIFICATES
     if "extra-index-url" in settings:
-        settings["extra-index-url"] = " ".join(url for url in settings["extra-index-url"].split() if not url.startswith("file:"))
+        settings["extra-index-url"] = " ".join(
+            url for url in settings["extra-index-url"].split() if not url.startswith("file:")
+        )
     lines = [f"{key} = {settings[key]}" for key in REACHING if settings.get(key)]
     return "\n".join(["[global]", f"cache-dir = {DOWNLOADS}/pip", *lines, ""])
 
@@ -116,7 +146,9 @@ def _clone(directory: Path, work: Path) -> None:
         capture_output=True,
         env={"PATH": os.environ["PATH"], "HOME": str(work)},
     )
-    for name in [path for path in directory.rglob("*") if path.is_file() and ".git" not in path.parts]:
+    for name in [
+        path for path in directory.rglob("*") if path.is_file() and ".git" not in path.parts
+    ]:
         name.unlink()
     for path in sources.tracked():
         copy = directory / path.relative_to(CHECKOUT)

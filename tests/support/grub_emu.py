@@ -16,7 +16,9 @@ _ENDS = (b"Press any key", b"grub> ", b"GNU GRUB", END.encode())
 
 
 def started(directory: Path, menu: str, files: Mapping[str, str]) -> tuple[str | None, bool]:
-    """What the entry that GRUB starts by itself prints between `MARK` and `END`, and whether GRUB complained of anything."""
+    """What the entry that GRUB starts by itself prints between `MARK` and `END`, and whether
+    GRUB complained of anything.
+    """
     directory.mkdir(exist_ok=True)
     for name, text in {**files, "grub.cfg": menu}.items():
         (directory / name).write_text(text)
@@ -30,7 +32,11 @@ def started(directory: Path, menu: str, files: Mapping[str, str]) -> tuple[str |
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
         os.close(terminal)
-    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen.decode(errors="replace")).replace("\r", "").replace("\n", "")
+    text = (
+        re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen.decode(errors="replace"))
+        .replace("\r", "")
+        .replace("\n", "")
+    )
     found = re.search(rf"{MARK} (.*?) ?{END}", text)
     return (found[1] if found else None), "error: " in text
 

@@ -8,9 +8,16 @@ CHECKS = {"x86_64-xen": "--is-x86_64-xen-domu", "i386-xen": "--is-i386-xen-pae-d
 
 
 def accepts(image: bytes, target: str, directory: Path) -> bool:
-    """Whether grub-file takes `image` for a kernel of `target`'s kind, as far as it has a check for it."""
+    """Whether grub-file takes `image` for a kernel of `target`'s kind, as far as it has a check
+    for it.
+    """
     if target not in CHECKS:
         return True
     path = directory / "image"
     path.write_bytes(image)
-    return subprocess.run(["grub-file", CHECKS[target], str(path)], check=False, capture_output=True, timeout=60).returncode == 0
+    return (
+        subprocess.run(
+            ["grub-file", CHECKS[target], str(path)], check=False, capture_output=True, timeout=60
+        ).returncode
+        == 0
+    )

@@ -1,4 +1,6 @@
-"""GRUB of other Debian releases: its modules and its own grub-mkimage, fetched once and kept under .cache/grub."""
+"""GRUB of other Debian releases: its modules and its own grub-mkimage, fetched once and kept
+under .cache/grub.
+"""
 
 import fcntl
 import shutil
@@ -29,12 +31,19 @@ class Grub:
     def mkimage(self) -> tuple[str, ...]:
         """Its grub-mkimage, run with its own C library."""
         loader = self.tree / "usr/lib64/ld-linux-x86-64.so.2"
-        return str(loader), "--library-path", str(self.tree / "usr/lib/x86_64-linux-gnu"), str(self.tree / "usr/bin/grub-mkimage")
+        return (
+            str(loader),
+            "--library-path",
+            str(self.tree / "usr/lib/x86_64-linux-gnu"),
+            str(self.tree / "usr/bin/grub-mkimage"),
+        )
 
     @property
     def version(self) -> str:
         """The version of its package, as grub-mkimage tells it."""
-        said = subprocess.run([*self.mkimage, "--version"], check=True, capture_output=True, text=True, timeout=60)
+        said = subprocess.run(
+            [*self.mkimage, "--version"], check=True, capture_output=True, text=True, timeout=60
+        )
         return said.stdout.split()[-1]
 
     def stage1(self, target: str) -> bytes:
@@ -43,7 +52,9 @@ class Grub:
 
 
 def of(suite: str) -> Grub:
-    """The GRUB of a Debian suite; fetched where it is not cached. Safe against another process that wants the same one."""
+    """The GRUB of a Debian suite; fetched where it is not cached. Safe against another process
+    that wants the same one.
+    """
     CACHE.mkdir(parents=True, exist_ok=True)
     tree = CACHE / suite
     with (CACHE / f".{suite}.lock").open("w") as lock:
@@ -52,7 +63,11 @@ def of(suite: str) -> Grub:
             partial = CACHE / f"{suite}.partial"
             shutil.rmtree(partial, ignore_errors=True)
             # an archive's copy may be older than its promise of freshness
-            options = ("--aptopt=Acquire::Check-Valid-Until false", "--variant=extract", f"--include={PACKAGES}")
+            options = (
+                "--aptopt=Acquire::Check-Valid-Until false",
+                "--variant=extract",
+                f"--include={PACKAGES}",
+            )
             command = ["mmdebstrap", "--quiet", *options, suite, str(partial)]
             subprocess.run(command, check=True, timeout=FETCH_TIMEOUT, env=apt_proxy.environment())
             partial.rename(tree)

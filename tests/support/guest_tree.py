@@ -1,4 +1,6 @@
-"""A Debian tree on a disk of its own, worked on from outside with `--root`, and one worked on from inside as the guest it is."""
+"""A Debian tree on a disk of its own, worked on from outside with `--root`, and one worked on
+from inside as the guest it is.
+"""
 
 import hashlib
 import json
@@ -20,7 +22,11 @@ from tests.support.tree_guest import Platform, TreeGuest
 
 PYTHON = "/usr/bin/python3"
 ALL = tuple(f"--target={name}" for name in TARGETS)
-CORE_FILES = {"x86_64-xen": "pvboot-x86_64.elf", "i386-xen": "pvboot-i386.elf", "i386-xen_pvh": "pvhboot-i386.elf"}
+CORE_FILES = {
+    "x86_64-xen": "pvboot-x86_64.elf",
+    "i386-xen": "pvboot-i386.elf",
+    "i386-xen_pvh": "pvhboot-i386.elf",
+}
 FILES = {
     "x86_64-xen": ("pvboot-x86_64.elf",),
     "i386-xen": ("pvboot-i386.elf",),
@@ -61,7 +67,10 @@ class Outcome:
 
     def codes(self) -> dict[str, list[str]]:
         """The problem codes of each target."""
-        return {target["target"]: [problem["code"] for problem in target["problems"]] for target in self.json["targets"]}
+        return {
+            target["target"]: [problem["code"] for problem in target["problems"]]
+            for target in self.json["targets"]
+        }
 
 
 def command(top: Path, *words: str) -> list[str]:
@@ -71,7 +80,12 @@ def command(top: Path, *words: str) -> list[str]:
 
 def environment() -> dict[str, str]:
     """A caller's environment in which Python finds the checkout."""
-    return {"PYTHONPATH": str(CHECKOUT), "PYTHONDONTWRITEBYTECODE": "1", "PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"}
+    return {
+        "PYTHONPATH": str(CHECKOUT),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PATH": os.environ["PATH"],
+        "LC_ALL": "C.UTF-8",
+    }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,15 +111,24 @@ class GuestTree:
     def run(self, *words: str, code: int | None = 0, prefix: Sequence[str] = ()) -> Outcome:
         """Run the program on the tree; asserts its exit code unless `code` is None."""
         done = subprocess.run(
-            [*prefix, *command(self.top, *words)], capture_output=True, text=True, timeout=300, check=False, env=environment()
+            [*prefix, *command(self.top, *words)],
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+            env=environment(),
         )
         outcome = Outcome(code=done.returncode, stdout=done.stdout, stderr=done.stderr)
-        assert code is None or outcome.code == code, f"{words} exited {outcome.code}\n{outcome.stdout}\n{outcome.stderr}"
+        assert code is None or outcome.code == code, (
+            f"{words} exited {outcome.code}\n{outcome.stdout}\n{outcome.stderr}"
+        )
         return outcome
 
     def status(self, *targets: str, code: int | None = None) -> Outcome:
         """`status --json` of the given targets, by default all."""
-        return self.run("status", "--json", *(f"--target={name}" for name in targets or TARGETS), code=code)
+        return self.run(
+            "status", "--json", *(f"--target={name}" for name in targets or TARGETS), code=code
+        )
 
     def sync(self, *words: str, code: int | None = 0) -> Outcome:
         """`sync --json` of the targets in `words`, by default all, without grub.cfg."""
@@ -117,35 +140,70 @@ class GuestTree:
         device = self.disk.root.device
         images.tool("umount", str(self.top))
         try:
-            # A mount namespace that somebody else made meanwhile may hold the mount for a moment longer.
-            waiting.until(lambda: subprocess.run(["e2fsck", "-fy", device], capture_output=True, check=False).returncode < IN_USE)
+            # A mount namespace that somebody else made meanwhile may hold the mount for a moment
+            # longer.
+            waiting.until(
+                lambda: (
+                    subprocess.run(
+                        ["e2fsck", "-fy", device], capture_output=True, check=False
+                    ).returncode
+                    < IN_USE
+                )
+            )
             images.tool("tune2fs", "-U", "random", device)
         finally:
             images.tool("mount", device, str(self.top))
         return images.tool("blkid", "--probe", "--output", "value", "--match-tag", "UUID", device)
 
     def writes(self, directory: Path, *words: str) -> list[str]:
-        """Run the program under strace; every system call, of any of its processes, that wrote to a file of the tree.
+        """Run the program under strace; every system call, of any of its processes, that wrote
+        to a file of the tree.
 
-        What is on the private /dev that a run mounts over the tree's own does not count; `snapshot` sees the latter.
+        What is on the private /dev that a run mounts over the tree's own does not count; `snapshot`
+        sees the latter.
         """
         directory.mkdir()
         # One log a process: no call is cut in two by another process's.
         self.run(
             *words,
-            prefix=["strace", "-f", "-ff", "--seccomp-bpf", "-qq", "-y", "-o", str(directory / "log"), "-e", f"trace={WRITES}"],
+            prefix=[
+                "strace",
+                "-f",
+                "-ff",
+                "--seccomp-bpf",
+                "-qq",
+                "-y",
+                "-o",
+                str(directory / "log"),
+                "-e",
+                f"trace={WRITES}",
+            ],
         )
         logs = [log.read_text(errors="replace").splitlines() for log in sorted(directory.iterdir())]
         assert len(logs) > 1, "strace saw no more than one process"
-        return [line for lines in logs for line in _writes(lines, devices=(f"{self.top}/dev", "/dev"))]
+        return [
+            line for lines in logs for line in _writes(lines, devices=(f"{self.top}/dev", "/dev"))
+        ]
 
 
 @contextmanager
 def guest_tree(
-    directory: Path, suite: Suite, fs_type: str = "ext4", *, table: str = "", boot: str = "", kind: Kind = Kind.MINIMAL
+    directory: Path,
+    suite: Suite,
+    fs_type: str = "ext4",
+    *,
+    table: str = "",
+    boot: str = "",
+    kind: Kind = Kind.MINIMAL,
 ) -> Iterator[GuestTree]:
     """A fresh Debian tree on a disk of this layout, with fstab as an installer writes it."""
-    with images.disk(directory, fs_type, size=(1200 if kind is Kind.FULL else 400) * images.MIB, table=table, boot=boot) as disk:
+    with images.disk(
+        directory,
+        fs_type,
+        size=(1200 if kind is Kind.FULL else 400) * images.MIB,
+        table=table,
+        boot=boot,
+    ) as disk:
         unpack(tarball(suite, kind), disk.top)
         images.close_xfs(disk.top)
         images.close_xfs(disk.top / "boot")
@@ -157,10 +215,16 @@ def guest_tree(
 
 
 @contextmanager
-def live_guest(suite: Suite, work: Path, *, kind: Kind = Kind.FULL, platform: Platform = Platform.PV) -> Iterator[TreeGuest]:
+def live_guest(
+    suite: Suite, work: Path, *, kind: Kind = Kind.FULL, platform: Platform = Platform.PV
+) -> Iterator[TreeGuest]:
     """A guest that is entered, with the program of the checkout in it."""
     with tree_guest.guest(suite, kind, work, platform=platform) as guest:
-        shutil.copytree(CHECKOUT / "guest_hooks", guest.path(PYTHON_LIBRARY), ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(
+            CHECKOUT / "guest_hooks",
+            guest.path(PYTHON_LIBRARY),
+            ignore=shutil.ignore_patterns("__pycache__"),
+        )
         guest.environment["PYTHONDONTWRITEBYTECODE"] = "1"
         yield guest
 
@@ -169,17 +233,23 @@ def verb(guest: TreeGuest, *words: str, code: int | None = 0) -> Outcome:
     """Run the program inside the guest."""
     done = guest.run("python3", "-m", "guest_hooks", *words, check=False)
     outcome = Outcome(code=done.returncode, stdout=done.stdout, stderr=done.stderr)
-    assert code is None or outcome.code == code, f"{words} exited {outcome.code}\n{outcome.stdout}\n{outcome.stderr}"
+    assert code is None or outcome.code == code, (
+        f"{words} exited {outcome.code}\n{outcome.stdout}\n{outcome.stderr}"
+    )
     return outcome
 
 
 def snapshot(*tops: Path) -> dict[str, str]:
-    """What is in these directories, down to every byte, mode, owner and time of change; no mount below them is entered."""
+    """What is in these directories, down to every byte, mode, owner and time of change; no
+    mount below them is entered.
+    """
     found = {}
     for top in tops:
         device = top.lstat().st_dev
         for directory, names, files in os.walk(top):
-            names[:] = [name for name in names if os.lstat(os.path.join(directory, name)).st_dev == device]
+            names[:] = [
+                name for name in names if os.lstat(os.path.join(directory, name)).st_dev == device
+            ]
             for name in [*names, *files]:
                 path = Path(directory, name)
                 found[str(path)] = _facts(path)
@@ -193,11 +263,16 @@ def _facts(path: Path) -> str:
         content = os.readlink(path)
     elif path.is_file():
         content = hashlib.sha256(path.read_bytes()).hexdigest()
-    return f"{status.st_mode:o} {status.st_uid}:{status.st_gid} {status.st_ino} {status.st_mtime_ns} {status.st_ctime_ns} {content}"
+    return (
+        f"{status.st_mode:o} {status.st_uid}:{status.st_gid} {status.st_ino} {status.st_mtime_ns}"
+        f" {status.st_ctime_ns} {content}"
+    )
 
 
 def _writes(lines: Sequence[str], devices: Sequence[str]) -> Iterator[str]:
-    """The lines of one process's log that are calls which succeeded and can have changed a file outside `devices`."""
+    """The lines of one process's log that are calls which succeeded and can have changed a file
+    outside `devices`.
+    """
     directory = ""
     for line in lines:
         if " = -1 " in line or line.startswith(("---", "+++")):

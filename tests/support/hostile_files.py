@@ -1,7 +1,8 @@
 """Files that are made to cost much, beside real ones of the same kind and size.
 
-As a program it parses each file, in a process of its own, and prints what that cost: one JSON object a line with `name`, `kind`,
-`size`, `seconds` of processor time and `kilobytes` of memory for the hostile file and, as `real_…`, for the real one.
+As a program it parses each file, in a process of its own, and prints what that cost: one JSON
+object a line with `name`, `kind`, `size`, `seconds` of processor time and `kilobytes` of memory for
+the hostile file and, as `real_…`, for the real one.
 """
 
 import bz2
@@ -16,6 +17,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -30,7 +32,9 @@ TARGET = "x86_64-xen"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hostile:
-    """A file as `kind` (a name of `fuzz_targets.TARGETS`) reads it, and how a real one of its size is made."""
+    """A file as `kind` (a name of `fuzz_targets.TARGETS`) reads it, and how a real one of its
+    size is made.
+    """
 
     name: str
     kind: str
@@ -38,23 +42,40 @@ class Hostile:
     real: Callable[[int], bytes]
 
 
+def _encoded(text: Callable[[], str]) -> bytes:
+    return text().encode()
+
+
 def everything() -> Iterator[Hostile]:
     """Every hostile file."""
     for name, text in _MENUS.items():
-        yield Hostile(name=f"menu, {name}", kind="menu", data=lambda text=text: text().encode(), real=_real_menu)  # type: ignore[misc]
+        menu = partial(_encoded, text)
+        yield Hostile(name=f"menu, {name}", kind="menu", data=menu, real=_real_menu)
     for name, data in _ELFS.items():
         yield Hostile(name=f"second stage, {name}", kind="elf", data=data, real=_real_second_stage)
     for name, data in _KERNELS.items():
-        yield Hostile(name=f"kernel, {name}", kind="kernel", data=data, real=_real_kernel(name.partition(" ")[0]))
+        yield Hostile(
+            name=f"kernel, {name}",
+            kind="kernel",
+            data=data,
+            real=_real_kernel(name.partition(" ")[0]),
+        )
     for name, data in _INITRDS.items():
-        yield Hostile(name=f"initrd, {name}", kind="initrd", data=data, real=_real_initrd(name.partition(" ")[0]))
+        yield Hostile(
+            name=f"initrd, {name}",
+            kind="initrd",
+            data=data,
+            real=_real_initrd(name.partition(" ")[0]),
+        )
 
 
 # --- grub.cfg
 
 
 def _real_menu(size: int) -> bytes:
-    text = max((path.read_bytes() for path in (CHECKOUT / "tests/data/grub_cfg").rglob("*.cfg")), key=len)
+    text = max(
+        (path.read_bytes() for path in (CHECKOUT / "tests/data/grub_cfg").rglob("*.cfg")), key=len
+    )
     return (text * (size // len(text) + 1))[: max(size, len(text))]
 
 
@@ -82,13 +103,19 @@ _MENUS: dict[str, Callable[[], str]] = {
     "a word of many parts": lambda: "echo " + '"a"' * 66_000,
     "a word of many variables": lambda: "set a=b\necho " + "$a" * 100_000,
     "words split at blanks": lambda: 'set a="' + "b " * 20_000 + '"\n' + "echo $a\n" * 15_000,
-    "variables, then entries": lambda: "".join(f"set v{n}=1\n" for n in range(8000)) + "menuentry a {\ntrue\n}\n" * 5000,
+    "variables, then entries": lambda: (
+        "".join(f"set v{n}=1\n" for n in range(8000)) + "menuentry a {\ntrue\n}\n" * 5000
+    ),
     "modules, then entries": lambda: "insmod ext2\n" * 8000 + "menuentry a {\ntrue\n}\n" * 5000,
     "functions that call functions": _calls,
     "nested submenus": lambda: "submenu a {\n" * 12_000,
     "conditions": lambda: "if [ " + "-n a -o " * 20_000 + "-n b ]; then true; fi\n",
-    "a default of 5,000 digits": lambda: f"set default={'9' * 5000}\nmenuentry a {{\nlinux /vmlinuz\n}}\n",
-    "a default of 5,000 octal digits": lambda: f"set default=0{'7' * 5000}\nmenuentry a {{\nlinux /vmlinuz\n}}\n",
+    "a default of 5,000 digits": lambda: (
+        f"set default={'9' * 5000}\nmenuentry a {{\nlinux /vmlinuz\n}}\n"
+    ),
+    "a default of 5,000 octal digits": lambda: (
+        f"set default=0{'7' * 5000}\nmenuentry a {{\nlinux /vmlinuz\n}}\n"
+    ),
     "quotes that never close": lambda: "echo '\n" * 30_001,
     "braces": lambda: "{" * 100_000,
     "backslashes": lambda: "\\\n" * 100_000,
@@ -103,7 +130,9 @@ _MENUS: dict[str, Callable[[], str]] = {
 def _real_second_stage(size: int) -> bytes:
     """A core image with as many modules as fit."""
     names = sorted(path.stem for path in Path(f"/usr/lib/grub/{TARGET}").glob("*.mod"))
-    return second_stages.core_image(TARGET, modules=tuple(names[: max(4, len(names) * size // (3 * MEGABYTE))]))
+    return second_stages.core_image(
+        TARGET, modules=tuple(names[: max(4, len(names) * size // (3 * MEGABYTE))])
+    )
 
 
 def _image() -> bytes:
@@ -118,7 +147,9 @@ def _overlapping_notes() -> bytes:
     at = len(image)
     image += notes
     table = len(image)
-    headers = [struct.pack("<IIQQQQQQ", *second_stages.segment(bytes(image), n).values()) for n in range(3)]
+    headers = [
+        struct.pack("<IIQQQQQQ", *second_stages.segment(bytes(image), n).values()) for n in range(3)
+    ]
     fields = note | {"offset": at, "filesz": len(notes)}
     headers += [struct.pack("<IIQQQQQQ", *fields.values())] * 60
     image += b"".join(headers)
@@ -135,7 +166,9 @@ def _with_objects(raw: bytes) -> bytes:
     size = 24 + len(raw)
     made = image[:start] + head + raw + image[end:]
     made = second_stages.with_segment(made, second_stages.LOAD_MODS, filesz=size, memsz=size)
-    return second_stages.with_segment(made, second_stages.NOTE, offset=note["offset"] + size - mods["filesz"])
+    return second_stages.with_segment(
+        made, second_stages.NOTE, offset=note["offset"] + size - mods["filesz"]
+    )
 
 
 def _object(kind: int, body: bytes) -> bytes:
@@ -148,7 +181,9 @@ _ELFS: dict[str, Callable[[], bytes]] = {
     "notes of no length": lambda: second_stages.with_notes(_image(), bytes(MEGABYTE)),
     "empty objects": lambda: _with_objects(_object(7, b"") * (MEGABYTE // 8)),
     "a configuration of blank lines": lambda: _with_objects(_object(2, b"\n" * MEGABYTE + b"\0")),
-    "a configuration of spaces": lambda: _with_objects(_object(2, b"search.fs_uuid " * 70_000 + b"\0")),
+    "a configuration of spaces": lambda: _with_objects(
+        _object(2, b"search.fs_uuid " * 70_000 + b"\0")
+    ),
     "a prefix without an end": lambda: _with_objects(_object(3, b"/" * MEGABYTE)),
     "a memdisk of second stages": lambda: _with_objects(_object(1, b"# pvboot-\n" * 100_000)),
     "a memdisk of one line": lambda: _with_objects(_object(1, b"#pvboot-" * 130_000)),
@@ -174,7 +209,8 @@ def _real_initrd(compression: str) -> Callable[[int], bytes]:
     def make(size: int) -> bytes:
         content = _random(3 * size)
         files = {
-            f"usr/lib/modules/6.1.0/kernel/m{n}.ko": content[at : at + 20_000] for n, at in enumerate(range(0, 3 * size, 20_000))
+            f"usr/lib/modules/6.1.0/kernel/m{n}.ko": content[at : at + 20_000]
+            for n, at in enumerate(range(0, 3 * size, 20_000))
         }
         return kernels.pack(kernels.cpio(files), compression)
 
@@ -212,7 +248,12 @@ def _names(count: int, length: int) -> bytes:
 
 
 def _lzma_dictionary() -> bytes:
-    return b"\x5d" + struct.pack("<IQ", 0xFFFFFFFF, 1 << 32) + lzma.compress(b"", lzma.FORMAT_ALONE)[13:] + bytes(1024)
+    return (
+        b"\x5d"
+        + struct.pack("<IQ", 0xFFFFFFFF, 1 << 32)
+        + lzma.compress(b"", lzma.FORMAT_ALONE)[13:]
+        + bytes(1024)
+    )
 
 
 def _lz4_blocks() -> bytes:
@@ -263,7 +304,9 @@ _INITRDS: dict[str, Callable[[], bytes]] = {
 
 
 def _cost(attempt: Callable[[bytes], None], data: bytes) -> tuple[float, int]:
-    """Seconds of processor time and kilobytes of memory that one attempt takes, in a process of its own."""
+    """Seconds of processor time and kilobytes of memory that one attempt takes, in a process of
+    its own.
+    """
     read_end, write_end = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -271,7 +314,10 @@ def _cost(attempt: Callable[[bytes], None], data: bytes) -> tuple[float, int]:
         resource.setrlimit(resource.RLIMIT_CPU, (60, 60))
         before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
         attempt(data)
-        spent, after = time.process_time() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        spent, after = (
+            time.process_time() - start,
+            resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
+        )
         os.write(write_end, json.dumps([spent, after - before]).encode())
         os._exit(0)
     os.close(write_end)

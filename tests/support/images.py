@@ -1,4 +1,6 @@
-"""Disk images as a guest has them: made, mounted by loop devices, copied as a power cut leaves them, read by GRUB's drivers."""
+"""Disk images as a guest has them: made, mounted by loop devices, copied as a power cut leaves
+them, read by GRUB's drivers.
+"""
 
 import errno
 import fcntl
@@ -28,14 +30,18 @@ LOOP_ATTEMPTS = 20
 
 def tool(*command: str, stdin: str = "") -> str:
     """What `command` said; fails with its words."""
-    done = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(
+        command, input=stdin, capture_output=True, text=True, timeout=120, check=False
+    )
     assert done.returncode == 0, f"{command}: {done.stderr}"
     return done.stdout.strip()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filesystem:
-    """One file system of an image; `device` is its loop device, `partition` its number or 0 on a whole disk."""
+    """One file system of an image; `device` is its loop device, `partition` its number or 0 on
+    a whole disk.
+    """
 
     image: Path
     fs_type: str
@@ -53,7 +59,9 @@ class Copy:
     has_own_boot: bool
 
     def cat(self, path: str) -> bytes | None:
-        """What GRUB reads at `path` (as the guest names it), or None where it finds nothing there."""
+        """What GRUB reads at `path` (as the guest names it), or None where it finds nothing
+        there.
+        """
         if self.has_own_boot:
             path = path.removeprefix("/boot")
         command = ["grub-fstest", str(self.boot.image), "cat", f"({self.boot.drive}){path}"]
@@ -63,7 +71,9 @@ class Copy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Disk:
-    """A mounted guest disk: `top` is the guest's `/`; `boot` is the file system that holds /boot, which may be `root` itself."""
+    """A mounted guest disk: `top` is the guest's `/`; `boot` is the file system that holds
+    /boot, which may be `root` itself.
+    """
 
     top: Path
     root: Filesystem
@@ -71,8 +81,11 @@ class Disk:
     scratch: Path
 
     def copy(self) -> Copy:
-        """The still mounted disk as the power cut of this moment would leave it: what was given to the device, and no more."""
-        # The backing file, not the loop device: that one's page cache shows what was never sent to the disk.
+        """The still mounted disk as the power cut of this moment would leave it: what was given
+        to the device, and no more.
+        """
+        # The backing file, not the loop device: that one's page cache shows what was never sent to
+        # the disk.
         target = self.scratch / "raw-copy.img"
         tool("cp", "--sparse=always", str(self.boot.image), str(target))
         boot = Filesystem(
@@ -102,10 +115,12 @@ def disk(
     is_closed: bool = True,
     keep: bool = False,
 ) -> Iterator[Disk]:
-    """A new disk under `directory`, mounted; unmounted and detached at the end, and its image files gone unless `keep` is set.
+    """A new disk under `directory`, mounted; unmounted and detached at the end, and its image
+    files gone unless `keep` is set.
 
-    `table` is empty for a file system on the whole disk, `mbr` or `gpt` for partitions. `boot` is the file system type of an own
-    /boot: partition 1, before the root's, or without a table a second image. `is_closed` is for `mounted`.
+    `table` is empty for a file system on the whole disk, `mbr` or `gpt` for partitions. `boot` is
+    the file system type of an own /boot: partition 1, before the root's, or without a table a
+    second image. `is_closed` is for `mounted`.
     """
     directory.mkdir(parents=True, exist_ok=True)
     top = directory / "guest"
@@ -118,13 +133,23 @@ def disk(
             types = [boot, fs_type] if boot else [fs_type]
             image = directory / "disk.img"
             made = [
-                stack.enter_context(_filesystem(image, kind, extent=extent, partition=number, table=TABLES[table][1]))
-                for number, (kind, extent) in enumerate(zip(types, _partitioned(image, table, sizes), strict=True), 1)
+                stack.enter_context(
+                    _filesystem(
+                        image, kind, extent=extent, partition=number, table=TABLES[table][1]
+                    )
+                )
+                for number, (kind, extent) in enumerate(
+                    zip(types, _partitioned(image, table, sizes), strict=True), 1
+                )
             ]
             root, boot_fs = made[-1], made[0]
         else:
             root = stack.enter_context(_filesystem(_blank(directory / "disk.img", size), fs_type))
-            boot_fs = stack.enter_context(_filesystem(_blank(directory / "boot.img", boot_size), boot)) if boot else root
+            boot_fs = (
+                stack.enter_context(_filesystem(_blank(directory / "boot.img", boot_size), boot))
+                if boot
+                else root
+            )
         stack.enter_context(mounted(root, top, is_closed=is_closed))
         if boot:
             (top / "boot").mkdir()
@@ -134,7 +159,9 @@ def disk(
 
 @contextmanager
 def copied_disk(directory: Path, image: Path, fs_type: str) -> Iterator[Disk]:
-    """A copy under `directory` of a whole disk's image, mounted; gone at the end. It has the same UUID."""
+    """A copy under `directory` of a whole disk's image, mounted; gone at the end. It has the
+    same UUID.
+    """
     top = directory / "guest"
     top.mkdir(parents=True)
     with ExitStack() as stack:
@@ -142,16 +169,22 @@ def copied_disk(directory: Path, image: Path, fs_type: str) -> Iterator[Disk]:
         copy = directory / "disk.img"
         tool("cp", "--sparse=always", str(image), str(copy))
         device = stack.enter_context(attached(copy))
-        root = Filesystem(image=copy, fs_type=fs_type, device=device, uuid=_uuid(device), drive="loop0")
+        root = Filesystem(
+            image=copy, fs_type=fs_type, device=device, uuid=_uuid(device), drive="loop0"
+        )
         stack.enter_context(mounted(root, top))
         yield Disk(top=top, root=root, boot=root, scratch=directory)
 
 
 @contextmanager
-def mounted(filesystem: Filesystem, at: Path, *, options: str = "defaults", is_closed: bool = True) -> Iterator[Path]:
-    """Mount `filesystem` at `at` for the block; a file system that a failed test left frozen is thawed.
+def mounted(
+    filesystem: Filesystem, at: Path, *, options: str = "defaults", is_closed: bool = True
+) -> Iterator[Path]:
+    """Mount `filesystem` at `at` for the block; a file system that a failed test left frozen is
+    thawed.
 
-    With `is_closed`, XFS lets root alone in and may be frozen: otherwise each of its barriers takes half a minute.
+    With `is_closed`, XFS lets root alone in and may be frozen: otherwise each of its barriers takes
+    half a minute.
     """
     tool("mount", "-t", filesystem.fs_type, "-o", options, filesystem.device, str(at))
     try:
@@ -162,13 +195,20 @@ def mounted(filesystem: Filesystem, at: Path, *, options: str = "defaults", is_c
         thaw(at)
         subprocess.run(["umount", "-R", str(at)], capture_output=True, timeout=60, check=False)
         if os.path.ismount(at):
-            subprocess.run(["umount", "-R", "--lazy", str(at)], capture_output=True, timeout=60, check=False)
+            subprocess.run(
+                ["umount", "-R", "--lazy", str(at)], capture_output=True, timeout=60, check=False
+            )
 
 
 def close_xfs(top: Path) -> None:
-    """Let root alone into the file system that is mounted at `top`, where it is an XFS that can be written."""
+    """Let root alone into the file system that is mounted at `top`, where it is an XFS that can
+    be written.
+    """
     status = os.statvfs(top)
-    if not status.f_flag & os.ST_RDONLY and tool("stat", "--file-system", "--format=%T", str(top)) == "xfs":
+    if (
+        not status.f_flag & os.ST_RDONLY
+        and tool("stat", "--file-system", "--format=%T", str(top)) == "xfs"
+    ):
         top.chmod(0o700)
 
 
@@ -180,7 +220,9 @@ def attached(image: Path, *, start: int = 0, length: int = 0) -> Iterator[str]:
     try:
         yield device
     finally:
-        subprocess.run(["losetup", "--detach", device], capture_output=True, timeout=60, check=False)
+        subprocess.run(
+            ["losetup", "--detach", device], capture_output=True, timeout=60, check=False
+        )
 
 
 def freeze(top: Path) -> None:
@@ -213,7 +255,9 @@ def filled(directory: Path) -> Iterator[None]:
 
 
 def is_writable(top: Path, *, seconds: float = 1.0) -> bool:
-    """Whether a file can be written at `top` within `seconds`; a writer that hangs is left to the thaw."""
+    """Whether a file can be written at `top` within `seconds`; a writer that hangs is left to
+    the thaw.
+    """
     pid = os.fork()
     if pid == 0:
         try:
@@ -250,12 +294,24 @@ def _partitioned(image: Path, table: str, sizes: Sequence[int]) -> list[tuple[in
 
 @contextmanager
 def _filesystem(
-    image: Path, fs_type: str, *, extent: tuple[int, int] = (0, 0), partition: int = 0, table: str = ""
+    image: Path,
+    fs_type: str,
+    *,
+    extent: tuple[int, int] = (0, 0),
+    partition: int = 0,
+    table: str = "",
 ) -> Iterator[Filesystem]:
     with attached(image, start=extent[0], length=extent[1]) as device:
         tool(*MKFS[fs_type], device)
         drive = f"loop0,{table}{partition}" if partition else "loop0"
-        yield Filesystem(image=image, fs_type=fs_type, device=device, uuid=_uuid(device), drive=drive, partition=partition)
+        yield Filesystem(
+            image=image,
+            fs_type=fs_type,
+            device=device,
+            uuid=_uuid(device),
+            drive=drive,
+            partition=partition,
+        )
 
 
 def _uuid(device: str) -> str:
@@ -270,7 +326,13 @@ def _remove_images(directory: Path) -> None:
 def _free_loop(arguments: Sequence[str]) -> str:
     """Attach to a free loop device; another process may take the same one first."""
     for _ in range(LOOP_ATTEMPTS):
-        done = subprocess.run(["losetup", "--find", "--show", *arguments], capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(
+            ["losetup", "--find", "--show", *arguments],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
         if done.returncode == 0:
             return done.stdout.strip()
         time.sleep(0.1)

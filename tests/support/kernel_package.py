@@ -1,4 +1,6 @@
-"""A newer kernel as a Debian package: the guest's own kernel and configuration, with Debian's own maintainer scripts."""
+"""A newer kernel as a Debian package: the guest's own kernel and configuration, with Debian's
+own maintainer scripts.
+"""
 
 import hashlib
 import shutil
@@ -7,7 +9,13 @@ from pathlib import Path
 from tests.support import debian_package
 from tests.support.tree_guest import TreeGuest
 
-MODULES = ("kernel/drivers/block", "kernel/fs/ext4", "kernel/fs/jbd2", "kernel/fs/mbcache.ko", "kernel/lib")
+MODULES = (
+    "kernel/drivers/block",
+    "kernel/fs/ext4",
+    "kernel/fs/jbd2",
+    "kernel/fs/mbcache.ko",
+    "kernel/lib",
+)
 """Enough for an initrd that brings this kernel to its root, made in a few seconds."""
 
 
@@ -18,7 +26,9 @@ def own_release(guest: TreeGuest) -> str:
 
 
 def newer_release(guest: TreeGuest) -> str:
-    """A release that every rule sorts before the guest's own one; as long as that, so that the image can bear it."""
+    """A release that every rule sorts before the guest's own one; as long as that, so that the
+    image can bear it.
+    """
     return f"9{own_release(guest)[1:]}"
 
 
@@ -34,11 +44,14 @@ def build(guest: TreeGuest, directory: Path) -> Path:
         (top / f"boot/{kind}-{new}").write_bytes(data.replace(old.encode(), new.encode()))
     _modules(guest.path(f"/lib/modules/{old}"), top / f"lib/modules/{new}")
     for script in ("preinst", "postinst", "prerm", "postrm"):
-        text = guest.read(f"/var/lib/dpkg/info/linux-image-{old}.{script}").decode().replace(old, new)
+        text = (
+            guest.read(f"/var/lib/dpkg/info/linux-image-{old}.{script}").decode().replace(old, new)
+        )
         (top / "DEBIAN" / script).write_text(text)
         (top / "DEBIAN" / script).chmod(0o755)
     sums = [
-        f"{hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()}  {path.relative_to(top)}\n"
+        f"{hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()} "
+        f" {path.relative_to(top)}\n"
         for path in sorted((top / "boot").iterdir())
     ]
     (top / "DEBIAN/md5sums").write_text("".join(sums))
@@ -49,7 +62,9 @@ def build(guest: TreeGuest, directory: Path) -> Path:
         "Maintainer": "nobody <nobody@example.org>",
         "Description": "a newer kernel",
     }
-    (top / "DEBIAN/control").write_text("".join(f"{key}: {value}\n" for key, value in fields.items()))
+    (top / "DEBIAN/control").write_text(
+        "".join(f"{key}: {value}\n" for key, value in fields.items())
+    )
     made = directory / f"{name}.deb"
     debian_package.host("dpkg-deb", "--root-owner-group", "-Znone", "--build", str(top), str(made))
     shutil.rmtree(top)

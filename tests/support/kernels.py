@@ -17,7 +17,9 @@ LINUX_NOTES: Mapping[int, bytes] = {
     4: struct.pack("<Q", 0),
     18: struct.pack("<Q", 0x1000100),
 }
-"""What Debian's 6.1 and 6.12 kernels say of themselves, as far as a loader asks; they have no HYPERCALL_PAGE."""
+"""What Debian's 6.1 and 6.12 kernels say of themselves, as far as a loader asks; they have no
+HYPERCALL_PAGE.
+"""
 
 PACKERS = {
     "gzip": ["gzip", "-9c"],
@@ -51,10 +53,18 @@ def note(owner: bytes, kind: int, value: bytes) -> bytes:
 
 
 def vmlinux(
-    *, notes: Mapping[int, bytes] = LINUX_NOTES, release: str = "6.1.0-99-amd64", text_size: int = 300_000, bits: int = 64
+    *,
+    notes: Mapping[int, bytes] = LINUX_NOTES,
+    release: str = "6.1.0-99-amd64",
+    text_size: int = 300_000,
+    bits: int = 64,
 ) -> bytes:
-    """A vmlinux with code that does nothing and these Xen notes, which lie behind the code as they do in Linux."""
-    table = b"".join(note(b"Xen", kind, value) for kind, value in notes.items()) + note(b"Linux", 256, release.encode() + b"\0")
+    """A vmlinux with code that does nothing and these Xen notes, which lie behind the code as
+    they do in Linux.
+    """
+    table = b"".join(note(b"Xen", kind, value) for kind, value in notes.items()) + note(
+        b"Linux", 256, release.encode() + b"\0"
+    )
     text_at = 0x1000
     note_at = text_at + text_size
     text = random.Random(0).randbytes(1 << 16)  # noqa: S311 - the same every time
@@ -64,7 +74,9 @@ def vmlinux(
         head = b"\x7fELF\x02\x01\x01".ljust(16, b"\0") + struct.pack(
             "<HHIQQQIHHHHHH", 2, 62, 1, 0x1000100, 64, 0, 0, 64, 56, 2, 0, 0, 0
         )
-        head += struct.pack("<IIQQQQQQ", 1, 5, text_at, 0xFFFFFFFF81000000, 0x1000000, total, total, 0x1000)
+        head += struct.pack(
+            "<IIQQQQQQ", 1, 5, text_at, 0xFFFFFFFF81000000, 0x1000000, total, total, 0x1000
+        )
         head += struct.pack("<IIQQQQQQ", 4, 4, note_at, 0, 0, len(table), len(table), 4)
     else:
         head = b"\x7fELF\x01\x01\x01".ljust(16, b"\0") + struct.pack(
@@ -90,7 +102,9 @@ def bzimage(
         payload += struct.pack("<I", len(elf))
     setup_sectors, payload_offset = 4, 0x2CC
     version = f"{release} (debian-kernel@lists.debian.org) #1 SMP\0".encode()
-    body = (b"\x90" * payload_offset + payload).ljust(-(-(payload_offset + len(payload)) // 16) * 16, b"\0")
+    body = (b"\x90" * payload_offset + payload).ljust(
+        -(-(payload_offset + len(payload)) // 16) * 16, b"\0"
+    )
     setup = bytearray((setup_sectors + 1) * 512)
     setup[0x1F1] = setup_sectors
     struct.pack_into("<I", setup, 0x1F4, len(body) // 16)
@@ -119,14 +133,19 @@ def cpio(files: Mapping[str, bytes]) -> bytes:
 
 
 def initrd(
-    release: str = "6.1.0-99-amd64", modules: tuple[str, ...] = ("xen-blkfront", "ext4"), compression: str = "zstd"
+    release: str = "6.1.0-99-amd64",
+    modules: tuple[str, ...] = ("xen-blkfront", "ext4"),
+    compression: str = "zstd",
 ) -> bytes:
     """An initrd as initramfs-tools lays it out: an early archive, then the packed one."""
     directory = f"usr/lib/modules/{release}/kernel"
     files = {f"{directory}/{name}.ko": b"\x7fELF" + name.encode() * 50 for name in modules}
     early = cpio({"kernel/x86/microcode/GenuineIntel.bin": b"\1" * 700})
     early += b"\0" * (-len(early) % 512)
-    return early + pack(cpio({"init": b"#!/bin/sh\n", "usr/bin/lvm": b"x", "scripts/local": b"", **files}), compression)
+    return early + pack(
+        cpio({"init": b"#!/bin/sh\n", "usr/bin/lvm": b"x", "scripts/local": b"", **files}),
+        compression,
+    )
 
 
 def debian_kernel(tree: Path) -> Path:

@@ -15,7 +15,9 @@ def kind(nodeid: str) -> str:
 
 
 class Times:
-    """Counts the tests of each kind, and the seconds that they and their fixtures took; in whichever worker they ran."""
+    """Counts the tests of each kind, and the seconds that they and their fixtures took; in
+    whichever worker they ran.
+    """
 
     def __init__(self) -> None:
         self._seconds: Counter[str] = Counter()

@@ -35,7 +35,9 @@ def running(directory: Path) -> Iterator[Oracle]:
     """An oracle, compiled into `directory`."""
     program = directory / "xen-oracle"
     subprocess.run(["gcc", "-O2", "-o", program, SOURCE, "-lxenguest", "-lxenctrl"], check=True)
-    with subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+    with subprocess.Popen(
+        [program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as process:
         yield Oracle(process)
         assert process.stdin is not None
         process.stdin.close()

@@ -1,6 +1,8 @@
-"""What the project's sources use that is not theirs: the modules they import, the programs they start, and whose package each is.
+"""What the project's sources use that is not theirs: the modules they import, the programs they
+start, and whose package each is.
 
-Read from the text, so it sees what stands there plainly, not what is put together while a program runs.
+Read from the text, so it sees what stands there plainly, not what is put together while a program
+runs.
 """
 
 import ast
@@ -20,7 +22,8 @@ OURS = ("bench", "guest_hooks", "tests")
 DEBIAN_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 _MODULE = re.compile(rf"(?<![\w./])(?:{'|'.join(OURS)})(?:\.\w+)*(?![\w/])")
 _SHELL_COMMAND = re.compile(
-    r"(?:^|[;|&(]|\$\(|<\(|\b(?:then|do|else|if|while|until|exec|env)\b|!)[ \t]*(?:\w+=\S* +)*([a-z][\w.+-]*)(?=[ \t\n;)|]|$)",
+    r"(?:^|[;|&(]|\$\(|<\(|\b(?:then|do|else|if|while|until|exec|env)\b|!)[ \t]*(?:\w+=\S*"
+    r" +)*([a-z][\w.+-]*)(?=[ \t\n;)|]|$)",
     re.MULTILINE,
 )
 _STARTERS = {"tool", "host"}
@@ -29,7 +32,9 @@ _STARTERS = {"tool", "host"}
 
 @cache
 def reached(text: str) -> frozenset[Path]:
-    """Every file of ours that a recipe or script names, and all that these reach in turn; of a directory, its Python files."""
+    """Every file of ours that a recipe or script names, and all that these reach in turn; of a
+    directory, its Python files.
+    """
     found: set[Path] = set()
     to_do = list(_named(text))
     while to_do:
@@ -52,12 +57,15 @@ def is_python(path: Path) -> bool:
 
 @cache
 def imports(path: Path) -> frozenset[str]:
-    """The dotted names that a Python file imports, but for what it can do without (`try: import …`)."""
+    """The dotted names that a Python file imports, but for what it can do without (`try: import
+    …`).
+    """
     tree = sources.parsed(path)
     optional = {
         id(node)
         for block in ast.walk(tree)
-        if isinstance(block, ast.Try) and any("ImportError" in ast.unparse(each.type or block) for each in block.handlers)
+        if isinstance(block, ast.Try)
+        and any("ImportError" in ast.unparse(each.type or block) for each in block.handlers)
         for statement in block.body
         for node in ast.walk(statement)
     }
@@ -65,20 +73,29 @@ def imports(path: Path) -> frozenset[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Import) and id(node) not in optional:
             found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and not node.level and node.module and id(node) not in optional:
+        elif (
+            isinstance(node, ast.ImportFrom)
+            and not node.level
+            and node.module
+            and id(node) not in optional
+        ):
             found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
     return frozenset(found)
 
 
 def foreign_modules(paths: Iterable[Path]) -> set[str]:
-    """The top-level modules that these files import and that neither we nor Python's own library have."""
+    """The top-level modules that these files import and that neither we nor Python's own
+    library have.
+    """
     tops = {name.split(".")[0] for path in paths if is_python(path) for name in imports(path)}
     return tops - set(sys.stdlib_module_names) - set(OURS)
 
 
 @cache
 def programs(path: Path) -> frozenset[str]:
-    """The programs of this machine that a shell script or a Python file names where it starts one."""
+    """The programs of this machine that a shell script or a Python file names where it starts
+    one.
+    """
     if is_python(path):
         names = set(_started(sources.parsed(path)))
     elif sources.is_shell(path):
@@ -93,7 +110,8 @@ def packages_of_modules(names: Iterable[str]) -> dict[str, str]:
     """The Debian package of each module, by its name; empty where it is none's."""
     specs = {name: importlib.util.find_spec(name) for name in names}
     origins = {
-        name: spec and (spec.origin or next(iter(spec.submodule_search_locations or ()), None)) for name, spec in specs.items()
+        name: spec and (spec.origin or next(iter(spec.submodule_search_locations or ()), None))
+        for name, spec in specs.items()
     }
     owners = _owners(origin for origin in origins.values() if origin)
     return {name: owners.get(origin or "", "") for name, origin in origins.items()}
@@ -104,12 +122,17 @@ def packages_of_programs(names: Iterable[str]) -> dict[str, str]:
     found = {}
     places = {name: shutil.which(name, path=DEBIAN_PATH) or "" for name in names}
     # dpkg knows a file by the path in its package; /bin and /sbin lead to /usr/bin and /usr/sbin
-    alike = {name: (place, place.removeprefix("/usr"), str(Path(place).resolve())) for name, place in places.items()}
+    alike = {
+        name: (place, place.removeprefix("/usr"), str(Path(place).resolve()))
+        for name, place in places.items()
+    }
     owners = _owners(path for paths in alike.values() for path in paths)
     for name, paths in alike.items():
         found[name] = next((owners[path] for path in paths if path in owners), "")
         if found[name] == "python3-minimal":
-            found[name] = "python3"  # the interpreter's package has no more than a part of the library
+            found[name] = (
+                "python3"  # the interpreter's package has no more than a part of the library
+            )
     return found
 
 
@@ -117,7 +140,9 @@ def packages_of_programs(names: Iterable[str]) -> dict[str, str]:
 def essential() -> frozenset[str]:
     """The packages without which no Debian is, and apt, which installs the others."""
     form = "${Essential} ${Priority} ${Package}\n"
-    done = subprocess.run(["dpkg-query", "--show", f"--showformat={form}"], check=True, capture_output=True, text=True)
+    done = subprocess.run(
+        ["dpkg-query", "--show", f"--showformat={form}"], check=True, capture_output=True, text=True
+    )
     rows = (line.split() for line in done.stdout.splitlines())
     return frozenset(row[-1] for row in rows if row[0] == "yes" or "required" in row) | {"apt"}
 
@@ -126,12 +151,17 @@ def _owners(paths: Iterable[str]) -> dict[str, str]:
     command = ["dpkg-query", "--search", *sorted(set(paths))]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     lines = [line for line in done.stdout.splitlines() if not line.startswith("diversion")]
-    return {path: names.split(",")[0].partition(":")[0] for names, _, path in (line.partition(": ") for line in lines)}
+    return {
+        path: names.split(",")[0].partition(":")[0]
+        for names, _, path in (line.partition(": ") for line in lines)
+    }
 
 
 def _named(text: str) -> Iterator[Path]:
     for word in set(re.findall(r"[\w./*-]+/[\w./*-]+", text)):
-        for path in CHECKOUT.glob(word.strip("/.")) if not word.startswith(("/", ".venv", ".cache")) else ():
+        for path in (
+            CHECKOUT.glob(word.strip("/.")) if not word.startswith(("/", ".venv", ".cache")) else ()
+        ):
             yield from sorted(path.rglob("*.py")) if path.is_dir() else (path,)
     for name in _MODULE.findall(text):
         yield from _module_files(name)
@@ -143,7 +173,9 @@ def _module_files(name: str) -> Iterator[Path]:
     if parts[0] in OURS:
         for end in range(1, len(parts) + 1):
             base = CHECKOUT.joinpath(*parts[:end])
-            yield from (path for path in (base / "__init__.py", base.with_suffix(".py")) if path.is_file())
+            yield from (
+                path for path in (base / "__init__.py", base.with_suffix(".py")) if path.is_file()
+            )
         if (main := CHECKOUT.joinpath(*parts, "__main__.py")).is_file():
             yield main
 
@@ -157,8 +189,14 @@ def _conftests(path: Path) -> Iterator[Path]:
 def _started(tree: ast.AST) -> Iterator[str]:
     for node in ast.walk(tree):
         match node:
-            case ast.List(elts=[ast.Constant(value=str(name)), *_]) | ast.Tuple(elts=[ast.Constant(value=str(name)), *_]):
+            case (
+                ast.List(elts=[ast.Constant(value=str(name)), *_])
+                | ast.Tuple(elts=[ast.Constant(value=str(name)), *_])
+            ):
                 yield name
-            case ast.Call(func=ast.Name(id=called) | ast.Attribute(attr=called), args=[ast.Constant(value=str(name)), *_]):
+            case ast.Call(
+                func=ast.Name(id=called) | ast.Attribute(attr=called),
+                args=[ast.Constant(value=str(name)), *_],
+            ):
                 if called in _STARTERS:
                     yield name

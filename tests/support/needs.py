@@ -1,7 +1,9 @@
-"""Which Debian packages a make target needs: the lists in tests/needs, and what debian/control says already.
+"""Which Debian packages a make target needs: the lists in tests/needs, and what debian/control
+says already.
 
-A line of a list is a package, or a field of debian/control whose packages belong to the list: `@Depends`, `@Build-Depends`. As a
-program, with python3 and nothing else installed: `needs GROUP...` prints what the machine lacks.
+A line of a list is a package, or a field of debian/control whose packages belong to the list:
+`@Depends`, `@Build-Depends`. As a program, with python3 and nothing else installed: `needs
+GROUP...` prints what the machine lacks.
 """
 
 import re
@@ -17,29 +19,54 @@ CONTROL = CHECKOUT / "debian/control"
 
 def listed(*groups: str) -> tuple[str, ...]:
     """The packages that these lists of tests/needs ask for, sorted."""
-    lines = [line.partition("#")[0].strip() for group in groups for line in (LISTS / group).read_text().splitlines()]
-    found = {name for line in lines if line for name in (control(line[1:]) if line.startswith("@") else (line,))}
+    lines = [
+        line.partition("#")[0].strip()
+        for group in groups
+        for line in (LISTS / group).read_text().splitlines()
+    ]
+    found = {
+        name
+        for line in lines
+        if line
+        for name in (control(line[1:]) if line.startswith("@") else (line,))
+    }
     return tuple(sorted(found))
 
 
 def control(field: str, text: str | None = None) -> tuple[str, ...]:
-    """The packages that a field of debian/control names, in its order, of alternatives the first; no substitution variables."""
+    """The packages that a field of debian/control names, in its order, of alternatives the
+    first; no substitution variables.
+    """
     text = CONTROL.read_text() if text is None else text
     # deb822(5): a field goes on in the lines that begin with a blank; a line of "#" is a comment
     text = re.sub(r"^#.*\n", "", text, flags=re.MULTILINE)
-    values = re.findall(rf"^{re.escape(field)}:((?:.*\n(?:[ \t].*\n)*))", text, flags=re.MULTILINE | re.IGNORECASE)
+    values = re.findall(
+        rf"^{re.escape(field)}:((?:.*\n(?:[ \t].*\n)*))", text, flags=re.MULTILINE | re.IGNORECASE
+    )
     if not values:
         raise SystemExit(f"debian/control has no field {field}")
     clauses = (clause.partition("|")[0].strip() for value in values for clause in value.split(","))
-    return tuple(re.split(r"[\s(\[<:]", clause)[0] for clause in clauses if clause and not clause.startswith("$"))
+    return tuple(
+        re.split(r"[\s(\[<:]", clause)[0]
+        for clause in clauses
+        if clause and not clause.startswith("$")
+    )
 
 
 def installed() -> set[str]:
     """Every package of this machine, and every name that one of them provides."""
     form = "${db:Status-Status} ${Package}, ${Provides}\n"
-    done = subprocess.run(["dpkg-query", "--show", f"--showformat={form}"], check=True, capture_output=True, text=True)
+    done = subprocess.run(
+        ["dpkg-query", "--show", f"--showformat={form}"], check=True, capture_output=True, text=True
+    )
     rows = (line.partition(" ") for line in done.stdout.splitlines())
-    return {name.split()[0] for status, _, names in rows if status == "installed" for name in names.split(",") if name.strip()}
+    return {
+        name.split()[0]
+        for status, _, names in rows
+        if status == "installed"
+        for name in names.split(",")
+        if name.strip()
+    }
 
 
 def missing(groups: Iterable[str]) -> list[str]:

@@ -15,7 +15,9 @@ def shared_directory(factory: pytest.TempPathFactory) -> Path:
 
 
 def made_once(directory: Path, make: Callable[[Path], object]) -> Path:
-    """`directory` with what `make` puts into it: the first worker that asks calls it, the others wait."""
+    """`directory` with what `make` puts into it: the first worker that asks calls it, the
+    others wait.
+    """
     with directory.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not directory.exists():

@@ -29,13 +29,21 @@ with lock.held(Root(sys.argv[2]), timeout=20):
     print("held", flush=True)
     sys.stdin.read()
 """
-HOLD = "import fcntl, sys; f = open(sys.argv[1], 'r+'); fcntl.lockf(f, fcntl.LOCK_EX); print('held', flush=True); sys.stdin.read()"
+HOLD = (
+    "import fcntl, sys; f = open(sys.argv[1], 'r+'); fcntl.lockf(f, fcntl.LOCK_EX); print('held',"
+    " flush=True); sys.stdin.read()"
+)
 
 
 @contextmanager
 def many_locks(directory: Path, count: int) -> Iterator[None]:
-    """For the block, another user holds `count` locks on files of theirs in `directory`, which anyone can write to."""
-    with _holding([sys.executable, "-c", HOLD_MANY, str(directory), str(count)], user=NOBODY if os.geteuid() == 0 else None):
+    """For the block, another user holds `count` locks on files of theirs in `directory`, which
+    anyone can write to.
+    """
+    with _holding(
+        [sys.executable, "-c", HOLD_MANY, str(directory), str(count)],
+        user=NOBODY if os.geteuid() == 0 else None,
+    ):
         yield
 
 

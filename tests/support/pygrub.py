@@ -1,6 +1,8 @@
-"""The real pygrub, of Debian's xen-utils: what it makes of a menu in a file system's image. It needs no Xen for that.
+"""The real pygrub, of Debian's xen-utils: what it makes of a menu in a file system's image. It
+needs no Xen for that.
 
-As a program, inside pygrub's own process: `pygrub.py PYGRUB IMAGE...` prints one JSON object for each image.
+As a program, inside pygrub's own process: `pygrub.py PYGRUB IMAGE...` prints one JSON object for
+each image.
 """
 
 import fcntl
@@ -19,7 +21,9 @@ FETCH_TIMEOUT = 600
 
 
 def chosen(menus: Sequence[Mapping[str, str]], directory: Path) -> list[dict[str, Any]]:
-    """For each of `menus` (file names and texts): `kernel`, `ramdisk`, `args` of what pygrub starts, or its `error`."""
+    """For each of `menus` (file names and texts): `kernel`, `ramdisk`, `args` of what pygrub
+    starts, or its `error`.
+    """
     images = []
     for number, files in enumerate(menus):
         tree = directory / f"tree-{number}"
@@ -27,7 +31,12 @@ def chosen(menus: Sequence[Mapping[str, str]], directory: Path) -> list[dict[str
             (tree / name.lstrip("/")).parent.mkdir(parents=True, exist_ok=True)
             (tree / name.lstrip("/")).write_text(text)
         images.append(directory / f"image-{number}")
-        subprocess.run(["mke2fs", "-q", "-t", "ext2", "-d", tree, images[-1], "1M"], check=True, timeout=60, capture_output=True)
+        subprocess.run(
+            ["mke2fs", "-q", "-t", "ext2", "-d", tree, images[-1], "1M"],
+            check=True,
+            timeout=60,
+            capture_output=True,
+        )
     top = _fetched()
     (xen,) = top.glob("usr/lib/xen-[0-9]*")
     libraries = xen / "lib/x86_64-linux-gnu"
@@ -58,15 +67,26 @@ def _fetched() -> Path:
         if not tree.exists():
             partial = cache / f"{suite}.partial"
             shutil.rmtree(partial, ignore_errors=True)
-            packages = ",".join(f"{name}{XEN_VERSIONS[suite]}" for name in ("xen-utils-", "libxenmisc"))
-            command = ["mmdebstrap", "--quiet", "--variant=extract", f"--include={packages}", suite, str(partial)]
+            packages = ",".join(
+                f"{name}{XEN_VERSIONS[suite]}" for name in ("xen-utils-", "libxenmisc")
+            )
+            command = [
+                "mmdebstrap",
+                "--quiet",
+                "--variant=extract",
+                f"--include={packages}",
+                suite,
+                str(partial),
+            ]
             subprocess.run(command, check=True, timeout=FETCH_TIMEOUT)
             partial.rename(tree)
     return tree
 
 
 def _main(program: str, images: Sequence[str]) -> None:
-    """Call what pygrub calls, in its order: open the file system, read its menu, choose without a person."""
+    """Call what pygrub calls, in its order: open the file system, read its menu, choose without
+    a person.
+    """
     from importlib.machinery import SourceFileLoader  # noqa: PLC0415 - of the program alone
     from importlib.util import module_from_spec, spec_from_loader  # noqa: PLC0415
 

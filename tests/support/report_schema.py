@@ -20,7 +20,16 @@ def schema() -> dict[str, Any]:
 
 
 def complaints(table: object, definition: str = "") -> list[str]:
-    """What the schema says against `table`, as an object of `definition` (a key of `$defs`) or of any."""
+    """What the schema says against `table`, as an object of `definition` (a key of `$defs`) or
+    of any.
+    """
     whole = schema()
-    chosen = {"$schema": whole["$schema"], "$ref": f"#/$defs/{definition}", "$defs": whole["$defs"]} if definition else whole
-    return [f"{error.json_path}: {error.message}"[:500] for error in Draft202012Validator(chosen).iter_errors(table)]
+    chosen = (
+        {"$schema": whole["$schema"], "$ref": f"#/$defs/{definition}", "$defs": whole["$defs"]}
+        if definition
+        else whole
+    )
+    return [
+        f"{error.json_path}: {error.message}"[:500]
+        for error in Draft202012Validator(chosen).iter_errors(table)
+    ]

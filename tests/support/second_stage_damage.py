@@ -1,4 +1,6 @@
-"""What can be wrong with the bytes of a second stage, each done to one that `second_stages` made."""
+"""What can be wrong with the bytes of a second stage, each done to one that `second_stages`
+made.
+"""
 
 import struct
 from collections.abc import Callable
@@ -44,7 +46,9 @@ def as_kind(kind: int, other: int) -> Damage:
 
 
 def zeroed(start: int, size: int) -> Damage:
-    return lambda image: build.put(image, build.segment(image, LOAD_KERNEL)["offset"] + start, bytes(size))
+    return lambda image: build.put(
+        image, build.segment(image, LOAD_KERNEL)["offset"] + start, bytes(size)
+    )
 
 
 def cut(image: bytes) -> bytes:
@@ -57,11 +61,15 @@ def kernel_to_zero(image: bytes) -> bytes:
 
 def shifted_mods(image: bytes) -> bytes:
     where = build.segment(image, LOAD_MODS)
-    return build.with_segment(image, LOAD_MODS, vaddr=where["vaddr"] + 64, paddr=where["paddr"] + 64)
+    return build.with_segment(
+        image, LOAD_MODS, vaddr=where["vaddr"] + 64, paddr=where["paddr"] + 64
+    )
 
 
 def filesz_over_memsz(image: bytes) -> bytes:
-    return build.with_segment(image, LOAD_KERNEL, memsz=build.segment(image, LOAD_KERNEL)["filesz"] - 1)
+    return build.with_segment(
+        image, LOAD_KERNEL, memsz=build.segment(image, LOAD_KERNEL)["filesz"] - 1
+    )
 
 
 def twice_the_same_module(image: bytes) -> bytes:
@@ -90,7 +98,9 @@ def split_over_two_segments(image: bytes) -> bytes:
     raw = build.split_notes(image)
     offset, first = build.segment(image, NOTE)["offset"], len(raw[0][1])
     image = build.with_segment(image, build.GNU_STACK, type=4, offset=offset, filesz=first)
-    return build.with_segment(image, NOTE, offset=offset + first, filesz=sum(len(part) for _, part in raw[1:]))
+    return build.with_segment(
+        image, NOTE, offset=offset + first, filesz=sum(len(part) for _, part in raw[1:])
+    )
 
 
 def as_section(image: bytes) -> bytes:

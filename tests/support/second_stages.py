@@ -1,4 +1,6 @@
-"""Second stages as GRUB's own tools make them, and the ways to damage one that a table of tests can name."""
+"""Second stages as GRUB's own tools make them, and the ways to damage one that a table of tests
+can name.
+"""
 
 import struct
 import subprocess
@@ -10,8 +12,13 @@ from pathlib import Path
 UUID = "0f0e0d0c-0b0a-4908-8706-050403020100"
 CONFIG = f"search.fs_uuid {UUID} root \nset prefix=($root)'/boot/grub'\n"
 MODULES = ("ext2", "normal", "search_fs_uuid", "part_gpt")
-STAGE1_CFG = "if search -s -f /boot/xen/pvboot-x86_64.elf ; then\n\tmultiboot /boot/xen/pvboot-x86_64.elf\n\tboot\nfi\n"
-PVH_STAGE1_CFG = "if search -s -f /boot/grub/grub.cfg ; then\n\tconfigfile /boot/grub/grub.cfg\nfi\n"
+STAGE1_CFG = (
+    "if search -s -f /boot/xen/pvboot-x86_64.elf ; then\n\tmultiboot"
+    " /boot/xen/pvboot-x86_64.elf\n\tboot\nfi\n"
+)
+PVH_STAGE1_CFG = (
+    "if search -s -f /boot/grub/grub.cfg ; then\n\tconfigfile /boot/grub/grub.cfg\nfi\n"
+)
 
 
 @cache
@@ -27,10 +34,22 @@ def core_image(
     mkimage: tuple[str, ...] = ("grub-mkimage",),
     lib: str = "/usr/lib/grub",
 ) -> bytes:
-    """What grub-mkimage makes; `memdisk` is the text of a grub.cfg to put into one; it takes any `keys`."""
+    """What grub-mkimage makes; `memdisk` is the text of a grub.cfg to put into one; it takes
+    any `keys`.
+    """
     with tempfile.TemporaryDirectory() as directory:
         top = Path(directory)
-        command = [*mkimage, "-O", target, "-d", f"{lib}/{target}", "-p", prefix, "-o", str(top / "core.elf")]
+        command = [
+            *mkimage,
+            "-O",
+            target,
+            "-d",
+            f"{lib}/{target}",
+            "-p",
+            prefix,
+            "-o",
+            str(top / "core.elf"),
+        ]
         if config:
             (top / "load.cfg").write_text(config)
             command += ["-c", str(top / "load.cfg")]
@@ -59,7 +78,12 @@ def standalone_image(target: str, cfg: str) -> bytes:
             str(top / "out.elf"),
             "--install-modules=ext2 normal configfile memdisk tar",
         ]
-        subprocess.run([*command, f"boot/grub/grub.cfg={top / 'grub.cfg'}"], check=True, timeout=60, capture_output=True)
+        subprocess.run(
+            [*command, f"boot/grub/grub.cfg={top / 'grub.cfg'}"],
+            check=True,
+            timeout=60,
+            capture_output=True,
+        )
         return (top / "out.elf").read_bytes()
 
 
@@ -94,7 +118,13 @@ def with_header(image: bytes, **fields: int) -> bytes:
 
 def segment(image: bytes, index: int) -> dict[str, int]:
     kind = elf_class(image)
-    return dict(zip(_PHDR_FIELDS[kind], struct.unpack_from(_PHDR[kind], image, _phdr_at(image, index)), strict=True))
+    return dict(
+        zip(
+            _PHDR_FIELDS[kind],
+            struct.unpack_from(_PHDR[kind], image, _phdr_at(image, index)),
+            strict=True,
+        )
+    )
 
 
 def with_segment(image: bytes, index: int, **fields: int) -> bytes:
@@ -128,12 +158,17 @@ def with_notes(image: bytes, raw: bytes) -> bytes:
 
 def without_note(image: bytes, number: int) -> bytes:
     """`image` without its note `number`."""
-    return with_notes(image, b"".join(raw for its_number, raw in split_notes(image) if its_number != number))
+    return with_notes(
+        image, b"".join(raw for its_number, raw in split_notes(image) if its_number != number)
+    )
 
 
 def with_note(image: bytes, number: int, value: bytes) -> bytes:
     """`image` with `value` in its note `number`."""
-    parts = (note(number, value) if its_number == number else raw for its_number, raw in split_notes(image))
+    parts = (
+        note(number, value) if its_number == number else raw
+        for its_number, raw in split_notes(image)
+    )
     return with_notes(image, b"".join(parts))
 
 

@@ -11,7 +11,16 @@ from tests.support.checkout import CHECKOUT
 def tracked() -> list[Path]:
     """Every file of the checkout that git does not ignore."""
     listing = subprocess.run(
-        ["git", "-c", "safe.directory=*", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        [
+            "git",
+            "-c",
+            "safe.directory=*",
+            "ls-files",
+            "-z",
+            "--cached",
+            "--others",
+            "--exclude-standard",
+        ],
         cwd=CHECKOUT,
         check=True,
         capture_output=True,
@@ -45,4 +54,6 @@ def is_shell(path: Path) -> bool:
     """Whether the first line of the file is a shell's `#!`."""
     with path.open("rb") as file:
         first = file.readline(80)
-    return first.startswith(b"#!") and not {b"sh", b"bash", b"dash"}.isdisjoint(first.split(b"/")[-1].split())
+    return first.startswith(b"#!") and not {b"sh", b"bash", b"dash"}.isdisjoint(
+        first.split(b"/")[-1].split()
+    )

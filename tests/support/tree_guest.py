@@ -1,4 +1,6 @@
-"""A Debian tree on a loop-mounted image, entered as the Xen guest it would be: real dpkg, apt, hooks and GRUB, a given sysfs."""
+"""A Debian tree on a loop-mounted image, entered as the Xen guest it would be: real dpkg, apt,
+hooks and GRUB, a given sysfs.
+"""
 
 import hashlib
 import json
@@ -24,8 +26,9 @@ DISK_SIZE = 3 << 30
 
 
 NOTED = tuple(
-    "/root/ /run/ /tmp/ /boot/ /var/cache/ /var/log/ /var/lib/apt/ /var/lib/dpkg/status /var/lib/dpkg/available /var/lib/dpkg/lock "
-    "/var/lib/dpkg/diversions-old /var/lib/dpkg/triggers/".split()
+    "/root/ /run/ /tmp/ /boot/ /var/cache/ /var/log/ /var/lib/apt/ /var/lib/dpkg/status"
+    " /var/lib/dpkg/available /var/lib/dpkg/lock /var/lib/dpkg/diversions-old"
+    " /var/lib/dpkg/triggers/".split()
 )
 
 
@@ -40,7 +43,12 @@ class Platform(StrEnum):
 
 
 # properties/features: bit 2 is auto_translated_physmap, bit 11 dom0 (xen/include/public/features.h)
-_FEATURES = {Platform.PV: "00002705", Platform.PVH: "00002704", Platform.HVM: "00002704", Platform.DOM0: "00002f05"}
+_FEATURES = {
+    Platform.PV: "00002705",
+    Platform.PVH: "00002704",
+    Platform.HVM: "00002704",
+    Platform.DOM0: "00002f05",
+}
 _GUEST_TYPES = {Platform.PV: "PV", Platform.PVH: "PVH", Platform.HVM: "HVM", Platform.DOM0: "PV"}
 
 
@@ -55,14 +63,18 @@ def hypervisor_files(platform: Platform) -> dict[str, str]:
         "version/major": "4\n",
         "version/minor": "17\n",
         "version/extra": ".5\n",
-        "properties/capabilities": "xen-3.0-x86_64 hvm-3.0-x86_32 hvm-3.0-x86_32p hvm-3.0-x86_64 \n",
+        "properties/capabilities": (
+            "xen-3.0-x86_64 hvm-3.0-x86_32 hvm-3.0-x86_32p hvm-3.0-x86_64 \n"
+        ),
         "properties/features": f"{_FEATURES[platform]}\n",
     }
 
 
 @dataclass(slots=True)
 class TreeGuest:
-    """One guest on its mounted `disk`; `work` holds what belongs to it outside, and `platform` and `environment` may be changed."""
+    """One guest on its mounted `disk`; `work` holds what belongs to it outside, and `platform`
+    and `environment` may be changed.
+    """
 
     disk: images.Disk
     work: Path
@@ -76,9 +88,16 @@ class TreeGuest:
         return self.disk.top
 
     def run(
-        self, *command: str, check: bool = True, stdin: str = "", env: Mapping[str, str] | None = None, timeout: float = TIMEOUT
+        self,
+        *command: str,
+        check: bool = True,
+        stdin: str = "",
+        env: Mapping[str, str] | None = None,
+        timeout: float = TIMEOUT,
     ) -> subprocess.CompletedProcess[str]:
-        """Run `command` in the guest as root, with both outputs kept; raises AssertionError with them where `check` fails."""
+        """Run `command` in the guest as root, with both outputs kept; raises AssertionError
+        with them where `check` fails.
+        """
         done = subprocess.run(
             self.command(*command),
             check=False,
@@ -90,10 +109,14 @@ class TreeGuest:
             timeout=timeout,
         )
         if check and done.returncode != 0:
-            raise AssertionError(f"{command} exited {done.returncode}\n{done.stdout[-6000:]}\n{done.stderr[-6000:]}")
+            raise AssertionError(
+                f"{command} exited {done.returncode}\n{done.stdout[-6000:]}\n{done.stderr[-6000:]}"
+            )
         return done
 
-    def shell(self, script: str, *, check: bool = True, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    def shell(
+        self, script: str, *, check: bool = True, env: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
         """Run a line of shell in the guest."""
         return self.run("/bin/sh", "-c", script, check=check, env=env)
 
@@ -105,7 +128,14 @@ class TreeGuest:
         """Run apt-get in the guest, on package lists that are fetched once and kept."""
         if not any((self.apt_cache / "lists").glob("*_Packages*")):
             self.run("apt-get", "update", env={"GUEST_APT": str(self.apt_cache)})
-        return self.run("apt-get", "-y", "--allow-downgrades", *arguments, check=check, env={"GUEST_APT": str(self.apt_cache)})
+        return self.run(
+            "apt-get",
+            "-y",
+            "--allow-downgrades",
+            *arguments,
+            check=check,
+            env={"GUEST_APT": str(self.apt_cache)},
+        )
 
     @property
     def apt_cache(self) -> Path:
@@ -114,16 +144,22 @@ class TreeGuest:
 
     def status(self) -> dict[str, Any]:
         """What `xen-guest-bootloader status --json` says."""
-        found: dict[str, Any] = json.loads(self.run("xen-guest-bootloader", "status", "--json", check=False).stdout)
+        found: dict[str, Any] = json.loads(
+            self.run("xen-guest-bootloader", "status", "--json", check=False).stdout
+        )
         return found
 
     def states(self) -> dict[str, str]:
         """The state of each target, and of grub.cfg."""
         status = self.status()
-        return {each["target"]: each["state"] for each in status["targets"]} | {"grub.cfg": status["grub_cfg"]["state"]}
+        return {each["target"]: each["state"] for each in status["targets"]} | {
+            "grub.cfg": status["grub_cfg"]["state"]
+        }
 
     def assert_right(self) -> None:
-        """All is as it should be, and what GRUB would read after a power cut now is what status speaks of."""
+        """All is as it should be, and what GRUB would read after a power cut now is what status
+        speaks of.
+        """
         status = self.status()
         assert status["ok"], status
         copy = self.disk.copy()
@@ -135,7 +171,9 @@ class TreeGuest:
 
     @contextmanager
     def cloned(self) -> Iterator[Self]:
-        """A guest on a copy of this disk, whose file system has a new UUID, as whoever clones a disk should give it."""
+        """A guest on a copy of this disk, whose file system has a new UUID, as whoever clones a
+        disk should give it.
+        """
         image, top = self.work / "clone.img", self.work / "clone"
         images.tool("fsfreeze", "--freeze", str(self.directory))
         try:
@@ -147,19 +185,30 @@ class TreeGuest:
         images.tool("tune2fs", "-U", "random", str(image))
         top.mkdir()
         with images.attached(image) as device:
-            uuid = images.tool("blkid", "--probe", "--output", "value", "--match-tag", "UUID", device)
+            uuid = images.tool(
+                "blkid", "--probe", "--output", "value", "--match-tag", "UUID", device
+            )
             filesystem = replace(self.disk.root, image=image, device=device, uuid=uuid)
             with images.mounted(filesystem, top):
                 disk = replace(self.disk, top=top, root=filesystem, boot=filesystem)
                 yield replace(self, disk=disk)
 
     def snapshot(self) -> dict[str, str]:
-        """Every file and directory with its mode, owner and content, but for logs and what dpkg and apt note for themselves."""
+        """Every file and directory with its mode, owner and content, but for logs and what dpkg
+        and apt note for themselves.
+        """
         found = {}
         for where, directories, files in os.walk(self.directory):
             inner = where.removeprefix(str(self.directory))
-            found.update({f"{inner}/{name}": _described(Path(where, name)) for name in (*directories, *files)})
-            directories[:] = [name for name in directories if not f"{inner}/{name}/".startswith(NOTED)]
+            found.update(
+                {
+                    f"{inner}/{name}": _described(Path(where, name))
+                    for name in (*directories, *files)
+                }
+            )
+            directories[:] = [
+                name for name in directories if not f"{inner}/{name}/".startswith(NOTED)
+            ]
         return {path: what for path, what in found.items() if not path.startswith(NOTED)}
 
     def read(self, path: str) -> bytes:
@@ -189,14 +238,26 @@ class TreeGuest:
 
     def _environment(self) -> dict[str, str]:
         path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-        return {"PATH": path, "HOME": "/root", "LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive"} | self.environment
+        return {
+            "PATH": path,
+            "HOME": "/root",
+            "LC_ALL": "C.UTF-8",
+            "DEBIAN_FRONTEND": "noninteractive",
+        } | self.environment
 
 
 @contextmanager
 def guest(
-    suite: Suite, kind: Kind, work: Path, *, platform: Platform = Platform.PV, boot: str = "", keep: bool = False
+    suite: Suite,
+    kind: Kind,
+    work: Path,
+    *,
+    platform: Platform = Platform.PV,
+    boot: str = "",
+    keep: bool = False,
 ) -> Iterator[TreeGuest]:
-    """A fresh guest of one suite and kind on an ext4 disk in `work`, unmounted at the end; `boot` is the type of an own /boot.
+    """A fresh guest of one suite and kind on an ext4 disk in `work`, unmounted at the end;
+    `boot` is the type of an own /boot.
 
     Its disk's image is then removed, or with `keep` stays as `work / "disk.img"`.
     """
@@ -211,7 +272,9 @@ def guest(
 
 
 @contextmanager
-def copied(image: Path, suite: Suite, work: Path, *, platform: Platform = Platform.PV) -> Iterator[TreeGuest]:
+def copied(
+    image: Path, suite: Suite, work: Path, *, platform: Platform = Platform.PV
+) -> Iterator[TreeGuest]:
     """A guest like the one whose disk's image this is, on a copy of it in `work`."""
     with images.copied_disk(work, image, "ext4") as disk:
         yield TreeGuest(disk=disk, work=work, suite=suite, platform=platform)

@@ -5,7 +5,20 @@ from dataclasses import dataclass, field
 import pytest
 
 from guest_hooks import pacing
-from guest_hooks.pacing import Action, Ended, Look, News, Noticed, Pace, Repair, Seen, Tell, Tick, Vigil, Why
+from guest_hooks.pacing import (
+    Action,
+    Ended,
+    Look,
+    News,
+    Noticed,
+    Pace,
+    Repair,
+    Seen,
+    Tell,
+    Tick,
+    Vigil,
+    Why,
+)
 
 PACE = Pace(settle=0.3, audit=1000.0)
 DAMAGE = ("/boot/xen/pvboot-x86_64.elf",)
@@ -13,7 +26,9 @@ DAMAGE = ("/boot/xen/pvboot-x86_64.elf",)
 
 @dataclass
 class World:
-    """A guest with something to damage: looks see `damage`, repairs take `duration` and fail with `error`, or end it."""
+    """A guest with something to damage: looks see `damage`, repairs take `duration` and fail
+    with `error`, or end it.
+    """
 
     pace: Pace = PACE
     now: float = 0.0
@@ -42,7 +57,14 @@ class World:
         match action:
             case Look():
                 self.looks.append(self.now)
-                self.happen(Seen(differences=self.damage, holder=self.holder, error=self.blindness, is_waiting=self.is_waiting))
+                self.happen(
+                    Seen(
+                        differences=self.damage,
+                        holder=self.holder,
+                        error=self.blindness,
+                        is_waiting=self.is_waiting,
+                    )
+                )
             case Repair():
                 self.repairs.append((self.now, action.why))
                 self.ending = self.now + self.duration

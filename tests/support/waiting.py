@@ -7,7 +7,9 @@ PATIENCE = 30.0
 
 
 def until(claim: Callable[[], object], *, patience: float = PATIENCE, pause: float = 0.005) -> None:
-    """Return as soon as `claim` holds; AssertionError where it does not within `patience` seconds, which no figure depends on."""
+    """Return as soon as `claim` holds; AssertionError where it does not within `patience`
+    seconds, which no figure depends on.
+    """
     deadline = time.monotonic() + patience
     while not claim():
         assert time.monotonic() < deadline, "what was waited for did not come"

@@ -1,9 +1,10 @@
-"""The repair service on a tree of a test's own, with a repair that a file describes: what the tests of the loop start.
+"""The repair service on a tree of a test's own, with a repair that a file describes: what the
+tests of the loop start.
 
 usage: watcher_process.py TREE
 
-TREE/wanted lists the files that must exist; the repair makes them and adds a line to TREE/repairs. While TREE/unrepairable exists
-it fails; while TREE/slow exists it waits.
+TREE/wanted lists the files that must exist; the repair makes them and adds a line to TREE/repairs.
+While TREE/unrepairable exists it fails; while TREE/slow exists it waits.
 """
 
 import os

@@ -8,7 +8,9 @@ from xdist.scheduler import LoadScopeScheduling
 from tests.support.kinds import kind
 
 FIRST = ("xen", "service", "package", "reliability", "tree", "unit")
-"""The kinds with the longest groups first: what begins late must be short, or one worker ends long after another."""
+"""The kinds with the longest groups first: what begins late must be short, or one worker ends
+long after another.
+"""
 
 ALONE = ("xen", "service")
 """Of these no two tests run at once: they share one guest, or need the processors."""
@@ -17,7 +19,8 @@ ALONE = ("xen", "service")
 def group(nodeid: str) -> str:
     """The group of a test, whose tests run in one worker one after another.
 
-    This is a module, because its tests share what it built, or the part of a module that has a Debian release of its own.
+    This is a module, because its tests share what it built, or the part of a module that has a
+    Debian release of its own.
     """
     if kind(nodeid) in ALONE:
         return kind(nodeid)

@@ -1,6 +1,8 @@
-"""A disk that remembers every write and flush it was given, in order, so that a power cut can be made at each of them.
+"""A disk that remembers every write and flush it was given, in order, so that a power cut can
+be made at each of them.
 
-It is one file of a FUSE file system with a loop device on it: what the kernel sends to the device arrives here.
+It is one file of a FUSE file system with a loop device on it: what the kernel sends to the device
+arrives here.
 """
 
 import errno
@@ -35,7 +37,9 @@ class Write:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordedDisk:
-    """`image` is the file to attach; `content` holds what it holds now, `log` all that was written."""
+    """`image` is the file to attach; `content` holds what it holds now, `log` all that was
+    written.
+    """
 
     image: Path
     content: Path
@@ -59,12 +63,18 @@ class RecordedDisk:
 @contextmanager
 def recorded(directory: Path, size: int) -> Iterator[RecordedDisk]:
     """A recorded disk of `size` bytes under `directory`, for the block."""
-    mountpoint, content, log = directory / "recorded", directory / "recorded.content", directory / "recorded.log"
+    mountpoint, content, log = (
+        directory / "recorded",
+        directory / "recorded.content",
+        directory / "recorded.log",
+    )
     mountpoint.mkdir(parents=True)
     with content.open("wb") as file:
         file.truncate(size)
     log.touch()
-    server = subprocess.Popen(["/usr/bin/python3", __file__, str(mountpoint), str(content), str(log)])
+    server = subprocess.Popen(
+        ["/usr/bin/python3", __file__, str(mountpoint), str(content), str(log)]
+    )
     try:
         deadline = time.monotonic() + 30
         while not (mountpoint / NAME).exists():
@@ -73,7 +83,9 @@ def recorded(directory: Path, size: int) -> Iterator[RecordedDisk]:
             time.sleep(0.02)
         yield RecordedDisk(image=mountpoint / NAME, content=content, log=log)
     finally:
-        subprocess.run(["umount", "--lazy", str(mountpoint)], capture_output=True, timeout=30, check=False)
+        subprocess.run(
+            ["umount", "--lazy", str(mountpoint)], capture_output=True, timeout=30, check=False
+        )
         try:
             server.wait(5)
         except subprocess.TimeoutExpired:
@@ -94,7 +106,11 @@ def _serve(mountpoint: str, content: str, log: str) -> None:
                 return {"st_mode": stat.S_IFDIR | 0o755, "st_nlink": 2}
             if path != f"/{NAME}":
                 raise fuse.FuseOSError(errno.ENOENT)
-            return {"st_mode": stat.S_IFREG | 0o600, "st_nlink": 1, "st_size": os.fstat(self.content).st_size}
+            return {
+                "st_mode": stat.S_IFREG | 0o600,
+                "st_nlink": 1,
+                "st_size": os.fstat(self.content).st_size,
+            }
 
         def open(self, path: str, flags: int) -> int:  # noqa: ARG002
             return 0
@@ -113,7 +129,9 @@ def _serve(mountpoint: str, content: str, log: str) -> None:
         def flush(self, path: str, fh: int) -> int:  # noqa: ARG002
             return 0
 
-    fuse.FUSE(Disk(), mountpoint, foreground=True, nothreads=True, big_writes=True, max_write=131072)
+    fuse.FUSE(
+        Disk(), mountpoint, foreground=True, nothreads=True, big_writes=True, max_write=131072
+    )
 
 
 if __name__ == "__main__":

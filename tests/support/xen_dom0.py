@@ -1,6 +1,8 @@
-"""What the Xen lab boots, built once from Debian's packages: the hypervisor, dom0's kernel and initramfs, the stage-1 images.
+"""What the Xen lab boots, built once from Debian's packages: the hypervisor, dom0's kernel and
+initramfs, the stage-1 images.
 
-dom0 is an initramfs: `xl` and its daemons, busybox, and the few modules they need, picked out of an extracted mmdebstrap tree.
+dom0 is an initramfs: `xl` and its daemons, busybox, and the few modules they need, picked out of an
+extracted mmdebstrap tree.
 """
 
 import glob
@@ -30,7 +32,16 @@ PACKAGES = (
     "kmod",
 )
 XEN_VERSIONS = {"bookworm": "4.17", "trixie": "4.20"}
-PROGRAMS = ("xl", "xenstored", "xenconsoled", "xen-init-dom0", "xenconsole", "xenstore-read", "xenstore-write", "modprobe")
+PROGRAMS = (
+    "xl",
+    "xenstored",
+    "xenconsoled",
+    "xen-init-dom0",
+    "xenconsole",
+    "xenstore-read",
+    "xenstore-write",
+    "modprobe",
+)
 MODULES = (
     "virtio_pci",
     "virtio_blk",
@@ -60,7 +71,11 @@ class Dom0:
 
 def prepare(suite: str = "bookworm") -> Dom0:
     """The lab's files for `suite`, from the cache or built (15 s and some downloads)."""
-    recipe = repr((PACKAGES, XEN_VERSIONS[suite], PROGRAMS, MODULES)).encode() + INIT.read_bytes() + Path(__file__).read_bytes()
+    recipe = (
+        repr((PACKAGES, XEN_VERSIONS[suite], PROGRAMS, MODULES)).encode()
+        + INIT.read_bytes()
+        + Path(__file__).read_bytes()
+    )
     made = CACHE / f"{suite}-{hashlib.sha256(recipe).hexdigest()[:12]}"
     if not made.exists():
         CACHE.mkdir(parents=True, exist_ok=True)
@@ -89,7 +104,9 @@ def _build(suite: str, work: Path) -> None:
     initramfs = work / "initramfs"
     _fill(tree, initramfs)
     names = _run("find", ".", cwd=initramfs)
-    (out / "dom0.cpio").write_bytes(_run("cpio", "--quiet", "-o", "-H", "newc", "-R", "0:0", cwd=initramfs, stdin=names))
+    (out / "dom0.cpio").write_bytes(
+        _run("cpio", "--quiet", "-o", "-H", "newc", "-R", "0:0", cwd=initramfs, stdin=names)
+    )
 
 
 def _fill(tree: Path, initramfs: Path) -> None:
@@ -123,7 +140,9 @@ def _fill(tree: Path, initramfs: Path) -> None:
         place.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(_inside(tree, library), place)
     # glibc loads it by name, when a thread of xl is cancelled.
-    unwinder = _only(tree, "lib/x86_64-linux-gnu/libgcc_s.so.1", "usr/lib/x86_64-linux-gnu/libgcc_s.so.1")
+    unwinder = _only(
+        tree, "lib/x86_64-linux-gnu/libgcc_s.so.1", "usr/lib/x86_64-linux-gnu/libgcc_s.so.1"
+    )
     shutil.copy(unwinder, initramfs / "lib/x86_64-linux-gnu/libgcc_s.so.1")
     _copy_modules(tree, initramfs)
     shutil.copy(INIT, initramfs / "init")
@@ -136,7 +155,9 @@ def _copy_modules(tree: Path, initramfs: Path) -> None:
     _run("depmod", "-b", base, release.name)
     wanted: dict[str, None] = {}
     for module in MODULES:
-        listing = _run("modprobe", "-d", base, "-S", release.name, "--show-depends", module).decode()
+        listing = _run(
+            "modprobe", "-d", base, "-S", release.name, "--show-depends", module
+        ).decode()
         wanted |= dict.fromkeys(re.findall(r"^insmod (\S+)", listing, re.MULTILINE))
     target = initramfs / "lib/modules" / release.name
     for path in wanted:
@@ -152,20 +173,31 @@ def _libraries(tree: Path, programs: list[Path]) -> list[str]:
     """Every shared library of `programs`, as paths inside the tree."""
     found: set[str] = set()
     for program in programs:
-        listing = _run("chroot", tree, "/lib64/ld-linux-x86-64.so.2", "--list", f"/{program.relative_to(tree)}").decode()
+        listing = _run(
+            "chroot", tree, "/lib64/ld-linux-x86-64.so.2", "--list", f"/{program.relative_to(tree)}"
+        ).decode()
         found |= set(re.findall(r"(/\S+) \(0x", listing))
     return sorted(found)
 
 
 def _program(tree: Path, name: str) -> Path:
-    return _only(tree, f"usr/lib/xen-*/bin/{name}", f"usr/sbin/{name}", f"usr/bin/{name}", f"sbin/{name}", f"bin/{name}")
+    return _only(
+        tree,
+        f"usr/lib/xen-*/bin/{name}",
+        f"usr/sbin/{name}",
+        f"usr/bin/{name}",
+        f"sbin/{name}",
+        f"bin/{name}",
+    )
 
 
 def _only(tree: Path, *patterns: str) -> Path:
     for pattern in patterns:
         found = sorted(glob.glob(str(tree / pattern)))
         if found:
-            return _inside(tree, "/" + os.path.relpath(found[-1], tree), follow=os.path.islink(found[-1]))
+            return _inside(
+                tree, "/" + os.path.relpath(found[-1], tree), follow=os.path.islink(found[-1])
+            )
     raise FileNotFoundError(f"none of {patterns} in {tree}")
 
 
@@ -181,6 +213,10 @@ def _inside(tree: Path, path: str, *, follow: bool = True) -> Path:
 def _run(*command: object, cwd: Path | None = None, stdin: bytes = b"") -> bytes:
     words = [str(word) for word in command]
     env = apt_proxy.environment()
-    done = subprocess.run(words, cwd=cwd, input=stdin, capture_output=True, timeout=600, check=False, env=env)
-    assert done.returncode == 0, f"{words[:4]}: exit {done.returncode}: {done.stderr.decode(errors='replace')[-2000:]}"
+    done = subprocess.run(
+        words, cwd=cwd, input=stdin, capture_output=True, timeout=600, check=False, env=env
+    )
+    assert done.returncode == 0, (
+        f"{words[:4]}: exit {done.returncode}: {done.stderr.decode(errors='replace')[-2000:]}"
+    )
     return done.stdout

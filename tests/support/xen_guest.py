@@ -1,6 +1,8 @@
-"""Real guests for the Xen lab: Debian trees on disk images, with the package, its hooks having run, their own kernel and systemd.
+"""Real guests for the Xen lab: Debian trees on disk images, with the package, its hooks having
+run, their own kernel and systemd.
 
-Each runs a script that the lab gives it on a second disk, prints what it says on its console, and powers off.
+Each runs a script that the lab gives it on a second disk, prints what it says on its console, and
+powers off.
 """
 
 import hashlib
@@ -35,12 +37,20 @@ PACKAGES = (
 ROOT_SIZE = 1800 * images.MIB
 STAGE1_TARGETS = {"pv": "x86_64-xen", "pvh": "i386-xen_pvh"}
 SECONDS = 900
-"""A bound, for a whole Debian to come up and run the script under emulation on a machine that has other work, too."""
+"""A bound, for a whole Debian to come up and run the script under emulation on a machine that
+has other work, too.
+"""
 
 CONFIG = 'targets = ["x86_64-xen", "i386-xen_pvh"]\n'
-GRUB_DEFAULTS = 'GRUB_TIMEOUT=0\nGRUB_CMDLINE_LINUX="$GRUB_CMDLINE_LINUX console=hvc0 loglevel=3 systemd.show_status=no"\n'
+GRUB_DEFAULTS = (
+    'GRUB_TIMEOUT=0\nGRUB_CMDLINE_LINUX="$GRUB_CMDLINE_LINUX console=hvc0 loglevel=3'
+    ' systemd.show_status=no"\n'
+)
 # Debian's initrd of a fifth of the size: GRUB reads it and Linux unpacks it under emulation.
-INITRAMFS = {"conf.d/lab": "MODULES=list\n", "modules": "xen-blkfront\next4\nxfs\nbtrfs\ncrc32c_generic\n"}
+INITRAMFS = {
+    "conf.d/lab": "MODULES=list\n",
+    "modules": "xen-blkfront\next4\nxfs\nbtrfs\ncrc32c_generic\n",
+}
 FIRST_WORDS = """#!/bin/sh
 [ "$1" = prereqs ] && exit 0
 echo "LAB-GUEST type=$(cat /sys/hypervisor/guest_type)"
@@ -88,7 +98,9 @@ CMDLINE = "LAB-CMDLINE (.*) end"
 
 
 class When(StrEnum):
-    """When a script runs: each takes a minute or more longer under emulation than the one before."""
+    """When a script runs: each takes a minute or more longer under emulation than the one
+    before.
+    """
 
     BARE = "bare"
     """In place of systemd."""
@@ -155,10 +167,13 @@ def made(
 ) -> Iterator[XenGuest]:
     """Make a guest; its disks are whole, unmounted images while the block runs.
 
-    `fs_type`, `table`, `boot` and `boot_size` are those of `images.disk`; `packages` are in it beside `PACKAGES`. `prepare` is
-    called with the tree before the package is installed; without a `deb`, it is all that is done.
+    `fs_type`, `table`, `boot` and `boot_size` are those of `images.disk`; `packages` are in it
+    beside `PACKAGES`. `prepare` is called with the tree before the package is installed; without a
+    `deb`, it is all that is done.
     """
-    with images.disk(directory, fs_type, size=ROOT_SIZE, table=table, boot=boot, boot_size=boot_size, keep=True) as disk:
+    with images.disk(
+        directory, fs_type, size=ROOT_SIZE, table=table, boot=boot, boot_size=boot_size, keep=True
+    ) as disk:
         unpack(tarball(suite, Kind.MINIMAL, extra=(*PACKAGES, *packages)), disk.top)
         tree = TreeGuest(disk=disk, work=directory, suite=suite, platform=Platform.PV)
         tree.write("/etc/fstab", _fstab(disk))
@@ -184,7 +199,8 @@ def made(
             tree.path("/root/package.deb").write_bytes(deb.read_bytes())
             tree.run("dpkg", "--install", "/root/package.deb")
             tree.path("/root/package.deb").unlink()
-            # As the kernel's hook leaves it on a guest: what preflight learnt of the kernel, which takes minutes under emulation.
+            # As the kernel's hook leaves it on a guest: what preflight learnt of the kernel, which
+            # takes minutes under emulation.
             tree.run("xen-guest-bootloader", "preflight", check=False)
         # Another process's mount namespace may keep the file system mounted after us.
         images.tool("sync", "-f", str(disk.top))
@@ -201,10 +217,15 @@ def answer(console: Console, marker: str = "JSON") -> Any:
     try:
         return json.loads(text)
     except ValueError as error:
-        raise AssertionError(f"guest {console.name}: {error} in what it printed as JSON:\n{console.text[-6000:]!r}") from None
+        raise AssertionError(
+            f"guest {console.name}: {error} in what it printed as JSON:\n{console.text[-6000:]!r}"
+        ) from None
 
 
-STATUS = "udevadm settle --timeout=60; echo BEGIN-JSON; xen-guest-bootloader status --json; echo END-JSON\n"
+STATUS = (
+    "udevadm settle --timeout=60; echo BEGIN-JSON; xen-guest-bootloader status --json; echo"
+    " END-JSON\n"
+)
 """On one terminal, as a person runs it."""
 
 

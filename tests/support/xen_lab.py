@@ -1,7 +1,9 @@
-"""Real Xen on a machine without virtualisation: guests run one after another under QEMU's own emulation.
+"""Real Xen on a machine without virtualisation: guests run one after another under QEMU's own
+emulation.
 
-`boot([GuestRun(...), ...])` starts Xen and dom0 once, runs each guest from its disk, and returns what each console said and how
-each run ended. Nothing waits without a bound, and a failed expectation shows the console.
+`boot([GuestRun(...), ...])` starts Xen and dom0 once, runs each guest from its disk, and returns
+what each console said and how each run ended. Nothing waits without a bound, and a failed
+expectation shows the console.
 """
 
 import fcntl
@@ -35,8 +37,9 @@ XEN_OPTIONS = (
     "loglvl=warning guest_loglvl=warning spec-ctrl=no cpufreq=none"
 )
 DOM0_OPTIONS = "console=hvc0 loglevel=4 quiet panic=1"
-# Under this emulation PVH guests die with SMAP ("SVM Insn len emulation failed") and RDTSCP, and with PKU, of a kernel of trixie's,
-# their programs do when a signal's handler returns ("bad frame in rt_sigreturn").
+# Under this emulation PVH guests die with SMAP ("SVM Insn len emulation failed") and RDTSCP, and
+# with PKU, of a kernel of trixie's, their programs do when a signal's handler returns ("bad frame
+# in rt_sigreturn").
 CPU = "max,-smap,-rdtscp,-avx,-avx2,-pku"
 
 
@@ -44,7 +47,9 @@ class Ends(StrEnum):
     """How a guest's run ended."""
 
     REACHED = "reached"
-    """The console said what the run waited for; the domain was then destroyed, as a power cut would."""
+    """The console said what the run waited for; the domain was then destroyed, as a power cut
+    would.
+    """
     GONE = "gone"
     """The domain shut itself down."""
     CRASHED = "crashed"
@@ -56,10 +61,11 @@ class Ends(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Copies:
-    """Copies of a running guest's disk: the domain is paused, what it gave to the disk is copied, and it runs on.
+    """Copies of a running guest's disk: the domain is paused, what it gave to the disk is
+    copied, and it runs on.
 
-    Each is what `xl destroy` at that moment would leave. Every third waits until the guest says `aim` (an extended regular
-    expression) again, the others for `every` seconds.
+    Each is what `xl destroy` at that moment would leave. Every third waits until the guest says
+    `aim` (an extended regular expression) again, the others for `every` seconds.
     """
 
     of: Path
@@ -72,10 +78,11 @@ class Copies:
 class GuestRun:
     """One start of one guest.
 
-    `disk` is a raw image, written to as the guest writes; `data` a second one, read-only (xvdb), `more` further ones (xvdc and
-    on). The run ends when a line of `until` (extended regular expressions) is on the console and `linger` seconds have passed, when
-    the domain ends, or after `timeout` seconds; `copies` are made before it ends. `memory` is in MiB; `options` are further ones of
-    xl's configuration.
+    `disk` is a raw image, written to as the guest writes; `data` a second one, read-only (xvdb),
+    `more` further ones (xvdc and on). The run ends when a line of `until` (extended regular
+    expressions) is on the console and `linger` seconds have passed, when the domain ends, or after
+    `timeout` seconds; `copies` are made before it ends. `memory` is in MiB; `options` are further
+    ones of xl's configuration.
     """
 
     name: str
@@ -104,25 +111,37 @@ class Console:
     lab: str
 
     def expect(self, *patterns: str) -> "Console":
-        """Require `patterns` (regular expressions) on the console in this order; a failure shows the console."""
+        """Require `patterns` (regular expressions) on the console in this order; a failure
+        shows the console.
+        """
         position = 0
         for pattern in patterns:
             found = re.compile(pattern).search(self.text, position)
-            assert found, f"guest {self.name} ({self.ends}) never said {pattern!r} after byte {position}:\n{self._shown()}"
+            assert found, (
+                f"guest {self.name} ({self.ends}) never said {pattern!r} after byte"
+                f" {position}:\n{self._shown()}"
+            )
             position = found.end()
         return self
 
     def never(self, *patterns: str) -> "Console":
         """Require that none of `patterns` is on the console."""
         for pattern in patterns:
-            assert not re.search(pattern, self.text), f"guest {self.name} said {pattern!r}:\n{self._shown()}"
+            assert not re.search(pattern, self.text), (
+                f"guest {self.name} said {pattern!r}:\n{self._shown()}"
+            )
         return self
 
     def _shown(self) -> str:
-        return f"--- guest {self.name} ---\n{self.text[-6000:]}\n--- Xen and dom0 ---\n{self.lab[-3000:]}"
+        return (
+            f"--- guest {self.name} ---\n{self.text[-6000:]}\n--- Xen and dom0"
+            f" ---\n{self.lab[-3000:]}"
+        )
 
 
-def boot(runs: Sequence[GuestRun], *, dom0: Dom0 | None = None, memory: int | None = None) -> dict[str, Console]:
+def boot(
+    runs: Sequence[GuestRun], *, dom0: Dom0 | None = None, memory: int | None = None
+) -> dict[str, Console]:
     """Run the guests one after another in one start of Xen; every run must end as its `ends` says.
 
     `memory` is QEMU's in MiB; by default what dom0 and the largest guest need.
@@ -130,28 +149,42 @@ def boot(runs: Sequence[GuestRun], *, dom0: Dom0 | None = None, memory: int | No
     dom0 = dom0 or prepare()
     memory = memory or max(run.memory for run in runs) + DOM0_MIB + 384
     copies = [path for run in runs if run.copies for path in run.copies.to]
-    disks = list(dict.fromkeys(disk for run in runs for disk in (run.disk, run.data, *run.more, *copies) if disk))
+    disks = list(
+        dict.fromkeys(
+            disk for run in runs for disk in (run.disk, run.data, *run.more, *copies) if disk
+        )
+    )
     with _alone(), tempfile.TemporaryDirectory(prefix="xen-lab-") as directory:
         work = Path(directory)
         scenario = work / "scenario.tar"
         scenario.write_bytes(_scenario(runs, disks))
         logs = (work / "dom0.log", work / "guests.log")
-        limit = START_SECONDS + sum(run.timeout + run.linger + 10 for run in runs) + COPY_SECONDS * len(copies)
+        limit = (
+            START_SECONDS
+            + sum(run.timeout + run.linger + 10 for run in runs)
+            + COPY_SECONDS * len(copies)
+        )
         ended = _qemu(dom0, memory, [scenario, *disks], logs, limit)
-        lab, guests = (log.read_bytes().decode(errors="replace") if log.exists() else "" for log in logs)
+        lab, guests = (
+            log.read_bytes().decode(errors="replace") if log.exists() else "" for log in logs
+        )
     consoles = _consoles(guests, lab)
     shown = f"--- guests ---\n{guests[-4000:]}\n--- Xen and dom0 ---\n{lab[-4000:]}"
     assert ended, f"the lab did not end within {limit:.0f} s:\n{shown}"
     for run in runs:
         assert run.name in consoles, f"guest {run.name} did not run:\n{shown}"
         console = consoles[run.name]
-        assert console.ends is run.ends, f"guest {run.name} ended as {console.ends}, not {run.ends}:\n{console._shown()}"
+        assert console.ends is run.ends, (
+            f"guest {run.name} ended as {console.ends}, not {run.ends}:\n{console._shown()}"
+        )
     return consoles
 
 
 @contextmanager
 def _alone() -> Iterator[None]:
-    """Wait until no other lab runs on this machine: two on two cores starve each other past every bound."""
+    """Wait until no other lab runs on this machine: two on two cores starve each other past
+    every bound.
+    """
     with (Path(tempfile.gettempdir()) / "xen-lab.lock").open("w") as lock:
         end = time.monotonic() + WAIT_SECONDS
         while True:
@@ -166,12 +199,18 @@ def _alone() -> Iterator[None]:
 
 def _scenario(runs: Sequence[GuestRun], disks: Sequence[Path]) -> bytes:
     files = {"order": "".join(f"{run.name}\n" for run in runs)}
-    kernels = {kernel: f"kernel-{number}" for number, kernel in enumerate(dict.fromkeys(run.kernel for run in runs))}
+    kernels = {
+        kernel: f"kernel-{number}"
+        for number, kernel in enumerate(dict.fromkeys(run.kernel for run in runs))
+    }
     for run in runs:
         attached = [f"phy:{_device(disks.index(run.disk))},xvda,w"]
         if run.data:
             attached.append(f"phy:{_device(disks.index(run.data))},xvdb,r")
-        attached += [f"phy:{_device(disks.index(disk))},xvd{letter},w" for letter, disk in zip("cdef", run.more, strict=False)]
+        attached += [
+            f"phy:{_device(disks.index(disk))},xvd{letter},w"
+            for letter, disk in zip("cdef", run.more, strict=False)
+        ]
         settings = {
             "name": run.name,
             "type": run.type,
@@ -184,11 +223,15 @@ def _scenario(runs: Sequence[GuestRun], disks: Sequence[Path]) -> bytes:
             "on_poweroff": "destroy",
         } | run.options
         files[f"{run.name}/cfg"] = "".join(f"{key}={value!r}\n" for key, value in settings.items())
-        files[f"{run.name}/settings"] = f"timeout={run.timeout}\nlinger={shlex.quote(str(run.linger))}\n"
+        files[f"{run.name}/settings"] = (
+            f"timeout={run.timeout}\nlinger={shlex.quote(str(run.linger))}\n"
+        )
         if run.copies:
             targets = " ".join(_device(disks.index(path)) for path in run.copies.to)
             source = _device(disks.index(run.copies.of))
-            files[f"{run.name}/settings"] += f"copied={source}\ncopies='{targets}'\nevery={run.copies.every}\n"
+            files[f"{run.name}/settings"] += (
+                f"copied={source}\ncopies='{targets}'\nevery={run.copies.every}\n"
+            )
             files[f"{run.name}/settings"] += f"aim={shlex.quote(run.copies.aim)}\n"
         files[f"{run.name}/until"] = "".join(f"{pattern}\n" for pattern in run.until)
     buffer = io.BytesIO()
@@ -210,9 +253,23 @@ def _device(number: int) -> str:
     return f"/dev/vd{chr(ord('b') + number)}"
 
 
-def _qemu(dom0: Dom0, memory: int, disks: Sequence[Path], logs: tuple[Path, Path], limit: float) -> bool:
+def _qemu(
+    dom0: Dom0, memory: int, disks: Sequence[Path], logs: tuple[Path, Path], limit: float
+) -> bool:
     """Run the lab's machine to its end; False where it took longer than `limit` seconds."""
-    command = ["qemu-system-x86_64", "-accel", "tcg", "-machine", "q35", "-cpu", CPU, "-smp", "2", "-m", str(memory)]
+    command = [
+        "qemu-system-x86_64",
+        "-accel",
+        "tcg",
+        "-machine",
+        "q35",
+        "-cpu",
+        CPU,
+        "-smp",
+        "2",
+        "-m",
+        str(memory),
+    ]
     command += ["-net", "none", "-display", "none", "-no-reboot", "-nodefaults"]
     command += ["-kernel", str(dom0.hypervisor), "-append", XEN_OPTIONS]
     command += ["-initrd", f"{dom0.kernel} {DOM0_OPTIONS},{dom0.initramfs}"]
@@ -220,7 +277,9 @@ def _qemu(dom0: Dom0, memory: int, disks: Sequence[Path], logs: tuple[Path, Path
         command += ["-serial", f"file:{log}"]
     for disk in disks:
         command += ["-drive", f"file={disk},format=raw,if=virtio,cache=unsafe"]
-    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as machine:
+    with subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    ) as machine:
         end = time.monotonic() + limit
         try:
             while machine.poll() is None and time.monotonic() < end:

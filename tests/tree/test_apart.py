@@ -27,13 +27,28 @@ rmdir {OURS}
 echo > "$1/removed"
 wait $!
 """
-"""Stands for a machine, with a /run of its own so that this one's is left alone; and a process on it that removes the directory."""
+"""Stands for a machine, with a /run of its own so that this one's is left alone; and a process
+on it that removes the directory.
+"""
 
 
 def outcome(directory: Path, *, entered: str, mount: str) -> subprocess.CompletedProcess[str]:
     script = OUTSIDE.format(entered=entered, mount=mount)
-    command = ["unshare", "--mount", "--propagation", "private", "--", "sh", "-c", script, "sh", str(directory)]
-    return subprocess.run(command, cwd=CHECKOUT, check=False, capture_output=True, text=True, timeout=60)
+    command = [
+        "unshare",
+        "--mount",
+        "--propagation",
+        "private",
+        "--",
+        "sh",
+        "-c",
+        script,
+        "sh",
+        str(directory),
+    ]
+    return subprocess.run(
+        command, cwd=CHECKOUT, check=False, capture_output=True, text=True, timeout=60
+    )
 
 
 def test_a_directory_removed_elsewhere_takes_no_mount_away(tmp_path: Path) -> None:
@@ -44,7 +59,11 @@ def test_a_directory_removed_elsewhere_takes_no_mount_away(tmp_path: Path) -> No
 
 def test_a_mount_on_the_machines_own_directory_is_taken_away(tmp_path: Path) -> None:
     """Else the test above would show nothing."""
-    done = outcome(tmp_path, entered="unshare --mount --propagation private", mount=f"mount -t tmpfs staging {OURS}")
+    done = outcome(
+        tmp_path,
+        entered="unshare --mount --propagation private",
+        mount=f"mount -t tmpfs staging {OURS}",
+    )
     assert f"cat: {OURS}/staging: No such file or directory" in done.stderr
 
 

@@ -1,4 +1,6 @@
-"""What a run notes for the next one decides no exit code: a /var that takes no note, or a root that nobody may write to."""
+"""What a run notes for the next one decides no exit code: a /var that takes no note, or a root
+that nobody may write to.
+"""
 
 import subprocess
 from collections.abc import Iterator
@@ -40,14 +42,23 @@ def noted_nowhere(tree: GuestTree, way: str) -> Iterator[None]:
     try:
         yield
     finally:
-        undo = f"mount -o remount,rw {tree.top}" if way == "root-read-only" else f"umount {tree.top}/var/lib"
+        undo = (
+            f"mount -o remount,rw {tree.top}"
+            if way == "root-read-only"
+            else f"umount {tree.top}/var/lib"
+        )
         images.tool("sh", "-c", undo)
 
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("was_there", [False, True], ids=["first", "again"])
 def test_the_exit_code_is_the_guest_s_state(tree: GuestTree, way: str, was_there: bool) -> None:
-    images.tool("sh", "-c", f"rm -rf {tree.top}/var/lib/xen-guest-bootloader {tree.top}/boot/xen {tree.top}/boot/grub/x86_64-xen")
+    images.tool(
+        "sh",
+        "-c",
+        f"rm -rf {tree.top}/var/lib/xen-guest-bootloader {tree.top}/boot/xen"
+        f" {tree.top}/boot/grub/x86_64-xen",
+    )
     if was_there:
         tree.sync(ONE)
         tree.boot_xen(STAGE).write_bytes(b"damaged")
@@ -72,7 +83,11 @@ def test_one_run_at_a_time_all_the_same(tree: GuestTree, way: str) -> None:
     images.tool("sh", "-c", f"rm -rf {tree.top}/var/lib/xen-guest-bootloader")
     with noted_nowhere(tree, way):
         process = subprocess.Popen(
-            [PYTHON, "-c", HOLD, str(tree.top)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment()
+            [PYTHON, "-c", HOLD, str(tree.top)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment(),
         )
         with process:
             assert process.stdout is not None

@@ -1,4 +1,6 @@
-"""/boot/grub and /boot/xen behind a link, a bind mount, a subvolume or on a disk of their own: GRUB is asked where each is."""
+"""/boot/grub and /boot/xen behind a link, a bind mount, a subvolume or on a disk of their own:
+GRUB is asked where each is.
+"""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -37,7 +39,10 @@ def linked_elsewhere(tree: GuestTree) -> AbstractContextManager[object]:
 def bound(tree: GuestTree) -> Iterator[None]:
     tree.path("/srv/grub").mkdir()
     tree.path("/boot/grub").mkdir()
-    with in_fstab(tree, "/srv/grub /boot/grub none bind 0 0"), mounted("--bind", tree.path("/srv/grub"), tree.path("/boot/grub")):
+    with (
+        in_fstab(tree, "/srv/grub /boot/grub none bind 0 0"),
+        mounted("--bind", tree.path("/srv/grub"), tree.path("/boot/grub")),
+    ):
         yield
 
 
@@ -47,7 +52,10 @@ def xen_bound(tree: GuestTree) -> Iterator[None]:
     tree.path("/srv/xen").mkdir()
     tree.path("/boot/xen").mkdir()
     tree.path("/boot/grub").mkdir()
-    with in_fstab(tree, "/srv/xen /boot/xen none bind 0 0"), mounted("--bind", tree.path("/srv/xen"), tree.path("/boot/xen")):
+    with (
+        in_fstab(tree, "/srv/xen /boot/xen none bind 0 0"),
+        mounted("--bind", tree.path("/srv/xen"), tree.path("/boot/xen")),
+    ):
         yield
 
 
@@ -77,7 +85,9 @@ def in_fstab(tree: GuestTree, line: str) -> Iterator[None]:
 
 
 @pytest.fixture(scope="module", params=["ext4", "xfs", "btrfs"])
-def tree(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[GuestTree]:
+def tree(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[GuestTree]:
     with guest_tree(tmp_path_factory.mktemp("places"), Suite.BOOKWORM, request.param) as tree:
         yield tree
 
@@ -95,7 +105,9 @@ def clear(tree: GuestTree) -> None:
         path = tree.path(name)
         if path.is_symlink():
             path.unlink()
-        elif path.is_dir() and path.stat().st_ino == 256:  # a subvolume's top: linux/btrfs_tree.h, BTRFS_FIRST_FREE_OBJECTID
+        elif (
+            path.is_dir() and path.stat().st_ino == 256
+        ):  # a subvolume's top: linux/btrfs_tree.h, BTRFS_FIRST_FREE_OBJECTID
             images.tool("btrfs", "subvolume", "delete", str(path))
         elif path.is_dir():
             shutil.rmtree(path)
@@ -106,7 +118,8 @@ EVERYWHERE = {
     "link-beside": (linked_beside, "/boot/grub2"),
     "link-elsewhere": (linked_elsewhere, "/srv/grub"),
 }
-# XFS of which a part is mounted is waited for, not frozen, which takes minutes; how it is waited for is a test of test_durable.
+# XFS of which a part is mounted is waited for, not frozen, which takes minutes; how it is waited
+# for is a test of test_durable.
 NOT_ON_XFS = {"bind-mount": (bound, "/srv/grub"), "xen-bind-mount": (xen_bound, "/boot/grub")}
 LAYOUTS = {
     "ext4": EVERYWHERE | NOT_ON_XFS,
@@ -124,7 +137,9 @@ LAYOUTS = {
     ],
     indirect=["tree"],
 )
-def test_what_grub_reads_at_the_prefix_is_what_was_written(empty: GuestTree, layout: Layout, prefix: str) -> None:
+def test_what_grub_reads_at_the_prefix_is_what_was_written(
+    empty: GuestTree, layout: Layout, prefix: str
+) -> None:
     with ExitStack() as stack:
         stack.enter_context(layout(empty))
         synced = empty.run("sync", "--json", f"--target={PV}").json
@@ -133,20 +148,31 @@ def test_what_grub_reads_at_the_prefix_is_what_was_written(empty: GuestTree, lay
         assert target["fs_uuid"] == empty.disk.root.uuid
         assert synced["boot"]["grub_dir"] == synced["boot"]["grub"]["path"] == prefix
         for name in ("grub.cfg", f"{PV}/core.elf"):
-            assert empty.disk.grub_cat(f"{prefix}/{name}") == empty.path(f"{prefix}/{name}").read_bytes(), name
+            assert (
+                empty.disk.grub_cat(f"{prefix}/{name}")
+                == empty.path(f"{prefix}/{name}").read_bytes()
+            ), name
         again = empty.run("sync", "--json", f"--target={PV}").json
         assert (again["changed"], again["ok"]) == ([], True)
 
 
 @pytest.mark.parametrize("tree", ["ext4", "btrfs"], indirect=True)
-def test_a_boot_that_stage_1_does_not_come_to_is_found_and_linked_by_what_is_said(empty: GuestTree) -> None:
+def test_a_boot_that_stage_1_does_not_come_to_is_found_and_linked_by_what_is_said(
+    empty: GuestTree,
+) -> None:
     """A bind mount: for stage 1, /boot on that file system is the empty directory beneath."""
     source = empty.path("/srv/boot")
     source.mkdir()
     words = ["preflight", "--json", f"--target={PV}"]
-    with in_fstab(empty, "/srv/boot /boot none bind 0 0"), mounted("--bind", source, empty.path("/boot")):
+    with (
+        in_fstab(empty, "/srv/boot /boot none bind 0 0"),
+        mounted("--bind", source, empty.path("/boot")),
+    ):
         synced = empty.run("sync", "--json", f"--target={PV}").json
-        assert (synced["targets"][0]["prefix"], synced["boot"]["xen"]["path"]) == ("($root)/srv/boot/grub", "/srv/boot/xen")
+        assert (synced["targets"][0]["prefix"], synced["boot"]["xen"]["path"]) == (
+            "($root)/srv/boot/grub",
+            "/srv/boot/xen",
+        )
         (found,) = stage1_findings(empty.run(*words, code=3))
         assert found["code"] == "stage1-finds-nothing"
         images.tool("unshare", "--mount", "--propagation", "private", "sh", "-ec", found["hint"])
@@ -157,7 +183,9 @@ def test_a_boot_that_stage_1_does_not_come_to_is_found_and_linked_by_what_is_sai
             (top / f"boot/xen/{FILE}").write_bytes(b"old")
             (shadow,) = stage1_findings(empty.run(*words, code=3))
             assert (shadow["code"], "detach" in shadow["hint"]) == ("other-disk-first", False)
-            images.tool("unshare", "--mount", "--propagation", "private", "sh", "-ec", shadow["hint"])
+            images.tool(
+                "unshare", "--mount", "--propagation", "private", "sh", "-ec", shadow["hint"]
+            )
             (top / "boot/xen").rmdir()
         assert stage1_findings(empty.run(*words, code=None)) == []
     for name in ("xen", "grub"):
@@ -175,7 +203,11 @@ def beneath(tree: GuestTree) -> Iterator[Path]:
 
 
 def stage1_findings(outcome: Outcome) -> list[dict[str, str]]:
-    return [row for row in outcome.json["findings"] if row["link"] == "stage-1" and row["severity"] == "error"]
+    return [
+        row
+        for row in outcome.json["findings"]
+        if row["link"] == "stage-1" and row["severity"] == "error"
+    ]
 
 
 def test_grub_on_a_disk_of_its_own(empty: GuestTree, tmp_path: Path) -> None:
@@ -193,7 +225,15 @@ def test_grub_on_a_disk_of_its_own(empty: GuestTree, tmp_path: Path) -> None:
             with mounted(device, empty.path("/boot/grub")):
                 synced = empty.run("sync", "--json", f"--target={PV}").json
                 (target,) = synced["targets"]
-                assert (target["state"], target["prefix"], target["fs_uuid"]) == ("current", "($root)/", uuid)
+                assert (target["state"], target["prefix"], target["fs_uuid"]) == (
+                    "current",
+                    "($root)/",
+                    uuid,
+                )
                 boot = synced["boot"]
-                assert (boot["fs_uuid"], boot["grub"]["fs_uuid"], boot["xen"]["path"]) == (empty.disk.root.uuid, uuid, "/boot/xen")
+                assert (boot["fs_uuid"], boot["grub"]["fs_uuid"], boot["xen"]["path"]) == (
+                    empty.disk.root.uuid,
+                    uuid,
+                    "/boot/xen",
+                )
                 assert empty.run("sync", "--json", f"--target={PV}").json["changed"] == []

@@ -40,21 +40,28 @@ def test_a_dry_run_of_a_fresh_tree_makes_no_directory(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("beside", ["grubenv", "locale", "fonts"])
-def test_a_dry_run_does_not_make_what_grub_install_would_make_beside(tree: GuestTree, beside: str) -> None:
+def test_a_dry_run_does_not_make_what_grub_install_would_make_beside(
+    tree: GuestTree, beside: str
+) -> None:
     there = tree.path(f"/boot/grub/{beside}")
     aside = there.rename(tree.path(f"/boot/{beside}"))
     before = snapshot(tree.top)
     try:
         told = tree.sync("--dry-run", "--force", f"--target={PV}", code=3)
         assert snapshot(tree.top) == before
-        assert {change["path"] for change in told.json["changed"]} == {f"/boot/xen/{PV_FILE}", "/boot/grub/x86_64-xen/core.elf"}
+        assert {change["path"] for change in told.json["changed"]} == {
+            f"/boot/xen/{PV_FILE}",
+            "/boot/grub/x86_64-xen/core.elf",
+        }
     finally:
         shutil.rmtree(there) if there.is_dir() else there.unlink(missing_ok=True)
         aside.rename(there)
 
 
 @pytest.mark.parametrize("name", ["old.mod", "old.lst", "old.img", "old.mo"])
-def test_a_dry_run_does_not_remove_what_grub_install_would_remove_beside(tree: GuestTree, name: str) -> None:
+def test_a_dry_run_does_not_remove_what_grub_install_would_remove_beside(
+    tree: GuestTree, name: str
+) -> None:
     old = tree.path(f"/boot/grub/{name}")
     old.touch()
     tree.sync("--dry-run", "--force", f"--target={PV}", code=3)

@@ -44,7 +44,15 @@ def writing_user(top: Path) -> Iterator[None]:
     home = top / "home"
     home.mkdir()
     os.chown(home, NOBODY, NOBODY)
-    command = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "/usr/bin/python3", "-c", _WRITE_FOR_EVER]
+    command = [
+        "setpriv",
+        f"--reuid={NOBODY}",
+        f"--regid={NOBODY}",
+        "--clear-groups",
+        "/usr/bin/python3",
+        "-c",
+        _WRITE_FOR_EVER,
+    ]
     with subprocess.Popen(command, cwd=home, stdout=subprocess.PIPE) as user:
         try:
             assert user.stdout
@@ -94,13 +102,17 @@ def test_grub_finds_none_of_what_was_removed(disk: images.Disk) -> None:
         pytest.param("btrfs", "", "ext4", id="own-boot-disk"),
     ],
 )
-def test_the_barrier_is_that_of_the_file_system_that_holds_boot(tmp_path: Path, fs_type: str, table: str, boot: str) -> None:
+def test_the_barrier_is_that_of_the_file_system_that_holds_boot(
+    tmp_path: Path, fs_type: str, table: str, boot: str
+) -> None:
     with images.disk(tmp_path, fs_type, table=table, boot=boot) as disk:
         install(Root(str(disk.top)), PATH, OLD)
         assert disk.grub_cat(PATH) == OLD
 
 
-def test_ext4_without_a_journal_needs_no_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ext4_without_a_journal_needs_no_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(images.MKFS, "ext4", [*images.MKFS["ext4"], "-O", "^has_journal"])
     with images.disk(tmp_path, "ext4", size=64 * images.MIB) as disk:
         install(Root(str(disk.top)), PATH, OLD)
@@ -110,7 +122,9 @@ def test_ext4_without_a_journal_needs_no_checkpoint(tmp_path: Path, monkeypatch:
 def test_where_the_kernel_cannot_checkpoint_ext4_is_frozen_if_root_alone_reaches_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("guest_hooks.machine.barrier.EXT4_IOC_CHECKPOINT", 0x4004667F)  # a number ext4 does not know: ENOTTY
+    monkeypatch.setattr(
+        "guest_hooks.machine.barrier.EXT4_IOC_CHECKPOINT", 0x4004667F
+    )  # a number ext4 does not know: ENOTTY
     with images.disk(tmp_path, "ext4", size=64 * images.MIB) as disk:
         root = Root(str(disk.top))
         with writing_user(disk.top):
@@ -154,12 +168,16 @@ def test_no_room_is_needed_to_wait_for_xfs(tmp_path: Path, monkeypatch: pytest.M
         assert problem.code == LATE
 
 
-def test_late_before_the_new_name_nothing_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_late_before_the_new_name_nothing_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with images.disk(tmp_path, "xfs", is_closed=False) as disk:
         root = Root(str(disk.top))
         durable.make_dirs(root, "/boot/xen")
         durable.replace(root, PATH, OLD)
-        monkeypatch.setattr("guest_hooks.machine.xfs_log.wait_until_in_place", lambda _fd, _timeout: False)
+        monkeypatch.setattr(
+            "guest_hooks.machine.xfs_log.wait_until_in_place", lambda _fd, _timeout: False
+        )
         with pytest.raises(NotRepairedError, match=r"nothing was replaced: .* only in its log"):
             durable.replace_all(root, {PATH: NEW})
         assert root.read(PATH) == OLD
@@ -181,9 +199,13 @@ def test_late_after_it_the_old_file_keeps_a_second_name(
         durable.make_dirs(root, "/boot/xen")
         durable.replace(root, PATH, OLD)
         monkeypatch.setattr("guest_hooks.machine.durable.settle", lambda _root, _path: None)
-        monkeypatch.setattr("guest_hooks.machine.xfs_log.wait_until_in_place", lambda _fd, _timeout: False)
+        monkeypatch.setattr(
+            "guest_hooks.machine.xfs_log.wait_until_in_place", lambda _fd, _timeout: False
+        )
         assert [problem.code for problem in change(root)] == [LATE]
-        kept = [name for name in root.names("/boot/xen") if name.startswith(".xen-guest-bootloader-")]
+        kept = [
+            name for name in root.names("/boot/xen") if name.startswith(".xen-guest-bootloader-")
+        ]
         assert [root.read(f"/boot/xen/{name}") for name in kept] == [OLD]
         assert durable.sweep(root, "/boot/xen") == ()
         assert set(kept) <= set(root.names("/boot/xen"))
@@ -222,7 +244,10 @@ def test_an_exchanged_directory_is_whole_for_grub(disk: images.Disk) -> None:
     durable.exchange_dir(root, "/boot/grub/.staged", "/boot/grub/x86_64-xen")
     assert barrier(root, "/boot/grub") is None
     copy = disk.copy()
-    assert (copy.cat("/boot/grub/x86_64-xen/normal.mod"), copy.cat("/boot/grub/.staged/normal.mod")) == (NEW, OLD)
+    assert (
+        copy.cat("/boot/grub/x86_64-xen/normal.mod"),
+        copy.cat("/boot/grub/.staged/normal.mod"),
+    ) == (NEW, OLD)
 
 
 @pytest.mark.parametrize("fs_type", ["ext4", "xfs", "btrfs"])
@@ -236,7 +261,9 @@ def test_an_exchanged_directory_is_whole_after_a_power_cut(tmp_path: Path, fs_ty
         kept = tmp_path.with_name(f"{tmp_path.name}.img")
         shutil.copyfile(disk.copy().boot.image, kept)
     with images.attached(kept) as device:  # Linux replays the journal
-        options = ["-o", "nouuid"] if fs_type == "xfs" else []  # the disk it is a copy of may not have let go yet
+        options = (
+            ["-o", "nouuid"] if fs_type == "xfs" else []
+        )  # the disk it is a copy of may not have let go yet
         disk.top.mkdir(parents=True, exist_ok=True)
         images.tool("mount", *options, device, str(disk.top))
         try:
@@ -251,7 +278,10 @@ def test_a_full_disk_keeps_the_old_file_and_says_need_and_have(disk: images.Disk
     root = Root(str(disk.top))
     install(root, PATH, OLD)
     too_much = space.free(root, PATH) + images.MIB
-    with pytest.raises(LackingError, match=rf"{PATH}.*No space left on device; it needs {too_much} bytes, \d+ bytes"):
+    with pytest.raises(
+        LackingError,
+        match=rf"{PATH}.*No space left on device; it needs {too_much} bytes, \d+ bytes",
+    ):
         durable.replace(root, PATH, bytes(too_much))
     assert (disk.top / PATH[1:]).read_bytes() == OLD
     assert root.names("/boot/xen") == ("pvboot-x86_64.elf",)
@@ -321,8 +351,11 @@ def test_the_barrier_leaves_another_ones_freeze_alone(tmp_path: Path) -> None:
 def test_without_the_right_to_freeze_there_is_a_warning(tmp_path: Path) -> None:
     with images.disk(tmp_path, "xfs") as disk:
         code = (
-            "from guest_hooks.machine.barrier import barrier; from guest_hooks.machine.root import Root; "
-            f"print(barrier(Root({str(disk.top)!r}), '/').code)"
+            "from guest_hooks.machine.barrier import barrier; from guest_hooks.machine.root import"
+            f" Root; print(barrier(Root({str(disk.top)!r}), '/').code)"
         )
         command = ["setpriv", "--bounding-set", "-sys_admin", "/usr/bin/python3", "-c", code]
-        assert subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout == "barrier-refused\n"
+        assert (
+            subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+            == "barrier-refused\n"
+        )

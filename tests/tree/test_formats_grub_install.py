@@ -12,15 +12,25 @@ from tests.support import grub_file, images, libxenguest
 
 def installed(top: Path, target: str, *options: str) -> bytes:
     """The core image that a plain grub-install leaves."""
-    command = ["grub-install", f"--target={target}", f"--boot-directory={top / 'boot'}", "--modules=normal", *options]
+    command = [
+        "grub-install",
+        f"--target={target}",
+        f"--boot-directory={top / 'boot'}",
+        "--modules=normal",
+        *options,
+    ]
     subprocess.run(command, check=True, capture_output=True, timeout=300)
     return (top / "boot/grub" / target / "core.elf").read_bytes()
 
 
 @pytest.mark.parametrize("target", TARGETS)
-@pytest.mark.parametrize(("boot", "grub_dir"), [("", "/boot/grub"), ("ext4", "/grub")], ids=["on-root", "own-boot"])
+@pytest.mark.parametrize(
+    ("boot", "grub_dir"), [("", "/boot/grub"), ("ext4", "/grub")], ids=["on-root", "own-boot"]
+)
 def test_by_uuid(tmp_path: Path, target: str, boot: str, grub_dir: str) -> None:
-    with images.disk(tmp_path, "ext4", size=64 * images.MIB, boot=boot, boot_size=64 * images.MIB) as disk:
+    with images.disk(
+        tmp_path, "ext4", size=64 * images.MIB, boot=boot, boot_size=64 * images.MIB
+    ) as disk:
         (disk.top / "boot").mkdir(exist_ok=True)
         image = installed(disk.top, target)
         uuid = images.tool("blkid", "-s", "UUID", "-o", "value", disk.boot.device).strip()
@@ -46,7 +56,10 @@ def test_with_every_option_that_changes_the_image(tmp_path: Path, target: str) -
         "file": ["--force-file-id"],
         "few": ["--install-modules=normal ext2"],
     }
-    with images.disk(tmp_path, "ext4", size=64 * images.MIB) as disk, libxenguest.running(tmp_path) as xen:
+    with (
+        images.disk(tmp_path, "ext4", size=64 * images.MIB) as disk,
+        libxenguest.running(tmp_path) as xen,
+    ):
         (disk.top / "boot").mkdir()
         made = {name: installed(disk.top, target, *options) for name, options in rows.items()}
         judged = {
@@ -60,7 +73,9 @@ def test_with_every_option_that_changes_the_image(tmp_path: Path, target: str) -
         }
     assert judged == dict.fromkeys(rows, (True, True, True, True))
     cores = {name: second_stage.read(image).core for name, image in made.items()}
-    assert {name: core.public_keys for name, core in cores.items() if core and core.public_keys} == {
+    assert {
+        name: core.public_keys for name, core in cores.items() if core and core.public_keys
+    } == {
         "keys": tuple(keys),
         "tree": (keys[0],),
     }

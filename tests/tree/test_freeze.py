@@ -131,7 +131,9 @@ def test_a_kill_at_any_moment_leaves_it_writable(top: Path, directory: int, vict
         assert images.is_writable(top)
 
 
-def test_a_child_that_dies_once_is_followed_by_another(top: Path, directory: int, tmp_path: Path) -> None:
+def test_a_child_that_dies_once_is_followed_by_another(
+    top: Path, directory: int, tmp_path: Path
+) -> None:
     def fail_once(name: str) -> None:
         if name == "freezing" and not (tmp_path / "failed").exists():
             (tmp_path / "failed").touch()

@@ -1,4 +1,6 @@
-"""Our reader of grub.cfg beside GRUB's own interpreter: the same entry with the same command line, or "not known"."""
+"""Our reader of grub.cfg beside GRUB's own interpreter: the same entry with the same command
+line, or "not known".
+"""
 
 import itertools
 import re
@@ -19,20 +21,33 @@ LINUX = "@LINUX@"
 FIRST = "set timeout=0\n"
 CUSTOM = 'set sourced="from custom"\nexport sourced\n'
 SAVED = {"saved_entry": "i2", "word": "a b"}
-GRUBENV = "# GRUB Environment Block\n" + "".join(f"{name}={value}\n" for name, value in SAVED.items())
+GRUBENV = "# GRUB Environment Block\n" + "".join(
+    f"{name}={value}\n" for name, value in SAVED.items()
+)
 
 NAMES = st.sampled_from(["a", "b", "c"])
 LITERALS = st.sampled_from(["x", "1", "", "'x y'", '"x y"', "\\ ", "k=v"])
-USES = NAMES.flatmap(lambda n: st.sampled_from([f"${n}", f"${{{n}}}", f'"${n}"', f'"<${n}>"'])) | st.sampled_from(
-    ["$1", "$2", '"$1"', "$#", "$@", '"$@"', "$*", '"$*"']
-)
+USES = NAMES.flatmap(
+    lambda n: st.sampled_from([f"${n}", f"${{{n}}}", f'"${n}"', f'"<${n}>"'])
+) | st.sampled_from(["$1", "$2", '"$1"', "$#", "$@", '"$@"', "$*", '"$*"'])
 WORDS = st.lists(LITERALS | USES, min_size=1, max_size=3).map(lambda parts: "".join(parts) or "''")
 VALUES = st.lists(WORDS, max_size=3).map(" ".join)
 TESTS = st.one_of(
-    st.tuples(WORDS, st.sampled_from(["=", "!=", "==", "<", ">", "-eq", "-gt"]), WORDS).map(lambda t: f"[ {' '.join(t)} ]"),
+    st.tuples(WORDS, st.sampled_from(["=", "!=", "==", "<", ">", "-eq", "-gt"]), WORDS).map(
+        lambda t: f"[ {' '.join(t)} ]"
+    ),
     st.tuples(st.sampled_from(["-n", "-z", "!", ""]), WORDS).map(lambda t: f"[ {' '.join(t)} ]"),
     st.tuples(WORDS, st.sampled_from(["-a", "-o"]), WORDS).map(lambda t: f"[ {' '.join(t)} ]"),
-    st.sampled_from(["true", "false", "f x", "[ -e $prefix/custom.cfg ]", "[ -s $prefix/grubenv ]", "[ -f $prefix/none ]"]),
+    st.sampled_from(
+        [
+            "true",
+            "false",
+            "f x",
+            "[ -e $prefix/custom.cfg ]",
+            "[ -s $prefix/grubenv ]",
+            "[ -f $prefix/none ]",
+        ]
+    ),
 )
 SIMPLE = st.one_of(
     st.tuples(NAMES, WORDS).map(lambda t: f"set {t[0]}={t[1]}"),
@@ -40,7 +55,17 @@ SIMPLE = st.one_of(
     NAMES.map(lambda name: f"unset {name}"),
     NAMES.map(lambda name: f"export {name}"),
     VALUES.map(lambda values: f"f {values}"),
-    st.sampled_from(["true", "false", "load_env", "source $prefix/custom.cfg", "insmod none", "set a=b c=d", "c=$?"]),
+    st.sampled_from(
+        [
+            "true",
+            "false",
+            "load_env",
+            "source $prefix/custom.cfg",
+            "insmod none",
+            "set a=b c=d",
+            "c=$?",
+        ]
+    ),
 )
 
 
@@ -52,16 +77,26 @@ def _compound(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
     blocks = st.lists(inner, min_size=1, max_size=3).map(_block)
     return st.one_of(
         st.tuples(TESTS, blocks).map(lambda t: f"if {t[0]}; then\n{t[1]}\nfi"),
-        st.tuples(TESTS, blocks, blocks).map(lambda t: f"if {t[0]}; then\n{t[1]}\nelse\n{t[2]}\nfi"),
-        st.tuples(TESTS, blocks, TESTS, blocks).map(lambda t: f"if {t[0]}; then {t[1]}\nelif {t[2]}; then {t[3]}; fi"),
+        st.tuples(TESTS, blocks, blocks).map(
+            lambda t: f"if {t[0]}; then\n{t[1]}\nelse\n{t[2]}\nfi"
+        ),
+        st.tuples(TESTS, blocks, TESTS, blocks).map(
+            lambda t: f"if {t[0]}; then {t[1]}\nelif {t[2]}; then {t[3]}; fi"
+        ),
         st.tuples(NAMES, VALUES, blocks).map(lambda t: f"for {t[0]} in {t[1]}; do\n{t[2]}\ndone"),
-        st.tuples(NAMES, VALUES).map(lambda t: f"for {t[0]} in {t[1]}; do\nif [ ${t[0]} = x ]; then break; fi\nb=$b${t[0]}\ndone"),
+        st.tuples(NAMES, VALUES).map(
+            lambda t: (
+                f"for {t[0]} in {t[1]}; do\nif [ ${t[0]} = x ]; then break; fi\nb=$b${t[0]}\ndone"
+            )
+        ),
     )
 
 
 STATEMENTS = st.recursive(SIMPLE, _compound, max_leaves=6)
 TITLES = st.sampled_from(["one", "two", "t three", "1", "a>b"])
-IDS = st.sampled_from(["", "--id i1", "--id i2", "--id=i3", "$menuentry_id_option i4", "--unrestricted", "--class x"])
+IDS = st.sampled_from(
+    ["", "--id i1", "--id i2", "--id=i3", "$menuentry_id_option i4", "--unrestricted", "--class x"]
+)
 
 
 @st.composite
@@ -72,7 +107,10 @@ def entries(draw: st.DrawFn, depth: int = 0) -> str:
         below = draw(st.lists(entries(depth=depth + 1), min_size=1, max_size=3))
         default = draw(st.sampled_from(["", "", "set default=1\n"]))
         return f"submenu '{title}' {option} {{\n{default}{_block(before)}\n{_block(below)}\n}}"
-    return f"menuentry '{title}' {option} {draw(VALUES)} {{\n{_block(before)}\n{LINUX} /k {draw(VALUES)}\n}}"
+    return (
+        f"menuentry '{title}' {option} {draw(VALUES)} {{\n{_block(before)}\n{LINUX} /k"
+        f" {draw(VALUES)}\n}}"
+    )
 
 
 DEFAULTS = st.sampled_from(
@@ -114,18 +152,33 @@ def scripts(draw: st.DrawFn) -> str:
 
 
 def ours(text: str, files: Mapping[str, str], *, saved: Mapping[str, str] | None) -> str | None:
-    """The command line that we say is started, `""` for none, None where we say that it is not known."""
-    variables = {"prefix": "(host)/menu", "root": "host", "grub_platform": "emu", "grub_cpu": "x86_64"}
+    """The command line that we say is started, `""` for none, None where we say that it is not
+    known.
+    """
+    variables = {
+        "prefix": "(host)/menu",
+        "root": "host",
+        "grub_platform": "emu",
+        "grub_cpu": "x86_64",
+    }
 
     def look(path: str) -> str | None:
         return files.get(path.removeprefix("(host)/menu/"))
 
     try:
-        menu = grub_cfg.read(text.replace(LINUX, "linux"), variables=variables, grubenv=saved, look=look)
+        menu = grub_cfg.read(
+            text.replace(LINUX, "linux"), variables=variables, grubenv=saved, look=look
+        )
     except FormatError:
         return None
     choice = grub_menu.default(menu)
-    if not menu.entries or not choice.is_sure or choice.entry is None or choice.entry.not_understood or menu.not_understood:
+    if (
+        not menu.entries
+        or not choice.is_sure
+        or choice.entry is None
+        or choice.entry.not_understood
+        or menu.not_understood
+    ):
         return None
     boot = choice.entry.boot
     words = [boot.kernel, *boot.arguments] if boot else []
@@ -133,9 +186,13 @@ def ours(text: str, files: Mapping[str, str], *, saved: Mapping[str, str] | None
 
 
 def grubs(directory: Path, text: str, files: Mapping[str, str]) -> str | None:
-    """The command line that GRUB starts; None where it complained of something, which it passes over and goes on."""
+    """The command line that GRUB starts; None where it complained of something, which it passes
+    over and goes on.
+    """
     emulated = re.sub(rf"{LINUX} (.*)", rf"echo {grub_emu.MARK} \1 {grub_emu.END}\nexit", text)
-    found, has_complained = grub_emu.started(directory, FIRST + emulated, {**files, "grubenv": GRUBENV})
+    found, has_complained = grub_emu.started(
+        directory, FIRST + emulated, {**files, "grubenv": GRUBENV}
+    )
     return None if has_complained else found or ""
 
 
@@ -150,7 +207,9 @@ def test_grub_itself_starts_the_same(tmp_path_factory: pytest.TempPathFactory, t
         assert found.split() == real.split()
 
 
-@pytest.mark.parametrize("path", sorted((CHECKOUT / "tests/data/grub_cfg").glob("*.cfg")), ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", sorted((CHECKOUT / "tests/data/grub_cfg").glob("*.cfg")), ids=lambda path: path.stem
+)
 def test_debians_menus(tmp_path: Path, path: Path) -> None:
     text = path.read_text()
     prepared = re.sub(r"^\s*linux\s", f"{LINUX} ", text, flags=re.MULTILINE)
@@ -160,7 +219,10 @@ def test_debians_menus(tmp_path: Path, path: Path) -> None:
         directory = tmp_path / str(number)
         emulated = re.sub(rf"{LINUX}(.*)", rf"echo {grub_emu.MARK}\1 {grub_emu.END}\nexit", menu)
         emulated = re.sub(
-            r"^\s*(search|initrd|terminal_output|loadfont|load_video|gfxmode) ?.*", "true", emulated, flags=re.MULTILINE
+            r"^\s*(search|initrd|terminal_output|loadfont|load_video|gfxmode) ?.*",
+            "true",
+            emulated,
+            flags=re.MULTILINE,
         )
         real, _ = grub_emu.started(directory, FIRST + emulated, {"grubenv": GRUBENV})
         assert real is not None

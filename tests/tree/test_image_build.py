@@ -1,4 +1,6 @@
-"""A tree that is a directory of the machine that builds the image: GRUB would take that machine's UUID and paths."""
+"""A tree that is a directory of the machine that builds the image: GRUB would take that
+machine's UUID and paths.
+"""
 
 import shutil
 from collections.abc import Iterator
@@ -34,17 +36,25 @@ def builder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[images.Disk]:
         tree = disk.top / "build/tree"
         tree.mkdir(parents=True)
         unpack(tarball(Suite.BOOKWORM, Kind.FULL), tree)
-        shutil.copytree(CHECKOUT / "guest_hooks", tree / "usr/lib/python3/dist-packages/guest_hooks")
+        shutil.copytree(
+            CHECKOUT / "guest_hooks", tree / "usr/lib/python3/dist-packages/guest_hooks"
+        )
         yield disk
 
 
 def test_a_bind_mount_is_refused_from_outside(builder: images.Disk, tmp_path: Path) -> None:
     with bound(builder.top / "build/tree", tmp_path / "tree") as top:
-        tree = GuestTree(disk=images.Disk(top=top, root=builder.root, boot=builder.root, scratch=tmp_path), suite=Suite.BOOKWORM)
+        tree = GuestTree(
+            disk=images.Disk(top=top, root=builder.root, boot=builder.root, scratch=tmp_path),
+            suite=Suite.BOOKWORM,
+        )
         before = snapshot(top / "boot", top / "var/lib")
         for verb in ("sync", "status", "preflight"):
             said = tree.run(verb, f"--target={PV}", code=7).stderr
-            assert f"is /build/tree of the file system on {builder.root.device}, not the top of its own" in said
+            assert (
+                f"is /build/tree of the file system on {builder.root.device}, not the top of"
+                " its own" in said
+            )
             assert "first boot" in said
         assert snapshot(top / "boot", top / "var/lib") == before
 
@@ -54,18 +64,33 @@ def test_a_directory_with_a_boot_of_its_own_is_refused(builder: images.Disk) -> 
     top = builder.top / "build/tree"
     images.tool("mount", "-t", "tmpfs", "boot", str(top / "boot"))
     try:
-        tree = GuestTree(disk=images.Disk(top=top, root=builder.root, boot=builder.root, scratch=top), suite=Suite.BOOKWORM)
-        assert "is not the top of a mounted file system" in tree.run("sync", f"--target={PV}", code=7).stderr
+        tree = GuestTree(
+            disk=images.Disk(top=top, root=builder.root, boot=builder.root, scratch=top),
+            suite=Suite.BOOKWORM,
+        )
+        assert (
+            "is not the top of a mounted file system"
+            in tree.run("sync", f"--target={PV}", code=7).stderr
+        )
     finally:
         images.tool("umount", str(top / "boot"))
 
 
-def test_a_bind_mount_is_refused_from_inside_the_chroot(builder: images.Disk, tmp_path: Path) -> None:
+def test_a_bind_mount_is_refused_from_inside_the_chroot(
+    builder: images.Disk, tmp_path: Path
+) -> None:
     with bound(builder.top / "build/tree", tmp_path / "tree") as top:
         disk = images.Disk(top=top, root=builder.root, boot=builder.root, scratch=tmp_path)
-        guest = TreeGuest(disk=disk, work=tmp_path, suite=Suite.BOOKWORM, environment={"PYTHONDONTWRITEBYTECODE": "1"})
+        guest = TreeGuest(
+            disk=disk,
+            work=tmp_path,
+            suite=Suite.BOOKWORM,
+            environment={"PYTHONDONTWRITEBYTECODE": "1"},
+        )
         before = snapshot(top / "boot", top / "var/lib")
-        done = guest.run("python3", "-m", "guest_hooks", "sync", f"--target={PV}", check=False, env=IN_BUILD)
+        done = guest.run(
+            "python3", "-m", "guest_hooks", "sync", f"--target={PV}", check=False, env=IN_BUILD
+        )
         assert done.returncode == 7, done.stderr
         assert "/ is /build/tree of the file system on" in done.stderr
         assert snapshot(top / "boot", top / "var/lib") == before
@@ -74,8 +99,15 @@ def test_a_bind_mount_is_refused_from_inside_the_chroot(builder: images.Disk, tm
 def test_a_chroot_of_the_image_s_own_file_system_is_served(tmp_path: Path) -> None:
     with images.disk(tmp_path, "ext4", size=3 << 30) as disk:
         unpack(tarball(Suite.BOOKWORM, Kind.FULL), disk.top)
-        shutil.copytree(CHECKOUT / "guest_hooks", disk.top / "usr/lib/python3/dist-packages/guest_hooks")
-        guest = TreeGuest(disk=disk, work=tmp_path, suite=Suite.BOOKWORM, environment={"PYTHONDONTWRITEBYTECODE": "1"})
+        shutil.copytree(
+            CHECKOUT / "guest_hooks", disk.top / "usr/lib/python3/dist-packages/guest_hooks"
+        )
+        guest = TreeGuest(
+            disk=disk,
+            work=tmp_path,
+            suite=Suite.BOOKWORM,
+            environment={"PYTHONDONTWRITEBYTECODE": "1"},
+        )
         guest.run("python3", "-m", "guest_hooks", "sync", f"--target={PV}", env=IN_BUILD)
         config = guest.path(f"/boot/grub/{PV}/load.cfg").read_text()
         assert disk.root.uuid in config
@@ -97,7 +129,9 @@ def test_a_subvolume(tmp_path: Path, subvolume: str, fstab: str, code: int) -> N
             tree.run("sync", "--no-update-grub", f"--target={PV}", code=code)
             return
         images.tool("btrfs", "subvolume", "snapshot", str(tree.top), str(tree.top / "@rootfs"))
-        (tree.top / "@rootfs/etc/fstab").write_text(f"UUID={tree.disk.root.uuid} / btrfs {fstab} 0 0\n")
+        (tree.top / "@rootfs/etc/fstab").write_text(
+            f"UUID={tree.disk.root.uuid} / btrfs {fstab} 0 0\n"
+        )
         source = tree.top / "@rootfs"
         if subvolume != "@rootfs":
             source = tree.top / subvolume
@@ -106,7 +140,10 @@ def test_a_subvolume(tmp_path: Path, subvolume: str, fstab: str, code: int) -> N
                 (tree.top / "@rootfs" / name).rename(source / name)
         with bound(source, tmp_path / "bound") as top:
             other = GuestTree(
-                disk=images.Disk(top=top, root=tree.disk.root, boot=tree.disk.boot, scratch=tmp_path), suite=tree.suite
+                disk=images.Disk(
+                    top=top, root=tree.disk.root, boot=tree.disk.boot, scratch=tmp_path
+                ),
+                suite=tree.suite,
             )
             said = other.run("sync", "--no-update-grub", f"--target={PV}", code=code).stderr
             assert ("not the top of its own" in said) == (code == 7)
@@ -114,9 +151,15 @@ def test_a_subvolume(tmp_path: Path, subvolume: str, fstab: str, code: int) -> N
                 words = ["preflight", "--json", f"--target={PV}"]
                 (found,) = stage1_findings(other.run(*words, code=3))
                 assert found["code"] == "stage1-finds-nothing"
-                images.tool("unshare", "--mount", "--propagation", "private", "sh", "-ec", found["hint"])
+                images.tool(
+                    "unshare", "--mount", "--propagation", "private", "sh", "-ec", found["hint"]
+                )
                 assert stage1_findings(other.run(*words, code=None)) == []
 
 
 def stage1_findings(outcome: Outcome) -> list[dict[str, str]]:
-    return [row for row in outcome.json["findings"] if row["link"] == "stage-1" and row["severity"] == "error"]
+    return [
+        row
+        for row in outcome.json["findings"]
+        if row["link"] == "stage-1" and row["severity"] == "error"
+    ]

@@ -1,4 +1,6 @@
-"""The running guest, with a real kernel: the cheap look that nothing has changed, and what ends it."""
+"""The running guest, with a real kernel: the cheap look that nothing has changed, and what ends
+it.
+"""
 
 import json
 import os
@@ -21,8 +23,14 @@ CFG = "/boot/grub/grub.cfg"
 def test_what_is_installed_is_what_the_guest_is(guest: TreeGuest) -> None:
     table = verb(guest, "status", "--json").json
     assert report_schema.complaints(table, "status") == []
-    assert [(row["target"], row["required"], row["state"]) for row in table["targets"]] == [("x86_64-xen", True, "current")]
-    assert (table["guest"]["mode"], table["grub_cfg"]["state"], table["ok"]) == ("pv", "current", True)
+    assert [(row["target"], row["required"], row["state"]) for row in table["targets"]] == [
+        ("x86_64-xen", True, "current")
+    ]
+    assert (table["guest"]["mode"], table["grub_cfg"]["state"], table["ok"]) == (
+        "pv",
+        "current",
+        True,
+    )
 
 
 def test_a_host_that_switches_to_pvh_makes_its_files_wanted(settled: TreeGuest) -> None:
@@ -49,7 +57,9 @@ def test_the_cheap_look_writes_nothing(settled: TreeGuest) -> None:
 
 
 def same_size_and_time(path: Path, data: bytes) -> None:
-    """Replace a file by another of the same length and time; nothing but its inode and its change time tell."""
+    """Replace a file by another of the same length and time; nothing but its inode and its
+    change time tell.
+    """
     status = path.stat()
     other = path.with_name("other")
     other.write_bytes(data)
@@ -71,12 +81,20 @@ def spoiled(data: bytes) -> bytes:
 
 @pytest.mark.parametrize("replace", [same_size_and_time, same_size_in_place])
 @pytest.mark.parametrize(
-    "path", [FILE, "/boot/grub/x86_64-xen/core.elf", "/boot/grub/x86_64-xen/normal.mod", "/usr/lib/grub/x86_64-xen/normal.mod"]
+    "path",
+    [
+        FILE,
+        "/boot/grub/x86_64-xen/core.elf",
+        "/boot/grub/x86_64-xen/normal.mod",
+        "/usr/lib/grub/x86_64-xen/normal.mod",
+    ],
 )
 def test_a_file_of_the_same_size_and_time_is_seen_in_the_same_second(
     guest: TreeGuest, path: str, replace: Callable[[Path, bytes], None]
 ) -> None:
-    """The file is replaced in the very moment that a sync ends, within one second of its own time."""
+    """The file is replaced in the very moment that a sync ends, within one second of its own
+    time.
+    """
     good = guest.read("/usr/lib/grub/x86_64-xen/normal.mod")
     guest.path(FILE).unlink()
     verb(guest, "sync")  # writes the second stage, and remembers that all is well
@@ -89,29 +107,55 @@ def test_a_file_of_the_same_size_and_time_is_seen_in_the_same_second(
 
 def upgraded(guest: TreeGuest) -> None:
     """Let the fingerprint be that of the version before."""
-    guest.write(FINGERPRINT, guest.read(FINGERPRINT).decode().replace(f" of {__version__}\n", " of 0.9.9\n", 1))
+    guest.write(
+        FINGERPRINT,
+        guest.read(FINGERPRINT).decode().replace(f" of {__version__}\n", " of 0.9.9\n", 1),
+    )
 
 
 @pytest.mark.parametrize(
     "change",
     [
-        pytest.param(lambda guest: guest.write("/etc/xen-guest-bootloader/config.toml", ""), id="configuration-made"),
-        pytest.param(lambda guest: guest.write("/etc/xen-guest-bootloader/conf.d/a.toml", ""), id="configuration-added"),
-        pytest.param(lambda guest: guest.path("/usr/lib/grub/x86_64-xen/hexdump.mod").touch(), id="package-touched"),
-        pytest.param(lambda guest: guest.path("/usr/lib/grub/x86_64-xen/new.mod").touch(), id="module-added"),
+        pytest.param(
+            lambda guest: guest.write("/etc/xen-guest-bootloader/config.toml", ""),
+            id="configuration-made",
+        ),
+        pytest.param(
+            lambda guest: guest.write("/etc/xen-guest-bootloader/conf.d/a.toml", ""),
+            id="configuration-added",
+        ),
+        pytest.param(
+            lambda guest: guest.path("/usr/lib/grub/x86_64-xen/hexdump.mod").touch(),
+            id="package-touched",
+        ),
+        pytest.param(
+            lambda guest: guest.path("/usr/lib/grub/x86_64-xen/new.mod").touch(), id="module-added"
+        ),
         pytest.param(lambda guest: guest.path(CFG).touch(), id="grub-cfg-touched"),
-        pytest.param(lambda guest: guest.path("/boot/vmlinuz-6.99.0-cloud-amd64").write_bytes(b"x"), id="kernel-added"),
+        pytest.param(
+            lambda guest: guest.path("/boot/vmlinuz-6.99.0-cloud-amd64").write_bytes(b"x"),
+            id="kernel-added",
+        ),
         pytest.param(lambda guest: guest.path("/etc/fstab").touch(), id="fstab"),
-        pytest.param(lambda guest: guest.write(FINGERPRINT, guest.read(FINGERPRINT).decode()[:-40]), id="fingerprint-damaged"),
+        pytest.param(
+            lambda guest: guest.write(FINGERPRINT, guest.read(FINGERPRINT).decode()[:-40]),
+            id="fingerprint-damaged",
+        ),
         pytest.param(upgraded, id="package-upgraded"),
         pytest.param(lambda guest: guest.write(FINGERPRINT, ""), id="fingerprint-empty"),
         pytest.param(lambda guest: guest.path(FINGERPRINT).unlink(), id="fingerprint-deleted"),
     ],
 )
-def test_what_may_matter_ends_the_cheap_look(settled: TreeGuest, change: Callable[[TreeGuest], object]) -> None:
+def test_what_may_matter_ends_the_cheap_look(
+    settled: TreeGuest, change: Callable[[TreeGuest], object]
+) -> None:
     change(settled)
     assert verb(settled, "sync").stdout != CHEAP
-    for path in ("/etc/xen-guest-bootloader", "/usr/lib/grub/x86_64-xen/new.mod", "/boot/vmlinuz-6.99.0-cloud-amd64"):
+    for path in (
+        "/etc/xen-guest-bootloader",
+        "/usr/lib/grub/x86_64-xen/new.mod",
+        "/boot/vmlinuz-6.99.0-cloud-amd64",
+    ):
         there = settled.path(path)
         shutil.rmtree(there) if there.is_dir() else there.unlink(missing_ok=True)
 
@@ -125,10 +169,16 @@ def test_whoever_asks_for_more_gets_more(settled: TreeGuest, words: list[str]) -
     assert verb(settled, "sync", *words).stdout != CHEAP
 
 
-@pytest.mark.parametrize("words", [["status", "--metrics"], ["sync", "--force"], ["preflight"]], ids=" ".join)
-def test_grub_s_tools_are_found_where_cron_s_path_leaves_them_out(settled: TreeGuest, words: list[str]) -> None:
+@pytest.mark.parametrize(
+    "words", [["status", "--metrics"], ["sync", "--force"], ["preflight"]], ids=" ".join
+)
+def test_grub_s_tools_are_found_where_cron_s_path_leaves_them_out(
+    settled: TreeGuest, words: list[str]
+) -> None:
     expected = verb(settled, *words, code=None)
-    done = settled.run("env", "PATH=/usr/bin:/bin", "python3", "-m", "guest_hooks", *words, check=False)
+    done = settled.run(
+        "env", "PATH=/usr/bin:/bin", "python3", "-m", "guest_hooks", *words, check=False
+    )
     assert (done.returncode, done.stderr) == (expected.code, expected.stderr)
     assert "not installed" not in done.stderr
 
@@ -145,7 +195,10 @@ sys.exit(cli.main(sys.argv[1:]))
 
 def test_a_root_that_the_kernel_mounted_by_itself(settled: TreeGuest) -> None:
     device = settled.disk.root.device
-    table = f"sed 's# {device} # /dev/root #' /proc/self/mountinfo >/tmp/mountinfo; grep -q /dev/root /tmp/mountinfo"
+    table = (
+        f"sed 's# {device} # /dev/root #' /proc/self/mountinfo >/tmp/mountinfo; grep -q /dev/root"
+        " /tmp/mountinfo"
+    )
     settled.write("/tmp/program", WITHOUT_AN_INITRD)
     settled.path(FILE).unlink()
     settled.shell(f"{table}; python3 /tmp/program sync")
@@ -170,25 +223,41 @@ def test_a_menu_of_grub_legacy_that_is_gone_is_made_anew(settled: TreeGuest) -> 
 
 def test_a_user_whom_nobody_tells_the_uuid_is_not_told_that_all_is_well(settled: TreeGuest) -> None:
     """No udev runs here, and the disk is root's to read."""
-    as_nobody = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "python3", "-m", "guest_hooks")
+    as_nobody = (
+        "setpriv",
+        "--reuid=65534",
+        "--regid=65534",
+        "--clear-groups",
+        "python3",
+        "-m",
+        "guest_hooks",
+    )
     done = settled.run(*as_nobody, "status", "--json", check=False)
     table = json.loads(done.stdout)
     assert report_schema.complaints(table, "status") == []
     assert (done.returncode, table["ok"], table["grub_cfg"]["state"]) == (3, False, "unknown")
     (target,) = table["targets"]
-    assert (target["state"], [problem["code"] for problem in target["problems"]]) == ("unknown", ["boot-not-known"])
+    assert (target["state"], [problem["code"] for problem in target["problems"]]) == (
+        "unknown",
+        ["boot-not-known"],
+    )
     assert "sudo" in target["problems"][0]["hint"]
 
 
 def test_boot_at_another_place_of_its_file_system_ends_the_cheap_look(settled: TreeGuest) -> None:
-    """The same files behind a bind mount, none of them changed: GRUB comes to them by another path."""
+    """The same files behind a bind mount, none of them changed: GRUB comes to them by another
+    path.
+    """
     boot, moved = settled.path("/boot"), settled.path("/boot.moved")
     boot.rename(moved)
     boot.mkdir()
     images.tool("mount", "--bind", str(moved), str(boot))
     try:
         assert CHEAP not in verb(settled, "sync", code=None).stdout
-        assert verb(settled, "status", "--json", code=None).json["targets"][0]["prefix"] == "($root)/boot.moved/grub"
+        assert (
+            verb(settled, "status", "--json", code=None).json["targets"][0]["prefix"]
+            == "($root)/boot.moved/grub"
+        )
     finally:
         images.tool("umount", str(boot))
         boot.rmdir()
@@ -202,7 +271,10 @@ def test_boot_at_another_place_of_its_file_system_ends_the_cheap_look(settled: T
         pytest.param(place, words, id=f"{words[0]}-{place}")
         for place, verbs in (
             ("/boot", (("detect",), ("status",), ("preflight",), ("sync", "--dry-run"))),
-            ("/boot/xen", (("status",), ("status", "--metrics"), ("preflight",), ("sync", "--dry-run"))),
+            (
+                "/boot/xen",
+                (("status",), ("status", "--metrics"), ("preflight",), ("sync", "--dry-run")),
+            ),
             ("/boot/grub", (("status",),)),
             ("/boot/grub/x86_64-xen", (("status",),)),
             ("/usr/lib/grub/x86_64-xen", (("status",),)),
@@ -210,9 +282,19 @@ def test_boot_at_another_place_of_its_file_system_ends_the_cheap_look(settled: T
         for words in verbs
     ],
 )
-def test_what_is_root_s_alone_is_named_to_another(guest: TreeGuest, place: str, words: tuple[str, ...]) -> None:
+def test_what_is_root_s_alone_is_named_to_another(
+    guest: TreeGuest, place: str, words: tuple[str, ...]
+) -> None:
     guest.platform = Platform.PV
-    as_nobody = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "python3", "-m", "guest_hooks")
+    as_nobody = (
+        "setpriv",
+        "--reuid=65534",
+        "--regid=65534",
+        "--clear-groups",
+        "python3",
+        "-m",
+        "guest_hooks",
+    )
     guest.path(place).chmod(0o700)
     try:
         done = guest.run(*as_nobody, *words, check=False)

@@ -26,19 +26,30 @@ def kernel(guest: TreeGuest) -> Path:
 CFG_DAMAGES = [
     pytest.param(lambda path: path.unlink(), "missing", "grub-cfg-missing", id="missing"),
     pytest.param(lambda path: path.write_bytes(b""), "invalid", "grub-cfg-invalid", id="empty"),
-    pytest.param(lambda path: path.write_bytes(bytes(4096)), "invalid", "grub-cfg-invalid", id="zeros"),
     pytest.param(
-        lambda path: path.write_text(path.read_text()[: path.read_text().index("menuentry '") + 300]),
+        lambda path: path.write_bytes(bytes(4096)), "invalid", "grub-cfg-invalid", id="zeros"
+    ),
+    pytest.param(
+        lambda path: path.write_text(
+            path.read_text()[: path.read_text().index("menuentry '") + 300]
+        ),
         "invalid",
         "grub-cfg-invalid",
         id="truncated",
     ),
-    pytest.param(lambda path: path.write_text("if true; then\n" + path.read_text()), "invalid", "grub-cfg-invalid", id="syntax"),
+    pytest.param(
+        lambda path: path.write_text("if true; then\n" + path.read_text()),
+        "invalid",
+        "grub-cfg-invalid",
+        id="syntax",
+    ),
 ]
 
 
 @pytest.mark.parametrize(("damage", "state", "code"), CFG_DAMAGES)
-def test_a_damaged_grub_cfg_is_made_anew(settled: TreeGuest, damage: Callable[[Path], object], state: str, code: str) -> None:
+def test_a_damaged_grub_cfg_is_made_anew(
+    settled: TreeGuest, damage: Callable[[Path], object], state: str, code: str
+) -> None:
     good = settled.read(CFG)
     path = settled.path(CFG)
     path.chmod(0o644)
@@ -96,12 +107,16 @@ def test_a_hand_written_grub_cfg_is_left_alone(settled: TreeGuest) -> None:
     [
         pytest.param("exit 0", "empty", id="says-nothing"),
         pytest.param("echo 'if true; then'", "yntax error", id="syntax"),
-        pytest.param("echo '### BEGIN /etc/grub.d/10_linux ###'; echo 'set a=1'", "cut off", id="cut-off"),
+        pytest.param(
+            "echo '### BEGIN /etc/grub.d/10_linux ###'; echo 'set a=1'", "cut off", id="cut-off"
+        ),
         pytest.param("echo 'set a=1'; exit 1", "failed", id="fails"),
         pytest.param("head -c 3000 /dev/urandom", "", id="garbage"),
     ],
 )
-def test_a_grub_mkconfig_gone_wrong_leaves_the_old_one(settled: TreeGuest, script: str, words: str) -> None:
+def test_a_grub_mkconfig_gone_wrong_leaves_the_old_one(
+    settled: TreeGuest, script: str, words: str
+) -> None:
     real, files = settled.path("/usr/sbin/grub-mkconfig"), another_kernel(settled)
     kept = real.with_name("grub-mkconfig.kept")
     real.rename(kept)
@@ -113,7 +128,9 @@ def test_a_grub_mkconfig_gone_wrong_leaves_the_old_one(settled: TreeGuest, scrip
         assert settled.read(CFG) == before
         assert words in done.stderr
         assert "Traceback" not in done.stderr
-        assert [change["path"] for change in done.json["changed"]] == [FILE], "what was done before is told"
+        assert [change["path"] for change in done.json["changed"]] == [FILE], (
+            "what was done before is told"
+        )
         assert verb(settled, "status", "--json", code=3).states() == {"x86_64-xen": "current"}
     finally:
         kept.rename(real)
@@ -122,7 +139,11 @@ def test_a_grub_mkconfig_gone_wrong_leaves_the_old_one(settled: TreeGuest, scrip
 
 
 def test_a_grub_cfg_with_a_password_is_root_s_alone(settled: TreeGuest) -> None:
-    settled.write("/etc/grub.d/45_password", "#!/bin/sh\necho 'password_pbkdf2 root grub.pbkdf2.sha512.1.A.B'\n", mode=0o755)
+    settled.write(
+        "/etc/grub.d/45_password",
+        "#!/bin/sh\necho 'password_pbkdf2 root grub.pbkdf2.sha512.1.A.B'\n",
+        mode=0o755,
+    )
     try:
         settled.path(CFG).unlink()
         verb(settled, "sync")

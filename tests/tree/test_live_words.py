@@ -1,4 +1,6 @@
-"""What the running guest is told while a sync goes on and after it: warnings, and steps on a terminal."""
+"""What the running guest is told while a sync goes on and after it: warnings, and steps on a
+terminal.
+"""
 
 import re
 import shutil
@@ -22,7 +24,10 @@ def test_an_optional_target_that_can_t_be_made_is_told(settled: TreeGuest) -> No
         for words in (("sync",), ("sync", "--quiet", "--automatic"), ("hook", "trigger")):
             done = verb(settled, *words)
             assert done.stdout == ""
-            assert "xen-guest-bootloader: warning: i386-xen_pvh, which is optional, is missing\n" in done.stderr
+            assert (
+                "xen-guest-bootloader: warning: i386-xen_pvh, which is optional, is missing\n"
+                in done.stderr
+            )
             assert "  -> apt install grub-xen-bin\n" in done.stderr
         assert "error" not in done.stderr
     finally:
@@ -31,11 +36,14 @@ def test_an_optional_target_that_can_t_be_made_is_told(settled: TreeGuest) -> No
 
 
 def unsure(guest: TreeGuest, *words: str) -> Outcome:
-    """Run the program in the guest as on a file system for which nothing is known that makes GRUB see what was written."""
+    """Run the program in the guest as on a file system for which nothing is known that makes
+    GRUB see what was written.
+    """
     script = (
-        "import sys; from guest_hooks import cli; from guest_hooks.machine import durable; from guest_hooks.model import *; "
-        "durable.barrier = lambda root, where: Problem(code='barrier-unknown', message=where, severity=Severity.WARNING); "
-        f"sys.exit(cli.main({list(words)!r}))"
+        "import sys; from guest_hooks import cli; from guest_hooks.machine import durable; from"
+        " guest_hooks.model import *; durable.barrier = lambda root, where:"
+        " Problem(code='barrier-unknown', message=where, severity=Severity.WARNING);"
+        f" sys.exit(cli.main({list(words)!r}))"
     )
     done = guest.run("python3", "-c", script)
     return Outcome(code=done.returncode, stdout=done.stdout, stderr=done.stderr)
@@ -68,7 +76,11 @@ def test_progress_is_for_a_terminal(settled: TreeGuest) -> None:
     settled.path(FILE).unlink()
     tool, real = settled.path("/usr/sbin/grub-install"), settled.path("/usr/sbin/grub-install.real")
     tool.rename(real)
-    settled.write("/usr/sbin/grub-install", '#!/bin/sh\nsleep 1.5\nexec /usr/sbin/grub-install.real "$@"\n', mode=0o755)
+    settled.write(
+        "/usr/sbin/grub-install",
+        '#!/bin/sh\nsleep 1.5\nexec /usr/sbin/grub-install.real "$@"\n',
+        mode=0o755,
+    )
     code, shown = on_terminal(settled.command("python3", "-m", "guest_hooks", "sync", "--force"))
     assert code == 0
     real.rename(tool)

@@ -15,13 +15,19 @@ from tests.support import other_users
 
 @pytest.fixture
 def two(tmp_path: Path) -> Iterator[tuple[Path, Path]]:
-    """A file on each of two file systems without a device, of the same inode number; btrfs has none, either."""
+    """A file on each of two file systems without a device, of the same inode number; btrfs has
+    none, either.
+    """
     files = []
     with ExitStack() as stack:
         for name in ("guest", "other"):
             (tmp_path / name).mkdir()
             subprocess.run(["mount", "-t", "tmpfs", name, tmp_path / name], check=True, timeout=60)
-            stack.callback(functools.partial(subprocess.run, ["umount", tmp_path / name], check=True, timeout=60))
+            stack.callback(
+                functools.partial(
+                    subprocess.run, ["umount", tmp_path / name], check=True, timeout=60
+                )
+            )
             files.append(tmp_path / name / "lock")
             files[-1].touch()
         yield files[0], files[1]

@@ -1,4 +1,6 @@
-"""preflight on real Debian trees: silence where they would boot, and the one finding that is true where they would not."""
+"""preflight on real Debian trees: silence where they would boot, and the one finding that is
+true where they would not.
+"""
 
 import json
 import shutil
@@ -42,11 +44,19 @@ class Layout:
 
 @contextmanager
 def debian(
-    directory: Path, layout: Layout, target: str, *, prepare: Callable[[Path], object] = lambda _top: None
+    directory: Path,
+    layout: Layout,
+    target: str,
+    *,
+    prepare: Callable[[Path], object] = lambda _top: None,
 ) -> Iterator[GuestTree]:
-    """A whole Debian with its kernel, on a disk of this layout, after `prepare` and a sync of `target` that also made grub.cfg."""
+    """A whole Debian with its kernel, on a disk of this layout, after `prepare` and a sync of
+    `target` that also made grub.cfg.
+    """
     size = 1400 if layout.kind is Kind.FULL else 1800
-    with images.disk(directory, layout.fs_type, size=size * images.MIB, table=layout.table, boot=layout.boot) as disk:
+    with images.disk(
+        directory, layout.fs_type, size=size * images.MIB, table=layout.table, boot=layout.boot
+    ) as disk:
         extra = () if layout.kind is Kind.FULL else EXTRA[layout.suite]
         unpack(tarball(layout.suite, layout.kind, extra=extra), disk.top)
         lines = [f"UUID={disk.root.uuid} / {layout.fs_type} defaults 0 1"]
@@ -80,8 +90,14 @@ def other_kernels(top: Path) -> None:
 
 
 def kernel_facts(tree: GuestTree) -> tuple[KernelFacts, KernelFacts]:
-    """What is known of Debian's kernel by dpkg's sums and its configuration; and by unpacking it, without those sums."""
-    (image,) = (path for path in (tree.top / "boot").glob("vmlinuz-*") if not path.name.endswith(OTHER_KERNELS))
+    """What is known of Debian's kernel by dpkg's sums and its configuration; and by unpacking
+    it, without those sums.
+    """
+    (image,) = (
+        path
+        for path in (tree.top / "boot").glob("vmlinuz-*")
+        if not path.name.endswith(OTHER_KERNELS)
+    )
     sums = tree.top / f"var/lib/dpkg/info/linux-image-{image.name.removeprefix('vmlinuz-')}.md5sums"
     told = read_kernel(Root(str(tree.top)), f"/boot/{image.name}")
     hidden = sums.rename(sums.with_suffix(".hidden"))
@@ -91,17 +107,33 @@ def kernel_facts(tree: GuestTree) -> tuple[KernelFacts, KernelFacts]:
 
 
 LAYOUTS = [
-    pytest.param(Layout(suite=Suite.BOOKWORM), "x86_64-xen", id="bookworm-pv-three-kernels-beside-grub-pc"),
-    pytest.param(Layout(suite=Suite.BOOKWORM, fs_type="btrfs"), "i386-xen_pvh", id="bookworm-btrfs"),
-    pytest.param(Layout(suite=Suite.BOOKWORM, boot="ext4", table="mbr"), "x86_64-xen", id="bookworm-own-boot"),
+    pytest.param(
+        Layout(suite=Suite.BOOKWORM), "x86_64-xen", id="bookworm-pv-three-kernels-beside-grub-pc"
+    ),
+    pytest.param(
+        Layout(suite=Suite.BOOKWORM, fs_type="btrfs"), "i386-xen_pvh", id="bookworm-btrfs"
+    ),
+    pytest.param(
+        Layout(suite=Suite.BOOKWORM, boot="ext4", table="mbr"), "x86_64-xen", id="bookworm-own-boot"
+    ),
     pytest.param(Layout(suite=Suite.TRIXIE), "i386-xen_pvh", id="trixie-pvh"),
-    pytest.param(Layout(suite=Suite.BOOKWORM, kind=Kind.FULL, table="gpt"), "i386-xen_pvh", id="bookworm-cloud-image"),
-    pytest.param(Layout(suite=Suite.TRIXIE, kind=Kind.FULL, table="gpt"), "i386-xen_pvh", id="trixie-cloud-image"),
+    pytest.param(
+        Layout(suite=Suite.BOOKWORM, kind=Kind.FULL, table="gpt"),
+        "i386-xen_pvh",
+        id="bookworm-cloud-image",
+    ),
+    pytest.param(
+        Layout(suite=Suite.TRIXIE, kind=Kind.FULL, table="gpt"),
+        "i386-xen_pvh",
+        id="trixie-cloud-image",
+    ),
 ]
 
 
 @pytest.mark.parametrize(("layout", "target"), LAYOUTS)
-def test_a_healthy_debian_is_told_so_and_nothing_else(tmp_path: Path, layout: Layout, target: str) -> None:
+def test_a_healthy_debian_is_told_so_and_nothing_else(
+    tmp_path: Path, layout: Layout, target: str
+) -> None:
     with debian(tmp_path, layout, target) as tree:
         before = snapshot(tree.top)
         answer = tree.run("preflight", "--json", f"--target={target}").json
@@ -130,25 +162,42 @@ def test_a_healthy_debian_is_told_so_and_nothing_else(tmp_path: Path, layout: La
         pytest.param(Layout(suite=Suite.BOOKWORM, kind=Kind.FULL), "lz4", id="bookworm-cloud"),
     ],
 )
-def test_a_kernel_of_debians_that_no_grub_unpacks_for_pv(tmp_path: Path, layout: Layout, packing: str) -> None:
+def test_a_kernel_of_debians_that_no_grub_unpacks_for_pv(
+    tmp_path: Path, layout: Layout, packing: str
+) -> None:
     with debian(tmp_path, layout, "x86_64-xen") as tree:
         answer = tree.run("preflight", "--json", "--target=x86_64-xen", code=3).json
         assert {(finding["code"], finding["console"]) for finding in answer["findings"]} == {
             ("kernel-compression", "error: not xen image.")
         }
         assert packing in answer["findings"][0]["message"]
-        (image,) = (path for path in (tree.top / "boot").glob("vmlinuz-*") if not path.name.endswith(OTHER_KERNELS))
-        refused = subprocess.run(["/usr/bin/grub-file", "--is-x86_64-xen-domu", str(image)], check=False).returncode
+        (image,) = (
+            path
+            for path in (tree.top / "boot").glob("vmlinuz-*")
+            if not path.name.endswith(OTHER_KERNELS)
+        )
+        refused = subprocess.run(
+            ["/usr/bin/grub-file", "--is-x86_64-xen-domu", str(image)], check=False
+        ).returncode
         assert refused == 1
 
 
 def test_damage_of_a_real_tree_is_found_and_its_repair_too(tmp_path: Path) -> None:
     with debian(tmp_path, Layout(suite=Suite.BOOKWORM), "x86_64-xen") as tree:
-        (image,) = (path for path in (tree.top / "boot").glob("vmlinuz-*") if not path.name.endswith(OTHER_KERNELS))
+        (image,) = (
+            path
+            for path in (tree.top / "boot").glob("vmlinuz-*")
+            if not path.name.endswith(OTHER_KERNELS)
+        )
         release = image.name.removeprefix("vmlinuz-")
         ramdisk = tree.top / f"boot/initrd.img-{release}"
         facts = read_kernel(Root(str(tree.top)), f"/boot/{image.name}")
-        assert (facts.is_verified, facts.release, facts.has_entry, facts.has_phys32_entry) == (True, release, True, True)
+        assert (facts.is_verified, facts.release, facts.has_entry, facts.has_phys32_entry) == (
+            True,
+            release,
+            True,
+            True,
+        )
         contents = read_initrd(Root(str(tree.top)), f"/boot/{ramdisk.name}")
         assert contents.kernels == (release,)
 
@@ -164,7 +213,9 @@ def test_damage_of_a_real_tree_is_found_and_its_repair_too(tmp_path: Path) -> No
         ramdisk.write_bytes(whole[: len(whole) // 2])
         assert codes(tree) == {"initrd-damaged"}
         ramdisk.write_bytes(whole)
-        (tree.top / "boot/grub/grub.cfg").write_bytes((tree.top / "boot/grub/grub.cfg").read_bytes()[:3000])
+        (tree.top / "boot/grub/grub.cfg").write_bytes(
+            (tree.top / "boot/grub/grub.cfg").read_bytes()[:3000]
+        )
         assert codes(tree) == {"grub-cfg-invalid"}
 
 
@@ -176,16 +227,24 @@ def codes(tree: GuestTree) -> set[str]:
 @pytest.mark.parametrize("suite", list(Suite))
 def test_an_initrd_holds_what_lsinitramfs_says(tmp_path: Path, suite: Suite) -> None:
     with tarball(suite, Kind.FULL).open("rb") as archive:
-        names = subprocess.run(["tar", "--list"], stdin=archive, capture_output=True, check=True, text=True).stdout.splitlines()
+        names = subprocess.run(
+            ["tar", "--list"], stdin=archive, capture_output=True, check=True, text=True
+        ).stdout.splitlines()
         (name,) = (name for name in names if name.startswith("./boot/initrd.img"))
-    subprocess.run(["tar", "-xf", str(tarball(suite, Kind.FULL)), "-C", str(tmp_path), name], check=True)
+    subprocess.run(
+        ["tar", "-xf", str(tarball(suite, Kind.FULL)), "-C", str(tmp_path), name], check=True
+    )
     path = tmp_path / name
-    listing = subprocess.run(["lsinitramfs", str(path)], capture_output=True, check=True, text=True, timeout=120).stdout
+    listing = subprocess.run(
+        ["lsinitramfs", str(path)], capture_output=True, check=True, text=True, timeout=120
+    ).stdout
     assert set(initrd.read(path.read_bytes()).names) == set(listing.splitlines())
 
 
 def test_files_on_a_disk_that_is_not_mounted(tmp_path: Path) -> None:
-    """GRUB's drivers read the raw device; what udev knows of it is given, for this machine has no udev for loop devices."""
+    """GRUB's drivers read the raw device; what udev knows of it is given, for this machine has
+    no udev for loop devices.
+    """
     paths = ("/boot/xen/pvboot-x86_64.elf", "/xen/pvboot-x86_64.elf", "/boot/grub/grub.cfg")
     for fs_type in ("ext4", "xfs", "btrfs"):
         with images.disk(tmp_path / fs_type, fs_type) as disk:
@@ -197,8 +256,15 @@ def test_files_on_a_disk_that_is_not_mounted(tmp_path: Path) -> None:
 
 
 def test_what_lsblk_says_is_understood() -> None:
-    done = subprocess.run(["lsblk", "--json", "--list", "--output", "PATH,TYPE"], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        ["lsblk", "--json", "--list", "--output", "PATH,TYPE"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     there = {
-        row["path"] for row in json.loads(done.stdout)["blockdevices"] if not row["path"].startswith(("/dev/loop", "/dev/zram"))
+        row["path"]
+        for row in json.loads(done.stdout)["blockdevices"]
+        if not row["path"].startswith(("/dev/loop", "/dev/zram"))
     }
     assert {device.path for device in block_devices.present()} == there

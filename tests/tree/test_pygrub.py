@@ -1,4 +1,6 @@
-"""What pygrub makes of a menu: our reader beside the real program, over many menus in real file systems."""
+"""What pygrub makes of a menu: our reader beside the real program, over many menus in real file
+systems.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -11,8 +13,13 @@ from tests.support.checkout import CHECKOUT
 CFG = "/boot/grub/grub.cfg"
 
 
-def entry(title: str = "Debian", number: int = 1, *, body: str = "", options: str = "--class debian") -> str:
-    return f"menuentry '{title}' {options} {{\n{body}linux /vmlinuz-{number} root=UUID=1234 ro\ninitrd /initrd-{number}\n}}\n"
+def entry(
+    title: str = "Debian", number: int = 1, *, body: str = "", options: str = "--class debian"
+) -> str:
+    return (
+        f"menuentry '{title}' {options} {{\n{body}linux /vmlinuz-{number} root=UUID=1234 ro\ninitrd"
+        f" /initrd-{number}\n}}\n"
+    )
 
 
 TWO = entry("a", 1) + entry("b", 2)
@@ -72,10 +79,14 @@ GRUB_2 = {
     "root-in-last-entry": TWO + entry("c", 3, body="set root='xen/xvda'\n"),
     "root-variable": "menuentry 'a' x {\nlinux ($root)/vmlinuz-1\n}\n",
     "root-three-parts": entry(body="set root='hd0,gpt1,bsd1'\n"),
-    "kernel-on-device": "menuentry 'a' x {\nlinux (hd0,1)/vmlinuz-1 ro\ninitrd (hd0,1)/initrd-1\n}\n",
+    "kernel-on-device": (
+        "menuentry 'a' x {\nlinux (hd0,1)/vmlinuz-1 ro\ninitrd (hd0,1)/initrd-1\n}\n"
+    ),
     "kernel-on-xen-device": "menuentry 'a' x {\nlinux (xen/xvda)/vmlinuz-1 ro\n}\n",
     "kernel-unclosed": "menuentry 'a' x {\nlinux (hd0,1/vmlinuz-1 ro\n}\n",
-    "kernel-tabs": "menuentry 'a' x {\n\tlinux\t/vmlinuz-1 root=/dev/xvda ro\n\tinitrd\t/initrd-1\n}\n",
+    "kernel-tabs": (
+        "menuentry 'a' x {\n\tlinux\t/vmlinuz-1 root=/dev/xvda ro\n\tinitrd\t/initrd-1\n}\n"
+    ),
     "kernel-tab-inside": "menuentry 'a' x {\nlinux /vmlinuz-1\troot=/dev/xvda ro\n}\n",
     "kernel-alone": "menuentry 'a' x {\nlinux /vmlinuz-1\n}\n",
     "kernel-twice": "menuentry 'a' x {\nlinux /vmlinuz-1 a\nlinux /vmlinuz-2 b\n}\n",
@@ -101,22 +112,41 @@ OTHERS: dict[str, dict[str, str]] = {
     "own-boot": {"/grub/grub.cfg": entry()},
     "grub2-directory": {"/boot/grub2/grub.cfg": entry()},
     "grub-before-grub2": {CFG: entry("a", 1), "/boot/grub2/grub.cfg": entry("b", 2)},
-    "bad-grub-cfg-hides-menu-lst": {CFG: "}\n", "/boot/grub/menu.lst": "title a\nkernel /vmlinuz-1\n"},
-    "menu-lst": {
-        "/boot/grub/menu.lst": "default 1\ntimeout 5\ntitle a\nroot (hd0,0)\nkernel /a x\ntitle b\nkernel /b y\ninitrd /i\n"
+    "bad-grub-cfg-hides-menu-lst": {
+        CFG: "}\n",
+        "/boot/grub/menu.lst": "title a\nkernel /vmlinuz-1\n",
     },
-    "menu-lst-equals": {"/boot/grub/menu.lst": "default=1\ntitle a\nkernel=/a\ntitle b\nkernel=/b x=y\n"},
-    "menu-lst-saved": {"/boot/grub/menu.lst": "default saved\ntitle a\nkernel /a\ntitle b\nkernel /b\n"},
+    "menu-lst": {
+        "/boot/grub/menu.lst": (
+            "default 1\ntimeout 5\ntitle a\nroot (hd0,0)\nkernel /a x\ntitle b\nkernel /b y\ninitrd"
+            " /i\n"
+        )
+    },
+    "menu-lst-equals": {
+        "/boot/grub/menu.lst": "default=1\ntitle a\nkernel=/a\ntitle b\nkernel=/b x=y\n"
+    },
+    "menu-lst-saved": {
+        "/boot/grub/menu.lst": "default saved\ntitle a\nkernel /a\ntitle b\nkernel /b\n"
+    },
     "menu-lst-empty-last": {"/boot/grub/menu.lst": "default 1\ntitle a\nkernel /a\ntitle b\n"},
     "menu-lst-on-device": {"/boot/grub/menu.lst": "title a\nroot (hd0)\nkernel (hd0,0)/a ro\n"},
-    "menu-lst-pvgrub": {"/boot/grub/menu.lst": "title a\nkernel (hd0)/boot/xen/pvboot-x86_64.elf\n"},
+    "menu-lst-pvgrub": {
+        "/boot/grub/menu.lst": "title a\nkernel (hd0)/boot/xen/pvboot-x86_64.elf\n"
+    },
     "menu-lst-root-bad": {"/boot/grub/menu.lst": "title a\nroot ($root)\nkernel /a\n"},
     "grub-conf": {"/boot/grub/grub.conf": "title a\nkernel /a\n"},
     "extlinux": {
-        "/boot/extlinux/extlinux.conf": "default two\nlabel one\nkernel /a\nappend ro\nlabel two\nkernel /b\nappend initrd=/i ro\n"
+        "/boot/extlinux/extlinux.conf": (
+            "default two\nlabel one\nkernel /a\nappend ro\nlabel two\nkernel /b\nappend initrd=/i"
+            " ro\n"
+        )
     },
-    "extlinux-upper": {"/extlinux.conf": "DEFAULT two\nLABEL one\nKERNEL /a\nLABEL two\nKERNEL /b c\nAPPEND d\n"},
-    "extlinux-mboot": {"/extlinux.conf": "label x\nkernel mboot.c32\nappend xen.gz a --- /k ro --- /i\n"},
+    "extlinux-upper": {
+        "/extlinux.conf": "DEFAULT two\nLABEL one\nKERNEL /a\nLABEL two\nKERNEL /b c\nAPPEND d\n"
+    },
+    "extlinux-mboot": {
+        "/extlinux.conf": "label x\nkernel mboot.c32\nappend xen.gz a --- /k ro --- /i\n"
+    },
     "extlinux-append-first": {"/extlinux.conf": "label x\nappend a\nkernel /k\n"},
     "extlinux-quoted": {"/extlinux.conf": 'label "x"\nkernel /k\nappend "a b"\n'},
     "extlinux-no-kernel": {"/extlinux.conf": "label x\nappend a\n"},
@@ -125,7 +155,10 @@ OTHERS: dict[str, dict[str, str]] = {
 
 def menus() -> dict[str, dict[str, str]]:
     """Every menu, by a name: hand-made ones, and Debian's own."""
-    own = {path.stem: {CFG: path.read_text()} for path in (CHECKOUT / "tests/data/grub_cfg").glob("*.cfg")}
+    own = {
+        path.stem: {CFG: path.read_text()}
+        for path in (CHECKOUT / "tests/data/grub_cfg").glob("*.cfg")
+    }
     return {name: {CFG: text} for name, text in GRUB_2.items()} | OTHERS | own
 
 

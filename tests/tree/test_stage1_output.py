@@ -23,7 +23,9 @@ def stranger_s_link(link: Path, target: Path) -> None:
 @pytest.mark.parametrize("name", ["s1", "link/s1", "link/../link/s1", "mine", "s1-nowhere"])
 @pytest.mark.parametrize("mode", [0o1777, 0o777, 0o775])
 def test_another_user_s_link_is_not_followed(tmp_path: Path, name: str, mode: int) -> None:
-    """Where others can write, as in /tmp: by the name itself, on the way to it, behind a link of one's own, or to nothing yet."""
+    """Where others can write, as in /tmp: by the name itself, on the way to it, behind a link
+    of one's own, or to nothing yet.
+    """
     target, shared = tmp_path / "etc", tmp_path / "shared"
     target.mkdir()
     shared.mkdir()

@@ -1,4 +1,6 @@
-"""What the last sync made and still stands in /boot/grub/<target> is taken again; anything else is made anew by grub-install."""
+"""What the last sync made and still stands in /boot/grub/<target> is taken again; anything else
+is made anew by grub-install.
+"""
 
 import shlex
 import shutil
@@ -21,7 +23,9 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GuestTree]:
     with guest_tree(tmp_path_factory.mktemp("standing"), Suite.BOOKWORM) as tree:
         program = tree.path("/usr/sbin/grub-install")
         program.rename(program.with_suffix(".real"))
-        program.write_text(f'#!/bin/sh\ntouch {shlex.quote(RAN)}\nexec /usr/sbin/grub-install.real "$@"\n')
+        program.write_text(
+            f'#!/bin/sh\ntouch {shlex.quote(RAN)}\nexec /usr/sbin/grub-install.real "$@"\n'
+        )
         program.chmod(0o755)
         tree.sync()
         yield tree
@@ -46,10 +50,15 @@ def rewrite(path: Path, change: Callable[[bytes], bytes]) -> None:
     [
         pytest.param(lambda path: path.unlink(), id="deleted"),
         pytest.param(lambda path: rewrite(path, lambda data: data[:1000]), id="cut-off"),
-        pytest.param(lambda path: rewrite(path, lambda data: data[:5000] + bytes(4) + data[5004:]), id="overwritten"),
+        pytest.param(
+            lambda path: rewrite(path, lambda data: data[:5000] + bytes(4) + data[5004:]),
+            id="overwritten",
+        ),
     ],
 )
-def test_it_is_put_back_byte_for_byte(tree: GuestTree, target: str, damage: Callable[[Path], None]) -> None:
+def test_it_is_put_back_byte_for_byte(
+    tree: GuestTree, target: str, damage: Callable[[Path], None]
+) -> None:
     before = {name: tree.boot_xen(name).read_bytes() for name in FILES[target]}
     for name in FILES[target]:
         damage(tree.boot_xen(name))
@@ -65,7 +74,9 @@ def test_a_deleted_directory_is_put_back_too(tree: GuestTree) -> None:
 
 
 def spoil_core(tree: GuestTree) -> None:
-    rewrite(tree.path(f"/boot/grub/{PV}/core.elf"), lambda data: data[:5000] + bytes(4) + data[5004:])
+    rewrite(
+        tree.path(f"/boot/grub/{PV}/core.elf"), lambda data: data[:5000] + bytes(4) + data[5004:]
+    )
 
 
 def spoil_module(tree: GuestTree) -> None:
@@ -94,7 +105,9 @@ def other_modules(tree: GuestTree) -> None:
     [spoil_core, spoil_module, add_module, forget, other_modules, change_uuid],
     ids=lambda change: str(change.__name__),
 )
-def test_what_is_not_the_same_is_made_anew(tree: GuestTree, change: Callable[[GuestTree], None]) -> None:
+def test_what_is_not_the_same_is_made_anew(
+    tree: GuestTree, change: Callable[[GuestTree], None]
+) -> None:
     tree.boot_xen(FILES[PV][0]).unlink(missing_ok=True)
     change(tree)
     assert has_run(tree)

@@ -1,4 +1,6 @@
-"""A whole sync of real Debian trees on each layout of disks: what is installed, what GRUB reads of it, that it is done once."""
+"""A whole sync of real Debian trees on each layout of disks: what is installed, what GRUB reads
+of it, that it is done once.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,7 +24,11 @@ GRUB_FILE = {"x86_64-xen": "--is-x86_64-xen-domu", "i386-xen": "--is-i386-xen-pa
 IN_BOOT = (
     "/boot/grub/grub.cfg",
     *(f"/boot/xen/{name}" for names in FILES.values() for name in names),
-    *(f"/boot/grub/{name}/{file}" for name in TARGETS for file in ("core.elf", "normal.mod", "moddep.lst")),
+    *(
+        f"/boot/grub/{name}/{file}"
+        for name in TARGETS
+        for file in ("core.elf", "normal.mod", "moddep.lst")
+    ),
 )
 """What GRUB may read."""
 NAMES = tuple(name for names in FILES.values() for name in names)
@@ -30,7 +36,9 @@ NAMES = tuple(name for names in FILES.values() for name in names)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
-    """One disk: the root's file system, the partition table or none, and the type of an own /boot or none."""
+    """One disk: the root's file system, the partition table or none, and the type of an own
+    /boot or none.
+    """
 
     suite: Suite
     fs_type: str
@@ -69,7 +77,10 @@ class Synced:
         copy = self.tree.disk.copy()
         on_disk = images.Copy(boot=copy.boot, has_own_boot=False)
         for path in paths:
-            assert on_disk.cat(path.replace("/boot", self.in_grub, 1)) == self.tree.path(path).read_bytes(), path
+            assert (
+                on_disk.cat(path.replace("/boot", self.in_grub, 1))
+                == self.tree.path(path).read_bytes()
+            ), path
 
 
 @contextmanager
@@ -91,17 +102,28 @@ def tree_of(layout: Layout, directory: Path) -> Iterator[GuestTree]:
         with subvolume_tree(directory, layout.suite) as tree:
             yield tree
     else:
-        with guest_tree(directory, layout.suite, layout.fs_type, table=layout.table, boot=layout.boot) as tree:
+        with guest_tree(
+            directory, layout.suite, layout.fs_type, table=layout.table, boot=layout.boot
+        ) as tree:
             yield tree
 
 
 def name_of(layout: Layout) -> str:
-    boot, subvolume = (f"boot-{layout.boot}" if layout.boot else ""), ("subvolume" if layout.subvolume else "")
-    return "-".join(word for word in (layout.suite, layout.fs_type, layout.table or "disk", boot, subvolume) if word)
+    boot, subvolume = (
+        (f"boot-{layout.boot}" if layout.boot else ""),
+        ("subvolume" if layout.subvolume else ""),
+    )
+    return "-".join(
+        word
+        for word in (layout.suite, layout.fs_type, layout.table or "disk", boot, subvolume)
+        if word
+    )
 
 
 @pytest.fixture(scope="module", params=LAYOUTS, ids=name_of)
-def synced(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Synced]:
+def synced(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Synced]:
     layout = request.param
     in_grub = "" if layout.boot else "/@/boot" if layout.subvolume else "/boot"
     with tree_of(layout, tmp_path_factory.mktemp("sync")) as tree:
@@ -120,7 +142,9 @@ def test_every_file_of_every_target_is_there_and_current(synced: Synced) -> None
     assert table["ok"] is True
     assert table["failures"] == []
     assert synced.outcome.states() == dict.fromkeys(TARGETS, "current")
-    assert {change["path"] for change in table["changed"]} >= {f"/boot/xen/{name}" for name in NAMES} | {"/boot/grub/grub.cfg"}
+    assert {change["path"] for change in table["changed"]} >= {
+        f"/boot/xen/{name}" for name in NAMES
+    } | {"/boot/grub/grub.cfg"}
     assert sorted(path.name for path in synced.tree.path("/boot/xen").iterdir()) == sorted(NAMES)
     for target in table["targets"]:
         assert target["grub_version"].startswith(GRUB_VERSIONS[synced.layout.suite])
@@ -147,12 +171,21 @@ def test_the_pvh_files_belong_together(synced: Synced) -> None:
 
 def test_the_modules_beside_are_those_of_the_package(synced: Synced) -> None:
     for name in TARGETS:
-        lib, there = synced.tree.path(f"/usr/lib/grub/{name}"), synced.tree.path(f"/boot/grub/{name}")
-        assert {path.name for path in lib.glob("*.mod")} == {path.name for path in there.glob("*.mod")}
-        assert all((there / path.name).read_bytes() == path.read_bytes() for path in lib.glob("*.mod"))
+        lib, there = (
+            synced.tree.path(f"/usr/lib/grub/{name}"),
+            synced.tree.path(f"/boot/grub/{name}"),
+        )
+        assert {path.name for path in lib.glob("*.mod")} == {
+            path.name for path in there.glob("*.mod")
+        }
+        assert all(
+            (there / path.name).read_bytes() == path.read_bytes() for path in lib.glob("*.mod")
+        )
 
 
-def test_an_ordinary_user_is_told_the_same_directory(synced: Synced, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_ordinary_user_is_told_the_same_directory(
+    synced: Synced, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Who may not ask grub-probe."""
     root = Root(str(synced.tree.top))
     told = disks.boot_filesystem(root)
@@ -185,7 +218,9 @@ def test_what_strace_shows_of_a_sync_with_something_to_do(synced: Synced, tmp_pa
 
 
 def test_grub_reads_the_next_ones_after_a_change(synced: Synced) -> None:
-    """Other modules are wanted: every file is replaced, and GRUB reads the new bytes though nothing was unmounted."""
+    """Other modules are wanted: every file is replaced, and GRUB reads the new bytes though
+    nothing was unmounted.
+    """
     before = {name: synced.tree.boot_xen(name).read_bytes() for name in NAMES}
     config = synced.tree.path("/etc/xen-guest-bootloader/config.toml")
     config.parent.mkdir()
@@ -204,13 +239,22 @@ def test_a_bridge_that_is_turned_off_is_gone_for_grub(synced: Synced) -> None:
     (change,) = synced.tree.sync("--target=i386-xen_pvh").json["changed"]
     assert (change["path"], change["after"], change["why"]) == (path, "", ["bridge-unwanted"])
     assert not synced.tree.path(path).exists()
-    assert images.Copy(boot=synced.tree.disk.copy().boot, has_own_boot=False).cat(path.replace("/boot", synced.in_grub, 1)) is None
+    assert (
+        images.Copy(boot=synced.tree.disk.copy().boot, has_own_boot=False).cat(
+            path.replace("/boot", synced.in_grub, 1)
+        )
+        is None
+    )
     synced.expect_grub_to_read(*(each for each in IN_BOOT if each != path))
 
 
 def test_nothing_is_left_behind(synced: Synced) -> None:
     """No temporary file in the tree, no mount, no staging directory."""
-    left = [str(path) for path in synced.tree.path("/boot").rglob("*") if "xen-guest-bootloader" in path.name]
+    left = [
+        str(path)
+        for path in synced.tree.path("/boot").rglob("*")
+        if "xen-guest-bootloader" in path.name
+    ]
     assert left == []
     mounted = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
     inside = [point for point in mounted if point.startswith(str(synced.tree.top))]

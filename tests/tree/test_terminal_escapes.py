@@ -1,4 +1,6 @@
-"""Whatever a tree's files, names and programs say, a terminal gets our own colours and steps, and no other control character."""
+"""Whatever a tree's files, names and programs say, a terminal gets our own colours and steps,
+and no other control character.
+"""
 
 import json
 import re
@@ -17,7 +19,9 @@ from tests.tree.test_hostile_programs import replaced
 
 PV = "x86_64-xen"
 EVIL = "\x1b]0;owned\x07\x1b[2J\x1b[31mred\x9b1m\u202egpj\u2066\x7f\x08"
-"""A window's title, an erased screen, a colour as ours are, one by a C1 control, text that runs backwards, two deletions."""
+"""A window's title, an erased screen, a colour as ours are, one by a C1 control, text that runs
+backwards, two deletions.
+"""
 OURS = re.compile(rf"{re.escape(CLEAR_LINE)}|\033\[(?:0|1|2|31|32|33)m|\r\n")
 VERBS = [
     ("detect",),
@@ -84,14 +88,27 @@ def module_list(tree: GuestTree) -> None:
 
 
 def configuration(tree: GuestTree) -> None:
-    written(tree, "/etc/xen-guest-bootloader/config.toml", '"\\u001b]0;owned\\u0007\\u009b1m\\u202e" = 1\n')
+    written(
+        tree,
+        "/etc/xen-guest-bootloader/config.toml",
+        '"\\u001b]0;owned\\u0007\\u009b1m\\u202e" = 1\n',
+    )
 
 
 def configuration_file(tree: GuestTree) -> None:
     written(tree, f"/etc/xen-guest-bootloader/conf.d/{EVIL}.toml", b"= no TOML\n")
 
 
-SOURCES = [names, menu, broken_menu, core_image, package, module_list, configuration, configuration_file]
+SOURCES = [
+    names,
+    menu,
+    broken_menu,
+    core_image,
+    package,
+    module_list,
+    configuration,
+    configuration_file,
+]
 
 
 def foreign(text: str) -> str:
@@ -107,7 +124,9 @@ def shown(tree: GuestTree, *words: str) -> str:
 
 
 @pytest.mark.parametrize("damage", SOURCES)
-def test_no_file_of_a_tree_moves_the_cursor(tree: GuestTree, tmp_path: Path, damage: Callable[[GuestTree], None]) -> None:
+def test_no_file_of_a_tree_moves_the_cursor(
+    tree: GuestTree, tmp_path: Path, damage: Callable[[GuestTree], None]
+) -> None:
     with put_back(tree, tmp_path):
         damage(tree)
         for verb in VERBS:

@@ -1,4 +1,6 @@
-"""What sync writes is what update-grub writes; and nothing that boots is replaced by something that does not."""
+"""What sync writes is what update-grub writes; and nothing that boots is replaced by something
+that does not.
+"""
 
 import re
 import shutil
@@ -22,8 +24,12 @@ SCRIPT = "/etc/grub.d/41_odd"
 
 
 @pytest.fixture(scope="module", params=list(Suite), ids=str)
-def guest(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TreeGuest]:
-    with live_guest(request.param, tmp_path_factory.mktemp("update-grub"), platform=Platform.PVH) as guest:
+def guest(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[TreeGuest]:
+    with live_guest(
+        request.param, tmp_path_factory.mktemp("update-grub"), platform=Platform.PVH
+    ) as guest:
         verb(guest, "sync")
         yield guest
 
@@ -52,14 +58,26 @@ def menu_and_mode(guest: TreeGuest) -> tuple[str, str]:
         pytest.param({}, f"chmod 640 {CFG}; chgrp adm {CFG}", id="an-admins-own-mode"),
         pytest.param({SNIPPET: "echo loud\n"}, "true", id="a-snippet-that-prints"),
         pytest.param({SNIPPET: 'echo "that\'s it"\n'}, "true", id="a-snippet-that-prints-a-quote"),
-        pytest.param({SNIPPET: "GRUB_DEFAULT=saved\nGRUB_TIMEOUT=7\nexport GRUB_COLOR_NORMAL=red/blue\n"}, "true", id="settings"),
-        pytest.param({SCRIPT: "#!/bin/sh\necho password_pbkdf2 root grub.pbkdf2.sha512.1.A.B\n"}, f"rm {CFG}", id="password"),
         pytest.param(
-            {SCRIPT: "#!/bin/sh\necho \"menuentry 'ümläut' {\"\nprintf '\\ttrue\\n}\\nset a=1'\n"}, "true", id="no-last-newline"
+            {SNIPPET: "GRUB_DEFAULT=saved\nGRUB_TIMEOUT=7\nexport GRUB_COLOR_NORMAL=red/blue\n"},
+            "true",
+            id="settings",
+        ),
+        pytest.param(
+            {SCRIPT: "#!/bin/sh\necho password_pbkdf2 root grub.pbkdf2.sha512.1.A.B\n"},
+            f"rm {CFG}",
+            id="password",
+        ),
+        pytest.param(
+            {SCRIPT: "#!/bin/sh\necho \"menuentry 'ümläut' {\"\nprintf '\\ttrue\\n}\\nset a=1'\n"},
+            "true",
+            id="no-last-newline",
         ),
     ],
 )
-def test_the_menu_is_what_update_grub_writes(healthy: TreeGuest, files: dict[str, str], before: str) -> None:
+def test_the_menu_is_what_update_grub_writes(
+    healthy: TreeGuest, files: dict[str, str], before: str
+) -> None:
     guest = healthy
     for path, text in files.items():
         guest.write(path, text, mode=0o755)
@@ -111,14 +129,36 @@ def test_a_menu_that_is_a_link_stays_one(healthy: TreeGuest, target: str, is_the
 @pytest.mark.parametrize(
     ("script", "words", "unsaid"),
     [
-        pytest.param("echo 'my own cause' >&2; exit 3", f"{SCRIPT} failed, .*: my own cause$", "Found", id="says-why"),
+        pytest.param(
+            "echo 'my own cause' >&2; exit 3",
+            f"{SCRIPT} failed, .*: my own cause$",
+            "Found",
+            id="says-why",
+        ),
         pytest.param("exit 3", f"{SCRIPT} failed, .*: exit code 3$", "Found", id="says-nothing"),
-        pytest.param("echo one >&2; echo two >&2; false", f"{SCRIPT} failed, .*: one; two$", "Found", id="says-more"),
-        pytest.param('echo "menuentry \'x"', f"{SCRIPT} prints what GRUB can't parse, .*: .*line [0-9]+", "attached", id="a-quote"),
-        pytest.param("no-such-program", f"{SCRIPT} failed, .*: .*no-such-program: not found$", "Found", id="a-missing-program"),
+        pytest.param(
+            "echo one >&2; echo two >&2; false",
+            f"{SCRIPT} failed, .*: one; two$",
+            "Found",
+            id="says-more",
+        ),
+        pytest.param(
+            'echo "menuentry \'x"',
+            f"{SCRIPT} prints what GRUB can't parse, .*: .*line [0-9]+",
+            "attached",
+            id="a-quote",
+        ),
+        pytest.param(
+            "no-such-program",
+            f"{SCRIPT} failed, .*: .*no-such-program: not found$",
+            "Found",
+            id="a-missing-program",
+        ),
     ],
 )
-def test_a_failing_script_is_named_with_its_own_words(healthy: TreeGuest, script: str, words: str, unsaid: str) -> None:
+def test_a_failing_script_is_named_with_its_own_words(
+    healthy: TreeGuest, script: str, words: str, unsaid: str
+) -> None:
     guest = healthy
     guest.write(SCRIPT, f"#!/bin/sh\nset -e\n{script}\n", mode=0o755)
     # A script behind it, and one before it, have words of their own.
@@ -133,7 +173,14 @@ def test_a_failing_script_is_named_with_its_own_words(healthy: TreeGuest, script
 
 
 INITRDS = (
-    *("initrd.img-{}", "initrd-{}.img", "initrd-{}.gz", "initrd-{}", "initramfs-{}.img", "initramfs-genkernel-{}"),
+    *(
+        "initrd.img-{}",
+        "initrd-{}.img",
+        "initrd-{}.gz",
+        "initrd-{}",
+        "initramfs-{}.img",
+        "initramfs-genkernel-{}",
+    ),
     *("initramfs-genkernel-x86_64-{}", "initrd.gz-{}", "{}.img"),
 )
 
@@ -144,7 +191,12 @@ def test_the_initrds_are_those_that_10_linux_takes(healthy: TreeGuest) -> None:
     for number, name in enumerate(INITRDS):
         kernel = boot / f"vmlinuz-5.{number}"
         made += [kernel, boot / name.format(f"5.{number}")]
-    made += [boot / "vmlinuz-5.90.old", boot / "initrd.img-5.90", boot / "kernel-5.91", boot / "initrd-5.91"]
+    made += [
+        boot / "vmlinuz-5.90.old",
+        boot / "initrd.img-5.90",
+        boot / "kernel-5.91",
+        boot / "initrd-5.91",
+    ]
     made += [guest.path("/vmlinuz-5.92"), guest.path("/initrd.img-5.92"), boot / "vmlinuz-5.0.1"]
     made += [boot / "initrd-5.0.1", boot / "initrd.img-5.0.1"]
     for path in made:
@@ -162,14 +214,20 @@ def test_the_initrds_are_those_that_10_linux_takes(healthy: TreeGuest) -> None:
         for boot in (entry.boot for entry in grub_cfg.read(section).all())
         if boot is not None and "5." in boot.kernel
     }
-    found = {path: initrds for path, initrds in ours.items() if "vmlinuz-5." in path or "kernel-5." in path}
+    found = {
+        path: initrds
+        for path, initrds in ours.items()
+        if "vmlinuz-5." in path or "kernel-5." in path
+    }
     assert found == theirs
     assert len(theirs) == len(INITRDS) + 4
 
 
 @pytest.fixture
 def unfinished(healthy: TreeGuest) -> Iterator[TreeGuest]:
-    """A newer kernel has no initrd, and the menu names an older one that is gone: it is stale, and a new one would not boot."""
+    """A newer kernel has no initrd, and the menu names an older one that is gone: it is stale,
+    and a new one would not boot.
+    """
     guest, boot = healthy, healthy.path("/boot")
     own = kernel_package.own_release(guest)
     old = boot / "vmlinuz-5.0"
@@ -201,7 +259,11 @@ def test_a_menu_that_boots_is_kept_from_one_that_does_not(unfinished: TreeGuest)
     )
 
     again = verb(guest, "sync", "--quiet", "--automatic", code=4)
-    assert (guest.read(CFG), again.stdout, again.stderr) == (kept, "", ""), "an automatic run says it once"
+    assert (guest.read(CFG), again.stdout, again.stderr) == (
+        kept,
+        "",
+        "",
+    ), "an automatic run says it once"
     assert verb(guest, "sync", code=4).stderr == done.stderr, "a person is told each time"
 
     verb(guest, "sync", "--force", code=0)
@@ -219,7 +281,9 @@ def test_where_neither_boots_the_new_menu_is_taken(unfinished: TreeGuest) -> Non
 
 
 def test_what_is_not_known_keeps_nothing(unfinished: TreeGuest) -> None:
-    """The default is settled while GRUB runs, and an older entry boots: the menu is not known to fail."""
+    """The default is settled while GRUB runs, and an older entry boots: the menu is not known
+    to fail.
+    """
     guest = unfinished
     guest.write(SNIPPET, "GRUB_DEFAULT=saved\n")
     guest.shell("grub-editenv - unset saved_entry")

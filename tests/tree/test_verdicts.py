@@ -36,14 +36,46 @@ DAMAGES = [
     pytest.param(PV, damage(PV_FILE, Path.unlink), "missing", {"missing"}, id="deleted"),
     pytest.param(PV, damage(PV_FILE, truncate(0)), "invalid", {"not-elf"}, id="emptied"),
     pytest.param(PV, damage(PV_FILE, truncate(700_000)), "invalid", {"truncated"}, id="cut-off"),
-    pytest.param(PV, damage(PV_FILE, lambda path: path.write_bytes(bytes(4096))), "invalid", set(), id="zeros"),
-    pytest.param(PV, damage(PV_FILE, copied_from("pvboot-i386.elf")), "invalid", {"class-mismatch"}, id="wrong-width"),
-    pytest.param(PV32, damage("pvboot-i386.elf", copied_from("pvhboot-i386.elf")), "invalid", {"pvh-image"}, id="pvh-for-pv"),
-    pytest.param(PVH, damage("pvhboot-i386.elf", copied_from("pvboot-i386.elf")), "invalid", {"note-missing"}, id="pv-for-pvh"),
-    pytest.param(PV, damage(PV_FILE, flip(in_a_module)), "stale", {"modules-differ"}, id="bit-in-a-module"),
-    pytest.param(PV, damage(PV_FILE, flip(in_the_kernel)), "stale", {"grub-differs"}, id="bit-in-the-kernel"),
     pytest.param(
-        PV, damage(PV_FILE, replaced_by(lambda path: path.symlink_to("nowhere"))), "invalid", {"unreadable"}, id="dangling-link"
+        PV,
+        damage(PV_FILE, lambda path: path.write_bytes(bytes(4096))),
+        "invalid",
+        set(),
+        id="zeros",
+    ),
+    pytest.param(
+        PV,
+        damage(PV_FILE, copied_from("pvboot-i386.elf")),
+        "invalid",
+        {"class-mismatch"},
+        id="wrong-width",
+    ),
+    pytest.param(
+        PV32,
+        damage("pvboot-i386.elf", copied_from("pvhboot-i386.elf")),
+        "invalid",
+        {"pvh-image"},
+        id="pvh-for-pv",
+    ),
+    pytest.param(
+        PVH,
+        damage("pvhboot-i386.elf", copied_from("pvboot-i386.elf")),
+        "invalid",
+        {"note-missing"},
+        id="pv-for-pvh",
+    ),
+    pytest.param(
+        PV, damage(PV_FILE, flip(in_a_module)), "stale", {"modules-differ"}, id="bit-in-a-module"
+    ),
+    pytest.param(
+        PV, damage(PV_FILE, flip(in_the_kernel)), "stale", {"grub-differs"}, id="bit-in-the-kernel"
+    ),
+    pytest.param(
+        PV,
+        damage(PV_FILE, replaced_by(lambda path: path.symlink_to("nowhere"))),
+        "invalid",
+        {"unreadable"},
+        id="dangling-link",
     ),
     pytest.param(
         PV,
@@ -53,16 +85,54 @@ DAMAGES = [
         id="link-to-the-right-bytes",
     ),
     pytest.param(PV, damage(PV_FILE, replaced_by(os.mkfifo)), "invalid", {"unreadable"}, id="fifo"),
-    pytest.param(PV, damage(PV_FILE, replaced_by(Path.mkdir)), "invalid", {"unreadable"}, id="empty-directory"),
-    pytest.param(PV, damage(PV_FILE, replaced_by(directory_with_a_file)), "invalid", {"unreadable"}, id="directory-with-a-file"),
-    pytest.param(PVH, damage("pvhboot-x86_64.elf", Path.unlink), "stale", {"missing"}, id="pvh-copy-deleted"),
-    pytest.param(PVH, damage("pvhboot-x86_64.elf", truncate(5000)), "stale", {"truncated"}, id="pvh-copy-cut-off"),
-    pytest.param(PVH, damage("pvhboot-i386.linux", Path.unlink), "stale", {"missing"}, id="bridge-deleted"),
-    pytest.param(PVH, damage("pvhboot-i386.linux", truncate(400_000)), "stale", {"bridge-damaged"}, id="bridge-cut-off"),
     pytest.param(
-        PVH, damage("pvhboot-i386.linux", copied_from("pvhboot-i386.elf")), "stale", {"not-a-bridge"}, id="core-as-bridge"
+        PV,
+        damage(PV_FILE, replaced_by(Path.mkdir)),
+        "invalid",
+        {"unreadable"},
+        id="empty-directory",
     ),
-    pytest.param(PV, add_bytes("/boot/grub/x86_64-xen/hexdump.mod"), "stale", {"module-dir-differs"}, id="module-beside-changed"),
+    pytest.param(
+        PV,
+        damage(PV_FILE, replaced_by(directory_with_a_file)),
+        "invalid",
+        {"unreadable"},
+        id="directory-with-a-file",
+    ),
+    pytest.param(
+        PVH, damage("pvhboot-x86_64.elf", Path.unlink), "stale", {"missing"}, id="pvh-copy-deleted"
+    ),
+    pytest.param(
+        PVH,
+        damage("pvhboot-x86_64.elf", truncate(5000)),
+        "stale",
+        {"truncated"},
+        id="pvh-copy-cut-off",
+    ),
+    pytest.param(
+        PVH, damage("pvhboot-i386.linux", Path.unlink), "stale", {"missing"}, id="bridge-deleted"
+    ),
+    pytest.param(
+        PVH,
+        damage("pvhboot-i386.linux", truncate(400_000)),
+        "stale",
+        {"bridge-damaged"},
+        id="bridge-cut-off",
+    ),
+    pytest.param(
+        PVH,
+        damage("pvhboot-i386.linux", copied_from("pvhboot-i386.elf")),
+        "stale",
+        {"not-a-bridge"},
+        id="core-as-bridge",
+    ),
+    pytest.param(
+        PV,
+        add_bytes("/boot/grub/x86_64-xen/hexdump.mod"),
+        "stale",
+        {"module-dir-differs"},
+        id="module-beside-changed",
+    ),
     pytest.param(
         PV,
         lambda tree: tree.path("/boot/grub/x86_64-xen/normal.mod").unlink(),
@@ -88,13 +158,19 @@ DAMAGES = [
 
 
 @pytest.mark.parametrize(("target", "work", "state", "codes"), DAMAGES)
-def test_damage_has_its_verdict_and_is_mended(tree: GuestTree, target: str, work: Damage, state: str, codes: set[str]) -> None:
+def test_damage_has_its_verdict_and_is_mended(
+    tree: GuestTree, target: str, work: Damage, state: str, codes: set[str]
+) -> None:
     good = {name: tree.boot_xen(name).read_bytes() for names in FILES.values() for name in names}
     work(tree)
     found = tree.status(target, code=3)
     assert found.states()[target] == state
     assert codes <= set(found.codes()[target])
-    assert all(problem["message"] and problem["hint"] for row in found.json["targets"] for problem in row["problems"])
+    assert all(
+        problem["message"] and problem["hint"]
+        for row in found.json["targets"]
+        for problem in row["problems"]
+    )
     mended = tree.sync()
     assert mended.states() == dict.fromkeys(TARGETS, "current")
     assert {change["path"] for change in mended.json["changed"]} != set()
@@ -113,7 +189,9 @@ def test_a_directory_with_files_is_moved_aside(tree: GuestTree) -> None:
 
 
 def legacy_like(target: str) -> bytes:
-    """A Xen image of another program: it has no module block, and does not say what GRUB 2's kernel says."""
+    """A Xen image of another program: it has no module block, and does not say what GRUB 2's
+    kernel says.
+    """
     image = with_segment(second_stages.core_image(target), LOAD_MODS, type=0)
     return image.replace(b"grub rescue> ", b"GRUB 0.97>   ")
 
@@ -121,16 +199,30 @@ def legacy_like(target: str) -> bytes:
 @pytest.mark.parametrize(
     ("target", "make"),
     [
-        pytest.param(PV, lambda: second_stages.standalone_image(PV, "set timeout=1\n"), id="standalone-64"),
-        pytest.param(PV32, lambda: second_stages.standalone_image(PV32, "set timeout=1\n"), id="standalone-32"),
-        pytest.param(PVH, lambda: second_stages.standalone_image(PVH, "set timeout=1\n"), id="standalone-pvh"),
+        pytest.param(
+            PV, lambda: second_stages.standalone_image(PV, "set timeout=1\n"), id="standalone-64"
+        ),
+        pytest.param(
+            PV32,
+            lambda: second_stages.standalone_image(PV32, "set timeout=1\n"),
+            id="standalone-32",
+        ),
+        pytest.param(
+            PVH, lambda: second_stages.standalone_image(PVH, "set timeout=1\n"), id="standalone-pvh"
+        ),
         pytest.param(PV, lambda: legacy_like(PV), id="legacy-like"),
         pytest.param(
-            PV, lambda: second_stages.core_image(PV, config="set timeout=3\nconfigfile (xen/xvda)/my.cfg\n"), id="own-mkimage"
+            PV,
+            lambda: second_stages.core_image(
+                PV, config="set timeout=3\nconfigfile (xen/xvda)/my.cfg\n"
+            ),
+            id="own-mkimage",
         ),
     ],
 )
-def test_what_is_not_ours_wants_adopt(tree: GuestTree, target: str, make: Callable[[], bytes]) -> None:
+def test_what_is_not_ours_wants_adopt(
+    tree: GuestTree, target: str, make: Callable[[], bytes]
+) -> None:
     path = tree.boot_xen(FILES[target][0])
     image = make()
     path.write_bytes(image)
@@ -156,7 +248,9 @@ def test_what_is_not_ours_does_not_keep_the_others_from_being_mended(tree: Guest
 
 def test_a_block_that_was_lost_is_no_other_program(tree: GuestTree) -> None:
     """GRUB's own kernel without its modules is a damaged core image; nobody has to be asked."""
-    tree.boot_xen(PV_FILE).write_bytes(with_segment(tree.boot_xen(PV_FILE).read_bytes(), LOAD_MODS, type=0))
+    tree.boot_xen(PV_FILE).write_bytes(
+        with_segment(tree.boot_xen(PV_FILE).read_bytes(), LOAD_MODS, type=0)
+    )
     assert tree.status(PV).states()[PV] == "invalid"
     assert tree.sync().states()[PV] == "current"
 
@@ -179,12 +273,15 @@ def test_another_uuid(tree: GuestTree) -> None:
 
 
 def lay_modules(tree: GuestTree, suite: Suite) -> None:
-    """What an upgrade of grub-xen-bin alone does: other modules in /usr/lib/grub, and nothing else."""
+    """What an upgrade of grub-xen-bin alone does: other modules in /usr/lib/grub, and nothing
+    else.
+    """
     for name in TARGETS:
         shutil.rmtree(tree.path(f"/usr/lib/grub/{name}"))
     with tarfile.open(tarball(suite, Kind.MINIMAL)) as archive:
         wanted = tuple(f"./usr/lib/grub/{name}/" for name in TARGETS)
-        archive.extractall(tree.top, [member for member in archive if member.name.startswith(wanted)])  # noqa: S202 - our own
+        ours = [member for member in archive if member.name.startswith(wanted)]
+        archive.extractall(tree.top, ours)  # noqa: S202 - our own
 
 
 @pytest.fixture
@@ -198,7 +295,9 @@ def other_modules(tree: GuestTree) -> Iterator[None]:
 def test_another_grub(tree: GuestTree) -> None:
     found = tree.status(code=3)
     assert set(found.states().values()) == {"stale"}
-    assert all({"grub-differs", "module-dir-differs"} <= set(codes) for codes in found.codes().values())
+    assert all(
+        {"grub-differs", "module-dir-differs"} <= set(codes) for codes in found.codes().values()
+    )
     mended = tree.sync()
     assert all(row["grub_version"].startswith("2.12") for row in mended.json["targets"])
     assert set(mended.states().values()) == {"current"}
@@ -233,10 +332,15 @@ def test_a_grub_install_that_fails_is_named_with_a_next_step(tree: GuestTree) ->
     assert hint.endswith("grub-install --target=x86_64-xen --verbose")
 
 
-def test_force_builds_what_is_current_and_comes_to_the_same(tree: GuestTree, tmp_path: Path) -> None:
+def test_force_builds_what_is_current_and_comes_to_the_same(
+    tree: GuestTree, tmp_path: Path
+) -> None:
     before = tree.boot_xen(PV_FILE).read_bytes()
     quiet = tree.run(
-        "sync", "--no-update-grub", f"--target={PV}", prefix=["strace", "-f", "-qq", "-e", "execve", "-o", str(tmp_path / "plain")]
+        "sync",
+        "--no-update-grub",
+        f"--target={PV}",
+        prefix=["strace", "-f", "-qq", "-e", "execve", "-o", str(tmp_path / "plain")],
     )
     forced = tree.run(
         "sync",
@@ -261,7 +365,12 @@ def test_what_keeps_its_bytes_keeps_its_inode(tree: GuestTree) -> None:
 
 
 def test_other_files_in_boot_are_left_alone(tree: GuestTree) -> None:
-    theirs = ["/boot/xen/README", "/boot/grub/x86_64-xen/admin.cfg", "/boot/grub/custom.cfg", "/boot/grub/grubenv"]
+    theirs = [
+        "/boot/xen/README",
+        "/boot/grub/x86_64-xen/admin.cfg",
+        "/boot/grub/custom.cfg",
+        "/boot/grub/grubenv",
+    ]
     for path in theirs:
         if not tree.path(path).exists():
             tree.path(path).write_text(path)

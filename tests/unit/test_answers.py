@@ -18,7 +18,9 @@ from tests.support.command_line import Run
 
 
 def test_detect_prints_what_the_schema_says(tree: Path) -> None:
-    assert report_schema.complaints(Run("detect", "--root", str(tree), "--json").json, "detect") == []
+    assert (
+        report_schema.complaints(Run("detect", "--root", str(tree), "--json").json, "detect") == []
+    )
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -27,7 +29,11 @@ def test_inspect_prints_what_the_schema_says(tmp_path: Path, target: str) -> Non
     file.write_bytes(second_stages.core_image(target))
     table = Run("inspect", str(file), "--json").json
     assert report_schema.complaints(table, "inspect") == []
-    assert (table["format"], table["fits"], table["fs_uuid"]) == ("second-stage", [target], second_stages.UUID)
+    assert (table["format"], table["fits"], table["fs_uuid"]) == (
+        "second-stage",
+        [target],
+        second_stages.UUID,
+    )
     file.write_bytes(file.read_bytes()[:10_000])
     table = Run("inspect", str(file), "--json").json
     assert report_schema.complaints(table, "inspect") == []
@@ -76,7 +82,12 @@ def test_inspect_of_a_name_with_a_line_break(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_stage1_config_prints_what_the_schema_says(target: str) -> None:
-    assert report_schema.complaints(Run("stage1", "config", "--target", target, "--json").json, "stage1Config") == []
+    assert (
+        report_schema.complaints(
+            Run("stage1", "config", "--target", target, "--json").json, "stage1Config"
+        )
+        == []
+    )
 
 
 def test_the_schema_is_one() -> None:
@@ -87,10 +98,22 @@ def test_the_schema_is_one() -> None:
     "table",
     [
         pytest.param({}, id="nothing"),
-        pytest.param({"schema": 2, "ok": False, "error": {"exit_code": 2, "message": "x", "hint": ""}}, id="another-schema"),
-        pytest.param({"schema": 1, "ok": False, "error": {"exit_code": 0, "message": "x", "hint": ""}}, id="success-as-error"),
         pytest.param(
-            {"schema": 1, "ok": False, "error": {"exit_code": 2, "message": "x", "hint": ""}, "more": 1}, id="unknown-key"
+            {"schema": 2, "ok": False, "error": {"exit_code": 2, "message": "x", "hint": ""}},
+            id="another-schema",
+        ),
+        pytest.param(
+            {"schema": 1, "ok": False, "error": {"exit_code": 0, "message": "x", "hint": ""}},
+            id="success-as-error",
+        ),
+        pytest.param(
+            {
+                "schema": 1,
+                "ok": False,
+                "error": {"exit_code": 2, "message": "x", "hint": ""},
+                "more": 1,
+            },
+            id="unknown-key",
         ),
         pytest.param({"schema": 1, "guest": {}, "targets": []}, id="empty-guest"),
     ],
@@ -103,7 +126,9 @@ def test_the_schema_ships() -> None:
     assert "guest_hooks = schema/*.json" in (CHECKOUT / "setup.cfg").read_text()
 
 
-def test_a_fault_of_the_program_is_one_line_and_code_1(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_fault_of_the_program_is_one_line_and_code_1(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     def fail(_session: object) -> ExitCode:
         raise RuntimeError("out of cheese")
 
@@ -123,7 +148,9 @@ def test_the_table_of_exit_codes_is_the_manual_s() -> None:
     section = manual.partition(".SH EXIT STATUS")[2].partition(".SH ")[0]
     plain = section.replace("\\-", "-").replace("\\", "")
     rows = re.findall(r"^\.TP\n\.B (\d)\n(.*)$", plain, re.MULTILINE)
-    assert {int(code): text for code, text in rows} == {int(code): code.meaning for code in ExitCode}
+    assert {int(code): text for code, text in rows} == {
+        int(code): code.meaning for code in ExitCode
+    }
 
 
 def test_the_help_tells_every_exit_code() -> None:
@@ -135,4 +162,7 @@ def test_every_expected_failure_has_a_documented_code() -> None:
     def family(kind: type[GuestHooksError]) -> list[type[GuestHooksError]]:
         return [kind, *(below for child in kind.__subclasses__() for below in family(child))]
 
-    assert {kind.exit_code for kind in family(GuestHooksError)} <= set(ExitCode) - {ExitCode.OK, ExitCode.FAULT}
+    assert {kind.exit_code for kind in family(GuestHooksError)} <= set(ExitCode) - {
+        ExitCode.OK,
+        ExitCode.FAULT,
+    }

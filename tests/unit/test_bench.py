@@ -1,4 +1,6 @@
-"""What the bench makes of figures: which limits are kept, and that one which is not, or was not measured, fails it."""
+"""What the bench makes of figures: which limits are kept, and that one which is not, or was not
+measured, fails it.
+"""
 
 import re
 
@@ -45,19 +47,35 @@ def test_a_name_that_no_limit_has_is_refused() -> None:
 
 
 def recorded(*, wakeups: float = 0.0, rss: float = 22.0) -> vigil.Figures:
-    return vigil.Figures(wakeups=wakeups, block_events=0, rss=rss, pss=20.0, back=(0.3, 0.4, 10.0), syncs=1, burst_cpu=0.1)
+    return vigil.Figures(
+        wakeups=wakeups,
+        block_events=0,
+        rss=rss,
+        pss=20.0,
+        back=(0.3, 0.4, 10.0),
+        syncs=1,
+        burst_cpu=0.1,
+    )
 
 
 @pytest.mark.parametrize(
     ("wakeups", "beyond"),
-    [pytest.param(40 / 60, 0.0, id="pings-alone"), pytest.param(80 / 60, 40 / 60, id="two-more-in-three-minutes")],
+    [
+        pytest.param(40 / 60, 0.0, id="pings-alone"),
+        pytest.param(80 / 60, 40 / 60, id="two-more-in-three-minutes"),
+    ],
 )
 def test_a_ping_of_the_watchdog_is_no_wakeup_beyond_it(wakeups: float, beyond: float) -> None:
-    assert vigil.figures(recorded(wakeups=wakeups), 180)["service-wakeups"].value == pytest.approx(beyond)
+    assert vigil.figures(recorded(wakeups=wakeups), 180)["service-wakeups"].value == pytest.approx(
+        beyond
+    )
 
 
 def test_a_ping_comes_twice_in_the_units_watchdog_time() -> None:
-    assert f"\nWatchdogSec={2 * vigil.PING_SECONDS // 60}min\n" in (CHECKOUT / "systemd/xen-guest-bootloader.service").read_text()
+    assert (
+        f"\nWatchdogSec={2 * vigil.PING_SECONDS // 60}min\n"
+        in (CHECKOUT / "systemd/xen-guest-bootloader.service").read_text()
+    )
 
 
 def test_the_services_figures_have_limits() -> None:
@@ -69,5 +87,7 @@ def test_the_services_figures_have_limits() -> None:
 
 def test_commands_get_an_environment_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
-    figures = in_turns({"own": Command(words=["/bin/sh", "-c", '[ -z "$PYTHONDONTWRITEBYTECODE" ]'])}, runs=1)
+    figures = in_turns(
+        {"own": Command(words=["/bin/sh", "-c", '[ -z "$PYTHONDONTWRITEBYTECODE" ]'])}, runs=1
+    )
     assert figures["own"].milliseconds > 0

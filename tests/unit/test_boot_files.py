@@ -50,10 +50,20 @@ class TestMemory:
 
     @pytest.mark.parametrize(
         "damage",
-        [b"", b"{", b"[]", b'{"version": 1, "files": {"a": 3}}', b'{"version": 99, "files": {}}', b"\xff" * 99, b"[" * 100_000],
+        [
+            b"",
+            b"{",
+            b"[]",
+            b'{"version": 1, "files": {"a": 3}}',
+            b'{"version": 99, "files": {}}',
+            b"\xff" * 99,
+            b"[" * 100_000,
+        ],
         ids=["empty", "cut-off", "list", "odd-entry", "another-version", "bytes", "deep"],
     )
-    def test_a_damaged_cache_is_made_anew(self, tmp_path: Path, reads: list[str], damage: bytes) -> None:
+    def test_a_damaged_cache_is_made_anew(
+        self, tmp_path: Path, reads: list[str], damage: bytes
+    ) -> None:
         tree = BootTree(tmp_path)
         first = tree.preflight()
         tree.write(boot_files.CACHE[1:], damage)
@@ -62,7 +72,9 @@ class TestMemory:
         assert len(reads) == 6
         assert len(json.loads(tree.read(boot_files.CACHE[1:]))["files"]) == 6
 
-    def test_facts_of_another_shape_are_not_believed(self, tmp_path: Path, reads: list[str]) -> None:
+    def test_facts_of_another_shape_are_not_believed(
+        self, tmp_path: Path, reads: list[str]
+    ) -> None:
         tree = BootTree(tmp_path)
         first = tree.preflight()
         cache = json.loads(tree.read(boot_files.CACHE[1:]))
@@ -78,7 +90,10 @@ class TestMemory:
         BootTree(tmp_path / "looked-at").preflight()
         with lock.held(Root(str(tmp_path)), timeout=0):
             pass
-        modes = {(top / receipts.STATE_DIR[1:]).stat().st_mode & 0o777 for top in (tmp_path, tmp_path / "looked-at")}
+        modes = {
+            (top / receipts.STATE_DIR[1:]).stat().st_mode & 0o777
+            for top in (tmp_path, tmp_path / "looked-at")
+        }
         assert modes == {0o755}
 
     @pytest.mark.usefixtures("reads")
@@ -87,7 +102,9 @@ class TestMemory:
         cache = tmp_path / boot_files.CACHE[1:]
         assert (cache.stat().st_mode & 0o777, cache.parent.stat().st_mode & 0o777) == (0o600, 0o755)
 
-    def test_no_right_to_write_is_no_fault(self, tmp_path: Path, reads: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_no_right_to_write_is_no_fault(
+        self, tmp_path: Path, reads: list[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setattr(os, "geteuid", lambda: 1000)
         tree = BootTree(tmp_path)
         assert tree.preflight().findings == ()
@@ -95,7 +112,9 @@ class TestMemory:
         assert not (tmp_path / boot_files.CACHE[1:]).exists()
 
 
-def test_files_are_read_where_no_thread_may_be_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_are_read_where_no_thread_may_be_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refused(_thread: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 

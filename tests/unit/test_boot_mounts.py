@@ -74,7 +74,9 @@ def test_the_first_unit_of_a_name_counts(tree: Root) -> None:
     write(tree, "/etc/systemd/system/boot.automount", "")
     assert boot_mounts.wanted(tree, "/boot") is None
     write(tree, "/etc/fstab", FSTAB)
-    assert boot_mounts.wanted(tree, "/boot") == Expected(point="/boot", by="/etc/fstab", what="UUID=5")
+    assert boot_mounts.wanted(tree, "/boot") == Expected(
+        point="/boot", by="/etc/fstab", what="UUID=5"
+    )
 
 
 def test_what_is_mounted_on_demand_must_have_been_mounted(tree: Root) -> None:

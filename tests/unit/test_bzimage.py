@@ -1,4 +1,6 @@
-"""Kernel images: what their heads and their vmlinux say, however they are packed and however they are damaged."""
+"""Kernel images: what their heads and their vmlinux say, however they are packed and however
+they are damaged.
+"""
 
 import struct
 import subprocess
@@ -21,7 +23,9 @@ def unpack_all(data: bytes) -> bzimage.Notes:
 
 
 def outcome(work: Callable[[], object]) -> str:
-    """The code of the format error that `work` ends in, or an empty string; anything else it raises goes on."""
+    """The code of the format error that `work` ends in, or an empty string; anything else it
+    raises goes on.
+    """
     try:
         work()
     except FormatError as error:
@@ -39,7 +43,12 @@ FAR_HEADERS = kernels.vmlinux()[:32] + b"\xff" * 8 + kernels.vmlinux()[40:]
 def test_notes_are_read_from_every_packing(compression: str, to_the_end: bool) -> None:
     data = kernels.bzimage(compression=compression)
     image = bzimage.parse(data)
-    assert (image.compression, image.protocol, image.release, image.bits) == (compression, 0x20F, "6.1.0-99-amd64", 64)
+    assert (image.compression, image.protocol, image.release, image.bits) == (
+        compression,
+        0x20F,
+        "6.1.0-99-amd64",
+        64,
+    )
     assert not image.is_truncated
     notes = bzimage.notes(data, image, to_the_end=to_the_end)
     assert (notes.bits, notes.release) == (64, "6.1.0-99-amd64")
@@ -51,14 +60,23 @@ def test_what_grub_unpacks_is_what_grub_says(compression: str, tmp_path: Path) -
     """grub-file reads kernels with the same code and file filters as GRUB's loader for PV."""
     path = tmp_path / "vmlinuz"
     path.write_bytes(kernels.bzimage(compression=compression))
-    accepted = subprocess.run(["/usr/bin/grub-file", "--is-x86_64-xen-domu", str(path)], check=False).returncode == 0
+    accepted = (
+        subprocess.run(
+            ["/usr/bin/grub-file", "--is-x86_64-xen-domu", str(path)], check=False
+        ).returncode
+        == 0
+    )
     assert (Compression(compression) in bzimage.GRUB_XEN_UNPACKS) == accepted
 
 
 def test_a_bare_elf_is_a_kernel_too() -> None:
     data = kernels.vmlinux(bits=32)
     image = bzimage.parse(data)
-    assert (image.format, image.bits, image.compression) == (bzimage.ImageFormat.ELF, 32, Compression.NONE)
+    assert (image.format, image.bits, image.compression) == (
+        bzimage.ImageFormat.ELF,
+        32,
+        Compression.NONE,
+    )
     assert bzimage.notes(data, image).bits == 32
 
 
@@ -87,7 +105,10 @@ def test_what_is_no_kernel_is_named(data: bytes, code: str) -> None:
 @pytest.mark.parametrize("compression", ["gzip", "bzip2", "lzma", "xz", "lzo", "lz4", "zstd"])
 def test_a_kernel_cut_anywhere_is_seen(compression: str) -> None:
     data = kernels.bzimage(compression=compression)
-    assert all(bzimage.parse(data[:size]).is_truncated for size in range(0x1000, len(data) - 16, len(data) // 40))
+    assert all(
+        bzimage.parse(data[:size]).is_truncated
+        for size in range(0x1000, len(data) - 16, len(data) // 40)
+    )
 
 
 @pytest.mark.parametrize("compression", ["gzip", "bzip2", "lzma", "xz", "lzo", "zstd"])
@@ -106,7 +127,11 @@ def test_damage_behind_the_notes_is_found_by_reading_to_the_end(compression: str
     [
         pytest.param(b"MZ" + bytes(3000), "not-elf", id="no-elf"),
         pytest.param(kernels.vmlinux()[:9000], "corrupt", id="ends-before-its-notes"),
-        pytest.param(kernels.vmlinux()[:56] + struct.pack("<H", 60000) + kernels.vmlinux()[58:], "not-elf", id="too-many-headers"),
+        pytest.param(
+            kernels.vmlinux()[:56] + struct.pack("<H", 60000) + kernels.vmlinux()[58:],
+            "not-elf",
+            id="too-many-headers",
+        ),
     ],
 )
 def test_a_vmlinux_that_makes_no_sense(elf: bytes, code: str) -> None:
@@ -124,7 +149,9 @@ def test_an_old_boot_protocol_has_no_payload() -> None:
 
 
 @pytest.mark.parametrize("compression", ["zstd", "lz4", "lzo"])
-def test_a_missing_library_is_no_fault_of_the_kernel(compression: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_library_is_no_fault_of_the_kernel(
+    compression: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     data = kernels.bzimage(compression=compression)
     for module in ("zstandard", "lz4", "lz4.block", "lzo"):
         monkeypatch.setitem(__import__("sys").modules, module, None)
@@ -137,13 +164,20 @@ def test_a_missing_library_is_no_fault_of_the_kernel(compression: str, monkeypat
 
 
 @pytest.mark.parametrize("compression", ["gzip", "xz", "zstd", "bzip2"])
-def test_a_bomb_costs_one_chunk_at_a_time(compression: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bomb_costs_one_chunk_at_a_time(
+    compression: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     data = kernels.bzimage(kernels.vmlinux() + bytes(1 << 24), compression)
     with pytest.raises(unpack.UnreasonableError) as caught:
         bzimage.notes(data, bzimage.parse(data), to_the_end=True)
     assert caught.value.code == "cannot-look-inside"
     monkeypatch.setattr(unpack, "RATIO", 1 << 20)
-    sizes = [len(chunk) for chunk in unpack.stream(memoryview(kernels.pack(bytes(1 << 24), compression)), Compression(compression))]
+    sizes = [
+        len(chunk)
+        for chunk in unpack.stream(
+            memoryview(kernels.pack(bytes(1 << 24), compression)), Compression(compression)
+        )
+    ]
     assert max(sizes) <= unpack.CHUNK
 
 
@@ -162,14 +196,23 @@ def test_any_damage_of_a_member_is_a_format_error(compression: str, patch: bytes
     at %= len(packed)
     data = packed[:at] + patch + packed[at + len(patch) :]
     found = outcome(lambda: all(unpack.stream(memoryview(data), unpack.detect(data[:16]))))
-    assert found in ("", "corrupt", "unknown-compression", "cannot-look-inside")  # damaged bzip2 can grow a thousandfold
+    assert found in (
+        "",
+        "corrupt",
+        "unknown-compression",
+        "cannot-look-inside",
+    )  # damaged bzip2 can grow a thousandfold
 
 
-PACKED = {name: kernels.pack(bytes(range(256)) * 200 + b"text " * 999, name) for name in kernels.PACKERS}
+PACKED = {
+    name: kernels.pack(bytes(range(256)) * 200 + b"text " * 999, name) for name in kernels.PACKERS
+}
 
 
 @pytest.mark.parametrize("compression", list(kernels.PACKERS))
 def test_a_member_ends_where_the_next_begins(compression: str) -> None:
-    stream = unpack.stream(memoryview(PACKED[compression] + b"070701" * 40), Compression(compression))
+    stream = unpack.stream(
+        memoryview(PACKED[compression] + b"070701" * 40), Compression(compression)
+    )
     assert b"".join(stream) == bytes(range(256)) * 200 + b"text " * 999
     assert stream.end == len(PACKED[compression])

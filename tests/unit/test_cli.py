@@ -1,4 +1,6 @@
-"""What the command line promises: a wrong word or configuration is named and changes nothing, and errors are clear lines."""
+"""What the command line promises: a wrong word or configuration is named and changes nothing,
+and errors are clear lines.
+"""
 
 import os
 import shutil
@@ -19,15 +21,38 @@ ON_A_TREE = ("detect", "status", "sync", "rollback")
 BAD_WORDS = [
     pytest.param([], "VERB", id="no-verb"),
     pytest.param(["mend"], "mend", id="unknown-verb"),
-    *(pytest.param([*verb.split(), "--nonsense"], "--nonsense", id=f"{verb}-unknown-option") for verb in COMPLETE),
+    *(
+        pytest.param([*verb.split(), "--nonsense"], "--nonsense", id=f"{verb}-unknown-option")
+        for verb in COMPLETE
+    ),
     *(pytest.param([verb, "--root"], "--root", id=f"{verb}-root-without-value") for verb in VERBS),
-    *(pytest.param([verb, "--root", "/nonexistent"], "/nonexistent", id=f"{verb}-root-is-absent") for verb in ON_A_TREE),
-    *(pytest.param([verb, "--root", "/etc/passwd"], "/etc/passwd", id=f"{verb}-root-is-a-file") for verb in ON_A_TREE),
-    *(pytest.param([verb, "--root", ""], "--root", id=f"{verb}-root-is-empty") for verb in ON_A_TREE),
-    *(pytest.param([verb, "--target", "arm-xen"], "arm-xen", id=f"{verb}-unknown-target") for verb in ON_A_TREE),
+    *(
+        pytest.param([verb, "--root", "/nonexistent"], "/nonexistent", id=f"{verb}-root-is-absent")
+        for verb in ON_A_TREE
+    ),
+    *(
+        pytest.param([verb, "--root", "/etc/passwd"], "/etc/passwd", id=f"{verb}-root-is-a-file")
+        for verb in ON_A_TREE
+    ),
+    *(
+        pytest.param([verb, "--root", ""], "--root", id=f"{verb}-root-is-empty")
+        for verb in ON_A_TREE
+    ),
+    *(
+        pytest.param([verb, "--target", "arm-xen"], "arm-xen", id=f"{verb}-unknown-target")
+        for verb in ON_A_TREE
+    ),
     *(pytest.param([verb, "--target", ""], "''", id=f"{verb}-empty-target") for verb in ON_A_TREE),
-    *(pytest.param([verb, "--config", "/nonexistent"], "/nonexistent", id=f"{verb}-config-is-absent") for verb in ON_A_TREE),
-    *(pytest.param([verb, "--config", "/etc"], "/etc", id=f"{verb}-config-is-a-directory") for verb in ON_A_TREE),
+    *(
+        pytest.param(
+            [verb, "--config", "/nonexistent"], "/nonexistent", id=f"{verb}-config-is-absent"
+        )
+        for verb in ON_A_TREE
+    ),
+    *(
+        pytest.param([verb, "--config", "/etc"], "/etc", id=f"{verb}-config-is-a-directory")
+        for verb in ON_A_TREE
+    ),
     *(pytest.param([verb, "surplus"], "surplus", id=f"{verb}-surplus-word") for verb in ON_A_TREE),
     *(pytest.param([verb, "--color=sometimes"], "sometimes", id=f"{verb}-color") for verb in VERBS),
     pytest.param(["status", "--dry-run"], "--dry-run", id="status-takes-no-dry-run"),
@@ -42,8 +67,12 @@ BAD_WORDS = [
     pytest.param(["inspect", "/nonexistent"], "/nonexistent", id="inspect-absent"),
     pytest.param(["inspect", "/etc"], "/etc", id="inspect-directory"),
     pytest.param(["inspect", "/dev/null"], "/dev/null", id="inspect-device"),
-    pytest.param(["inspect", "/etc/passwd", "/nonexistent"], "/nonexistent", id="inspect-one-of-two"),
-    pytest.param(["inspect", "--target=i386-xen", "/etc/passwd"], "--target", id="inspect-takes-no-target"),
+    pytest.param(
+        ["inspect", "/etc/passwd", "/nonexistent"], "/nonexistent", id="inspect-one-of-two"
+    ),
+    pytest.param(
+        ["inspect", "--target=i386-xen", "/etc/passwd"], "--target", id="inspect-takes-no-target"
+    ),
     pytest.param(["stage1"], "action", id="stage1-nothing"),
     pytest.param(["stage1", "mend"], "mend", id="stage1-unknown-action"),
     pytest.param(["stage1", "build"], "--output", id="stage1-build-without-output"),
@@ -53,7 +82,9 @@ BAD_WORDS = [
 
 @pytest.mark.parametrize(("words", "named"), BAD_WORDS)
 @pytest.mark.parametrize("as_json", [False, True], ids=["text", "json"])
-def test_a_wrong_word_is_named_on_one_line(tree: Path, words: list[str], named: str, as_json: bool) -> None:
+def test_a_wrong_word_is_named_on_one_line(
+    tree: Path, words: list[str], named: str, as_json: bool
+) -> None:
     if words[:1] and words[0] in ON_A_TREE and "--root" not in words:
         words = [*words, "--root", str(tree)]
     before = snapshot(tree)
@@ -88,13 +119,17 @@ BAD_CONFIGURATIONS = [
     pytest.param(b"settle_seconds = -1", "settle_seconds", id="negative"),
     pytest.param(b"audit_interval = nan", "audit_interval", id="nan"),
     pytest.param(b"extra_modules = ['a b']", "extra_modules", id="module-with-a-space"),
-    pytest.param(b"extra_modules = ['--directory=/x']", "extra_modules", id="module-that-is-an-option"),
+    pytest.param(
+        b"extra_modules = ['--directory=/x']", "extra_modules", id="module-that-is-an-option"
+    ),
     pytest.param(b"targets = [", "config.toml", id="no-toml"),
     pytest.param(b"\xff\xfe", "config.toml", id="no-utf-8"),
     pytest.param(b"a = " + b"[" * 3000, "config.toml", id="deeply-nested"),
     pytest.param(b"settle_seconds = " + b"9" * 5000, "config.toml", id="huge-number"),
     pytest.param(b"settle_seconds = 1" + b"0" * 400, "settle_seconds", id="beyond-all-floats"),
-    pytest.param(b"audit_interval = 0x" + b"f" * 5000, "audit_interval", id="huge-hexadecimal-number"),
+    pytest.param(
+        b"audit_interval = 0x" + b"f" * 5000, "audit_interval", id="huge-hexadecimal-number"
+    ),
     pytest.param(b"targets = [0x" + b"f" * 5000 + b"]", "targets", id="huge-number-in-a-list"),
     pytest.param(b"# " + b"x" * 2_000_000, "config.toml", id="huge-file"),
 ]
@@ -102,7 +137,9 @@ BAD_CONFIGURATIONS = [
 
 @pytest.mark.parametrize(("text", "named"), BAD_CONFIGURATIONS)
 @pytest.mark.parametrize("verb", ON_A_TREE)
-def test_a_wrong_configuration_is_named_and_changes_nothing(tree: Path, verb: str, text: bytes, named: str) -> None:
+def test_a_wrong_configuration_is_named_and_changes_nothing(
+    tree: Path, verb: str, text: bytes, named: str
+) -> None:
     (tree / "etc/xen-guest-bootloader/config.toml").write_bytes(text)
     before = snapshot(tree)
     done = Run(verb, "--root", str(tree), "--json")
@@ -122,17 +159,25 @@ def test_a_configuration_that_is_no_file(tree: Path, kind: str) -> None:
     assert "config.toml" in done.stderr.splitlines()[0]
 
 
-def test_configurations_lie_over_each_other_and_one_named_stands_alone(tree: Path, tmp_path: Path) -> None:
+def test_configurations_lie_over_each_other_and_one_named_stands_alone(
+    tree: Path, tmp_path: Path
+) -> None:
     etc, vendor = tree / "etc/xen-guest-bootloader", tree / "usr/lib/xen-guest-bootloader/conf.d"
     vendor.mkdir(parents=True)
-    layers = [(vendor / "10.toml", "x86_64-xen"), (etc / "config.toml", "i386-xen"), (etc / "conf.d/90.toml", "i386-xen_pvh")]
+    layers = [
+        (vendor / "10.toml", "x86_64-xen"),
+        (etc / "config.toml", "i386-xen"),
+        (etc / "conf.d/90.toml", "i386-xen_pvh"),
+    ]
     for path, target in layers:
         path.write_text(f"targets = ['{target}']\n")
         assert Run("detect", "--root", str(tree), "--json").json["targets"] == [target]
     (etc / "conf.d/95.toml.dpkg-old").write_text("nonsense")
     own = tmp_path / "own.toml"
     own.write_text("targets = ['x86_64-xen']\n")
-    assert Run("detect", "--root", str(tree), "--json", "--config", str(own)).json["targets"] == ["x86_64-xen"]
+    assert Run("detect", "--root", str(tree), "--json", "--config", str(own)).json["targets"] == [
+        "x86_64-xen"
+    ]
 
 
 @pytest.mark.parametrize("verb", ON_A_TREE)
@@ -172,11 +217,17 @@ def test_a_tree_without_boot_is_no_guest(tree: Path, verb: str) -> None:
     ("kind", "words"),
     [
         pytest.param(kind, word, id=kind)
-        for kind, word in {"HVM": "HVM guest", "none": "does not run under Xen", "Xen": "ARM"}.items()
+        for kind, word in {
+            "HVM": "HVM guest",
+            "none": "does not run under Xen",
+            "Xen": "ARM",
+        }.items()
     ],
 )
 @pytest.mark.parametrize("verb", ON_A_TREE)
-def test_where_there_is_nothing_to_do_is_said_on_one_line(tree: Path, verb: str, kind: str, words: str) -> None:
+def test_where_there_is_nothing_to_do_is_said_on_one_line(
+    tree: Path, verb: str, kind: str, words: str
+) -> None:
     if kind == "none":
         (tree / "sys/hypervisor/type").unlink()
     (tree / "sys/hypervisor/guest_type").write_text(f"{kind}\n")

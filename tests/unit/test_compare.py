@@ -18,10 +18,22 @@ from tests.support import second_stages
 from tests.support.second_stages import CONFIG, UUID, core_image
 
 PV, PV32, PVH = TARGETS
-BOOT = BootFilesystem(mountpoint="/", device="/dev/xvda", fs_type="ext4", fs_uuid=UUID, grub_dir="/boot/grub", modules=("ext2",))
+BOOT = BootFilesystem(
+    mountpoint="/",
+    device="/dev/xvda",
+    fs_type="ext4",
+    fs_uuid=UUID,
+    grub_dir="/boot/grub",
+    modules=("ext2",),
+)
 
 
-def make_plan(target: str, *, boot: BootFilesystem = BOOT, modules: frozenset[str] = frozenset(("ext2", "normal"))) -> Plan:
+def make_plan(
+    target: str,
+    *,
+    boot: BootFilesystem = BOOT,
+    modules: frozenset[str] = frozenset(("ext2", "normal")),
+) -> Plan:
     want = Wanted(target=TARGETS[target], required=True)
     made = plan.make(want, Guest(mode=Mode.PVH, bits=64), Config(), boot, {})
     return replace(made, modules=modules, request=())
@@ -30,7 +42,11 @@ def make_plan(target: str, *, boot: BootFilesystem = BOOT, modules: frozenset[st
 def packaged(image: bytes) -> Packaged:
     stage = second_stage.read(image)
     assert stage.core is not None
-    return Packaged(version="2.06-1", kernel_sha256=stage.kernel_sha256, modules={m.name: m.sha256 for m in stage.core.modules})
+    return Packaged(
+        version="2.06-1",
+        kernel_sha256=stage.kernel_sha256,
+        modules={m.name: m.sha256 for m in stage.core.modules},
+    )
 
 
 def evidence(target: str, image: bytes | None) -> Evidence:
@@ -43,11 +59,19 @@ def evidence(target: str, image: bytes | None) -> Evidence:
             data = compare.content(file, good) if file.path != made.files[0].path else image
             found[file.path] = Found(data=data, sha256=sha256(data))
     return Evidence(
-        found=found, packaged=packaged(good), module_dir=ModuleDir(core_sha256=sha256(image or b"")), remembered=TargetReceipt()
+        found=found,
+        packaged=packaged(good),
+        module_dir=ModuleDir(core_sha256=sha256(image or b"")),
+        remembered=TargetReceipt(),
     )
 
 
-def judged(target: str, image: bytes | None, change: Callable[[Evidence], Evidence] = lambda e: e, **boot: object) -> TargetStatus:
+def judged(
+    target: str,
+    image: bytes | None,
+    change: Callable[[Evidence], Evidence] = lambda e: e,
+    **boot: object,
+) -> TargetStatus:
     made = make_plan(target, boot=replace(BOOT, **boot))  # type: ignore[arg-type]
     return compare.judge(made, change(evidence(target, image)))
 
@@ -75,7 +99,10 @@ def test_what_could_not_be_asked_is_unknown(target: str) -> None:
 def test_boot_grub_s_own_file_system_counts() -> None:
     place = Place(device="/dev/xvdb", fs_type="xfs", fs_uuid="other", path="/boot/grub")
     assert codes(judged(PV, core_image(PV), grub=place)) == {"uuid-mismatch"}
-    assert judged(PV, core_image(PV), grub=replace(place, fs_uuid=UUID), fs_uuid="other").state is State.CURRENT
+    assert (
+        judged(PV, core_image(PV), grub=replace(place, fs_uuid=UUID), fs_uuid="other").state
+        is State.CURRENT
+    )
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -86,7 +113,11 @@ def test_nothing_there(target: str) -> None:
 
 
 def test_a_file_that_can_t_be_read_says_why() -> None:
-    status = judged(PV, None, lambda e: replace(e, found={path: Found(unread=f"{path} is a fifo") for path in e.found}))
+    status = judged(
+        PV,
+        None,
+        lambda e: replace(e, found={path: Found(unread=f"{path} is a fifo") for path in e.found}),
+    )
     assert (status.state, codes(status)) == (State.INVALID, {"unreadable"})
     assert "is a fifo" in status.problems[0].message
 
@@ -95,15 +126,25 @@ STALE = [
     pytest.param({"fs_uuid": "another"}, lambda e: e, {"uuid-mismatch"}, id="uuid"),
     pytest.param({"grub_dir": "/grub"}, lambda e: e, {"prefix-mismatch"}, id="boot-split-off"),
     pytest.param({"drive": "(lvmid/a/b)"}, lambda e: e, {"prefix-mismatch"}, id="moved-to-lvm"),
-    pytest.param({}, lambda e: replace(e, packaged=Packaged(kernel_sha256="x", version="2.12")), {"grub-differs"}, id="other-grub"),
     pytest.param(
         {},
-        lambda e: replace(e, packaged=replace(e.packaged, modules={**e.packaged.modules, "normal": "x"})),
+        lambda e: replace(e, packaged=Packaged(kernel_sha256="x", version="2.12")),
+        {"grub-differs"},
+        id="other-grub",
+    ),
+    pytest.param(
+        {},
+        lambda e: replace(
+            e, packaged=replace(e.packaged, modules={**e.packaged.modules, "normal": "x"})
+        ),
         {"modules-differ"},
         id="module",
     ),
     pytest.param(
-        {}, lambda e: replace(e, module_dir=replace(e.module_dir, missing=("a.mod",))), {"module-dir-differs"}, id="beside-missing"
+        {},
+        lambda e: replace(e, module_dir=replace(e.module_dir, missing=("a.mod",))),
+        {"module-dir-differs"},
+        id="beside-missing",
     ),
     pytest.param(
         {},
@@ -112,7 +153,10 @@ STALE = [
         id="beside-differs",
     ),
     pytest.param(
-        {}, lambda e: replace(e, module_dir=replace(e.module_dir, core_sha256="")), {"core-image-differs"}, id="no-core-elf"
+        {},
+        lambda e: replace(e, module_dir=replace(e.module_dir, core_sha256="")),
+        {"core-image-differs"},
+        id="no-core-elf",
     ),
 ]
 
@@ -129,9 +173,18 @@ def test_what_makes_it_stale(
 
 def test_all_reasons_are_told_at_once() -> None:
     status = judged(
-        PV, core_image(PV), lambda e: replace(e, module_dir=ModuleDir(missing=("a.mod",))), fs_uuid="x", grub_dir="/grub"
+        PV,
+        core_image(PV),
+        lambda e: replace(e, module_dir=ModuleDir(missing=("a.mod",))),
+        fs_uuid="x",
+        grub_dir="/grub",
     )
-    assert codes(status) == {"uuid-mismatch", "prefix-mismatch", "module-dir-differs", "core-image-differs"}
+    assert codes(status) == {
+        "uuid-mismatch",
+        "prefix-mismatch",
+        "module-dir-differs",
+        "core-image-differs",
+    }
 
 
 def test_modules_that_are_not_inside() -> None:
@@ -152,12 +205,19 @@ def test_a_receipt_tells_that_the_configuration_has_changed() -> None:
     remembered = TargetReceipt(core_sha256=sha256(image), request=("hexdump",))
     status = judged(PV, image, lambda e: replace(e, remembered=remembered))
     assert (status.state, codes(status)) == (State.STALE, {"configuration-changed"})
-    assert judged(PV, image, lambda e: replace(e, remembered=replace(remembered, core_sha256="other"))).state is State.CURRENT
+    assert (
+        judged(
+            PV, image, lambda e: replace(e, remembered=replace(remembered, core_sha256="other"))
+        ).state
+        is State.CURRENT
+    )
 
 
 def test_what_rollback_put_back_is_said_and_changes_no_verdict() -> None:
     image = core_image(PV)
-    status = judged(PV, image, lambda e: replace(e, remembered=TargetReceipt(held_sha256=sha256(image))))
+    status = judged(
+        PV, image, lambda e: replace(e, remembered=TargetReceipt(held_sha256=sha256(image)))
+    )
     assert (status.state, codes(status)) == (State.CURRENT, {"held-by-rollback"})
     assert status.problems[0].severity is Severity.WARNING
 
@@ -170,9 +230,13 @@ def test_what_rollback_put_back_is_said_and_changes_no_verdict() -> None:
         pytest.param({"drive": "(lvmid/a/b)"}, "prefix-mismatch", id="moved-to-lvm"),
     ],
 )
-def test_what_rollback_put_back_is_not_held_where_it_could_not_boot(boot: dict[str, object], code: str) -> None:
+def test_what_rollback_put_back_is_not_held_where_it_could_not_boot(
+    boot: dict[str, object], code: str
+) -> None:
     image = core_image(PV)
-    status = judged(PV, image, lambda e: replace(e, remembered=TargetReceipt(held_sha256=sha256(image))), **boot)
+    status = judged(
+        PV, image, lambda e: replace(e, remembered=TargetReceipt(held_sha256=sha256(image))), **boot
+    )
     assert (status.state, codes(status)) == (State.STALE, {code})
 
 
@@ -185,7 +249,12 @@ def test_what_grub_install_did_not_make_is_foreign(target: str) -> None:
 
 @pytest.mark.parametrize(
     ("target", "other", "code"),
-    [(PV, PV32, "class-mismatch"), (PV32, PV, "class-mismatch"), (PV32, PVH, "pvh-image"), (PVH, PV32, "note-missing")],
+    [
+        (PV, PV32, "class-mismatch"),
+        (PV32, PV, "class-mismatch"),
+        (PV32, PVH, "pvh-image"),
+        (PVH, PV32, "note-missing"),
+    ],
 )
 def test_another_target_s_image_is_invalid(target: str, other: str, code: str) -> None:
     status = judged(target, core_image(other))
@@ -205,7 +274,9 @@ def test_the_files_that_follow_from_the_core_are_judged_by_it() -> None:
     stale = core_image(PVH, config=CONFIG.replace(UUID[:8], "ffffffff"))
 
     def with_file(path: str, data: bytes | None) -> Callable[[Evidence], Evidence]:
-        return lambda e: replace(e, found={**e.found, path: Found(data=data, sha256=sha256(data or b""))})
+        return lambda e: replace(
+            e, found={**e.found, path: Found(data=data, sha256=sha256(data or b""))}
+        )
 
     for path, data, state, code in (
         (copy, None, State.MISSING, "missing"),
@@ -238,7 +309,12 @@ def test_a_bridge_that_is_not_wanted_is_a_problem() -> None:
     there = {file.path: Found(data=core, sha256=sha256(core)) for file in made.files}
     bridge = pvh_bridge.wrap(core)
     for found, expected in ((Found(), False), (Found(data=bridge, sha256=sha256(bridge)), True)):
-        seen = Evidence(found={**there, path: found}, packaged=Packaged(), module_dir=ModuleDir(), remembered=TargetReceipt())
+        seen = Evidence(
+            found={**there, path: found},
+            packaged=Packaged(),
+            module_dir=ModuleDir(),
+            remembered=TargetReceipt(),
+        )
         status = compare.judge(made, seen)
         assert (path in [file.path for file in status.files]) is expected
         assert ("bridge-unwanted" in [problem.code for problem in status.problems]) is expected

@@ -12,7 +12,9 @@ from guest_hooks.errors import UsageError
 
 
 def config(*texts: str) -> Config:
-    return parse(Source(name=f"{number}.toml", data=text.encode()) for number, text in enumerate(texts))
+    return parse(
+        Source(name=f"{number}.toml", data=text.encode()) for number, text in enumerate(texts)
+    )
 
 
 def test_nothing_is_the_default() -> None:
@@ -22,10 +24,17 @@ def test_nothing_is_the_default() -> None:
 @pytest.mark.parametrize(
     ("text", "key", "value"),
     [
-        pytest.param("targets = ['auto', 'i386-xen']", "targets", ("auto", "i386-xen"), id="targets"),
+        pytest.param(
+            "targets = ['auto', 'i386-xen']", "targets", ("auto", "i386-xen"), id="targets"
+        ),
         pytest.param("targets = []", "targets", (), id="no-target"),
         pytest.param("modules = 'minimal'", "modules", Modules.MINIMAL, id="modules"),
-        pytest.param("extra_modules = ['hexdump', 'part_bsd']", "extra_modules", ("hexdump", "part_bsd"), id="extra-modules"),
+        pytest.param(
+            "extra_modules = ['hexdump', 'part_bsd']",
+            "extra_modules",
+            ("hexdump", "part_bsd"),
+            id="extra-modules",
+        ),
         pytest.param("pvh_names = ['i386']", "pvh_names", ("i386",), id="pvh-names"),
         pytest.param("pvh_chainload = false", "pvh_chainload", False, id="pvh-chainload"),
         pytest.param("update_grub = false", "update_grub", False, id="update-grub"),
@@ -47,7 +56,9 @@ def test_every_key_is_in_a_test_above() -> None:
 
 
 def test_the_later_source_counts_and_others_keep_their_keys() -> None:
-    assert config("update_grub = false\nlegacy_menu = true", "update_grub = true") == Config(legacy_menu=True)
+    assert config("update_grub = false\nlegacy_menu = true", "update_grub = true") == Config(
+        legacy_menu=True
+    )
 
 
 @pytest.mark.parametrize("key", [field.name for field in fields(Config)])
@@ -89,7 +100,11 @@ def toml(value: object) -> str:
             return str(value)
 
 
-@given(KEYS, SCALARS.filter(lambda value: value is not None) | st.lists(st.text(max_size=8) | st.integers(), max_size=3))
+@given(
+    KEYS,
+    SCALARS.filter(lambda value: value is not None)
+    | st.lists(st.text(max_size=8) | st.integers(), max_size=3),
+)
 def test_any_value_of_any_key_is_taken_or_a_usage_error(key: str, value: object) -> None:
     text = f"{key} = {toml(value)}"
     try:

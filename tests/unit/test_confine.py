@@ -18,5 +18,7 @@ except ImportError:
 
 def test_no_module_of_the_tree_is_imported() -> None:
     command = ["/usr/bin/python3", "-I", "-S", "-c", CODE]
-    done = subprocess.run(command, cwd=CHECKOUT, check=True, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        command, cwd=CHECKOUT, check=True, capture_output=True, text=True, timeout=60
+    )
     assert done.stdout == "refused\n", done.stderr

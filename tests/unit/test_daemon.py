@@ -1,4 +1,6 @@
-"""The repair service's loop, as a process of its own that a test signals, with a repair that the test decides about."""
+"""The repair service's loop, as a process of its own that a test signals, with a repair that
+the test decides about.
+"""
 
 import math
 import os
@@ -36,11 +38,17 @@ class Service:
         self.manager.bind(str(tree / "notify"))
         self.messages: list[str] = []
         threading.Thread(target=self._listen, daemon=True).start()
-        environment = {"NOTIFY_SOCKET": str(tree / "notify"), "PYTHONPATH": str(CHECKOUT), "PATH": os.environ["PATH"]}
+        environment = {
+            "NOTIFY_SOCKET": str(tree / "notify"),
+            "PYTHONPATH": str(CHECKOUT),
+            "PATH": os.environ["PATH"],
+        }
         if watchdog_usec:
             environment["WATCHDOG_USEC"] = str(watchdog_usec)
         self.process = subprocess.Popen(
-            [sys.executable, watcher_process.__file__, str(tree)], env=environment, stderr=(tree / "stderr").open("w")
+            [sys.executable, watcher_process.__file__, str(tree)],
+            env=environment,
+            stderr=(tree / "stderr").open("w"),
         )
 
     def _listen(self) -> None:
@@ -214,7 +222,9 @@ def test_a_repair_of_its_own_is_finished_before_it_ends(tmp_path: Path) -> None:
         (tmp_path / name).mkdir(parents=True)
     (tmp_path / "wanted").write_text(SECOND_STAGE)
     (tmp_path / "slow").touch()
-    process = subprocess.Popen([sys.executable, watcher_process.__file__, str(tmp_path)], env={"PYTHONPATH": str(CHECKOUT)})
+    process = subprocess.Popen(
+        [sys.executable, watcher_process.__file__, str(tmp_path)], env={"PYTHONPATH": str(CHECKOUT)}
+    )
     try:
         until(lambda: found.repairs("begun"))
         process.send_signal(signal.SIGTERM)

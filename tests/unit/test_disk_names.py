@@ -25,7 +25,10 @@ MENU = """\
     ],
 )
 def test_a_device(device: str, is_builders: bool, hides: bool) -> None:
-    assert (disk_names.is_builders(device), disk_names.hides_kernels(device)) == (is_builders, hides)
+    assert (disk_names.is_builders(device), disk_names.hides_kernels(device)) == (
+        is_builders,
+        hides,
+    )
 
 
 def test_what_entries_give_linux_as_root() -> None:

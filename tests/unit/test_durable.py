@@ -47,8 +47,12 @@ def test_a_file_is_made_with_exactly_these_bytes_and_mode(root: Root, boot: Path
     assert root.names("/boot") == ("file",)
 
 
-@pytest.mark.parametrize("kind", ["file", "fifo", "symlink", "dangling", "empty-directory", "hardlink", "unreadable"])
-def test_what_stands_there_is_replaced_and_not_followed(root: Root, boot: Path, tmp_path: Path, kind: str) -> None:
+@pytest.mark.parametrize(
+    "kind", ["file", "fifo", "symlink", "dangling", "empty-directory", "hardlink", "unreadable"]
+)
+def test_what_stands_there_is_replaced_and_not_followed(
+    root: Root, boot: Path, tmp_path: Path, kind: str
+) -> None:
     outside = tmp_path / "outside"
     outside.write_bytes(OLD)
     path = boot / "file"
@@ -117,8 +121,12 @@ def test_an_error_names_path_and_cause_and_leaves_the_old_file(
     root: Root, boot: Path, point: str, code: int, expected: type[GuestHooksError]
 ) -> None:
     (boot / "file").write_bytes(OLD)
-    with pytest.raises(expected, match=f"/boot/file could not be replaced: {os.strerror(code)}") as caught:
-        durable.replace(root, "/boot/file", NEW, failpoint=raising(point, OSError(code, os.strerror(code))))
+    with pytest.raises(
+        expected, match=f"/boot/file could not be replaced: {os.strerror(code)}"
+    ) as caught:
+        durable.replace(
+            root, "/boot/file", NEW, failpoint=raising(point, OSError(code, os.strerror(code)))
+        )
     assert type(caught.value) is expected
     assert ("it needs 9 bytes" in caught.value.message) == (code in (errno.ENOSPC, errno.EDQUOT))
     assert root.names("/boot") == ("file",)
@@ -142,7 +150,12 @@ def test_an_interrupted_call_is_begun_again(root: Root, boot: Path, point: str) 
 
 def test_interruptions_without_end_are_an_error(root: Root) -> None:
     with pytest.raises(NotRepairedError, match="Interrupted"):
-        durable.replace(root, "/boot/file", NEW, failpoint=raising("written", InterruptedError(errno.EINTR, "Interrupted")))
+        durable.replace(
+            root,
+            "/boot/file",
+            NEW,
+            failpoint=raising("written", InterruptedError(errno.EINTR, "Interrupted")),
+        )
 
 
 def test_a_keyboard_interrupt_leaves_nothing_behind(root: Root) -> None:
@@ -156,14 +169,21 @@ def test_a_keyboard_interrupt_leaves_nothing_behind(root: Root) -> None:
     [("written", OLD), ("synced", OLD), ("renamed", NEW), ("done", NEW)],
     ids=["written", "synced", "renamed", "done"],
 )
-def test_killed_at_any_step_the_file_is_whole_and_the_rest_is_swept(root: Root, boot: Path, point: str, left: bytes) -> None:
+def test_killed_at_any_step_the_file_is_whole_and_the_rest_is_swept(
+    root: Root, boot: Path, point: str, left: bytes
+) -> None:
     (boot / "file").write_bytes(OLD)
     (boot / ".xen-guest-bootloader-notes.tmp").write_bytes(OLD)
     pid = os.fork()
     if pid == 0:
         try:
             durable.replace(
-                root, "/boot/file", NEW, failpoint=lambda name: os.kill(os.getpid(), signal.SIGKILL) if name == point else None
+                root,
+                "/boot/file",
+                NEW,
+                failpoint=lambda name: (
+                    os.kill(os.getpid(), signal.SIGKILL) if name == point else None
+                ),
             )
         finally:
             os._exit(1)
@@ -174,13 +194,17 @@ def test_killed_at_any_step_the_file_is_whole_and_the_rest_is_swept(root: Root, 
 
 
 def test_a_missing_directory_is_told(root: Root) -> None:
-    with pytest.raises(NotRepairedError, match="/boot/xen/file could not be replaced: No such file or directory"):
+    with pytest.raises(
+        NotRepairedError, match="/boot/xen/file could not be replaced: No such file or directory"
+    ):
         durable.replace(root, "/boot/xen/file", NEW)
 
 
 def test_a_file_where_a_directory_should_be_made_is_told(root: Root, boot: Path) -> None:
     (boot / "xen").write_bytes(OLD)
-    with pytest.raises(NotRepairedError, match="/boot/xen/below could not be made: Not a directory"):
+    with pytest.raises(
+        NotRepairedError, match="/boot/xen/below could not be made: Not a directory"
+    ):
         durable.make_dirs(root, "/boot/xen/below")
 
 
@@ -203,7 +227,9 @@ def test_a_directory_takes_a_free_place(root: Root, boot: Path) -> None:
     assert root.names("/boot") == ("current",)
 
 
-def test_a_file_system_that_cannot_exchange_is_told(root: Root, boot: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_system_that_cannot_exchange_is_told(
+    root: Root, boot: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refuse(*_arguments: object) -> None:
         raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
 
@@ -215,7 +241,9 @@ def test_a_file_system_that_cannot_exchange_is_told(root: Root, boot: Path, monk
 
 
 def test_nothing_to_exchange_is_an_error(root: Root) -> None:
-    with pytest.raises(NotRepairedError, match="/boot/current could not be exchanged: No such file"):
+    with pytest.raises(
+        NotRepairedError, match="/boot/current could not be exchanged: No such file"
+    ):
         durable.exchange_dir(root, "/boot/new", "/boot/current")
 
 
@@ -256,5 +284,8 @@ def test_space_is_asked_of_the_nearest_directory(root: Root) -> None:
 
 
 def test_an_error_without_a_number_is_still_told(root: Root) -> None:
-    with pytest.raises(NotRepairedError, match="/x could not be read: strange"), failures.told(root, "/x", "read"):
+    with (
+        pytest.raises(NotRepairedError, match="/x could not be read: strange"),
+        failures.told(root, "/x", "read"),
+    ):
         raise OSError("strange")

@@ -35,7 +35,9 @@ def test_mountinfo_is_read() -> None:
         ("/mnt/ab", "tmpfs", "tmpfs", False),
     ]
     assert (found[1].root, found[1].subvolume) == ("/@", "/@")
-    assert [mount.place(path) for mount, path in zip(found, ("/boot", "/mnt/a b/boot"), strict=False)] == ["/boot", "/@/boot"]
+    assert [
+        mount.place(path) for mount, path in zip(found, ("/boot", "/mnt/a b/boot"), strict=False)
+    ] == ["/boot", "/@/boot"]
     assert [mount.place(mount.mountpoint) for mount in found[:3]] == ["/", "/@", "/"]
 
 
@@ -77,7 +79,9 @@ def test_the_root_that_a_kernel_mounted_by_itself(
     (tmp_path / "devices/nonesuch").mkdir()
     (tmp_path / "1:3").symlink_to("devices/null")
     (tmp_path / "1:4").symlink_to("devices/nonesuch")
-    (tmp_path / "mountinfo").write_text(f"22 1 {number} / / rw - ext4 /dev/root rw\n23 22 1:3 / /mnt rw - ext4 /dev/vda rw\n")
+    (tmp_path / "mountinfo").write_text(
+        f"22 1 {number} / / rw - ext4 /dev/root rw\n23 22 1:3 / /mnt rw - ext4 /dev/vda rw\n"
+    )
     monkeypatch.setattr(mounts, "MOUNTINFO", str(tmp_path / "mountinfo"))
     monkeypatch.setattr(mounts, "BLOCK_DEVICES", str(tmp_path))
     assert [mount.source for mount in mounts.here()] == [source, "/dev/vda"]
@@ -85,8 +89,13 @@ def test_the_root_that_a_kernel_mounted_by_itself(
 
 def test_what_is_below_a_root(tmp_path: Path) -> None:
     line = "30 22 7:3 / {} rw - ext4 /dev/loop3 rw\n"
-    text = "".join(line.format(place) for place in (tmp_path, f"{tmp_path}/boot", f"{tmp_path}-other", "/"))
-    assert [m.mountpoint for m in mounts.below(mounts.parse(text), Root(str(tmp_path)))] == [str(tmp_path), f"{tmp_path}/boot"]
+    text = "".join(
+        line.format(place) for place in (tmp_path, f"{tmp_path}/boot", f"{tmp_path}-other", "/")
+    )
+    assert [m.mountpoint for m in mounts.below(mounts.parse(text), Root(str(tmp_path)))] == [
+        str(tmp_path),
+        f"{tmp_path}/boot",
+    ]
     assert len(mounts.below(mounts.parse(text), Root())) == 4
 
 
@@ -95,9 +104,20 @@ def test_any_text_is_a_mount_table(text: str) -> None:
     mounts.parse(text)
 
 
-@given(st.text(alphabet=st.characters(blacklist_characters="\0", blacklist_categories=("Cs",)), min_size=1, max_size=30))
+@given(
+    st.text(
+        alphabet=st.characters(blacklist_characters="\0", blacklist_categories=("Cs",)),
+        min_size=1,
+        max_size=30,
+    )
+)
 def test_a_mountpoint_s_name_comes_back(name: str) -> None:
-    escaped = name.replace("\\", r"\134").replace(" ", r"\040").replace("\t", r"\011").replace("\n", r"\012")
+    escaped = (
+        name.replace("\\", r"\134")
+        .replace(" ", r"\040")
+        .replace("\t", r"\011")
+        .replace("\n", r"\012")
+    )
     (found,) = mounts.parse(f"1 1 0:1 / /{escaped} rw - ext4 /dev/x rw")
     assert found.mountpoint == f"/{name}"
 
@@ -124,8 +144,13 @@ def test_a_closure_ends_and_leaves_out_what_is_not_there() -> None:
 NAMES = st.text(alphabet="abc", min_size=1, max_size=2)
 
 
-@given(st.dictionaries(NAMES, st.lists(NAMES, max_size=3).map(tuple), max_size=8), st.lists(NAMES, max_size=4))
-def test_a_closure_holds_what_all_in_it_need(table: dict[str, tuple[str, ...]], names: list[str]) -> None:
+@given(
+    st.dictionaries(NAMES, st.lists(NAMES, max_size=3).map(tuple), max_size=8),
+    st.lists(NAMES, max_size=4),
+)
+def test_a_closure_holds_what_all_in_it_need(
+    table: dict[str, tuple[str, ...]], names: list[str]
+) -> None:
     found = moddep.closure(table, names)
     assert {name for name in names if name in table} <= found
     assert all(set(table.get(name, ())) <= found for name in found)
@@ -209,7 +234,12 @@ def test_another_receipt_reads_as_empty(text: str) -> None:
 
 def test_one_bad_row_does_not_spoil_the_others() -> None:
     good = {"core_sha256": "a", "request": ["b"], "held_sha256": ""}
-    rows = {"x86_64-xen": good, "a": {**good, "request": [1]}, "b": {**good, "core_sha256": None}, "c": {**good, "request": "text"}}
+    rows = {
+        "x86_64-xen": good,
+        "a": {**good, "request": [1]},
+        "b": {**good, "core_sha256": None},
+        "c": {**good, "request": "text"},
+    }
     found = receipts.parse(json.dumps({"schema": 1, "targets": rows}).encode())
     assert dict(found.targets) == {"x86_64-xen": TargetReceipt(core_sha256="a", request=("b",))}
 
@@ -218,7 +248,11 @@ JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=4),
     lambda children: (
         st.lists(children, max_size=3)
-        | st.dictionaries(st.sampled_from(["schema", "targets", "core_sha256", "request", "held_sha256"]), children, max_size=5)
+        | st.dictionaries(
+            st.sampled_from(["schema", "targets", "core_sha256", "request", "held_sha256"]),
+            children,
+            max_size=5,
+        )
     ),
     max_leaves=12,
 )

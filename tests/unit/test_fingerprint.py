@@ -67,7 +67,10 @@ CHANGES = [
     pytest.param(lambda top: (top / "other").touch(), id="another-file"),
     pytest.param(lambda top: (top / "vmlinuz-2").touch(), id="another-kernel"),
     pytest.param(lambda top: (top / "initrd.img-1").touch(), id="another-initrd"),
-    pytest.param(lambda top: ((top / "link").unlink(), (top / "link").symlink_to("vmlinuz-1")), id="link-moved"),
+    pytest.param(
+        lambda top: ((top / "link").unlink(), (top / "link").symlink_to("vmlinuz-1")),
+        id="link-moved",
+    ),
     pytest.param(lambda top: top.rename(top.with_name("gone")), id="all-gone"),
 ]
 
@@ -96,10 +99,16 @@ def test_the_kernel_s_own_time_alone_tells_of_other_bytes(tmp_path: Path, kind: 
     [
         pytest.param("", id="empty"),
         pytest.param(f"{fingerprint.HEAD}\nstat", id="cut-off"),
-        pytest.param(f"{fingerprint.HEAD}\nnonsense\t/etc\tx\n{fingerprint.END}\n", id="unknown-kind"),
+        pytest.param(
+            f"{fingerprint.HEAD}\nnonsense\t/etc\tx\n{fingerprint.END}\n", id="unknown-kind"
+        ),
         pytest.param(f"{fingerprint.HEAD}\n\n{fingerprint.END}\n", id="empty-line"),
-        pytest.param(f"{fingerprint.HEAD}\nuuid\t/nonexistent\tx\n{fingerprint.END}\n", id="device-gone"),
-        pytest.param(f"{fingerprint.HEAD}\nstat\t/a\0b\tabsent\n{fingerprint.END}\n", id="zero-byte"),
+        pytest.param(
+            f"{fingerprint.HEAD}\nuuid\t/nonexistent\tx\n{fingerprint.END}\n", id="device-gone"
+        ),
+        pytest.param(
+            f"{fingerprint.HEAD}\nstat\t/a\0b\tabsent\n{fingerprint.END}\n", id="zero-byte"
+        ),
     ],
 )
 def test_whatever_else_is_there_does_not_hold(tmp_path: Path, text: str) -> None:
@@ -117,7 +126,9 @@ def test_whatever_else_is_there_does_not_hold(tmp_path: Path, text: str) -> None
         pytest.param("fingerprint 2", "fingerprint 1", id="of-another-form"),
     ],
 )
-def test_what_another_version_found_well_does_not_hold(kept: tuple[Path, Path], of: str, other: str) -> None:
+def test_what_another_version_found_well_does_not_hold(
+    kept: tuple[Path, Path], of: str, other: str
+) -> None:
     """Its checks are others."""
     text = kept[1].read_text()
     kept[1].write_text(text.replace(of, other, 1))
@@ -165,7 +176,9 @@ def test_one_that_is_cut_off_anywhere_does_not_hold(kept: tuple[Path, Path]) -> 
         assert fingerprint.differing(str(kept[1])) != ()
 
 
-def test_a_time_in_the_future_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_time_in_the_future_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     slept: list[float] = []
     monkeypatch.setattr(time, "sleep", slept.append)
     monkeypatch.setattr(time, "time_ns", lambda: 1)

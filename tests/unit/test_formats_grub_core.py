@@ -1,4 +1,6 @@
-"""GRUB's core image: its modules, what tells its build, and that a kernel.img alone tells as much."""
+"""GRUB's core image: its modules, what tells its build, and that a kernel.img alone tells as
+much.
+"""
 
 import hashlib
 import struct
@@ -24,12 +26,18 @@ def test_modules_are_the_files_they_came_from(target: str) -> None:
     assert {module.name for module in modules} >= set(build.MODULES)
     for module in modules:
         file = Path(f"/usr/lib/grub/{target}/{module.name}.mod").read_bytes()
-        assert (module.size, module.sha256) == (len(file), hashlib.sha256(file).hexdigest()), module.name
+        assert (module.size, module.sha256) == (
+            len(file),
+            hashlib.sha256(file).hexdigest(),
+        ), module.name
 
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_modules_name_what_they_need(target: str) -> None:
-    listed = dict(line.split(":", 1) for line in Path(f"/usr/lib/grub/{target}/moddep.lst").read_text().splitlines())
+    listed = dict(
+        line.split(":", 1)
+        for line in Path(f"/usr/lib/grub/{target}/moddep.lst").read_text().splitlines()
+    )
     for module in read(core_image(target)).modules:
         assert set(module.needs) == set(listed[module.name].split()), module.name
 
@@ -44,7 +52,9 @@ def test_the_kernel_tells_the_build_whatever_is_in_the_image(target: str) -> Non
         core_image(target, memdisk="linux /vmlinuz\n"),
     )
     kernel = grub_core.kernel_sha256(Path(f"/usr/lib/grub/{target}/kernel.img").read_bytes())
-    assert {hashlib.sha256(elf.content(image, elf.read(image).loads[0])).hexdigest() for image in images} == {kernel}
+    assert {
+        hashlib.sha256(elf.content(image, elf.read(image).loads[0])).hexdigest() for image in images
+    } == {kernel}
 
 
 @pytest.mark.parametrize(
@@ -59,7 +69,9 @@ def test_what_is_no_kernel_img(data: bytes, code: str) -> None:
 
 
 def test_the_version_is_normal_s_word() -> None:
-    said = subprocess.run(["grub-mkimage", "--version"], check=True, capture_output=True, text=True, timeout=60).stdout
+    said = subprocess.run(
+        ["grub-mkimage", "--version"], check=True, capture_output=True, text=True, timeout=60
+    ).stdout
     assert read(core_image("x86_64-xen")).grub_version == said.split()[-1]
     assert read(core_image("x86_64-xen", modules=("ext2",))).grub_version == ""
 
@@ -70,7 +82,12 @@ def test_the_version_is_normal_s_word() -> None:
         pytest.param(build.STAGE1_CFG, True, False, id="stage-1"),
         pytest.param(build.PVH_STAGE1_CFG, False, True, id="pvh-stage-1"),
         pytest.param("# pvboot-x86_64.elf\nlinux /vmlinuz\n", False, False, id="comment"),
-        pytest.param("echo x # pvboot-x86_64.elf\nmultiboot /xen/pvhboot-i386.elf\n", True, False, id="after-a-comment"),
+        pytest.param(
+            "echo x # pvboot-x86_64.elf\nmultiboot /xen/pvhboot-i386.elf\n",
+            True,
+            False,
+            id="after-a-comment",
+        ),
         pytest.param("#pvboot-\n" * 5000, True, False, id="more-comments-than-anyone-writes"),
         pytest.param("search -f /boot/grub/grub.cfg\n", False, False, id="looks-only"),
     ],

@@ -22,18 +22,38 @@ def read(raw: bytes, target: str = "x86_64-xen") -> list[tuple[str, object]]:
 
 
 def test_the_table_is_xen_s() -> None:
-    defined = dict(re.findall(r"^#define XEN_ELFNOTE_(\w+)\s+(\d+)$", HEADER.read_text(), re.MULTILINE))
+    defined = dict(
+        re.findall(r"^#define XEN_ELFNOTE_(\w+)\s+(\d+)$", HEADER.read_text(), re.MULTILINE)
+    )
     assert len(defined) > 15
-    assert {name: xen_notes.number(name) for name in defined} == {name: int(number) for name, number in defined.items()}
+    assert {name: xen_notes.number(name) for name in defined} == {
+        name: int(number) for name, number in defined.items()
+    }
 
 
 @pytest.mark.parametrize(
     ("target", "expected"),
     [
-        ("x86_64-xen", {"GUEST_OS": "GRUB", "LOADER": "generic", "XEN_VERSION": "xen-3.0", "ENTRY": 0, "VIRT_BASE": 0}),
+        (
+            "x86_64-xen",
+            {
+                "GUEST_OS": "GRUB",
+                "LOADER": "generic",
+                "XEN_VERSION": "xen-3.0",
+                "ENTRY": 0,
+                "VIRT_BASE": 0,
+            },
+        ),
         (
             "i386-xen",
-            {"GUEST_OS": "GRUB", "LOADER": "generic", "XEN_VERSION": "xen-3.0", "ENTRY": 0, "VIRT_BASE": 0, "PAE_MODE": "yes"},
+            {
+                "GUEST_OS": "GRUB",
+                "LOADER": "generic",
+                "XEN_VERSION": "xen-3.0",
+                "ENTRY": 0,
+                "VIRT_BASE": 0,
+                "PAE_MODE": "yes",
+            },
         ),
         ("i386-xen_pvh", {"PHYS32_ENTRY": 0x100000}),
     ],
@@ -51,9 +71,15 @@ def test_grub_s_notes(target: str, expected: dict[str, object]) -> None:
         pytest.param(build.note(13, b"\1\2"), [("L1_MFN_VALID", b"\1\2")], id="bytes"),
         pytest.param(build.note(77, b"\1\2\3"), [("77", b"\1\2\3")], id="unknown"),
         pytest.param(build.note(6, b"G\xffB\0x"), [("GUEST_OS", "G\\xffB")], id="no-ascii"),
-        pytest.param(build.note(1, b"\1", owner=b"GNU\0") + build.note(6, b"x\0"), [("GUEST_OS", "x")], id="others-left-out"),
+        pytest.param(
+            build.note(1, b"\1", owner=b"GNU\0") + build.note(6, b"x\0"),
+            [("GUEST_OS", "x")],
+            id="others-left-out",
+        ),
         pytest.param(build.note(6, b"x\0") + bytes(8), [("GUEST_OS", "x")], id="zeros-behind"),
-        pytest.param(build.note(9, b"yes\0", size=12), [("PAE_MODE", "yes")], id="pae-mode-runs-past-the-end"),
+        pytest.param(
+            build.note(9, b"yes\0", size=12), [("PAE_MODE", "yes")], id="pae-mode-runs-past-the-end"
+        ),
     ],
 )
 def test_values(raw: bytes, expected: list[tuple[str, object]]) -> None:

@@ -1,4 +1,6 @@
-"""grub.cfg as grub-mkconfig and people write it: the menu, the default entry, the kernels, what is missing."""
+"""grub.cfg as grub-mkconfig and people write it: the menu, the default entry, the kernels, what
+is missing.
+"""
 
 import subprocess
 from contextlib import suppress
@@ -14,10 +16,16 @@ from guest_hooks.formats.grub_state import UnknownFileError
 from tests.support.checkout import CHECKOUT
 
 DATA = CHECKOUT / "tests/data/grub_cfg"
-"""Made by grub-mkconfig of bookworm (2.06) and trixie (2.12) for three kernels, with GRUB_DEFAULT=0 and =saved."""
+"""Made by grub-mkconfig of bookworm (2.06) and trixie (2.12) for three kernels, with
+GRUB_DEFAULT=0 and =saved.
+"""
 UUID = "0f3c1a52-6e0d-4c8b-9a41-3f2f5d1c7e10"
 NEWEST = {"bookworm": "6.1.0-56-amd64", "trixie": "6.12.117+deb13-amd64"}
-HERE = {"prefix": "(xen/xvda1)/boot/grub", "config_directory": "(xen/xvda1)/boot/grub", "grub_platform": "xen"}
+HERE = {
+    "prefix": "(xen/xvda1)/boot/grub",
+    "config_directory": "(xen/xvda1)/boot/grub",
+    "grub_platform": "xen",
+}
 
 
 def no_file(path: str) -> str | None:
@@ -30,7 +38,9 @@ def generated(suite: str, kind: str) -> str:
 
 
 def menu(text: str, saved: str | None = None) -> grub_menu.Menu:
-    return grub_cfg.read(text, variables=HERE, grubenv={"saved_entry": saved} if saved else {}, look=no_file)
+    return grub_cfg.read(
+        text, variables=HERE, grubenv={"saved_entry": saved} if saved else {}, look=no_file
+    )
 
 
 @pytest.mark.parametrize("suite", ["bookworm", "trixie"])
@@ -65,8 +75,15 @@ def test_what_grub_mkconfig_makes_is_understood_wholly(suite: str, kind: str) ->
     ("wanted", "title", "is_named"),
     [
         pytest.param("0", "Debian GNU/Linux", True, id="number"),
-        pytest.param("1>2", "Debian GNU/Linux, with Linux 6.1.0-44-amd64", True, id="number-in-submenu"),
-        pytest.param("1", "Debian GNU/Linux, with Linux 6.1.0-56-amd64", True, id="submenu-alone-starts-its-first"),
+        pytest.param(
+            "1>2", "Debian GNU/Linux, with Linux 6.1.0-44-amd64", True, id="number-in-submenu"
+        ),
+        pytest.param(
+            "1",
+            "Debian GNU/Linux, with Linux 6.1.0-56-amd64",
+            True,
+            id="submenu-alone-starts-its-first",
+        ),
         pytest.param("7", "Debian GNU/Linux", False, id="number-too-large"),
         pytest.param(f"gnulinux-simple-{UUID}", "Debian GNU/Linux", True, id="id"),
         pytest.param(
@@ -76,14 +93,23 @@ def test_what_grub_mkconfig_makes_is_understood_wholly(suite: str, kind: str) ->
             id="ids-in-submenu",
         ),
         pytest.param(
-            "Advanced options for Debian GNU/Linux>Debian GNU/Linux, with Linux 6.1.0-40-amd64 (recovery mode)",
+            "Advanced options for Debian GNU/Linux>Debian GNU/Linux, with Linux 6.1.0-40-amd64"
+            " (recovery mode)",
             "Debian GNU/Linux, with Linux 6.1.0-40-amd64 (recovery mode)",
             True,
             id="titles-in-submenu",
         ),
-        pytest.param("Debian GNU/Linux, with Linux 6.1.0-22-amd64", "Debian GNU/Linux", False, id="entry-that-is-gone"),
         pytest.param(
-            f"gnulinux-advanced-{UUID}>gone", "Debian GNU/Linux, with Linux 6.1.0-56-amd64", False, id="gone-from-the-submenu"
+            "Debian GNU/Linux, with Linux 6.1.0-22-amd64",
+            "Debian GNU/Linux",
+            False,
+            id="entry-that-is-gone",
+        ),
+        pytest.param(
+            f"gnulinux-advanced-{UUID}>gone",
+            "Debian GNU/Linux, with Linux 6.1.0-56-amd64",
+            False,
+            id="gone-from-the-submenu",
         ),
     ],
 )
@@ -94,14 +120,18 @@ def test_default_entry(wanted: str, title: str, is_named: bool) -> None:
 
 
 def test_next_entry_goes_before_the_default() -> None:
-    found = grub_cfg.read(generated("bookworm", "simple"), variables=HERE, grubenv={"next_entry": "1>4"}, look=no_file)
+    found = grub_cfg.read(
+        generated("bookworm", "simple"), variables=HERE, grubenv={"next_entry": "1>4"}, look=no_file
+    )
     entry = grub_menu.default(found).entry
     assert entry is not None
     assert entry.title == "Debian GNU/Linux, with Linux 6.1.0-40-amd64"
 
 
 def test_without_grubenv_the_saved_entry_is_not_known_to_grub() -> None:
-    found = grub_cfg.read(generated("bookworm", "saved"), variables=HERE, grubenv=None, look=no_file)
+    found = grub_cfg.read(
+        generated("bookworm", "saved"), variables=HERE, grubenv=None, look=no_file
+    )
     choice = grub_menu.default(found)
     assert choice.wanted == ""
     assert choice.entry == found.entries[0]
@@ -116,7 +146,10 @@ def test_without_grubenv_the_saved_entry_is_not_known_to_grub() -> None:
     ],
 )
 def test_names_that_look_like_something_else(title: str, wanted: str, is_sure: bool) -> None:
-    text = f"set default='{wanted}'\nmenuentry '{title}' {{ linux /one\n}}\nmenuentry B {{ linux /two\n}}\n"
+    text = (
+        f"set default='{wanted}'\nmenuentry '{title}' {{ linux /one\n}}\nmenuentry B {{ linux"
+        " /two\n}\n"
+    )
     choice = grub_menu.default(menu(text))
     assert choice.entry is not None
     assert (choice.entry.title, choice.is_sure) == (title, is_sure)
@@ -126,9 +159,17 @@ def test_names_that_look_like_something_else(title: str, wanted: str, is_sure: b
     ("text", "why"),
     [
         pytest.param("menuentry A { chainloader +1\n}", "chainloader", id="chainloader"),
-        pytest.param("menuentry A { if keystatus; then linux /a; fi\n}", "condition", id="condition-in-entry"),
-        pytest.param("if hwmatch x; then menuentry A { linux /a\n}\nfi", "condition", id="entry-in-condition"),
-        pytest.param("for x in /boot/*; do menuentry A { linux /a\n}\ndone", "condition", id="entry-in-loop-over-files"),
+        pytest.param(
+            "menuentry A { if keystatus; then linux /a; fi\n}", "condition", id="condition-in-entry"
+        ),
+        pytest.param(
+            "if hwmatch x; then menuentry A { linux /a\n}\nfi", "condition", id="entry-in-condition"
+        ),
+        pytest.param(
+            "for x in /boot/*; do menuentry A { linux /a\n}\ndone",
+            "condition",
+            id="entry-in-loop-over-files",
+        ),
     ],
 )
 def test_what_is_not_understood_is_said(text: str, why: str) -> None:
@@ -137,21 +178,31 @@ def test_what_is_not_understood_is_said(text: str, why: str) -> None:
 
 
 def test_a_default_set_in_doubt_is_not_sure() -> None:
-    found = menu("if keystatus --shift; then set default=1; fi\nmenuentry A { linux /a\n}\nmenuentry B { linux /b\n}")
+    found = menu(
+        "if keystatus --shift; then set default=1; fi\nmenuentry A { linux /a\n}\nmenuentry B {"
+        " linux /b\n}"
+    )
     assert not grub_menu.default(found).is_sure
 
 
 def test_a_sourced_file_is_followed() -> None:
     def look(path: str) -> str | None:
         if path == "(xen/xvda1)/boot/grub/custom.cfg":
-            return "menuentry mine { search -l disk2 --set=root\nlinux /k\ninitrd /i /j\n}\nset default=mine\n"
+            return (
+                "menuentry mine { search -l disk2 --set=root\nlinux /k\ninitrd /i /j\n}\nset"
+                " default=mine\n"
+            )
         raise UnknownFileError(path)
 
     found = grub_cfg.read(generated("trixie", "simple"), variables=HERE, grubenv={}, look=look)
     entry = grub_menu.default(found).entry
     assert entry is not None
     assert entry.boot is not None
-    assert (entry.boot.device, entry.boot.kernel, entry.boot.initrds) == ("label/disk2", "/k", ("/i", "/j"))
+    assert (entry.boot.device, entry.boot.kernel, entry.boot.initrds) == (
+        "label/disk2",
+        "/k",
+        ("/i", "/j"),
+    )
 
 
 def test_words_as_grub_takes_them() -> None:
@@ -165,7 +216,10 @@ menuentry "Boot \\"$a\\" \\$b" --id=one --class 'c d' --users "" --unrestricted 
     (entry,) = menu(text).entries
     assert (entry.title, entry.id) == ('Boot "x y" $b', "one")
     assert entry.boot is not None
-    assert (entry.boot.kernel, entry.boot.arguments) == ("/vm linuz", ("root=x", "y", "k=x y", "$a"))
+    assert (entry.boot.kernel, entry.boot.arguments) == (
+        "/vm linuz",
+        ("root=x", "y", "k=x y", "$a"),
+    )
     assert entry.boot.initrds == ("/i",)
 
 
@@ -174,8 +228,14 @@ menuentry "Boot \\"$a\\" \\$b" --id=one --class 'c d' --users "" --unrestricted 
     [
         pytest.param("", "", id="empty"),
         pytest.param("menuentry A {}\n", "", id="written-by-hand"),
-        pytest.param("### BEGIN /etc/grub.d/10_linux ###\n### END /etc/grub.d/10_linux ###\n", "", id="whole"),
-        pytest.param("### BEGIN /etc/grub.d/10_linux ###\nmenuentry A {\n}\n", "/etc/grub.d/10_linux", id="section-without-end"),
+        pytest.param(
+            "### BEGIN /etc/grub.d/10_linux ###\n### END /etc/grub.d/10_linux ###\n", "", id="whole"
+        ),
+        pytest.param(
+            "### BEGIN /etc/grub.d/10_linux ###\nmenuentry A {\n}\n",
+            "/etc/grub.d/10_linux",
+            id="section-without-end",
+        ),
     ],
 )
 def test_the_section_in_which_a_generated_menu_was_cut_off(text: str, section: str) -> None:
@@ -188,7 +248,13 @@ def test_a_file_cut_after_any_line_is_read_as_grub_reads_it() -> None:
     for count in range(10, len(lines), 7):
         text = "".join(lines[:count])
         accepted = (
-            subprocess.run(["/usr/bin/grub-script-check"], input=text.encode(), capture_output=True, check=False).returncode == 0
+            subprocess.run(
+                ["/usr/bin/grub-script-check"],
+                input=text.encode(),
+                capture_output=True,
+                check=False,
+            ).returncode
+            == 0
         )
         try:
             grub_script.parse(text)
@@ -226,7 +292,9 @@ def test_recursion_ends() -> None:
 
 
 def test_kernels_of_a_file_that_cannot_be_followed() -> None:
-    assert grub_cfg.kernels("menuentry 'A {\n\tlinux /boot/vmlinuz-1 ro\n\tlinux\t/boot/vmlinuz-2\n") == (
+    assert grub_cfg.kernels(
+        "menuentry 'A {\n\tlinux /boot/vmlinuz-1 ro\n\tlinux\t/boot/vmlinuz-2\n"
+    ) == (
         "/boot/vmlinuz-1",
         "/boot/vmlinuz-2",
     )
@@ -234,7 +302,19 @@ def test_kernels_of_a_file_that_cannot_be_followed() -> None:
 
 PIECES = st.sampled_from(
     [
-        *("menuentry ", "submenu ", "if ", "then ", "else ", "fi", "function f ", "f ", "while ", "do ", "done"),
+        *(
+            "menuentry ",
+            "submenu ",
+            "if ",
+            "then ",
+            "else ",
+            "fi",
+            "function f ",
+            "f ",
+            "while ",
+            "do ",
+            "done",
+        ),
         *("{", "}", "\n", ";", "'", '"', "$", "${a}", "\\", "# x", "[ ", " ]", "-o ", "! "),
         *("set a=", "default=1>0", "linux /a", "search -s -f ", "source a"),
     ]
@@ -253,13 +333,17 @@ def test_any_text_is_a_menu_or_a_format_error(text: str) -> None:
 def test_grubenv_of_the_real_tool(tmp_path: Path) -> None:
     path = str(tmp_path / "grubenv")
     subprocess.run(["/usr/bin/grub-editenv", path, "create"], check=True)
-    subprocess.run(["/usr/bin/grub-editenv", path, "set", "saved_entry=a>b \\ c", "empty="], check=True)
+    subprocess.run(
+        ["/usr/bin/grub-editenv", path, "set", "saved_entry=a>b \\ c", "empty="], check=True
+    )
     data = (tmp_path / "grubenv").read_bytes()
     assert len(data) == grubenv.SIZE
     assert grubenv.parse(data) == {"saved_entry": "a>b \\ c", "empty": ""}
 
 
-@pytest.mark.parametrize("data", [b"", bytes(1024), b"saved_entry=0\n"], ids=["empty", "zeros", "no-header"])
+@pytest.mark.parametrize(
+    "data", [b"", bytes(1024), b"saved_entry=0\n"], ids=["empty", "zeros", "no-header"]
+)
 def test_a_grubenv_that_grub_refuses(data: bytes) -> None:
     with pytest.raises(FormatError) as caught:
         grubenv.parse(data)

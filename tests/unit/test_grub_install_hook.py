@@ -28,8 +28,12 @@ def answers(tree: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[]
     status = Status(guest=Guest(mode=Mode.PV, bits=64), boot=None, targets=(), grub_cfg=None)
     monkeypatch.setattr(grub_install, "configuration", lambda _root: Config())
     monkeypatch.setattr(grub_install, "own_targets", lambda *_arguments: [TARGET])
-    monkeypatch.setattr(grub_install, "_staged", lambda *_arguments: (0, core_image("x86_64-xen", keys=(KEY,))))
-    monkeypatch.setattr(grub_install, "sync", lambda *_arguments, **_options: Result(before=status, status=status))
+    monkeypatch.setattr(
+        grub_install, "_staged", lambda *_arguments: (0, core_image("x86_64-xen", keys=(KEY,)))
+    )
+    monkeypatch.setattr(
+        grub_install, "sync", lambda *_arguments, **_options: Result(before=status, status=status)
+    )
     reader, writer = os.pipe()
     monkeypatch.setenv(grub_install.ANSWER, str(writer))
     os.set_blocking(reader, False)
@@ -60,23 +64,41 @@ def test_done(answers: Callable[[], str], tree: Path) -> None:
 @pytest.mark.parametrize(
     ("function", "error", "answer"),
     [
-        pytest.param("configuration", UsageError("a typo"), "pass --target=x86_64-xen\n", id="configuration"),
-        pytest.param("_staged", LackingError("no mount namespace"), "pass --target=x86_64-xen\n", id="staging-lacks-something"),
+        pytest.param(
+            "configuration", UsageError("a typo"), "pass --target=x86_64-xen\n", id="configuration"
+        ),
+        pytest.param(
+            "_staged",
+            LackingError("no mount namespace"),
+            "pass --target=x86_64-xen\n",
+            id="staging-lacks-something",
+        ),
         pytest.param("_staged", LockedError("held"), "done 6\n", id="locked"),
         pytest.param("_staged", NotRepairedError("it hung"), "done 4\n", id="staging-failed"),
         pytest.param("_staged", KeyboardInterrupt(), "done 130\n", id="interrupted"),
         pytest.param("_staged", ValueError("a bug"), "", id="a-bug-before-the-work"),
-        pytest.param("sync", NotRepairedError("what was made is no good"), "done 4\n", id="refused"),
+        pytest.param(
+            "sync", NotRepairedError("what was made is no good"), "done 4\n", id="refused"
+        ),
         pytest.param("sync", LackingError("no space"), "done 7\n", id="no-space"),
         pytest.param("sync", ValueError("a bug"), "", id="a-bug-in-the-work"),
-        pytest.param("report_and_raise", ValueError("a bug"), "done 0\n", id="a-bug-behind-the-work"),
+        pytest.param(
+            "report_and_raise", ValueError("a bug"), "done 0\n", id="a-bug-behind-the-work"
+        ),
     ],
 )
 def test_what_goes_wrong(
-    answers: Callable[[], str], tree: Path, monkeypatch: pytest.MonkeyPatch, function: str, error: BaseException, answer: str
+    answers: Callable[[], str],
+    tree: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    function: str,
+    error: BaseException,
+    answer: str,
 ) -> None:
     monkeypatch.setattr(grub_install, function, raiser(error))
-    ends: AbstractContextManager[object] = nullcontext() if answer.startswith("pass") else pytest.raises(type(error))
+    ends: AbstractContextManager[object] = (
+        nullcontext() if answer.startswith("pass") else pytest.raises(type(error))
+    )
     with ends:
         grub_install.run(Root(str(tree)), [])
     assert answers() == answer
@@ -85,35 +107,56 @@ def test_what_goes_wrong(
 @pytest.mark.parametrize(
     ("arguments", "answer"),
     [
-        pytest.param(["--boot-directory=/nonexistent"], "pass --target=x86_64-xen\n", id="elsewhere"),
-        pytest.param(["--target=x86_64-xen", "--boot-directory=/nonexistent"], "pass\n", id="elsewhere-target-named"),
-        pytest.param(["--target=x86_64-xen", "--directory=/usr/lib/grub/x86_64-xen"], "pass\n", id="other-modules"),
+        pytest.param(
+            ["--boot-directory=/nonexistent"], "pass --target=x86_64-xen\n", id="elsewhere"
+        ),
+        pytest.param(
+            ["--target=x86_64-xen", "--boot-directory=/nonexistent"],
+            "pass\n",
+            id="elsewhere-target-named",
+        ),
+        pytest.param(
+            ["--target=x86_64-xen", "--directory=/usr/lib/grub/x86_64-xen"],
+            "pass\n",
+            id="other-modules",
+        ),
         pytest.param(["--target=i386-pc"], "pass\n", id="another-target"),
         pytest.param(["--target=i386-xen"], "pass\n", id="no-modules"),
         pytest.param(["--no-such-option"], "pass --target=x86_64-xen\n", id="unknown-option"),
     ],
 )
-def test_what_the_real_one_does_alone(answers: Callable[[], str], tree: Path, arguments: list[str], answer: str) -> None:
+def test_what_the_real_one_does_alone(
+    answers: Callable[[], str], tree: Path, arguments: list[str], answer: str
+) -> None:
     assert grub_install.run(Root(str(tree)), arguments) == ExitCode.OK
     assert answers() == answer
 
 
-def test_the_real_one_s_own_failure(answers: Callable[[], str], tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_real_one_s_own_failure(
+    answers: Callable[[], str], tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(grub_install, "_staged", lambda *_arguments: (64, b""))
     assert grub_install.run(Root(str(tree)), []) == 64
     assert answers() == "done 64\n"
 
 
-def test_without_a_wrapper_it_becomes_the_real_one(answers: Callable[[], str], tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_wrapper_it_becomes_the_real_one(
+    answers: Callable[[], str], tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     became: list[object] = []
     monkeypatch.delenv(grub_install.ANSWER)
     monkeypatch.setattr(grub_install, "become", lambda *words: became.extend(words))
     grub_install.run(Root(str(tree)), ["--boot-directory=/nonexistent"])
-    assert became == ["/usr/sbin/grub-install.distrib", ["grub-install", "--target=x86_64-xen", "--boot-directory=/nonexistent"]]
+    assert became == [
+        "/usr/sbin/grub-install.distrib",
+        ["grub-install", "--target=x86_64-xen", "--boot-directory=/nonexistent"],
+    ]
     assert answers() == ""
 
 
-def test_its_choices_are_what_the_sync_keeps(answers: Callable[[], str], tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_its_choices_are_what_the_sync_keeps(
+    answers: Callable[[], str], tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     requests: list[Request] = []
 
     def sync(_root: Root, _config: Config, request: Request, **_options: object) -> Result:
@@ -122,6 +165,10 @@ def test_its_choices_are_what_the_sync_keeps(answers: Callable[[], str], tree: P
         return Result(before=status, status=status)
 
     monkeypatch.setattr(grub_install, "sync", sync)
-    grub_install.run(Root(str(tree)), ["--modules=hexdump pgp", "--pubkey=/root/key", "--modules", "pgp sleep"])
-    assert requests[0].choices == {"x86_64-xen": Choices(modules=("hexdump", "pgp", "sleep"), public_keys=(KEY,))}
+    grub_install.run(
+        Root(str(tree)), ["--modules=hexdump pgp", "--pubkey=/root/key", "--modules", "pgp sleep"]
+    )
+    assert requests[0].choices == {
+        "x86_64-xen": Choices(modules=("hexdump", "pgp", "sleep"), public_keys=(KEY,))
+    }
     assert answers() == "done 0\n"

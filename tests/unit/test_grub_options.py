@@ -18,7 +18,9 @@ def in_help(text: str) -> dict[str, tuple[str, bool]]:
 
 
 def test_every_option_of_this_grub_is_known() -> None:
-    said = subprocess.run(["/usr/sbin/grub-install", "--help"], capture_output=True, text=True, check=True).stdout
+    said = subprocess.run(
+        ["/usr/sbin/grub-install", "--help"], capture_output=True, text=True, check=True
+    ).stdout
     options = in_help(said)
     assert len(options) > 35
     assert {name: (OPTIONS[name].letter, OPTIONS[name].takes_value) for name in options} == options
@@ -27,7 +29,9 @@ def test_every_option_of_this_grub_is_known() -> None:
 @pytest.mark.parametrize(
     ("words", "modules", "arguments"),
     [
-        pytest.param(["--modules=a b", "/dev/xvda"], ["a b"], ["/dev/xvda"], id="value-with-a-sign"),
+        pytest.param(
+            ["--modules=a b", "/dev/xvda"], ["a b"], ["/dev/xvda"], id="value-with-a-sign"
+        ),
         pytest.param(["--modules", "a b", "/dev/xvda"], ["a b"], ["/dev/xvda"], id="value-behind"),
         pytest.param(["--mod=a", "--modul", "b"], ["a", "b"], [], id="shortened"),
         pytest.param(["/dev/xvda", "--modules=a"], ["a"], ["/dev/xvda"], id="argument-first"),
@@ -35,10 +39,14 @@ def test_every_option_of_this_grub_is_known() -> None:
         pytest.param(["--pubkey", "--modules=a"], [], [], id="a-value-like-an-option"),
         pytest.param(["-k", "--modules=a"], [], [], id="a-letter-s-value-like-an-option"),
         pytest.param(["-vsk", "key", "--modules=a"], ["a"], [], id="letters-together"),
-        pytest.param(["-vkkey", "--modules=a", "-"], ["a"], ["-"], id="a-value-joined-to-its-letter"),
+        pytest.param(
+            ["-vkkey", "--modules=a", "-"], ["a"], ["-"], id="a-value-joined-to-its-letter"
+        ),
     ],
 )
-def test_the_values_of_an_option(words: list[str], modules: list[str], arguments: list[str]) -> None:
+def test_the_values_of_an_option(
+    words: list[str], modules: list[str], arguments: list[str]
+) -> None:
     line = grub_options.parse(words)
     assert line is not None
     assert list(line.values(Meaning.MODULES)) == modules
@@ -73,12 +81,16 @@ def test_what_grub_would_refuse_is_left_to_it(words: list[str]) -> None:
         pytest.param(["--boot-d=mnt", "--boot-directory=boot"], False, id="the-last-counts"),
         pytest.param(["--root-directory={top}"], False, id="top"),
         pytest.param(["--root-directory=sub"], True, id="another-top"),
-        pytest.param(["--root-directory=sub", "--boot-directory=boot"], False, id="boot-counts-more-than-top"),
+        pytest.param(
+            ["--root-directory=sub", "--boot-directory=boot"], False, id="boot-counts-more-than-top"
+        ),
         pytest.param(["-d", "/usr/lib/grub/x86_64-xen"], True, id="modules"),
         pytest.param(["--boot-directory=none"], True, id="not-there"),
     ],
 )
-def test_another_boot_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], is_elsewhere: bool) -> None:
+def test_another_boot_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], is_elsewhere: bool
+) -> None:
     monkeypatch.chdir(tmp_path)
     for name in ("boot", "sub/boot", "mnt"):
         os.makedirs(name)
@@ -89,7 +101,18 @@ def test_another_boot_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
 
 
 def test_staging_has_its_own_boot_and_target() -> None:
-    words = ["--target=i386-xen", "--boot-directory", "/mnt/boot", "-vk", "key", "--modules", "a b", "/dev/xvda", "--", "-x"]
+    words = [
+        "--target=i386-xen",
+        "--boot-directory",
+        "/mnt/boot",
+        "-vk",
+        "key",
+        "--modules",
+        "a b",
+        "/dev/xvda",
+        "--",
+        "-x",
+    ]
     line = grub_options.parse(words)
     assert line is not None
     assert line.for_staging() == ("-v", "-k", "key", "--modules", "a b", "/dev/xvda", "--", "-x")
@@ -99,4 +122,6 @@ def test_what_is_not_kept_is_told() -> None:
     line = grub_options.parse(["--compress=xz", "--pubkey=k", "--disable-cli", "--force-file-id"])
     assert line is not None
     assert [name for name, _ in line.lost()] == ["compress", "force-file-id"]
-    assert {name for name, option in OPTIONS.items() if option.meaning is Meaning.LOST} == set(grub_options.LOST)
+    assert {name for name, option in OPTIONS.items() if option.meaning is Meaning.LOST} == set(
+        grub_options.LOST
+    )

@@ -36,13 +36,27 @@ def tree(top: Path, files: dict[str, str]) -> Root:
     ("files", "machine", "mode", "said"),
     [
         pytest.param({}, "x86_64", Mode.NONE, "/sys/hypervisor/type: missing", id="no-xen"),
-        pytest.param({PRODUCT: "Standard PC"}, "x86_64", Mode.NONE, f"/{PRODUCT}: Standard PC", id="kvm"),
-        pytest.param({"sys/hypervisor/type": "z/VM\n"}, "s390x", Mode.NONE, "/sys/hypervisor/type: z/VM", id="another-hypervisor"),
+        pytest.param(
+            {PRODUCT: "Standard PC"}, "x86_64", Mode.NONE, f"/{PRODUCT}: Standard PC", id="kvm"
+        ),
+        pytest.param(
+            {"sys/hypervisor/type": "z/VM\n"},
+            "s390x",
+            Mode.NONE,
+            "/sys/hypervisor/type: z/VM",
+            id="another-hypervisor",
+        ),
         pytest.param(XEN | {GUEST_TYPE: "PV\n"}, "x86_64", Mode.PV, f"/{GUEST_TYPE}: PV", id="pv"),
-        pytest.param({GUEST_TYPE: "PV\n"}, "x86_64", Mode.PV, f"/{GUEST_TYPE}: PV", id="guest-type-alone"),
+        pytest.param(
+            {GUEST_TYPE: "PV\n"}, "x86_64", Mode.PV, f"/{GUEST_TYPE}: PV", id="guest-type-alone"
+        ),
         pytest.param(XEN | {GUEST_TYPE: "PV\n"}, "i686", Mode.PV, f"/{GUEST_TYPE}: PV", id="pv-32"),
-        pytest.param(XEN | {GUEST_TYPE: "PVH\n"}, "x86_64", Mode.PVH, f"/{GUEST_TYPE}: PVH", id="pvh"),
-        pytest.param(XEN | {GUEST_TYPE: "HVM\n"}, "x86_64", Mode.HVM, f"/{GUEST_TYPE}: HVM", id="hvm"),
+        pytest.param(
+            XEN | {GUEST_TYPE: "PVH\n"}, "x86_64", Mode.PVH, f"/{GUEST_TYPE}: PVH", id="pvh"
+        ),
+        pytest.param(
+            XEN | {GUEST_TYPE: "HVM\n"}, "x86_64", Mode.HVM, f"/{GUEST_TYPE}: HVM", id="hvm"
+        ),
         pytest.param(
             XEN | {GUEST_TYPE: "PV\n", FEATURES: DOM0_FEATURES},
             "x86_64",
@@ -64,18 +78,48 @@ def tree(top: Path, files: dict[str, str]) -> Root:
             f"/{CAPABILITIES}: empty",
             id="domu-with-xenfs",
         ),
-        pytest.param(XEN | {GUEST_TYPE: "Xen\n"}, "aarch64", Mode.ARM, f"/{GUEST_TYPE}: Xen", id="arm64"),
-        pytest.param(XEN | {GUEST_TYPE: "Xen\n"}, "x86_64", Mode.ARM, f"/{GUEST_TYPE}: Xen", id="arm64-image-on-x86"),
+        pytest.param(
+            XEN | {GUEST_TYPE: "Xen\n"}, "aarch64", Mode.ARM, f"/{GUEST_TYPE}: Xen", id="arm64"
+        ),
+        pytest.param(
+            XEN | {GUEST_TYPE: "Xen\n"},
+            "x86_64",
+            Mode.ARM,
+            f"/{GUEST_TYPE}: Xen",
+            id="arm64-image-on-x86",
+        ),
         pytest.param(XEN, "armv7l", Mode.ARM, "uname: armv7l", id="arm-without-guest-type"),
-        pytest.param({}, "aarch64", Mode.NONE, "/sys/hypervisor/type: missing", id="arm-without-xen"),
         pytest.param(
-            XEN | {FEATURES: DOMU_PV_FEATURES.replace("5", "1")}, "x86_64", Mode.PV, f"/{FEATURES}: 00002701", id="old-pv"
+            {}, "aarch64", Mode.NONE, "/sys/hypervisor/type: missing", id="arm-without-xen"
         ),
         pytest.param(
-            XEN | {FEATURES: DOMU_HVM_FEATURES, PRODUCT: "HVM domU\n"}, "x86_64", Mode.HVM, f"/{PRODUCT}: HVM domU", id="old-hvm"
+            XEN | {FEATURES: DOMU_PV_FEATURES.replace("5", "1")},
+            "x86_64",
+            Mode.PV,
+            f"/{FEATURES}: 00002701",
+            id="old-pv",
         ),
-        pytest.param({PRODUCT: "HVM domU\n"}, "x86_64", Mode.HVM, f"/{PRODUCT}: HVM domU", id="hvm-without-sysfs"),
-        pytest.param(XEN | {FEATURES: DOMU_HVM_FEATURES}, "x86_64", Mode.PVH, f"/{FEATURES}: 00000704", id="old-pvh"),
+        pytest.param(
+            XEN | {FEATURES: DOMU_HVM_FEATURES, PRODUCT: "HVM domU\n"},
+            "x86_64",
+            Mode.HVM,
+            f"/{PRODUCT}: HVM domU",
+            id="old-hvm",
+        ),
+        pytest.param(
+            {PRODUCT: "HVM domU\n"},
+            "x86_64",
+            Mode.HVM,
+            f"/{PRODUCT}: HVM domU",
+            id="hvm-without-sysfs",
+        ),
+        pytest.param(
+            XEN | {FEATURES: DOMU_HVM_FEATURES},
+            "x86_64",
+            Mode.PVH,
+            f"/{FEATURES}: 00000704",
+            id="old-pvh",
+        ),
         pytest.param(
             XEN | {GUEST_TYPE: "<denied>\n", FEATURES: "00000701\n"},
             "x86_64",
@@ -104,13 +148,25 @@ def tree(top: Path, files: dict[str, str]) -> Root:
             f"/{FEATURES}: refused: Too many levels of symbolic links",
             id="refused-features",
         ),
-        pytest.param(XEN | {GUEST_TYPE: "PV", FEATURES: "many"}, "x86_64", Mode.PV, f"/{FEATURES}: many", id="features-not-hex"),
         pytest.param(
-            XEN | {GUEST_TYPE: "PV\x1b[31m\nmode: HVM"}, "x86_64", Mode.NONE, f"/{GUEST_TYPE}: PV?[31m", id="hostile-guest-type"
+            XEN | {GUEST_TYPE: "PV", FEATURES: "many"},
+            "x86_64",
+            Mode.PV,
+            f"/{FEATURES}: many",
+            id="features-not-hex",
+        ),
+        pytest.param(
+            XEN | {GUEST_TYPE: "PV\x1b[31m\nmode: HVM"},
+            "x86_64",
+            Mode.NONE,
+            f"/{GUEST_TYPE}: PV?[31m",
+            id="hostile-guest-type",
         ),
     ],
 )
-def test_the_mode_and_what_said_so(tmp_path: Path, files: dict[str, str], machine: str, mode: Mode, said: str) -> None:
+def test_the_mode_and_what_said_so(
+    tmp_path: Path, files: dict[str, str], machine: str, mode: Mode, said: str
+) -> None:
     found = guest.detect(tree(tmp_path, files), machine=machine)
     assert found.mode is mode
     assert said in found.evidence
@@ -120,11 +176,30 @@ def test_the_mode_and_what_said_so(tmp_path: Path, files: dict[str, str], machin
 @pytest.mark.parametrize(
     ("files", "bits", "said"),
     [
-        pytest.param({"sys/kernel/address_bits": "32\n"}, 32, "/sys/kernel/address_bits: 32", id="address-bits-32"),
-        pytest.param({"sys/kernel/address_bits": "64\n"}, 64, "/sys/kernel/address_bits: 64", id="address-bits-64"),
-        pytest.param({"proc/sys/kernel/arch": "i686\n"}, 32, "/proc/sys/kernel/arch: i686", id="arch-32"),
-        pytest.param({"proc/sys/kernel/arch": "x86_64\n"}, 64, "/proc/sys/kernel/arch: x86_64", id="arch-64"),
-        pytest.param({"proc/kallsyms": "00000000 T _stext\n"}, 32, "/proc/kallsyms: 00000000 T _stext", id="kallsyms-32"),
+        pytest.param(
+            {"sys/kernel/address_bits": "32\n"},
+            32,
+            "/sys/kernel/address_bits: 32",
+            id="address-bits-32",
+        ),
+        pytest.param(
+            {"sys/kernel/address_bits": "64\n"},
+            64,
+            "/sys/kernel/address_bits: 64",
+            id="address-bits-64",
+        ),
+        pytest.param(
+            {"proc/sys/kernel/arch": "i686\n"}, 32, "/proc/sys/kernel/arch: i686", id="arch-32"
+        ),
+        pytest.param(
+            {"proc/sys/kernel/arch": "x86_64\n"}, 64, "/proc/sys/kernel/arch: x86_64", id="arch-64"
+        ),
+        pytest.param(
+            {"proc/kallsyms": "00000000 T _stext\n"},
+            32,
+            "/proc/kallsyms: 00000000 T _stext",
+            id="kallsyms-32",
+        ),
         pytest.param(
             {"sys/kernel/address_bits": "?", "proc/kallsyms": "0000000000000000 T _stext\n"},
             64,
@@ -133,12 +208,16 @@ def test_the_mode_and_what_said_so(tmp_path: Path, files: dict[str, str], machin
         ),
     ],
 )
-def test_the_width_is_the_kernels(tmp_path: Path, files: dict[str, str], bits: int, said: str) -> None:
+def test_the_width_is_the_kernels(
+    tmp_path: Path, files: dict[str, str], bits: int, said: str
+) -> None:
     found = guest.detect(tree(tmp_path, XEN | files))
     assert (found.bits, said in found.evidence) == (bits, True)
 
 
-@pytest.mark.parametrize(("machine", "bits"), [("x86_64", 64), ("i686", 32), ("aarch64", 64), ("armv7l", 32)])
+@pytest.mark.parametrize(
+    ("machine", "bits"), [("x86_64", 64), ("i686", 32), ("aarch64", 64), ("armv7l", 32)]
+)
 def test_a_named_machine_settles_the_width(tmp_path: Path, machine: str, bits: int) -> None:
     root = tree(tmp_path, {"sys/kernel/address_bits": "32" if bits == 64 else "64"})
     assert guest.detect(root, machine=machine).bits == bits
@@ -151,7 +230,8 @@ def test_setarch_does_not_change_the_width(tmp_path: Path) -> None:
     if pid == 0:
         try:
             ctypes.CDLL(None).personality(0x0008)  # PER_LINUX32, linux/personality.h
-            os.write(writer, f"{os.uname().machine != machine} {guest.detect(Root(str(tmp_path))).bits}".encode())
+            bits = guest.detect(Root(str(tmp_path))).bits
+            os.write(writer, f"{os.uname().machine != machine} {bits}".encode())
         finally:
             os._exit(0)
     os.waitpid(pid, 0)
@@ -178,22 +258,47 @@ def test_the_running_system_is_asked_without_an_error() -> None:
     ("files", "holds", "said"),
     [
         pytest.param({}, False, "/proc/self/uid_map: missing", id="plain"),
-        pytest.param({"run/systemd/container": "lxc\n"}, True, "/run/systemd/container: lxc", id="systemd"),
         pytest.param(
-            {"run/host/container-manager": "systemd-nspawn\n"}, True, "/run/host/container-manager: systemd-nspawn", id="host"
+            {"run/systemd/container": "lxc\n"}, True, "/run/systemd/container: lxc", id="systemd"
+        ),
+        pytest.param(
+            {"run/host/container-manager": "systemd-nspawn\n"},
+            True,
+            "/run/host/container-manager: systemd-nspawn",
+            id="host",
         ),
         pytest.param({"run/.containerenv": ""}, True, "/run/.containerenv: present", id="podman"),
         pytest.param({".dockerenv": ""}, True, "/.dockerenv: present", id="docker"),
-        pytest.param({"proc/1/environ": "SECRET=x\0container=lxc\0"}, True, "/proc/1/environ: container=lxc", id="environ"),
-        pytest.param({"proc/1/environ": "HOME=/\0container=\0"}, False, "/proc/1/environ: container=", id="environ-empty"),
-        pytest.param({"proc/1/environ": "SECRET=x\0"}, False, "/proc/1/environ: no container=", id="environ-of-a-guest"),
+        pytest.param(
+            {"proc/1/environ": "SECRET=x\0container=lxc\0"},
+            True,
+            "/proc/1/environ: container=lxc",
+            id="environ",
+        ),
+        pytest.param(
+            {"proc/1/environ": "HOME=/\0container=\0"},
+            False,
+            "/proc/1/environ: container=",
+            id="environ-empty",
+        ),
+        pytest.param(
+            {"proc/1/environ": "SECRET=x\0"},
+            False,
+            "/proc/1/environ: no container=",
+            id="environ-of-a-guest",
+        ),
         pytest.param(
             {"proc/self/uid_map": "         0          0 4294967295\n"},
             False,
             "/proc/self/uid_map: 0          0 4294967295",
             id="own-ids",
         ),
-        pytest.param({"proc/self/uid_map": "0 1000 1\n"}, True, "/proc/self/uid_map: 0 1000 1", id="user-namespace"),
+        pytest.param(
+            {"proc/self/uid_map": "0 1000 1\n"},
+            True,
+            "/proc/self/uid_map: 0 1000 1",
+            id="user-namespace",
+        ),
     ],
 )
 def test_a_container_is_told(tmp_path: Path, files: dict[str, str], holds: bool, said: str) -> None:
@@ -208,7 +313,9 @@ def test_a_container_is_told(tmp_path: Path, files: dict[str, str], holds: bool,
     [
         pytest.param("/", False, "/: the same as /", id="own"),
         pytest.param("/proc", True, "/proc: another directory than /", id="other"),
-        pytest.param("/nonexistent", True, "/nonexistent: missing, /proc is not mounted", id="no-proc"),
+        pytest.param(
+            "/nonexistent", True, "/nonexistent: missing, /proc is not mounted", id="no-proc"
+        ),
     ],
 )
 def test_a_chroot_is_told(init_root: str, holds: bool, said: str) -> None:

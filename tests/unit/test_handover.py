@@ -1,4 +1,6 @@
-"""The script that puts the handover to a PVH second stage at the top of grub.cfg; tests/xen has it run by real stage 1s."""
+"""The script that puts the handover to a PVH second stage at the top of grub.cfg; tests/xen has
+it run by real stage 1s.
+"""
 
 import os
 import re
@@ -29,7 +31,8 @@ def test_it_prints_nothing_where_the_package_is_gone() -> None:
 
 def test_it_looks_for_the_file_that_is_installed() -> None:
     bridge = TARGETS["i386-xen_pvh"].bridge
-    assert re.search(r" in (.+); do", boot_tree.handover().decode()).group(1).split() == [f"{BOOT_XEN}/{bridge}", f"/xen/{bridge}"]  # type: ignore[union-attr]
+    (places,) = re.findall(r" in (.+); do", boot_tree.handover().decode())
+    assert places.split() == [f"{BOOT_XEN}/{bridge}", f"/xen/{bridge}"]
 
 
 def test_it_comes_before_all_that_debian_ships() -> None:
@@ -55,15 +58,25 @@ def parsed(command: Sequence[str], **_: object) -> Completed:
     ("text", "mode", "program", "found"),
     [
         pytest.param(GENERATED, 0o755, True, ["no-handover"], id="made-before-the-script-came"),
-        pytest.param(section("") + GENERATED, 0o755, True, ["no-handover"], id="made-while-the-package-was-gone"),
+        pytest.param(
+            section("") + GENERATED,
+            0o755,
+            True,
+            ["no-handover"],
+            id="made-while-the-package-was-gone",
+        ),
         pytest.param(section("") + GENERATED, 0o755, False, [], id="package-gone"),
         pytest.param(GENERATED, 0o644, True, [], id="script-turned-off"),
         pytest.param(GENERATED, None, True, [], id="no-script"),
         pytest.param("menuentry x {\ntrue\n}\n", 0o755, True, [], id="written-by-hand"),
-        pytest.param(section(boot_tree.handover().decode()) + GENERATED, 0o755, True, [], id="already-there"),
+        pytest.param(
+            section(boot_tree.handover().decode()) + GENERATED, 0o755, True, [], id="already-there"
+        ),
     ],
 )
-def test_a_menu_without_the_handover_is_stale(tmp_path: Path, text: str, mode: int | None, program: bool, found: list[str]) -> None:
+def test_a_menu_without_the_handover_is_stale(
+    tmp_path: Path, text: str, mode: int | None, program: bool, found: list[str]
+) -> None:
     for path in ("boot/grub", "etc/grub.d", "usr/bin", "dev", "proc", "sys", "tmp", "run"):
         (tmp_path / path).mkdir(parents=True)
     (tmp_path / "boot/grub/grub.cfg").write_text(text)

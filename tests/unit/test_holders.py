@@ -56,7 +56,9 @@ def test_our_own_lock_has_a_name(root: Root) -> None:
 
 def test_a_lock_without_a_pid_is_another_process(root: Root) -> None:
     with open(root.outside(PATH), "r+") as file:
-        fcntl.fcntl(file, fcntl.F_OFD_SETLK, struct.pack("hhqqi0q", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0))
+        fcntl.fcntl(
+            file, fcntl.F_OFD_SETLK, struct.pack("hhqqi0q", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+        )
         assert str(holders.holder(root, PATH)) == "another process"
 
 

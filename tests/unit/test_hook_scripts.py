@@ -1,4 +1,6 @@
-"""The shell scripts between a package and the program pass on its own verdict, and nothing that became of it by chance."""
+"""The shell scripts between a package and the program pass on its own verdict, and nothing that
+became of it by chance.
+"""
 
 import os
 import shutil
@@ -44,7 +46,9 @@ PROGRAMS = {
 
 @dataclass(frozen=True)
 class Lab:
-    """The scripts, with what they name moved below a directory: the program, GRUB's own grub-install, /sys/hypervisor."""
+    """The scripts, with what they name moved below a directory: the program, GRUB's own
+    grub-install, /sys/hypervisor.
+    """
 
     top: Path
 
@@ -65,11 +69,22 @@ class Lab:
         path.write_text(text)
         path.chmod(0o755)
 
-    def run(self, script: Path, *words: str, env: dict[str, str] | None = None, way: str = "") -> subprocess.CompletedProcess[str]:
-        # Whoever runs the tests may ignore SIGINT, as a shell does for what it runs in the background, or SIGHUP, as nohup does.
-        command = ["/bin/bash", "-c", f'exec env --default-signal=INT,HUP "$0" "$@" {way}', str(script), *words]
+    def run(
+        self, script: Path, *words: str, env: dict[str, str] | None = None, way: str = ""
+    ) -> subprocess.CompletedProcess[str]:
+        # Whoever runs the tests may ignore SIGINT, as a shell does for what it runs in the
+        # background, or SIGHUP, as nohup does.
+        command = [
+            "/bin/bash",
+            "-c",
+            f'exec env --default-signal=INT,HUP "$0" "$@" {way}',
+            str(script),
+            *words,
+        ]
         given = {"PATH": os.environ["PATH"], **(env or {})}
-        return subprocess.run(command, capture_output=True, text=True, env=given, timeout=60, check=False)
+        return subprocess.run(
+            command, capture_output=True, text=True, env=given, timeout=60, check=False
+        )
 
     @property
     def log(self) -> list[str]:
@@ -99,31 +114,53 @@ def lab(tmp_path: Path) -> Lab:
 @pytest.mark.parametrize("program", PROGRAMS.values(), ids=PROGRAMS)
 def test_what_becomes_of_the_program_stops_no_kernel(lab: Lab, hook: str, program: str) -> None:
     lab.program(program)
-    done = lab.run(lab.script("kernel-postinst.d/zz-xen-guest-bootloader", f"etc/kernel/{hook}/zz-xen-guest-bootloader"), "6.1.0-1")
+    done = lab.run(
+        lab.script(
+            "kernel-postinst.d/zz-xen-guest-bootloader",
+            f"etc/kernel/{hook}/zz-xen-guest-bootloader",
+        ),
+        "6.1.0-1",
+    )
     assert (done.returncode, done.stdout) == (0, "")
     assert program == "" or "this stops no kernel" in done.stderr
 
 
 @pytest.mark.parametrize(("hook", "code"), [("postinst.d", 1), ("postrm.d", 0)])
-def test_a_guest_that_would_not_boot_stops_a_new_kernel_alone(lab: Lab, hook: str, code: int) -> None:
+def test_a_guest_that_would_not_boot_stops_a_new_kernel_alone(
+    lab: Lab, hook: str, code: int
+) -> None:
     lab.program(f"#!/bin/sh\nexit {int(ExitCode.WOULD_NOT_BOOT)}\n")
-    script = lab.script("kernel-postinst.d/zz-xen-guest-bootloader", f"etc/kernel/{hook}/zz-xen-guest-bootloader")
+    script = lab.script(
+        "kernel-postinst.d/zz-xen-guest-bootloader", f"etc/kernel/{hook}/zz-xen-guest-bootloader"
+    )
     assert lab.run(script, "6.1.0-1").returncode == code
 
 
-@pytest.mark.parametrize("way", ["0<&- 1>&- 2>&-", "1>&-", "2>&-", "2>/dev/full", "2> >(exec true)"])
-@pytest.mark.parametrize("program", [ENDS["fault"], "exit 0", f"exit {int(ExitCode.WOULD_NOT_BOOT)}"])
+@pytest.mark.parametrize(
+    "way", ["0<&- 1>&- 2>&-", "1>&-", "2>&-", "2>/dev/full", "2> >(exec true)"]
+)
+@pytest.mark.parametrize(
+    "program", [ENDS["fault"], "exit 0", f"exit {int(ExitCode.WOULD_NOT_BOOT)}"]
+)
 def test_no_descriptor_changes_that(lab: Lab, way: str, program: str) -> None:
     lab.program(f"#!/bin/sh\ntrap '' PIPE\necho words >&2\n{program}\n")
-    script = lab.script("kernel-postinst.d/zz-xen-guest-bootloader", "etc/kernel/postinst.d/zz-xen-guest-bootloader")
+    script = lab.script(
+        "kernel-postinst.d/zz-xen-guest-bootloader", "etc/kernel/postinst.d/zz-xen-guest-bootloader"
+    )
     assert lab.run(script, "6.1.0-1", way=way).returncode == int(program.endswith("8"))
 
 
-@pytest.mark.parametrize("arguments", [(), ("--target=x86_64-xen",), ("--target=i386-xen", "--force")])
 @pytest.mark.parametrize(
-    "program", [text for text in PROGRAMS.values() if text], ids=[name for name, text in PROGRAMS.items() if text]
+    "arguments", [(), ("--target=x86_64-xen",), ("--target=i386-xen", "--force")]
 )
-def test_grub_s_own_runs_where_the_program_can_t(lab: Lab, program: str, arguments: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    "program",
+    [text for text in PROGRAMS.values() if text],
+    ids=[name for name, text in PROGRAMS.items() if text],
+)
+def test_grub_s_own_runs_where_the_program_can_t(
+    lab: Lab, program: str, arguments: tuple[str, ...]
+) -> None:
     lab.program(program)
     done = lab.run(lab.script("scripts/grub-install", "usr/sbin/grub-install"), *arguments)
     expected = " ".join(arguments) if arguments else "--target=x86_64-xen"
@@ -148,12 +185,19 @@ def test_grub_s_own_runs_where_a_part_of_the_package_is_gone(lab: Lab, gone: str
         pytest.param("done 1", 1, [], id="its-own-failure"),
         pytest.param("done 64", 64, [], id="wrong-usage"),
         pytest.param("pass", 9, ["--verbose"], id="pass"),
-        pytest.param("pass --target=i386-xen", 9, ["--target=i386-xen --verbose"], id="pass-with-target"),
+        pytest.param(
+            "pass --target=i386-xen", 9, ["--target=i386-xen --verbose"], id="pass-with-target"
+        ),
     ],
 )
 @pytest.mark.parametrize("end", ["exit 0", "exit 1", "kill -SEGV $$"])
-def test_once_it_is_done_nothing_runs_twice(lab: Lab, answer: str, code: int, log: list[str], end: str) -> None:
-    lab.program(f'#!/bin/sh\necho "$@"\necho words >&2\necho {answer} >&$XEN_GUEST_BOOTLOADER_ANSWER\n{end}\n')
+def test_once_it_is_done_nothing_runs_twice(
+    lab: Lab, answer: str, code: int, log: list[str], end: str
+) -> None:
+    lab.program(
+        f'#!/bin/sh\necho "$@"\necho words >&2\necho {answer}'
+        f" >&$XEN_GUEST_BOOTLOADER_ANSWER\n{end}\n"
+    )
     done = lab.run(lab.script("scripts/grub-install", "usr/sbin/grub-install"), "--verbose")
     assert (done.returncode, lab.log) == (code, log)
     assert done.stdout.startswith("hook grub-install --verbose\n")
@@ -179,23 +223,48 @@ def test_the_target_that_a_shell_can_tell(lab: Lab, kind: str, expected: str) ->
     assert lab.log == [expected]
 
 
-@pytest.mark.parametrize("script", ["usr/sbin/grub-install", "etc/kernel/postinst.d/zz-xen-guest-bootloader"])
+@pytest.mark.parametrize(
+    "script", ["usr/sbin/grub-install", "etc/kernel/postinst.d/zz-xen-guest-bootloader"]
+)
 def test_the_caller_s_environment_decides_nothing(lab: Lab, script: str) -> None:
     """Its PATH, what bash reads before a script, and functions in the place of commands."""
     evil = lab.top / "evil"
     evil.mkdir()
-    for name in ("grep", "uname", "cat", "printf", "true", "read", "exec", "sh", "python3", "systemd-detect-virt"):
+    for name in (
+        "grep",
+        "uname",
+        "cat",
+        "printf",
+        "true",
+        "read",
+        "exec",
+        "sh",
+        "python3",
+        "systemd-detect-virt",
+    ):
         (evil / name).write_text(f"#!/bin/bash -p\necho {name} >>{lab.top}/evil.log\n")
         (evil / name).chmod(0o755)
     (evil / "env").write_text(f"echo env >>{lab.top}/evil.log\n")
-    source = "scripts/grub-install" if script.endswith("grub-install") else "kernel-postinst.d/zz-xen-guest-bootloader"
+    source = (
+        "scripts/grub-install"
+        if script.endswith("grub-install")
+        else "kernel-postinst.d/zz-xen-guest-bootloader"
+    )
     lab.program("#!/bin/sh\nexit 1\n")
     functions = {
-        f"BASH_FUNC_{name}%%": f"() {{ echo {name} >>{lab.top}/evil.log; }}" for name in ("grep", "exec", "read", "[", "echo")
+        f"BASH_FUNC_{name}%%": f"() {{ echo {name} >>{lab.top}/evil.log; }}"
+        for name in ("grep", "exec", "read", "[", "echo")
     }
-    given = {"PATH": f"{evil}:/usr/bin:/bin", "BASH_ENV": str(evil / "env"), "ENV": str(evil / "env"), **functions}
+    given = {
+        "PATH": f"{evil}:/usr/bin:/bin",
+        "BASH_ENV": str(evil / "env"),
+        "ENV": str(evil / "env"),
+        **functions,
+    }
     copy = lab.script(source, script)
-    done = subprocess.run([str(copy), "6.1.0-1"], capture_output=True, text=True, env=given, timeout=60, check=False)
+    done = subprocess.run(
+        [str(copy), "6.1.0-1"], capture_output=True, text=True, env=given, timeout=60, check=False
+    )
     assert not (lab.top / "evil.log").exists()
     assert done.returncode == (9 if script.endswith("grub-install") else 0)
 
@@ -221,7 +290,11 @@ def test_python_is_isolated(tmp_path: Path, name: str) -> None:
     assert entry.read_text().splitlines()[0] == "#!/usr/bin/python3 -I"
     own = tmp_path / ".local/lib"
     version = subprocess.run(
-        ["/usr/bin/python3", "-c", "import sys; print(f'python{sys.version_info.major}.{sys.version_info.minor}')"],
+        [
+            "/usr/bin/python3",
+            "-c",
+            "import sys; print(f'python{sys.version_info.major}.{sys.version_info.minor}')",
+        ],
         capture_output=True,
         text=True,
         check=True,
@@ -229,8 +302,17 @@ def test_python_is_isolated(tmp_path: Path, name: str) -> None:
     for place in (tmp_path, own / version / "site-packages"):
         place.mkdir(parents=True, exist_ok=True)
         for module in ("usercustomize", "sitecustomize", "json", "guest_hooks"):
-            (place / f"{module}.py").write_text(f"open({str(tmp_path / 'evil.log')!r}, 'a').write('run')\n")
+            (place / f"{module}.py").write_text(
+                f"open({str(tmp_path / 'evil.log')!r}, 'a').write('run')\n"
+            )
     shutil.copy(entry, tmp_path / "entry")
     given = {"PATH": "/usr/bin:/bin", name: str(tmp_path)}
-    subprocess.run([tmp_path / "entry", "--version"], env=given, cwd=tmp_path, capture_output=True, timeout=60, check=False)
+    subprocess.run(
+        [tmp_path / "entry", "--version"],
+        env=given,
+        cwd=tmp_path,
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
     assert not (tmp_path / "evil.log").exists()

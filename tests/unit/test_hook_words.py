@@ -13,8 +13,16 @@ from guest_hooks.machine import fingerprint
 from guest_hooks.model import Change, Guest, Mode, Problem, Severity, Status
 from guest_hooks.sync import Result
 
-WARNING = Problem(code="barrier-refused", message="it may not be seen", hint="shut down", severity=Severity.WARNING)
-FAILURES = (NotRepairedError("the first broke", hint="mend the first"), LackingError("the second lacks", hint="give it"))
+WARNING = Problem(
+    code="barrier-refused",
+    message="it may not be seen",
+    hint="shut down",
+    severity=Severity.WARNING,
+)
+FAILURES = (
+    NotRepairedError("the first broke", hint="mend the first"),
+    LackingError("the second lacks", hint="give it"),
+)
 
 
 @pytest.fixture
@@ -27,7 +35,9 @@ def guest(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 
 
 def result(*problems: Problem, failures: tuple[GuestHooksError, ...] = ()) -> Result:
-    found = Status(guest=Guest(mode=Mode.PV, bits=64), boot=None, targets=(), grub_cfg=None, problems=problems)
+    found = Status(
+        guest=Guest(mode=Mode.PV, bits=64), boot=None, targets=(), grub_cfg=None, problems=problems
+    )
     change = Change(path="/boot/xen/pvboot-x86_64.elf", before="", after="a", why=("missing",))
     return Result(before=found, status=found, changes=(change,), failures=failures)
 
@@ -42,8 +52,12 @@ def test_a_warning_is_said(guest: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
     ]
 
 
-def test_of_several_failures_each_is_said(guest: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    guest.setattr(repair, "sync", lambda *_arguments, **_options: result(WARNING, failures=FAILURES))
+def test_of_several_failures_each_is_said(
+    guest: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    guest.setattr(
+        repair, "sync", lambda *_arguments, **_options: result(WARNING, failures=FAILURES)
+    )
     with pytest.raises(NotRepairedError, match="the first broke"):
         hooks.run(["trigger"])
     words = capsys.readouterr().err

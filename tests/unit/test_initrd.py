@@ -38,8 +38,17 @@ def test_names_behind_an_early_archive(compression: str) -> None:
 @pytest.mark.parametrize("compression", ["gzip", "zstd", "xz", "bzip2", "lz4", "lzo", "lzma"])
 def test_archives_behind_a_packed_one_are_read(compression: str) -> None:
     more = kernels.cpio({"lib/modules/7.0/kernel/extra.ko.zst": b"x" * 333})
-    found = initrd.read(kernels.pack(kernels.cpio({"a": b""}), compression) + bytes(512) + kernels.pack(more, "gzip") + more)
-    assert found.names == ("a", "lib/modules/7.0/kernel/extra.ko.zst", "lib/modules/7.0/kernel/extra.ko.zst")
+    found = initrd.read(
+        kernels.pack(kernels.cpio({"a": b""}), compression)
+        + bytes(512)
+        + kernels.pack(more, "gzip")
+        + more
+    )
+    assert found.names == (
+        "a",
+        "lib/modules/7.0/kernel/extra.ko.zst",
+        "lib/modules/7.0/kernel/extra.ko.zst",
+    )
     assert found.kernels == ("7.0",)
 
 
@@ -54,9 +63,13 @@ def test_names_are_those_that_cpio_packed(tmp_path: Path) -> None:
     for name in ("a.ko", "xen-blkfront.ko.xz", "b-c_d.ko.zst"):
         (tmp_path / "usr/lib/modules/6.1/kernel" / name).write_bytes(b"x" * 1001)
     listing = subprocess.run(["find", "."], cwd=tmp_path, capture_output=True, check=True).stdout
-    archive = subprocess.run(["cpio", "-o", "-H", "newc"], cwd=tmp_path, input=listing, capture_output=True, check=True).stdout
+    archive = subprocess.run(
+        ["cpio", "-o", "-H", "newc"], cwd=tmp_path, input=listing, capture_output=True, check=True
+    ).stdout
     found = initrd.read(kernels.pack(archive, "zstd"))
-    assert sorted(found.names) == sorted(line.removeprefix("./") for line in listing.decode().splitlines())
+    assert sorted(found.names) == sorted(
+        line.removeprefix("./") for line in listing.decode().splitlines()
+    )
     assert found.modules == {"a", "xen_blkfront", "b_c_d"}
 
 
@@ -78,7 +91,8 @@ def test_what_is_no_initrd_is_named(data: bytes, code: str) -> None:
 @pytest.mark.parametrize("compression", ["none", "gzip", "zstd", "xz"])
 def test_an_initrd_that_ends_early_is_seen(compression: str) -> None:
     whole = kernels.initrd(compression=compression)
-    # In the packed archive, which begins at a block of 512 bytes; how long it gets differs from release to release.
+    # In the packed archive, which begins at a block of 512 bytes; how long it gets differs from
+    # release to release.
     packed = len(whole) - -(-whole.index(b"TRAILER!!!") // 512) * 512
     for cut in (packed // 4, packed // 2):
         assert outcome(whole[:-cut]) in ("incomplete", "corrupt")
@@ -88,7 +102,13 @@ def test_an_initrd_that_ends_early_is_seen(compression: str) -> None:
 @settings(max_examples=200, deadline=None)
 def test_any_bytes_are_an_initrd_or_a_format_error(patch: bytes, at: int) -> None:
     for data in (patch, SMALL[:at] + patch + SMALL[at + len(patch) :], b"070701" + patch):
-        assert outcome(data) in ("complete", "incomplete", "corrupt", "initrd-empty", "initrd-unknown")
+        assert outcome(data) in (
+            "complete",
+            "incomplete",
+            "corrupt",
+            "initrd-empty",
+            "initrd-unknown",
+        )
 
 
 def test_what_unpacks_to_more_than_any_initrd_is_not_followed() -> None:
@@ -102,16 +122,25 @@ def test_an_early_archive_alone_is_complete() -> None:
     assert (found.is_complete, found.compressions, found.kernels) == (True, (Compression.NONE,), ())
 
 
-CONFIG = '# CONFIG_XEN_DOM0 is not set\nCONFIG_XEN_PV=y\nCONFIG_XEN_BLKDEV_FRONTEND=m\nCONFIG_NAME="x"\nCONFIG_OTHER=y\n'
+CONFIG = (
+    "# CONFIG_XEN_DOM0 is not"
+    ' set\nCONFIG_XEN_PV=y\nCONFIG_XEN_BLKDEV_FRONTEND=m\nCONFIG_NAME="x"\nCONFIG_OTHER=y\n'
+)
 
 
 def test_options_of_a_kernel() -> None:
     wanted = frozenset({"XEN_PV", "XEN_BLKDEV_FRONTEND", "XEN_DOM0", "NAME"})
-    assert kernel_config.parse(CONFIG, wanted) == {"XEN_PV": "y", "XEN_BLKDEV_FRONTEND": "m", "NAME": "x"}
+    assert kernel_config.parse(CONFIG, wanted) == {
+        "XEN_PV": "y",
+        "XEN_BLKDEV_FRONTEND": "m",
+        "NAME": "x",
+    }
 
 
 def test_modules_built_in() -> None:
-    assert kernel_config.builtin_modules("kernel/fs/ext4/ext4.ko\nkernel/drivers/block/xen-blkfront.ko\n") == {
+    assert kernel_config.builtin_modules(
+        "kernel/fs/ext4/ext4.ko\nkernel/drivers/block/xen-blkfront.ko\n"
+    ) == {
         "ext4",
         "xen_blkfront",
     }

@@ -10,7 +10,9 @@ from tests.support import kernels, report_schema
 
 @pytest.mark.parametrize("compression", ["gzip", "xz", "zstd"])
 def test_a_kernel_is_told_with_its_notes(compression: str) -> None:
-    found = inspection.inspect("/boot/vmlinuz-6.1.0-1-amd64", kernels.bzimage(compression=compression))
+    found = inspection.inspect(
+        "/boot/vmlinuz-6.1.0-1-amd64", kernels.bzimage(compression=compression)
+    )
     table = report.inspection_json(found)
     assert report_schema.complaints(table, "inspect") == []
     assert (table["format"], table["class"], table["machine"]) == ("kernel", "ELF64", "x86_64")

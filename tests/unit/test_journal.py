@@ -1,4 +1,6 @@
-"""Words for the journal: its own protocol, and that nothing which reads too slowly, or not at all, stops or fails anything."""
+"""Words for the journal: its own protocol, and that nothing which reads too slowly, or not at
+all, stops or fails anything.
+"""
 
 import os
 import socket
@@ -65,7 +67,14 @@ def fields(datagram: bytes) -> dict[str, str]:
 
 
 def test_an_entry_has_its_fields(journald: socket.socket) -> None:
-    journal.send(Outcome.REPAIRED, "two\nlines", path="/boot/xen/x", before="missing", after="current", hint="é")
+    journal.send(
+        Outcome.REPAIRED,
+        "two\nlines",
+        path="/boot/xen/x",
+        before="missing",
+        after="current",
+        hint="é",
+    )
     assert fields(journald.recv(1 << 20)) == {
         "MESSAGE": "two\nlines",
         "MESSAGE_ID": KINDS[Outcome.REPAIRED].message_id,
@@ -85,7 +94,9 @@ def test_the_longest_entry_fits(journald: socket.socket) -> None:
 
 
 @pytest.mark.usefixtures("journald")
-def test_a_journal_that_nobody_reads_from_is_not_waited_for(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_journal_that_nobody_reads_from_is_not_waited_for(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     fill(tmp_path / "journal")
     start = time.monotonic()
     journal.send(Outcome.FAILING, "it broke", hint="look")
@@ -113,7 +124,12 @@ def test_without_a_journal_an_entry_is_a_line_on_stderr(
 def test_stderr_that_takes_nothing_stops_nothing(stderr: str, tmp_path: Path) -> None:
     command = [sys.executable, "-c", SAY, str(tmp_path / "none"), "100"]
     read, write = os.pipe()
-    to: int = {"closed": write, "full": os.open("/dev/full", os.O_WRONLY), "broken": write, "unread": write}[stderr]
+    to: int = {
+        "closed": write,
+        "full": os.open("/dev/full", os.O_WRONLY),
+        "broken": write,
+        "unread": write,
+    }[stderr]
     if stderr == "broken":
         os.close(read)
     if stderr == "unread":
@@ -121,11 +137,15 @@ def test_stderr_that_takes_nothing_stops_nothing(stderr: str, tmp_path: Path) ->
         until_full(lambda: os.write(write, b"x"))
         os.set_blocking(write, True)
     words = ["sh", "-c", 'exec "$@" 2>&-', "sh", *command] if stderr == "closed" else command
-    done = subprocess.run(words, stderr=to, env={"PYTHONPATH": str(CHECKOUT)}, timeout=60, check=False)
+    done = subprocess.run(
+        words, stderr=to, env={"PYTHONPATH": str(CHECKOUT)}, timeout=60, check=False
+    )
     assert done.returncode == 0
 
 
-def test_without_python3_systemd_all_is_said(journald: socket.socket, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_without_python3_systemd_all_is_said(
+    journald: socket.socket, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     for name in ("systemd", "systemd.journal", "systemd.daemon"):
         monkeypatch.setitem(sys.modules, name, cast("Any", None))
     monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "journal"))
@@ -146,7 +166,9 @@ def test_an_abstract_address_of_the_manager(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.usefixtures("journald")
-def test_a_manager_that_does_not_read_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_manager_that_does_not_read_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     fill(tmp_path / "journal")
     monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "journal"))
     start = time.monotonic()
@@ -155,7 +177,9 @@ def test_a_manager_that_does_not_read_is_not_waited_for(tmp_path: Path, monkeypa
 
 
 @pytest.mark.parametrize("unit", ["", "session-1.scope", "another.service"])
-def test_a_watcher_by_hand_talks_to_no_manager(unit: str, journald: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_watcher_by_hand_talks_to_no_manager(
+    unit: str, journald: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("NOTIFY_SOCKET", journal.SOCKET)
     by_hand = manager.Manager(unit=unit)
     by_hand.ready()

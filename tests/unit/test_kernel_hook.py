@@ -1,4 +1,6 @@
-"""A kernel's installation fails only if the guest would not boot: not for a broken configuration, nor for what can't be told."""
+"""A kernel's installation fails only if the guest would not boot: not for a broken
+configuration, nor for what can't be told.
+"""
 
 from pathlib import Path
 
@@ -18,7 +20,9 @@ TYPO = "target = [\n"
 
 @pytest.fixture
 def guest(tree: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A PV guest as the running system, whose /boot can't be told: no file system is mounted on its tree."""
+    """A PV guest as the running system, whose /boot can't be told: no file system is mounted on
+    its tree.
+    """
     monkeypatch.setattr(hooks, "Root", lambda: Root(str(tree)))
     return tree
 
@@ -29,7 +33,9 @@ def break_configuration(guest: Path) -> None:
 
 def found(*problems: Problem, state: State) -> Survey:
     files = (FileStatus(path="/boot/xen/pvboot-x86_64.elf", state=state),)
-    target = TargetStatus(target="x86_64-xen", required=True, state=state, files=files, problems=problems)
+    target = TargetStatus(
+        target="x86_64-xen", required=True, state=state, files=files, problems=problems
+    )
     status = Status(guest=Guest(mode=Mode.PV, bits=64), boot=None, targets=(target,), grub_cfg=None)
     return Survey(config=Config(), plans=(), status=status)
 
@@ -42,7 +48,9 @@ def test_what_can_t_be_told_fails_no_kernel(capsys: pytest.CaptureFixture[str]) 
     assert "is not the top of a mounted file system" in words
 
 
-def test_a_broken_configuration_fails_no_kernel(guest: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_broken_configuration_fails_no_kernel(
+    guest: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     break_configuration(guest)
     assert hooks.run(KERNEL) == ExitCode.OK
     words = capsys.readouterr().err
@@ -62,30 +70,56 @@ def test_a_broken_configuration_and_a_guest_that_boots(
 
 @pytest.mark.parametrize(
     ("code", "state"),
-    [pytest.param("truncated", State.INVALID, id="damaged"), pytest.param("uuid-mismatch", State.STALE, id="clone")],
+    [
+        pytest.param("truncated", State.INVALID, id="damaged"),
+        pytest.param("uuid-mismatch", State.STALE, id="clone"),
+    ],
 )
 def test_a_broken_configuration_and_a_guest_that_would_not_boot(
-    guest: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], code: str, state: State
+    guest: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    code: str,
+    state: State,
 ) -> None:
     break_configuration(guest)
-    monkeypatch.setattr(kernel, "survey", lambda _root, _config: found(Problem(code=code, message="it is broken"), state=state))
+    monkeypatch.setattr(
+        kernel,
+        "survey",
+        lambda _root, _config: found(Problem(code=code, message="it is broken"), state=state),
+    )
     assert hooks.run(KERNEL) == ExitCode.WOULD_NOT_BOOT
     words = capsys.readouterr().err
     assert "not valid TOML" in words
     assert "this guest would not boot: it is broken" in words
 
 
-def test_a_broken_configuration_elsewhere_is_all_that_is_told(guest: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A chroot or a machine without a second stage is not judged: its /boot is not what anything boots from."""
+def test_a_broken_configuration_elsewhere_is_all_that_is_told(
+    guest: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A chroot or a machine without a second stage is not judged: its /boot is not what
+    anything boots from.
+    """
     break_configuration(guest)
     (guest / "sys/hypervisor/type").unlink()
     (guest / "sys/hypervisor/guest_type").unlink()
     assert hooks.run(KERNEL) == ExitCode.OK
-    assert len([line for line in capsys.readouterr().err.splitlines() if line.startswith("xen-guest-bootloader: ")]) == 1
+    assert (
+        len(
+            [
+                line
+                for line in capsys.readouterr().err.splitlines()
+                if line.startswith("xen-guest-bootloader: ")
+            ]
+        )
+        == 1
+    )
 
 
 @pytest.mark.usefixtures("guest")
-def test_a_kernel_that_can_t_be_judged_fails_no_kernel(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_kernel_that_can_t_be_judged_fails_no_kernel(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     def fail(*_arguments: object) -> list[str]:
         raise LackingError("no such thing", hint="apt install it")
 

@@ -37,11 +37,18 @@ def stanza(name: str, state: str) -> str:
         pytest.param("half-installed", f"apt install --reinstall {PACKAGE}", id="half-installed"),
     ],
 )
-def test_a_kernel_counts_once_dpkg_is_done_with_it(tmp_path: Path, state: str, hint: str | None) -> None:
+def test_a_kernel_counts_once_dpkg_is_done_with_it(
+    tmp_path: Path, state: str, hint: str | None
+) -> None:
     lay(tmp_path)
     dpkg = tmp_path / "var/lib/dpkg"
     dpkg.mkdir(parents=True)
-    rows = [stanza("bash", "unpacked"), stanza(f"{PACKAGE}-dbg", "unpacked"), stanza(PACKAGE, state), stanza("zsh", "installed")]
+    rows = [
+        stanza("bash", "unpacked"),
+        stanza(f"{PACKAGE}-dbg", "unpacked"),
+        stanza(PACKAGE, state),
+        stanza("zsh", "installed"),
+    ]
     (dpkg / "status").write_text("\n".join(rows))
     found = kernel_images.incomplete(Root(str(tmp_path)), f"/boot/vmlinuz-{RELEASE}")
     assert (found.hint if found else None) == hint
@@ -68,11 +75,17 @@ def test_the_running_system_is_asked_of_dpkg(monkeypatch: pytest.MonkeyPatch) ->
     assert known == {"dpkg": "installed"}
 
     def half(*_: object, **__: object) -> Completed:
-        return Completed(code=1, stdout=f"{PACKAGE} half-configured\n".encode(), stderr=b"no packages found matching x")
+        return Completed(
+            code=1,
+            stdout=f"{PACKAGE} half-configured\n".encode(),
+            stderr=b"no packages found matching x",
+        )
 
     assert package_states.states(Root(), [PACKAGE], run=half) == {PACKAGE: "half-configured"}
     monkeypatch.setenv("DPKG_MAINTSCRIPT_PACKAGE", f"{PACKAGE}:amd64")
-    assert package_states.states(Root(), [PACKAGE], run=half) == {PACKAGE: "installed"}, "its own script calls us"
+    assert package_states.states(Root(), [PACKAGE], run=half) == {PACKAGE: "installed"}, (
+        "its own script calls us"
+    )
 
     def fails(*_: object, **__: object) -> Completed:
         raise CommandError("dpkg-query is broken")
@@ -93,5 +106,11 @@ def test_the_running_system_is_asked_of_dpkg(monkeypatch: pytest.MonkeyPatch) ->
     ],
 )
 def test_a_version_is_cut_out_as_by_10_linux(name: str) -> None:
-    done = subprocess.run(["sed", "-e", "s,^[^0-9]*-,,g"], input=f"{name}\n", check=True, capture_output=True, text=True)
+    done = subprocess.run(
+        ["sed", "-e", "s,^[^0-9]*-,,g"],
+        input=f"{name}\n",
+        check=True,
+        capture_output=True,
+        text=True,
+    )
     assert kernel_images.version_of(f"/boot/{name}") == done.stdout.rstrip("\n")

@@ -12,7 +12,10 @@ from guest_hooks.model import FileStatus, Severity, State, TargetStatus
 STARTED = 1_700_000_000
 BEFORE, SINCE = STARTED - 60, STARTED + 60
 PV, PVH = "x86_64-xen", "i386-xen_pvh"
-FILES = {PV: ("/boot/xen/pvboot-x86_64.elf",), PVH: ("/boot/xen/pvhboot-i386.elf", "/boot/xen/pvhboot-i386.linux")}
+FILES = {
+    PV: ("/boot/xen/pvboot-x86_64.elf",),
+    PVH: ("/boot/xen/pvhboot-i386.elf", "/boot/xen/pvhboot-i386.linux"),
+}
 MENU = "/boot/grub/grub.cfg"
 CAME_BY = {
     PV: "xen_guest_bootloader.via=xen:(memdisk)/boot/grub",
@@ -21,7 +24,9 @@ CAME_BY = {
 
 
 class Guest:
-    """A tree with what was written before this boot began, and a statistic that tells when it did."""
+    """A tree with what was written before this boot began, and a statistic that tells when it
+    did.
+    """
 
     def __init__(self, top: Path, cmdline: str) -> None:
         self.top = top
@@ -37,7 +42,10 @@ class Guest:
         os.utime(file, (at, at))
 
     def problems(self, target: str, *states: State, required: bool = True) -> list[str]:
-        found = [FileStatus(path=path, state=state) for path, state in zip(FILES[target], states, strict=True)]
+        found = [
+            FileStatus(path=path, state=state)
+            for path, state in zip(FILES[target], states, strict=True)
+        ]
         status = TargetStatus(target=target, required=required, state=states[0], files=tuple(found))
         root = Root(str(self.top))
         problems = last_boot.problems(root, last_boot.read(root), [status])
@@ -57,7 +65,12 @@ def test_a_second_stage_that_was_there_and_not_used_is_told(tmp_path: Path, targ
 
 @pytest.mark.parametrize("target", [PV, PVH])
 @pytest.mark.parametrize(
-    "cmdline", ["", "xen_guest_bootloader.via=$grub_platform:$prefix", "xen_guest_bootloader.via=xen:(xen/xvda)/boot/grub"]
+    "cmdline",
+    [
+        "",
+        "xen_guest_bootloader.via=$grub_platform:$prefix",
+        "xen_guest_bootloader.via=xen:(xen/xvda)/boot/grub",
+    ],
 )
 def test_nothing_is_said_of_another_way(tmp_path: Path, target: str, cmdline: str) -> None:
     assert Guest(tmp_path, cmdline).problems(target, *READY[target]) == []
@@ -73,7 +86,9 @@ def test_an_optional_one_is_no_concern(tmp_path: Path, target: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("target", "path"), [(PV, FILES[PV][0]), (PVH, FILES[PVH][1]), (PVH, MENU)], ids=["second-stage", "bridge", "handover"]
+    ("target", "path"),
+    [(PV, FILES[PV][0]), (PVH, FILES[PVH][1]), (PVH, MENU)],
+    ids=["second-stage", "bridge", "handover"],
 )
 def test_what_was_made_since_will_be_used_next_time(tmp_path: Path, target: str, path: str) -> None:
     guest = Guest(tmp_path, CAME_BY[target])
@@ -91,9 +106,16 @@ def test_a_menu_made_since_does_not_matter_to_pv(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("target", "states"),
-    [(PV, (State.INVALID,)), (PV, (State.MISSING,)), (PVH, (State.CURRENT, State.MISSING)), (PVH, (State.CURRENT, State.INVALID))],
+    [
+        (PV, (State.INVALID,)),
+        (PV, (State.MISSING,)),
+        (PVH, (State.CURRENT, State.MISSING)),
+        (PVH, (State.CURRENT, State.INVALID)),
+    ],
 )
-def test_what_could_not_be_started_was_not_ready(tmp_path: Path, target: str, states: tuple[State, ...]) -> None:
+def test_what_could_not_be_started_was_not_ready(
+    tmp_path: Path, target: str, states: tuple[State, ...]
+) -> None:
     assert Guest(tmp_path, CAME_BY[target]).problems(target, *states) == []
 
 

@@ -17,11 +17,15 @@ GUEST = Guest(mode=Mode.PV, bits=64)
 
 
 def _boot(device: str, grub_dir: str = "/boot/grub", drive: str = "") -> BootFilesystem:
-    return BootFilesystem(mountpoint="/", device=device, fs_type="ext4", fs_uuid="u", grub_dir=grub_dir, drive=drive)
+    return BootFilesystem(
+        mountpoint="/", device=device, fs_type="ext4", fs_uuid="u", grub_dir=grub_dir, drive=drive
+    )
 
 
 def _plans(boot: BootFilesystem, *names: str) -> tuple[Plan, ...]:
-    return tuple(plan.make(Wanted(target=named(name), required=True), GUEST, ON, boot, {}) for name in names)
+    return tuple(
+        plan.make(Wanted(target=named(name), required=True), GUEST, ON, boot, {}) for name in names
+    )
 
 
 @pytest.fixture
@@ -33,13 +37,23 @@ def root(tmp_path: Path) -> Root:
 @pytest.mark.parametrize(
     ("device", "grub_dir", "kernel"),
     [
-        pytest.param("/dev/xvda", "/boot/grub", "(hd0)/boot/xen/pvboot-x86_64.elf", id="whole-disk"),
-        pytest.param("/dev/xvda1", "/boot/grub", "(hd0,0)/boot/xen/pvboot-x86_64.elf", id="first-partition"),
-        pytest.param("/dev/xvdb3", "/grub", "(hd1,2)/xen/pvboot-x86_64.elf", id="own-boot-on-the-second-disk"),
-        pytest.param("/dev/loop3p1", "/boot/grub", "(hd0,0)/boot/xen/pvboot-x86_64.elf", id="image"),
+        pytest.param(
+            "/dev/xvda", "/boot/grub", "(hd0)/boot/xen/pvboot-x86_64.elf", id="whole-disk"
+        ),
+        pytest.param(
+            "/dev/xvda1", "/boot/grub", "(hd0,0)/boot/xen/pvboot-x86_64.elf", id="first-partition"
+        ),
+        pytest.param(
+            "/dev/xvdb3", "/grub", "(hd1,2)/xen/pvboot-x86_64.elf", id="own-boot-on-the-second-disk"
+        ),
+        pytest.param(
+            "/dev/loop3p1", "/boot/grub", "(hd0,0)/boot/xen/pvboot-x86_64.elf", id="image"
+        ),
     ],
 )
-def test_the_menu_starts_the_second_stage(root: Root, device: str, grub_dir: str, kernel: str) -> None:
+def test_the_menu_starts_the_second_stage(
+    root: Root, device: str, grub_dir: str, kernel: str
+) -> None:
     boot = _boot(device, grub_dir)
     plans = _plans(boot, "x86_64-xen")
     found = legacy_menu.problem(root, ON, boot, plans)
@@ -51,7 +65,9 @@ def test_the_menu_starts_the_second_stage(root: Root, device: str, grub_dir: str
     assert legacy_menu.problem(root, ON, boot, plans) is None
 
 
-def test_what_could_not_be_made_sure_of_is_told(root: Root, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_could_not_be_made_sure_of_is_told(
+    root: Root, monkeypatch: pytest.MonkeyPatch
+) -> None:
     unsure = Problem(code="barrier-refused", message="not sure", severity=Severity.WARNING)
     monkeypatch.setattr(durable, "replace_all", lambda *_arguments, **_keywords: (unsure,))
     boot = _boot("/dev/xvda1")
@@ -74,7 +90,9 @@ def test_an_admins_menu_is_left_alone(root: Root, tmp_path: Path) -> None:
         pytest.param(ON, ("i386-xen_pvh",), id="no-pv-target"),
     ],
 )
-def test_it_is_not_made_where_nobody_reads_it(root: Root, config: Config, targets: tuple[str, ...]) -> None:
+def test_it_is_not_made_where_nobody_reads_it(
+    root: Root, config: Config, targets: tuple[str, ...]
+) -> None:
     boot = _boot("/dev/xvda1")
     assert legacy_menu.problem(root, config, boot, _plans(boot, *targets)) is None
 
@@ -86,7 +104,9 @@ def test_it_is_not_made_where_nobody_reads_it(root: Root, config: Config, target
         pytest.param(_boot("/dev/nvme0n1p1"), id="no-disk-of-a-xen-guest"),
     ],
 )
-def test_a_device_that_grub_legacy_has_no_name_for_is_a_warning(root: Root, boot: BootFilesystem) -> None:
+def test_a_device_that_grub_legacy_has_no_name_for_is_a_warning(
+    root: Root, boot: BootFilesystem
+) -> None:
     found = legacy_menu.problem(root, ON, boot, _plans(boot, "x86_64-xen"))
     assert found is not None
     assert found.severity is Severity.WARNING

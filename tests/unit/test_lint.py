@@ -14,7 +14,9 @@ CODESPELL_IGNORED = "crate,fo,hda,ist,nknown,targts,te,ue"
 
 def complaints(*command: str | Path) -> str:
     """What a linter says of the checkout; empty where it is content."""
-    done = subprocess.run(command, cwd=CHECKOUT, check=False, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(
+        command, cwd=CHECKOUT, check=False, capture_output=True, text=True, timeout=300
+    )
     return "" if done.returncode == 0 else f"{done.stdout}{done.stderr}"
 
 
@@ -37,4 +39,9 @@ def test_shell_scripts() -> None:
 
 
 def test_spelling() -> None:
-    assert complaints(TOOLS / "codespell", "--ignore-words-list", CODESPELL_IGNORED, *sources.tracked()) == ""
+    assert (
+        complaints(
+            TOOLS / "codespell", "--ignore-words-list", CODESPELL_IGNORED, *sources.tracked()
+        )
+        == ""
+    )

@@ -72,7 +72,10 @@ def test_another_holder_is_named_when_the_time_is_over(root: Root) -> None:
     clock = Clock()
     with holder(root) as process:
         named = rf"lock is held by process {process.pid} \(.*-c \?import sys.*\); waited 3 s"
-        with pytest.raises(LockedError, match=named) as caught, lock.held(root, timeout=3, clock=clock, sleep=clock.sleep):
+        with (
+            pytest.raises(LockedError, match=named) as caught,
+            lock.held(root, timeout=3, clock=clock, sleep=clock.sleep),
+        ):
             pass
         assert caught.value.exit_code is ExitCode.LOCKED
         assert clock.now == pytest.approx(3, abs=2 * lock.POLL_SECONDS)
@@ -84,7 +87,10 @@ def test_another_holder_is_named_when_the_time_is_over(root: Root) -> None:
 def test_the_locks_of_others_cost_no_time(root: Root) -> None:
     with other_users.many_locks(Path("/dev/shm"), 150_000), holder(root) as process:
         start = time.monotonic()
-        with pytest.raises(LockedError, match=f"lock is held by process {process.pid} "), lock.held(root, timeout=0):
+        with (
+            pytest.raises(LockedError, match=f"lock is held by process {process.pid} "),
+            lock.held(root, timeout=0),
+        ):
             pass
         assert time.monotonic() - start < 1
         process.communicate()
@@ -126,7 +132,9 @@ def test_it_is_released_by_an_error_too(root: Root) -> None:
         pass
 
 
-def test_a_lock_on_a_file_that_was_replaced_is_taken_again(root: Root, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lock_on_a_file_that_was_replaced_is_taken_again(
+    root: Root, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / lock.PATH[1:]
     flock = fcntl.flock
 
@@ -141,7 +149,9 @@ def test_a_lock_on_a_file_that_was_replaced_is_taken_again(root: Root, tmp_path:
         pass
 
 
-@pytest.mark.parametrize("end", [KeyboardInterrupt(), OSError(errno.ENOLCK, "no locks"), BlockingIOError()], ids=repr)
+@pytest.mark.parametrize(
+    "end", [KeyboardInterrupt(), OSError(errno.ENOLCK, "no locks"), BlockingIOError()], ids=repr
+)
 def test_whatever_keeps_it_from_being_taken_leaves_no_descriptor(
     root: Root, monkeypatch: pytest.MonkeyPatch, end: BaseException
 ) -> None:
@@ -171,7 +181,9 @@ def test_nothing_but_a_file_is_locked(root: Root, tmp_path: Path, kind: str) -> 
         pass
 
 
-def test_two_first_runs_make_the_directory_together(root: Root, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_first_runs_make_the_directory_together(
+    root: Root, monkeypatch: pytest.MonkeyPatch
+) -> None:
     mkdir = os.mkdir
 
     def made_by_another(name: str, mode: int, *, dir_fd: int) -> None:

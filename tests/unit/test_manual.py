@@ -1,4 +1,6 @@
-"""The manual pages and the completion say what the program does: every verb, option, exit code, key and hook."""
+"""The manual pages and the completion say what the program does: every verb, option, exit code,
+key and hook.
+"""
 
 import argparse
 import re
@@ -25,19 +27,30 @@ def page(name: str) -> str:
 
 
 def subparsers() -> dict[str, argparse.ArgumentParser]:
-    action = next(action for action in arguments.parser()._actions if isinstance(action, argparse._SubParsersAction))
+    action = next(
+        action
+        for action in arguments.parser()._actions
+        if isinstance(action, argparse._SubParsersAction)
+    )
     return dict(action.choices)
 
 
 def long_options() -> Iterator[str]:
     for parser in subparsers().values():
-        yield from (name for action in parser._actions for name in action.option_strings if name.startswith("--"))
+        yield from (
+            name
+            for action in parser._actions
+            for name in action.option_strings
+            if name.startswith("--")
+        )
 
 
 @pytest.mark.parametrize("verb", sorted(subparsers()))
 def test_every_verb_is_described(verb: str) -> None:
     assert re.search(rf'^\.(B|BI) "?{verb}\b', page(PAGES[0]), re.MULTILINE)
-    assert f" {verb} " in (CHECKOUT / "completion/xen-guest-bootloader").read_text().replace("'", " ")
+    assert f" {verb} " in (CHECKOUT / "completion/xen-guest-bootloader").read_text().replace(
+        "'", " "
+    )
 
 
 @pytest.mark.parametrize("option", sorted({*long_options()} - {"--help"}))
@@ -68,7 +81,11 @@ def test_every_key_is_described_with_its_default(key: str) -> None:
     else:
         shown = f"{default:g}"
     assert f'.BR {key} " = {shown}"' in page(PAGES[1])
-    assert re.search(rf"^#{key} = {re.escape(shown)}$", (CHECKOUT / "config/config.toml").read_text(), re.MULTILINE)
+    assert re.search(
+        rf"^#{key} = {re.escape(shown)}$",
+        (CHECKOUT / "config/config.toml").read_text(),
+        re.MULTILINE,
+    )
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -77,15 +94,25 @@ def test_every_target_is_named(target: str) -> None:
 
 
 def test_every_file_in_etc_is_described() -> None:
-    rows = [line.split() for line in (CHECKOUT / "debian/xen-guest-bootloader.install").read_text().splitlines()]
-    there = [f"/{directory}/{source.rpartition('/')[2]}" for source, directory in rows if directory.startswith("etc/")]
+    rows = [
+        line.split()
+        for line in (CHECKOUT / "debian/xen-guest-bootloader.install").read_text().splitlines()
+    ]
+    there = [
+        f"/{directory}/{source.rpartition('/')[2]}"
+        for source, directory in rows
+        if directory.startswith("etc/")
+    ]
     assert there
     assert [path for path in there if f"\n.I {path}\n" not in page(PAGES[0])] == []
 
 
 def test_the_kernels_parameter_is_described() -> None:
     assert boot_provenance.PARAMETER in page(PAGES[0])
-    assert f" {boot_provenance.PARAMETER}=" in (CHECKOUT / "config/default-grub.d/xen-guest-bootloader.cfg").read_text()
+    assert (
+        f" {boot_provenance.PARAMETER}="
+        in (CHECKOUT / "config/default-grub.d/xen-guest-bootloader.cfg").read_text()
+    )
 
 
 @pytest.mark.parametrize("name", PAGES)

@@ -1,4 +1,6 @@
-"""What a make target runs comes from the lists that it installs; and what stands in two places is the same in both."""
+"""What a make target runs comes from the lists that it installs; and what stands in two places
+is the same in both.
+"""
 
 import configparser
 import importlib.metadata
@@ -13,10 +15,16 @@ from tests.support.checkout import CHECKOUT
 MAKEFILE = (CHECKOUT / "Makefile").read_text()
 TARGETS = {
     name: (tuple(groups.split()), commands)
-    for name, groups, commands in re.findall(r"^([a-z-]+):.*\n\ttests/install-needs (.+)\n((?:\t.+\n)+)", MAKEFILE, re.MULTILINE)
+    for name, groups, commands in re.findall(
+        r"^([a-z-]+):.*\n\ttests/install-needs (.+)\n((?:\t.+\n)+)", MAKEFILE, re.MULTILINE
+    )
 }
 """Of each target that installs something: the lists it installs, and its commands."""
-TOOLS = {line.partition("==")[0] for line in (needs.LISTS / "tools.txt").read_text().splitlines() if "==" in line}
+TOOLS = {
+    line.partition("==")[0]
+    for line in (needs.LISTS / "tools.txt").read_text().splitlines()
+    if "==" in line
+}
 WORDS = {"file", "hexdump"}
 """What the tests have to say, not to start, though programs are called so."""
 
@@ -45,18 +53,25 @@ def test_the_makefile_was_read() -> None:
 @pytest.mark.parametrize("target", TARGETS)
 def test_its_imports_are_listed(target: str) -> None:
     groups, commands = TARGETS[target]
-    modules = needed.foreign_modules(needed.reached(commands)) - (TOOLS if "check" in groups else set())
+    modules = needed.foreign_modules(needed.reached(commands)) - (
+        TOOLS if "check" in groups else set()
+    )
     packages = needed.packages_of_modules(modules)
-    assert {name: package for name, package in packages.items() if package not in needs.listed(*groups)} == {}
+    assert {
+        name: package for name, package in packages.items() if package not in needs.listed(*groups)
+    } == {}
 
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_its_programs_are_listed(target: str) -> None:
     groups, commands = TARGETS[target]
-    # Of the helpers, unit tests use what needs no root; which that is, a run on a fresh machine shows.
+    # Of the helpers, unit tests use what needs no root; which that is, a run on a fresh machine
+    # shows.
     passed_over = ("guest_hooks",) if groups != ("check",) else ("guest_hooks", "support")
     paths = [path for path in needed.reached(commands) if not set(path.parts) & set(passed_over)]
-    packages = needed.packages_of_programs({name for path in paths for name in needed.programs(path)} - WORDS)
+    packages = needed.packages_of_programs(
+        {name for path in paths for name in needed.programs(path)} - WORDS
+    )
     listed = needed.essential().union(needs.listed(*groups))
     assert {name: package for name, package in packages.items() if package not in listed} == {}
 
@@ -67,7 +82,10 @@ def test_installing_needs_nothing_yet() -> None:
 
 @pytest.mark.parametrize("field", ["Depends", "Build-Depends"])
 def test_a_field_of_debian_control(field: str) -> None:
-    expected = {"Depends": ("grub-xen-bin",), "Build-Depends": ("debhelper-compat", "gcc", "libfoo-dev", "python3-all")}
+    expected = {
+        "Depends": ("grub-xen-bin",),
+        "Build-Depends": ("debhelper-compat", "gcc", "libfoo-dev", "python3-all"),
+    }
     assert needs.control(field, CONTROL) == expected[field]
 
 
@@ -85,7 +103,9 @@ def test_setup_cfg_requires_what_the_package_depends_on() -> None:
     setup = configparser.ConfigParser()
     setup.read(CHECKOUT / "setup.cfg")
     required = setup["options"]["install_requires"].split()
-    tops = [importlib.metadata.distribution(name).read_text("top_level.txt") or "" for name in required]
+    tops = [
+        importlib.metadata.distribution(name).read_text("top_level.txt") or "" for name in required
+    ]
     packages = needed.packages_of_modules(name for top in tops for name in top.split())
     assert set(packages.values()) - {""} == PYTHON_DEPENDS
 
@@ -93,7 +113,9 @@ def test_setup_cfg_requires_what_the_package_depends_on() -> None:
 def test_one_oldest_python() -> None:
     project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["tool"]
     oldest = {
-        re.findall(r"^python_requires = >=(.+)$", (CHECKOUT / "setup.cfg").read_text(), re.MULTILINE)[0],
+        re.findall(
+            r"^python_requires = >=(.+)$", (CHECKOUT / "setup.cfg").read_text(), re.MULTILINE
+        )[0],
         re.findall(r"^X-Python3-Version: >= (.+)$", needs.CONTROL.read_text(), re.MULTILINE)[0],
         project["mypy"]["python_version"],
         project["ruff"]["target-version"].replace("py3", "3."),

@@ -1,4 +1,6 @@
-"""What the journal is told of a sync: one entry for each file and each failure, with the states there were and are."""
+"""What the journal is told of a sync: one entry for each file and each failure, with the states
+there were and are.
+"""
 
 from dataclasses import replace
 from pathlib import Path
@@ -6,10 +8,27 @@ from pathlib import Path
 import pytest
 
 from guest_hooks import outcomes
-from guest_hooks.errors import GuestHooksError, LackingError, LockedError, NotRepairedError, UsageError
+from guest_hooks.errors import (
+    GuestHooksError,
+    LackingError,
+    LockedError,
+    NotRepairedError,
+    UsageError,
+)
 from guest_hooks.machine import journal
 from guest_hooks.machine.journal import Outcome
-from guest_hooks.model import Change, FileStatus, GrubCfgStatus, Guest, Mode, Problem, Severity, State, Status, TargetStatus
+from guest_hooks.model import (
+    Change,
+    FileStatus,
+    GrubCfgStatus,
+    Guest,
+    Mode,
+    Problem,
+    Severity,
+    State,
+    Status,
+    TargetStatus,
+)
 from guest_hooks.sync import Result
 
 PATH = "/boot/xen/pvboot-x86_64.elf"
@@ -19,7 +38,9 @@ MODULES = "/boot/grub/x86_64-xen/ls.mod"
 
 def status(state: State, *problems: Problem) -> Status:
     files = (FileStatus(path=PATH, state=state),)
-    target = TargetStatus(target="x86_64-xen", required=True, state=state, files=files, problems=problems)
+    target = TargetStatus(
+        target="x86_64-xen", required=True, state=state, files=files, problems=problems
+    )
     menu = GrubCfgStatus(path=MENU, state=state)
     return Status(guest=Guest(mode=Mode.PV, bits=64), boot=None, targets=(target,), grub_cfg=menu)
 
@@ -31,16 +52,28 @@ def told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[Outcome,
     (tmp_path / "socket").touch()
     monkeypatch.setattr(journal, "SOCKET", str(tmp_path / "socket"))
     monkeypatch.setattr(
-        journal, "send", lambda outcome, message, **fields: entries.append((outcome, {"message": message, **fields}))
+        journal,
+        "send",
+        lambda outcome, message, **fields: entries.append(
+            (outcome, {"message": message, **fields})
+        ),
     )
     return entries
 
 
 @pytest.mark.parametrize("state", [State.MISSING, State.STALE, State.INVALID, State.FOREIGN])
-def test_a_repair_tells_the_state_that_there_was(told: list[tuple[Outcome, dict[str, str]]], state: State) -> None:
-    changes = tuple(Change(path=path, before="", after="a" * 64, why=("missing", "other")) for path in (PATH, MENU, MODULES))
+def test_a_repair_tells_the_state_that_there_was(
+    told: list[tuple[Outcome, dict[str, str]]], state: State
+) -> None:
+    changes = tuple(
+        Change(path=path, before="", after="a" * 64, why=("missing", "other"))
+        for path in (PATH, MENU, MODULES)
+    )
     outcomes.tell(Result(before=status(state), status=status(State.CURRENT), changes=changes))
-    rows = [(outcome, fields["path"], fields["target"], fields["before"], fields["after"]) for outcome, fields in told]
+    rows = [
+        (outcome, fields["path"], fields["target"], fields["before"], fields["after"])
+        for outcome, fields in told
+    ]
     assert rows == [
         (Outcome.REPAIRED, PATH, "x86_64-xen", state, State.CURRENT),
         (Outcome.REPAIRED, MENU, "", state, State.CURRENT),
@@ -52,7 +85,9 @@ def test_a_repair_tells_the_state_that_there_was(told: list[tuple[Outcome, dict[
 @pytest.mark.parametrize(
     ("error", "outcome"),
     [
-        pytest.param(NotRepairedError("it broke", hint="mend it"), Outcome.NOT_REPAIRED, id="not-repaired"),
+        pytest.param(
+            NotRepairedError("it broke", hint="mend it"), Outcome.NOT_REPAIRED, id="not-repaired"
+        ),
         pytest.param(LackingError("no room", hint="mend it"), Outcome.LACKING, id="lacking"),
         pytest.param(NotRepairedError("not ours", hint="mend it"), Outcome.FOREIGN, id="foreign"),
     ],
@@ -63,34 +98,52 @@ def test_a_failure_is_told_with_its_next_step(
     foreign = Problem(code="foreign", message="not ours")
     found = status(State.FOREIGN, foreign)
     outcomes.tell(Result(before=found, status=found, failures=(error,)))
-    assert told == [(outcome, {"message": error.message, "cause": error.message, "hint": "mend it"})]
+    assert told == [
+        (outcome, {"message": error.message, "cause": error.message, "hint": "mend it"})
+    ]
 
 
 @pytest.mark.parametrize("error", [UsageError("what?"), LockedError("another run")])
-def test_what_is_no_news_of_the_boot_loader_is_not_told(told: list[tuple[Outcome, dict[str, str]]], error: GuestHooksError) -> None:
+def test_what_is_no_news_of_the_boot_loader_is_not_told(
+    told: list[tuple[Outcome, dict[str, str]]], error: GuestHooksError
+) -> None:
     outcomes.tell_failure(error)
     assert told == []
 
 
 def test_without_a_journal_nothing_is_said(
-    told: list[tuple[Outcome, dict[str, str]]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    told: list[tuple[Outcome, dict[str, str]]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(journal, "SOCKET", "/nonexistent")
     found = status(State.MISSING)
     change = Change(path=PATH, before="", after="a", why=("missing",))
-    outcomes.tell(replace(Result(before=found, status=found), changes=(change,), failures=(NotRepairedError("it broke"),)))
+    outcomes.tell(
+        replace(
+            Result(before=found, status=found),
+            changes=(change,),
+            failures=(NotRepairedError("it broke"),),
+        )
+    )
     assert told == []
     assert tuple(capsys.readouterr()) == ("", "")
 
 
-WARNING = Problem(code="barrier-refused", message="not sure", hint="shut down", severity=Severity.WARNING)
-HELD = Problem(code="held-by-rollback", message="held", hint="take the newest", severity=Severity.WARNING)
+WARNING = Problem(
+    code="barrier-refused", message="not sure", hint="shut down", severity=Severity.WARNING
+)
+HELD = Problem(
+    code="held-by-rollback", message="held", hint="take the newest", severity=Severity.WARNING
+)
 
 
 def optional(state: State) -> TargetStatus:
     problem = Problem(code=str(state), message="it is not as it should be", hint="mend it")
     files = (FileStatus(path="/boot/xen/pvhboot-i386.elf", state=state),)
-    return TargetStatus(target="i386-xen_pvh", required=False, state=state, files=files, problems=(problem,))
+    return TargetStatus(
+        target="i386-xen_pvh", required=False, state=state, files=files, problems=(problem,)
+    )
 
 
 @pytest.mark.parametrize(
@@ -98,14 +151,22 @@ def optional(state: State) -> TargetStatus:
     [
         pytest.param(status(State.CURRENT), [], id="well"),
         pytest.param(status(State.STALE, Problem(code="x", message="an error")), [], id="an-error"),
-        pytest.param(replace(status(State.CURRENT), problems=(WARNING, Problem(code="x", message="x"))), ["not sure"], id="status"),
+        pytest.param(
+            replace(status(State.CURRENT), problems=(WARNING, Problem(code="x", message="x"))),
+            ["not sure"],
+            id="status",
+        ),
         pytest.param(status(State.STALE, HELD), ["held"], id="held"),
         pytest.param(
             replace(status(State.CURRENT), targets=(optional(State.MISSING),)),
             ["i386-xen_pvh, which is optional, is missing"],
             id="optional",
         ),
-        pytest.param(replace(status(State.CURRENT), targets=(optional(State.CURRENT),)), [], id="optional-and-well"),
+        pytest.param(
+            replace(status(State.CURRENT), targets=(optional(State.CURRENT),)),
+            [],
+            id="optional-and-well",
+        ),
     ],
 )
 def test_a_warning_is_told_with_its_next_step(

@@ -69,7 +69,9 @@ def test_nothing_is_due_when_nothing_happens() -> None:
     assert world.vigil.phase is Phase.QUIET
 
 
-@pytest.mark.parametrize("audit", [pytest.param(1000.0, id="config"), pytest.param(86400.0, id="default")])
+@pytest.mark.parametrize(
+    "audit", [pytest.param(1000.0, id="config"), pytest.param(86400.0, id="default")]
+)
 def test_an_audit_repairs_without_an_event(audit: float) -> None:
     world = settled(pace=Pace(audit=audit))
     world.run(2.5 * audit)
@@ -114,7 +116,11 @@ def test_what_cannot_be_repaired_is_tried_less_and_less_and_told_once() -> None:
     world.run(86400.0)
     starts = [start for start, why in world.repairs if why is not Why.AUDIT]
     gaps = [later - earlier for earlier, later in itertools.pairwise(starts)]
-    assert all(later >= earlier for earlier, later in itertools.pairwise(gaps) if later < PACE.retry_longest / 2)
+    assert all(
+        later >= earlier
+        for earlier, later in itertools.pairwise(gaps)
+        if later < PACE.retry_longest / 2
+    )
     assert max(gaps) <= PACE.retry_longest + PACE.audit
     assert world.news == [News.FAILING]
 
@@ -254,7 +260,9 @@ def test_reload_during_a_repair_starts_no_second_one() -> None:
 
 STEPS = st.lists(
     st.tuples(
-        st.sampled_from(["notice", "hurt", "lock", "unlock", "fail", "work", "blind", "see", "reload"]),
+        st.sampled_from(
+            ["notice", "hurt", "lock", "unlock", "fail", "work", "blind", "see", "reload"]
+        ),
         st.floats(min_value=0.0, max_value=50.0, allow_nan=False),
     ),
     max_size=40,
@@ -262,7 +270,9 @@ STEPS = st.lists(
 
 
 @given(STEPS)
-def test_whatever_happens_in_the_end_all_is_well_and_nothing_spins(steps: list[tuple[str, float]]) -> None:
+def test_whatever_happens_in_the_end_all_is_well_and_nothing_spins(
+    steps: list[tuple[str, float]],
+) -> None:
     world = settled()
     for what, pause in steps:
         match what:
@@ -280,7 +290,9 @@ def test_whatever_happens_in_the_end_all_is_well_and_nothing_spins(steps: list[t
                 world.happen(Reloaded())
         running = world.vigil.phase is Phase.REPAIRING
         world.run(pause)
-        assert not (running and world.ending == pacing.NEVER and world.vigil.phase is Phase.REPAIRING)
+        assert not (
+            running and world.ending == pacing.NEVER and world.vigil.phase is Phase.REPAIRING
+        )
     world.holder = world.error = world.blindness = ""
     world.notice()
     world.run(3 * PACE.retry_longest)
@@ -316,8 +328,12 @@ def test_repairs_that_only_meet_another_run_are_told_and_never_spin() -> None:
 
 
 def test_a_repair_that_keeps_what_was_there_is_told_once_and_tried_less_and_less_often() -> None:
-    """A sync that keeps a menu which boots, in place of one that does not, ends with exit code 4 and leaves no fingerprint."""
-    world = settled(pace=Pace(), error="could not be repaired; what was there before is still there")
+    """A sync that keeps a menu which boots, in place of one that does not, ends with exit code
+    4 and leaves no fingerprint.
+    """
+    world = settled(
+        pace=Pace(), error="could not be repaired; what was there before is still there"
+    )
     world.hurt()
     world.run(24 * 3600)
     assert world.news == [News.FAILING]

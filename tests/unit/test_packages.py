@@ -31,7 +31,9 @@ FAR = 10_000.0
 
 @dataclass
 class World:
-    """A guest whose time passes only while something waits for it; `events` happen at their time."""
+    """A guest whose time passes only while something waits for it; `events` happen at their
+    time.
+    """
 
     root: Root
     now: float = 0.0
@@ -67,7 +69,9 @@ class World:
     def wait(self) -> tuple[str, ...]:
         """What the run that waits is to warn of."""
         clock = Clock(now=lambda: self.now, wall=lambda: 1_700_000_000 + self.now, sleep=self.sleep)
-        with packages.held_between_runs(self.root, lock_timeout=0, patience=PATIENCE, clock=clock, run=self.run) as warnings:
+        with packages.held_between_runs(
+            self.root, lock_timeout=0, patience=PATIENCE, clock=clock, run=self.run
+        ) as warnings:
             return tuple(warning.message for warning in warnings)
 
 
@@ -112,7 +116,10 @@ def test_a_front_end_is_waited_for_between_its_runs_of_dpkg(world: World) -> Non
 
 def test_after_a_minute_it_is_told_once(world: World, capfd: pytest.CaptureFixture[str]) -> None:
     world.hold(FRONT_END)
-    world.events = [(59, lambda: silent.append(capfd.readouterr().err)), (500, lambda: world.let_go(FRONT_END))]
+    world.events = [
+        (59, lambda: silent.append(capfd.readouterr().err)),
+        (500, lambda: world.let_go(FRONT_END)),
+    ]
     silent: list[str] = []
     world.wait()
     assert silent == [""]
@@ -177,7 +184,9 @@ def test_a_database_of_the_future_is_no_longer_waited_for(world: World) -> None:
     assert world.now == PATIENCE.still
 
 
-def test_dpkg_that_starts_while_our_lock_is_waited_for_is_waited_for(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_dpkg_that_starts_while_our_lock_is_waited_for_is_waited_for(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     real = lock.held
 
     def held(root: Root, *, timeout: float) -> object:
@@ -218,7 +227,9 @@ def test_a_run_by_hand_is_warned(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
         assert "process 7 (apt-get)" in warning.message
 
 
-def test_the_service_managers_signal_ends_the_wait(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_service_managers_signal_ends_the_wait(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(packages, "MANAGER_PID", os.getpid())
     world.hold(FRONT_END)
     main = threading.main_thread().ident
@@ -240,7 +251,10 @@ def test_the_same_signal_of_a_shell_does_not(world: World) -> None:
         "with packages.held_between_runs(Root(sys.argv[1]), lock_timeout=0): print('held')"
     )
     with subprocess.Popen(
-        [sys.executable, "-c", wait, world.root.path], env={"PYTHONPATH": str(CHECKOUT)}, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", wait, world.root.path],
+        env={"PYTHONPATH": str(CHECKOUT)},
+        stdout=subprocess.PIPE,
+        text=True,
     ) as process:
         for _ in range(10):
             time.sleep(0.1)

@@ -13,7 +13,12 @@ from guest_hooks.plan import FileKind, Wanted
 from guest_hooks.targets import TARGETS
 
 BOOT = BootFilesystem(
-    mountpoint="/boot", device="/dev/xvda1", fs_type="ext4", fs_uuid="U", grub_dir="/grub", modules=("ext2", "part_gpt")
+    mountpoint="/boot",
+    device="/dev/xvda1",
+    fs_type="ext4",
+    fs_uuid="U",
+    grub_dir="/grub",
+    modules=("ext2", "part_gpt"),
 )
 AMD64 = ("vmlinuz-6.1.0-32-amd64",)
 PAE = ("vmlinuz-5.10.0-34-686-pae",)
@@ -29,15 +34,37 @@ def names(wanted: tuple[Wanted, ...]) -> dict[str, bool]:
         pytest.param(Mode.PV, 64, AMD64, ["x86_64-xen"], id="pv-64"),
         pytest.param(Mode.PV, 64, (), ["x86_64-xen"], id="pv-64-without-kernels"),
         pytest.param(Mode.PV, 32, PAE, ["i386-xen"], id="pv-32"),
-        pytest.param(Mode.PV, 32, PAE + AMD64, ["x86_64-xen", "i386-xen"], id="pv-32-with-a-64-bit-kernel"),
-        pytest.param(Mode.PV, 32, ("vmlinuz-6.1.0-32-cloud-amd64",), ["x86_64-xen", "i386-xen"], id="pv-32-with-a-cloud-kernel"),
-        pytest.param(Mode.PV, 32, ("vmlinuz-6.1.0-32-rt-amd64",), ["x86_64-xen", "i386-xen"], id="pv-32-with-an-rt-kernel"),
-        pytest.param(Mode.PV, 32, ("vmlinuz-6.1-amd64-is-what-I-named-it",), ["i386-xen"], id="pv-32-with-an-odd-name"),
+        pytest.param(
+            Mode.PV, 32, PAE + AMD64, ["x86_64-xen", "i386-xen"], id="pv-32-with-a-64-bit-kernel"
+        ),
+        pytest.param(
+            Mode.PV,
+            32,
+            ("vmlinuz-6.1.0-32-cloud-amd64",),
+            ["x86_64-xen", "i386-xen"],
+            id="pv-32-with-a-cloud-kernel",
+        ),
+        pytest.param(
+            Mode.PV,
+            32,
+            ("vmlinuz-6.1.0-32-rt-amd64",),
+            ["x86_64-xen", "i386-xen"],
+            id="pv-32-with-an-rt-kernel",
+        ),
+        pytest.param(
+            Mode.PV,
+            32,
+            ("vmlinuz-6.1-amd64-is-what-I-named-it",),
+            ["i386-xen"],
+            id="pv-32-with-an-odd-name",
+        ),
         pytest.param(Mode.PVH, 64, AMD64, ["i386-xen_pvh"], id="pvh-on-64-bit"),
         pytest.param(Mode.PVH, 32, PAE, ["i386-xen_pvh"], id="pvh-on-32-bit"),
     ],
 )
-def test_auto_is_the_detected_platform(mode: Mode, bits: int, kernels: tuple[str, ...], expected: list[str]) -> None:
+def test_auto_is_the_detected_platform(
+    mode: Mode, bits: int, kernels: tuple[str, ...], expected: list[str]
+) -> None:
     wanted = plan.wanted(Guest(mode=mode, bits=bits), Config(), [], kernels)
     assert sorted(names(wanted)) == sorted(expected)
     assert all(want.required for want in wanted)
@@ -67,12 +94,19 @@ def test_no_target_configured() -> None:
 
 
 def test_what_is_named_beside_auto_is_not_required() -> None:
-    wanted = plan.wanted(Guest(mode=Mode.PV, bits=64), Config(targets=("auto", "i386-xen_pvh", "x86_64-xen")), [], ())
+    wanted = plan.wanted(
+        Guest(mode=Mode.PV, bits=64), Config(targets=("auto", "i386-xen_pvh", "x86_64-xen")), [], ()
+    )
     assert names(wanted) == {"x86_64-xen": True, "i386-xen_pvh": False}
 
 
 def test_the_command_line_is_stronger_than_the_configuration() -> None:
-    wanted = plan.wanted(Guest(mode=Mode.PV, bits=64), Config(targets=("i386-xen_pvh",)), ["i386-xen", "i386-xen"], ())
+    wanted = plan.wanted(
+        Guest(mode=Mode.PV, bits=64),
+        Config(targets=("i386-xen_pvh",)),
+        ["i386-xen", "i386-xen"],
+        (),
+    )
     assert names(wanted) == {"i386-xen": True}
 
 
@@ -94,7 +128,13 @@ TABLE = {
 }
 
 
-def made(target: str, *, guest: Guest | None = None, config: Config | None = None, boot: BootFilesystem = BOOT) -> plan.Plan:
+def made(
+    target: str,
+    *,
+    guest: Guest | None = None,
+    config: Config | None = None,
+    boot: BootFilesystem = BOOT,
+) -> plan.Plan:
     want = Wanted(target=TARGETS[target], required=True)
     return plan.make(want, guest or Guest(mode=Mode.PVH, bits=64), config or Config(), boot, TABLE)
 
@@ -102,19 +142,35 @@ def made(target: str, *, guest: Guest | None = None, config: Config | None = Non
 @pytest.mark.parametrize(
     ("names_", "bits", "expected"),
     [
-        pytest.param(("auto",), 64, ["pvhboot-i386.elf", "pvhboot-x86_64.elf", "pvhboot-i386.linux"], id="64-bit"),
+        pytest.param(
+            ("auto",),
+            64,
+            ["pvhboot-i386.elf", "pvhboot-x86_64.elf", "pvhboot-i386.linux"],
+            id="64-bit",
+        ),
         pytest.param(("auto",), 32, ["pvhboot-i386.elf", "pvhboot-i386.linux"], id="32-bit"),
         pytest.param(("x86_64",), 64, ["pvhboot-x86_64.elf", "pvhboot-i386.linux"], id="named"),
-        pytest.param(("x86_64", "auto"), 32, ["pvhboot-x86_64.elf", "pvhboot-i386.elf", "pvhboot-i386.linux"], id="named-and-auto"),
+        pytest.param(
+            ("x86_64", "auto"),
+            32,
+            ["pvhboot-x86_64.elf", "pvhboot-i386.elf", "pvhboot-i386.linux"],
+            id="named-and-auto",
+        ),
     ],
 )
 def test_the_files_of_pvh(names_: tuple[str, ...], bits: int, expected: list[str]) -> None:
-    found = made("i386-xen_pvh", guest=Guest(mode=Mode.PVH, bits=bits), config=Config(pvh_names=names_))
+    found = made(
+        "i386-xen_pvh", guest=Guest(mode=Mode.PVH, bits=bits), config=Config(pvh_names=names_)
+    )
     assert [file.path for file in found.files] == [f"/boot/xen/{name}" for name in expected]
-    assert [file.kind for file in found.files] == [FileKind.CORE] * (len(expected) - 1) + [FileKind.BRIDGE]
+    assert [file.kind for file in found.files] == [FileKind.CORE] * (len(expected) - 1) + [
+        FileKind.BRIDGE
+    ]
 
 
-@pytest.mark.parametrize(("target", "name"), [("x86_64-xen", "pvboot-x86_64.elf"), ("i386-xen", "pvboot-i386.elf")])
+@pytest.mark.parametrize(
+    ("target", "name"), [("x86_64-xen", "pvboot-x86_64.elf"), ("i386-xen", "pvboot-i386.elf")]
+)
 def test_the_file_of_pv(target: str, name: str) -> None:
     (file,) = made(target).files
     assert (file.path, file.kind) == (f"/boot/xen/{name}", FileKind.CORE)
@@ -148,6 +204,10 @@ def test_the_modules_of_boot_s_own_stack_are_embedded() -> None:
     table = {**TABLE, "lvm": ("diskfilter",), "diskfilter": ()}
     want = Wanted(target=TARGETS["x86_64-xen"], required=True)
     found = plan.make(
-        want, Guest(mode=Mode.PV, bits=64), Config(), replace(BOOT, modules=("ext2", "lvm"), drive="(lvmid/a/b)"), table
+        want,
+        Guest(mode=Mode.PV, bits=64),
+        Config(),
+        replace(BOOT, modules=("ext2", "lvm"), drive="(lvmid/a/b)"),
+        table,
     )
     assert {"lvm", "diskfilter"} <= set(found.request)

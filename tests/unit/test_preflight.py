@@ -63,13 +63,22 @@ def no_records(tree: BootTree) -> None:
 
 
 def custom(tree: BootTree) -> None:
-    lines = [f"search -u --set=root {UUID}", f"linux /{KERNEL} root=LABEL=root", f"initrd /{INITRD}"]
-    tree.write("boot/grub/custom.cfg", "\n".join(["set default=mine", "menuentry mine {", *lines, "}\n"]).encode())
+    lines = [
+        f"search -u --set=root {UUID}",
+        f"linux /{KERNEL} root=LABEL=root",
+        f"initrd /{INITRD}",
+    ]
+    tree.write(
+        "boot/grub/custom.cfg",
+        "\n".join(["set default=mine", "menuentry mine {", *lines, "}\n"]).encode(),
+    )
 
 
 def own_boot_and_root(tree: BootTree) -> None:
     tree.own_boot()
-    root = BlockDevice(path="/dev/xvda2", type="part", fs_type="xfs", uuid=OTHER_UUID, parent="xvda")
+    root = BlockDevice(
+        path="/dev/xvda2", type="part", fs_type="xfs", uuid=OTHER_UUID, parent="xvda"
+    )
     tree.devices = (*tree.devices, root)
     tree.disks.files["/dev/xvda2"] = ()
     for release in RELEASES:
@@ -78,8 +87,12 @@ def own_boot_and_root(tree: BootTree) -> None:
 
 
 def partitioned_cloud(tree: BootTree) -> None:
-    """As genericcloud images are: GPT, an EFI partition, a BIOS boot partition, root last in the table and first by number."""
-    esp = BlockDevice(path="/dev/xvda15", type="part", fs_type="vfat", uuid="1234-ABCD", parent="xvda")
+    """As genericcloud images are: GPT, an EFI partition, a BIOS boot partition, root last in
+    the table and first by number.
+    """
+    esp = BlockDevice(
+        path="/dev/xvda15", type="part", fs_type="vfat", uuid="1234-ABCD", parent="xvda"
+    )
     tree.devices = (OWN_DISK, OWN, BlockDevice(path="/dev/xvda14", type="part", parent="xvda"), esp)
     tree.disks.files["/dev/xvda15"] = ("/EFI/debian/grub.cfg",)
     set_root(f"root=PARTUUID={OWN.part_uuid.upper()}")(tree)
@@ -95,7 +108,9 @@ HEALTHY = {
     "image-without-disks": lambda tree: setattr(tree, "devices", ()),
     "data-disk": second_disk(SECOND, "/data/x"),
     "swap-disk": lambda tree: setattr(
-        tree, "devices", (*tree.devices, BlockDevice(path="/dev/xvdb", type="disk", fs_type="swap", uuid="s"))
+        tree,
+        "devices",
+        (*tree.devices, BlockDevice(path="/dev/xvdb", type="disk", fs_type="swap", uuid="s")),
     ),
     "root-by-uuid": set_root(f"root=UUID={UUID}"),
     "root-by-label": set_root("root=LABEL=root"),
@@ -107,15 +122,26 @@ HEALTHY = {
     "saved-default": saved("1>2"),
     "custom-entries": custom,
     "pygrub-unpacks-zstd": stage1(Stage1.PYGRUB, packed("zstd")),
-    "legacy-pv": stage1(Stage1.GRUB_LEGACY, write("boot/grub/menu.lst", b"kernel (hd0,0)/boot/xen/pvboot-x86_64.elf\n")),
+    "legacy-pv": stage1(
+        Stage1.GRUB_LEGACY,
+        write("boot/grub/menu.lst", b"kernel (hd0,0)/boot/xen/pvboot-x86_64.elf\n"),
+    ),
     "kernel-gzip": packed("gzip"),
     "kernel-signed": write(KERNEL, boot_tree.kernel() + b"signature" * 100),
-    "kernel-with-hypercall-page": write(KERNEL, kernel_of(notes={**kernels.LINUX_NOTES, 2: b"\0" * 8})),
+    "kernel-with-hypercall-page": write(
+        KERNEL, kernel_of(notes={**kernels.LINUX_NOTES, 2: b"\0" * 8})
+    ),
 }
 
 
 @pytest.mark.parametrize(
-    ("name", "mode"), [(name, mode) for name in HEALTHY for mode in (PV, PVH) if mode is PV or not name.endswith("-pv")]
+    ("name", "mode"),
+    [
+        (name, mode)
+        for name in HEALTHY
+        for mode in (PV, PVH)
+        if mode is PV or not name.endswith("-pv")
+    ],
 )
 def test_a_healthy_guest_is_told_so_and_nothing_else(name: str, mode: Mode, tmp_path: Path) -> None:
     tree = BootTree(tmp_path, mode=mode)
@@ -149,20 +175,28 @@ def test_a_missing_library_is_not_known(tmp_path: Path, monkeypatch: pytest.Monk
     assert any("apt install python3-zstandard" in item for item in answer.unknown)
 
 
-def test_a_kernel_that_runs_now_is_not_said_to_be_unbootable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_kernel_that_runs_now_is_not_said_to_be_unbootable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     tree = BootTree(tmp_path)
     packed("zstd")(tree)
     monkeypatch.setattr(facts, "running", lambda *_: NEWEST)
     answer = tree.preflight()
     (finding,) = answer.findings
-    assert (finding.code, finding.severity, finding.certainty) == ("kernel-compression", WARNING, Certainty.UNKNOWN)
+    assert (finding.code, finding.severity, finding.certainty) == (
+        "kernel-compression",
+        WARNING,
+        Certainty.UNKNOWN,
+    )
     assert answer.will_boot
     stage1(Stage1.DEBIAN_PV)(tree)
     assert not tree.preflight().will_boot
 
 
 @pytest.mark.parametrize("path", [KERNEL, INITRD])
-def test_what_may_not_be_read_is_not_known(path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_may_not_be_read_is_not_known(
+    path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     tree = BootTree(tmp_path)
     read = Root.read
 
@@ -188,9 +222,13 @@ def test_an_entry_that_is_not_understood_is_not_known(tmp_path: Path) -> None:
 def test_stage_1_that_reads_the_menu_itself_knows_no_saved_entry(tmp_path: Path) -> None:
     tree = BootTree(tmp_path)
     saved("1>4")(tree)
-    assert f"/boot/vmlinuz-{RELEASES[2]}, packed with xz" in [step.text for step in tree.preflight().chain]
+    assert f"/boot/vmlinuz-{RELEASES[2]}, packed with xz" in [
+        step.text for step in tree.preflight().chain
+    ]
     tree.second_stage(State.MISSING, "missing")
-    assert f"/boot/vmlinuz-{NEWEST}, packed with xz" in [step.text for step in tree.preflight().chain]
+    assert f"/boot/vmlinuz-{NEWEST}, packed with xz" in [
+        step.text for step in tree.preflight().chain
+    ]
 
 
 def without_bridge(tree: BootTree) -> None:
@@ -222,10 +260,18 @@ def without_handover(tree: BootTree) -> None:
         pytest.param(lambda _: None, True, [], id="all-there"),
         pytest.param(with_old_bridge, True, [], id="old-bridge"),
         pytest.param(without_bridge, False, [], id="no-bridge"),
-        pytest.param(with_damaged_bridge, False, [("second-stage-bridge-damaged", True)], id="damaged-bridge"),
-        pytest.param(without_handover, False, [("second-stage-not-reached", False)], id="no-handover"),
-        pytest.param(stage1(Stage1.OWN, without_handover), True, [], id="own-stage-1-needs-no-handover"),
-        pytest.param(stage1(Stage1.OWN, without_bridge), False, [], id="own-stage-1-without-bridge"),
+        pytest.param(
+            with_damaged_bridge, False, [("second-stage-bridge-damaged", True)], id="damaged-bridge"
+        ),
+        pytest.param(
+            without_handover, False, [("second-stage-not-reached", False)], id="no-handover"
+        ),
+        pytest.param(
+            stage1(Stage1.OWN, without_handover), True, [], id="own-stage-1-needs-no-handover"
+        ),
+        pytest.param(
+            stage1(Stage1.OWN, without_bridge), False, [], id="own-stage-1-without-bridge"
+        ),
     ],
 )
 def test_a_pvh_second_stage_counts_where_stage_1_reaches_it(
@@ -248,10 +294,15 @@ def test_a_new_kernel_is_judged_by_itself(tmp_path: Path) -> None:
     guest = Guest(mode=PV, bits=64)
     assert kernel_problems(Root(str(tmp_path)), guest, NEWEST) == ()
     tree.write(KERNEL, boot_tree.kernel(compression="zstd"))
-    assert [finding.code for finding in kernel_problems(Root(str(tmp_path)), guest, NEWEST)] == ["kernel-compression"]
+    assert [finding.code for finding in kernel_problems(Root(str(tmp_path)), guest, NEWEST)] == [
+        "kernel-compression"
+    ]
     assert kernel_problems(Root(str(tmp_path)), Guest(mode=PVH, bits=64), NEWEST) == ()
     tree.remove(INITRD)
-    assert [finding.code for finding in kernel_problems(Root(str(tmp_path)), Guest(mode=PVH, bits=64), NEWEST)] == ["initrd-none"]
+    assert [
+        finding.code
+        for finding in kernel_problems(Root(str(tmp_path)), Guest(mode=PVH, bits=64), NEWEST)
+    ] == ["initrd-none"]
     assert kernel_problems(Root(str(tmp_path)), Guest(mode=Mode.HVM, bits=64), NEWEST) == ()
 
 
@@ -313,4 +364,8 @@ def test_the_line_that_status_adds(damage: Damage, words: str, tmp_path: Path) -
     assert bool(lines) == bool(answer.findings)
     assert all(line.startswith("  ") for line in lines)
     table = text.short_json(answer)
-    assert (table["ok"], table["will_boot"], len(table["findings"])) == (answer.ok, answer.will_boot, len(answer.findings))
+    assert (table["ok"], table["will_boot"], len(table["findings"])) == (
+        answer.ok,
+        answer.will_boot,
+        len(answer.findings),
+    )

@@ -46,7 +46,9 @@ from tests.support.boot_tree import NEWEST, RELEASES, UUID, BootTree
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One damage and the finding that must follow: its code, the console's words, whether the boot ends there."""
+    """One damage and the finding that must follow: its code, the console's words, whether the
+    boot ends there.
+    """
 
     name: str
     damage: Damage
@@ -70,7 +72,13 @@ CASES = [
     Case("kernel-empty", write(KERNEL, b""), "kernel-invalid", NOT_XEN),
     Case("kernel-of-zeros", write(KERNEL, bytes(100_000)), "kernel-invalid", TOO_OLD),
     Case("kernel-of-text", write(KERNEL, b"no kernel\n" * 900), "kernel-invalid", TOO_OLD),
-    Case("kernel-of-text-pvh", write(KERNEL, b"no kernel\n" * 900), "kernel-invalid", "invalid magic number", mode=PVH),
+    Case(
+        "kernel-of-text-pvh",
+        write(KERNEL, b"no kernel\n" * 900),
+        "kernel-invalid",
+        "invalid magic number",
+        mode=PVH,
+    ),
     Case("kernel-cut-off", write(KERNEL, boot_tree.kernel()[:5000]), "kernel-truncated", NOT_XEN),
     Case(
         "kernel-cut-off-gzip",
@@ -78,16 +86,35 @@ CASES = [
         "kernel-truncated",
         "premature end of file",
     ),
-    Case("kernel-cut-off-pvh", write(KERNEL, boot_tree.kernel()[:5000]), "kernel-truncated", "premature end of file", mode=PVH),
+    Case(
+        "kernel-cut-off-pvh",
+        write(KERNEL, boot_tree.kernel()[:5000]),
+        "kernel-truncated",
+        "premature end of file",
+        mode=PVH,
+    ),
     Case("kernel-damaged", write(KERNEL, damaged_payload()), "kernel-damaged", NOT_XEN),
-    Case("kernel-damaged-pvh", write(KERNEL, damaged_payload()), "kernel-damaged", "System halted", mode=PVH),
+    Case(
+        "kernel-damaged-pvh",
+        write(KERNEL, damaged_payload()),
+        "kernel-damaged",
+        "System halted",
+        mode=PVH,
+    ),
     Case("kernel-zstd", packed("zstd"), "kernel-compression", NOT_XEN, certainty=LIKELY),
-    Case("kernel-zstd-debian-pv", stage1(Stage1.DEBIAN_PV, packed("zstd")), "kernel-compression", NOT_XEN),
+    Case(
+        "kernel-zstd-debian-pv",
+        stage1(Stage1.DEBIAN_PV, packed("zstd")),
+        "kernel-compression",
+        NOT_XEN,
+    ),
     Case("kernel-lz4", packed("lz4"), "kernel-compression", NOT_XEN, certainty=LIKELY),
     Case("kernel-lzo", packed("lzo"), "kernel-compression", NOT_XEN, certainty=LIKELY),
     Case("kernel-bzip2", packed("bzip2"), "kernel-compression", NOT_XEN, certainty=LIKELY),
     Case("kernel-lzma", packed("lzma"), "kernel-compression", NOT_XEN, certainty=LIKELY),
-    Case("kernel-without-xen", write(KERNEL, kernel_of(notes={})), "kernel-no-notes", "no XEN note"),
+    Case(
+        "kernel-without-xen", write(KERNEL, kernel_of(notes={})), "kernel-no-notes", "no XEN note"
+    ),
     Case("kernel-for-pvh-only", write(KERNEL, kernel_of(notes=without(1))), "kernel-no-pv"),
     Case(
         "kernel-of-another-loader",
@@ -95,9 +122,26 @@ CASES = [
         "kernel-loader",
         "invalid loader",
     ),
-    Case("kernel-32-bit", write(KERNEL, kernel_of(bits=32)), "kernel-width", "incompatible architecture"),
-    Case("kernel-without-pvh-note", write(KERNEL, kernel_of(notes=without(18))), "kernel-no-pvh", mode=PVH, certainty=LIKELY),
-    Case("kernel-without-pvh-option", options("XEN_PVH=y", "XEN_PVH=n"), "kernel-no-pvh", mode=PVH, certainty=LIKELY),
+    Case(
+        "kernel-32-bit",
+        write(KERNEL, kernel_of(bits=32)),
+        "kernel-width",
+        "incompatible architecture",
+    ),
+    Case(
+        "kernel-without-pvh-note",
+        write(KERNEL, kernel_of(notes=without(18))),
+        "kernel-no-pvh",
+        mode=PVH,
+        certainty=LIKELY,
+    ),
+    Case(
+        "kernel-without-pvh-option",
+        options("XEN_PVH=y", "XEN_PVH=n"),
+        "kernel-no-pvh",
+        mode=PVH,
+        certainty=LIKELY,
+    ),
     Case(
         "kernel-bare-elf-pvh",
         write(KERNEL, kernels.vmlinux(release=NEWEST)),
@@ -105,25 +149,69 @@ CASES = [
         "invalid magic number",
         mode=PVH,
     ),
-    Case("kernel-zimage-pvh", write(KERNEL, kernel_of(loads_high=False)), "kernel-protocol", "32-bit boot", mode=PVH),
+    Case(
+        "kernel-zimage-pvh",
+        write(KERNEL, kernel_of(loads_high=False)),
+        "kernel-protocol",
+        "32-bit boot",
+        mode=PVH,
+    ),
     Case("kernel-modules-gone", remove_modules, "kernel-modules-missing", boots=True),
-    Case("initrd-gone", lambda tree: tree.remove(INITRD), "initrd-missing", f"file `/{INITRD}' not found."),
+    Case(
+        "initrd-gone",
+        lambda tree: tree.remove(INITRD),
+        "initrd-missing",
+        f"file `/{INITRD}' not found.",
+    ),
     Case("initrd-empty", write(INITRD, b""), "initrd-empty", PANIC),
     Case("initrd-of-zeros", write(INITRD, bytes(70_000)), "initrd-empty", PANIC),
     Case("initrd-of-text", write(INITRD, b"no initrd\n" * 99), "initrd-invalid", PANIC),
-    Case("initrd-cut-off", write(INITRD, truncated_initrd()), "initrd-damaged", "Initramfs unpacking failed"),
-    Case("initrd-cut-off-plain", write(INITRD, boot_tree.initrd(compression="none")[:-200]), "initrd-truncated", PANIC),
-    Case("initrd-of-another-kernel", write(INITRD, boot_tree.initrd(RELEASES[1])), "initrd-of-another-kernel", SHELL),
-    Case("initrd-without-disk-driver", write(INITRD, boot_tree.initrd(modules=("ext4", "dm-mod"))), "initrd-lacks-module", SHELL),
     Case(
-        "initrd-without-file-system", write(INITRD, boot_tree.initrd(modules=("xen-blkfront", "xfs"))), "initrd-lacks-module", SHELL
+        "initrd-cut-off",
+        write(INITRD, truncated_initrd()),
+        "initrd-damaged",
+        "Initramfs unpacking failed",
+    ),
+    Case(
+        "initrd-cut-off-plain",
+        write(INITRD, boot_tree.initrd(compression="none")[:-200]),
+        "initrd-truncated",
+        PANIC,
+    ),
+    Case(
+        "initrd-of-another-kernel",
+        write(INITRD, boot_tree.initrd(RELEASES[1])),
+        "initrd-of-another-kernel",
+        SHELL,
+    ),
+    Case(
+        "initrd-without-disk-driver",
+        write(INITRD, boot_tree.initrd(modules=("ext4", "dm-mod"))),
+        "initrd-lacks-module",
+        SHELL,
+    ),
+    Case(
+        "initrd-without-file-system",
+        write(INITRD, boot_tree.initrd(modules=("xen-blkfront", "xfs"))),
+        "initrd-lacks-module",
+        SHELL,
     ),
     Case("initrd-without-lvm", lvm_without_program, "initrd-lacks-program", SHELL),
-    Case("initrd-packing-unknown-to-kernel", options("CONFIG_RD_ZSTD=y\n", ""), "initrd-compression", PANIC),
+    Case(
+        "initrd-packing-unknown-to-kernel",
+        options("CONFIG_RD_ZSTD=y\n", ""),
+        "initrd-compression",
+        PANIC,
+    ),
     Case("no-initrd", no_initrd_line, "initrd-none", PANIC),
     Case("menu-gone", lambda tree: tree.remove("boot/grub/grub.cfg"), "grub-cfg-missing", "grub>"),
     Case("menu-refused", refused_menu, "grub-cfg-invalid", "syntax error"),
-    Case("menu-without-entries", write("boot/grub/grub.cfg", b"set timeout=5\n"), "menu-empty", "grub>"),
+    Case(
+        "menu-without-entries",
+        write("boot/grub/grub.cfg", b"set timeout=5\n"),
+        "menu-empty",
+        "grub>",
+    ),
     Case(
         "entry-of-another-file-system",
         lambda tree: tree.edit_menu(UUID, OTHER_UUID),
@@ -132,16 +220,34 @@ CASES = [
         boots=True,
         severity=WARNING,
     ),
-    Case("root-gone", set_root(f"root=UUID={OTHER_UUID}"), "root-missing", "does not exist.  Dropping to a shell!"),
+    Case(
+        "root-gone",
+        set_root(f"root=UUID={OTHER_UUID}"),
+        "root-missing",
+        "does not exist.  Dropping to a shell!",
+    ),
     Case("root-by-a-disk-of-another-name", set_root("root=/dev/sda1"), "root-missing", SHELL),
     Case("root-on-the-builder-s-disk", set_root("root=/dev/loop15"), "root-of-builder", SHELL),
-    Case("root-on-the-builder-s-partition", set_root("root=/dev/mapper/loop3p1"), "root-of-builder", SHELL),
+    Case(
+        "root-on-the-builder-s-partition",
+        set_root("root=/dev/mapper/loop3p1"),
+        "root-of-builder",
+        SHELL,
+    ),
     Case("root-label-gone", set_root("root=LABEL=old"), "root-missing", SHELL),
     Case("root-partuuid-gone", set_root("root=PARTUUID=5a4f3c1e-02"), "root-missing", SHELL),
     Case("root-not-named", set_root("quiet"), "root-none", "No root device specified"),
     Case("root-twice", twice, "root-twice", certainty=LIKELY),
-    Case("other-disk-comes-first", second_disk(EARLIER, STAGE2), "other-disk-first", certainty=LIKELY),
-    Case("other-disk-menu-first-pvh", second_disk(EARLIER, "/boot/grub/grub.cfg"), "other-disk-first", mode=PVH, certainty=LIKELY),
+    Case(
+        "other-disk-comes-first", second_disk(EARLIER, STAGE2), "other-disk-first", certainty=LIKELY
+    ),
+    Case(
+        "other-disk-menu-first-pvh",
+        second_disk(EARLIER, "/boot/grub/grub.cfg"),
+        "other-disk-first",
+        mode=PVH,
+        certainty=LIKELY,
+    ),
     Case(
         "other-disk-has-an-earlier-name",
         own_boot_and_second_disk,
@@ -185,12 +291,22 @@ CASES = [
         boots=True,
         certainty=LIKELY,
     ),
-    Case("second-stage-zeroed", second_stage(State.INVALID, "kernel-zeroed"), "second-stage-kernel-zeroed"),
     Case(
-        "second-stage-is-a-stage-1", second_stage(State.INVALID, "stage-1-image"), "second-stage-stage-1-image", "Welcome to GRUB!"
+        "second-stage-zeroed",
+        second_stage(State.INVALID, "kernel-zeroed"),
+        "second-stage-kernel-zeroed",
     ),
     Case(
-        "second-stage-of-another-uuid", second_stage(State.STALE, "uuid-mismatch"), "second-stage-uuid-mismatch", "no such device"
+        "second-stage-is-a-stage-1",
+        second_stage(State.INVALID, "stage-1-image"),
+        "second-stage-stage-1-image",
+        "Welcome to GRUB!",
+    ),
+    Case(
+        "second-stage-of-another-uuid",
+        second_stage(State.STALE, "uuid-mismatch"),
+        "second-stage-uuid-mismatch",
+        "no such device",
     ),
     Case(
         "second-stage-of-another-prefix",
@@ -201,13 +317,26 @@ CASES = [
     ),
     Case(
         "second-stage-without-file-system",
-        second_stage(State.STALE, "modules-missing", "it lacks modules it may need to boot: part_msdos"),
+        second_stage(
+            State.STALE, "modules-missing", "it lacks modules it may need to boot: part_msdos"
+        ),
         "second-stage-modules-missing",
         "no such device",
         certainty=LIKELY,
     ),
-    Case("second-stage-old-but-whole", second_stage(State.STALE, "grub-differs"), "second-stage-grub-differs", boots=True),
-    Case("second-stage-amid-other-modules", minimal_mismatch, "second-stage-module-dir-differs", "symbol `grub_", certainty=LIKELY),
+    Case(
+        "second-stage-old-but-whole",
+        second_stage(State.STALE, "grub-differs"),
+        "second-stage-grub-differs",
+        boots=True,
+    ),
+    Case(
+        "second-stage-amid-other-modules",
+        minimal_mismatch,
+        "second-stage-module-dir-differs",
+        "symbol `grub_",
+        certainty=LIKELY,
+    ),
     Case(
         "grubenv-damaged",
         write("boot/grub/grubenv", bytes(1024)),
@@ -217,7 +346,12 @@ CASES = [
         severity=WARNING,
     ),
     Case(
-        "default-gone", saved("Debian, long ago"), "default-not-there", "Booting `Debian GNU/Linux'", boots=True, severity=WARNING
+        "default-gone",
+        saved("Debian, long ago"),
+        "default-not-there",
+        "Booting `Debian GNU/Linux'",
+        boots=True,
+        severity=WARNING,
     ),
     Case(
         "another-kernel-gone",
@@ -228,7 +362,9 @@ CASES = [
         severity=WARNING,
     ),
     Case("legacy-menu-gone", stage1(Stage1.GRUB_LEGACY), "legacy-menu-missing", "grubdom>"),
-    Case("legacy-on-xfs", stage1(Stage1.GRUB_LEGACY, legacy_on_xfs), "legacy-file-system", "grubdom>"),
+    Case(
+        "legacy-on-xfs", stage1(Stage1.GRUB_LEGACY, legacy_on_xfs), "legacy-file-system", "grubdom>"
+    ),
 ]
 
 
@@ -247,4 +383,6 @@ def test_damage_is_found(case: Case, tmp_path: Path) -> None:
     assert finding.message
     assert finding.hint
     if case.severity is Severity.ERROR:
-        assert {code for code, other in found.items() if other.severity is Severity.ERROR} == {case.code} | case.also
+        assert {code for code, other in found.items() if other.severity is Severity.ERROR} == {
+            case.code
+        } | case.also

@@ -11,7 +11,9 @@ from guest_hooks.model import BootFilesystem, Mode, Severity
 from guest_hooks.preflight import pygrub
 from tests.support.boot_tree import BootTree
 
-BOOT = BootFilesystem(mountpoint="/", device="/dev/xvda1", fs_type="ext4", fs_uuid="1", grub_dir="/boot/grub")
+BOOT = BootFilesystem(
+    mountpoint="/", device="/dev/xvda1", fs_type="ext4", fs_uuid="1", grub_dir="/boot/grub"
+)
 ONE = "menuentry 'one' x {\nlinux /k1 root=/dev/xvda1 ro\ninitrd /i1\n}\n"
 TWO = "menuentry 'two' x {\nlinux /k2\n}\n"
 TIMEOUT = "set timeout=5\n"
@@ -24,7 +26,11 @@ def followed(files: Mapping[str, str], boot: BootFilesystem = BOOT) -> pygrub.Ch
 @pytest.mark.parametrize("fs_type", ["xfs", "btrfs"])
 def test_a_file_system_that_it_cannot_read(fs_type: str) -> None:
     (finding,) = followed({"/boot/grub/grub.cfg": ONE}, replace(BOOT, fs_type=fs_type)).findings
-    assert (finding.code, finding.stops, finding.console) == ("pygrub-file-system", True, pygrub.CONSOLE)
+    assert (finding.code, finding.stops, finding.console) == (
+        "pygrub-file-system",
+        True,
+        pygrub.CONSOLE,
+    )
 
 
 @pytest.mark.parametrize(
@@ -33,7 +39,9 @@ def test_a_file_system_that_it_cannot_read(fs_type: str) -> None:
         pytest.param({}, "pygrub-finds-nothing", id="no-menu"),
         pytest.param({"/boot/grub/grub.cfg": "}\n"}, "pygrub-refuses", id="brace-too-many"),
         pytest.param(
-            {"/boot/grub/grub.cfg": TIMEOUT + ONE.replace("x {", "x {\nset root=(xen/xvda)")}, "pygrub-refuses", id="xen-device"
+            {"/boot/grub/grub.cfg": TIMEOUT + ONE.replace("x {", "x {\nset root=(xen/xvda)")},
+            "pygrub-refuses",
+            id="xen-device",
         ),
         pytest.param({"/boot/grub/grub.cfg": TIMEOUT}, "pygrub-starts-nothing", id="no-entry"),
         pytest.param(
@@ -42,7 +50,9 @@ def test_a_file_system_that_it_cannot_read(fs_type: str) -> None:
             id="hypervisor-first",
         ),
         pytest.param(
-            {"/boot/grub/grub.cfg": "}\n", "/boot/grub/menu.lst": "title a\nkernel /k\n"}, "pygrub-refuses", id="no-second-try"
+            {"/boot/grub/grub.cfg": "}\n", "/boot/grub/menu.lst": "title a\nkernel /k\n"},
+            "pygrub-refuses",
+            id="no-second-try",
         ),
     ],
 )
@@ -55,13 +65,23 @@ def test_what_ends_it(files: Mapping[str, str], code: str) -> None:
 @pytest.mark.parametrize(
     ("files", "kernel"),
     [
-        pytest.param({"/boot/grub/grub.cfg": TIMEOUT + "set default=1\n" + ONE + TWO}, "/k2", id="number"),
-        pytest.param({"/boot/grub/grub.cfg": TIMEOUT + "set default=two\n" + ONE + TWO}, "/k1", id="title-means-the-first"),
         pytest.param(
-            {"/boot/grub/grub.cfg": TIMEOUT + "set default=1\nsubmenu 's' {\n" + ONE + TWO + "}\n"}, "/k2", id="flat-numbers"
+            {"/boot/grub/grub.cfg": TIMEOUT + "set default=1\n" + ONE + TWO}, "/k2", id="number"
+        ),
+        pytest.param(
+            {"/boot/grub/grub.cfg": TIMEOUT + "set default=two\n" + ONE + TWO},
+            "/k1",
+            id="title-means-the-first",
+        ),
+        pytest.param(
+            {"/boot/grub/grub.cfg": TIMEOUT + "set default=1\nsubmenu 's' {\n" + ONE + TWO + "}\n"},
+            "/k2",
+            id="flat-numbers",
         ),
         pytest.param({"/grub/grub.cfg": TIMEOUT + TWO}, "/k2", id="own-boot"),
-        pytest.param({"/boot/grub/menu.lst": "timeout 5\ntitle a\nkernel /k3\n"}, "/k3", id="menu-lst"),
+        pytest.param(
+            {"/boot/grub/menu.lst": "timeout 5\ntitle a\nkernel /k3\n"}, "/k3", id="menu-lst"
+        ),
     ],
 )
 def test_what_it_starts(files: Mapping[str, str], kernel: str) -> None:
@@ -75,7 +95,11 @@ def test_what_it_starts(files: Mapping[str, str], kernel: str) -> None:
 
 def test_without_a_timeout_it_waits() -> None:
     (finding,) = followed({"/boot/grub/grub.cfg": ONE}).findings
-    assert (finding.code, finding.severity, finding.stops) == ("pygrub-waits", Severity.WARNING, False)
+    assert (finding.code, finding.severity, finding.stops) == (
+        "pygrub-waits",
+        Severity.WARNING,
+        False,
+    )
 
 
 def test_preflight_follows_it_where_the_host_is_known_to_start_it(tmp_path: Path) -> None:

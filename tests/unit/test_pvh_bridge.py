@@ -1,4 +1,6 @@
-"""The PVH bridge: its layout, what it refuses, and its code run in an emulator wherever a loader may put it."""
+"""The PVH bridge: its layout, what it refuses, and its code run in an emulator wherever a
+loader may put it.
+"""
 
 import os
 import struct
@@ -11,7 +13,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from unicorn import UC_ARCH_X86, UC_HOOK_CODE, UC_HOOK_INSN, UC_HOOK_INTR, UC_MODE_32, Uc
-from unicorn.x86_const import UC_X86_INS_OUT, UC_X86_REG_EBX, UC_X86_REG_EFLAGS, UC_X86_REG_EIP, UC_X86_REG_ESI, UC_X86_REG_ESP
+from unicorn.x86_const import (
+    UC_X86_INS_OUT,
+    UC_X86_REG_EBX,
+    UC_X86_REG_EFLAGS,
+    UC_X86_REG_EIP,
+    UC_X86_REG_ESI,
+    UC_X86_REG_ESP,
+)
 
 from guest_hooks.errors import FormatError
 from guest_hooks.formats import elf, pvh_bridge
@@ -25,7 +34,13 @@ RSDP = 0xFC00_8000_1234_5678
 BOOT_PARAMS = 0x8D000
 """Where GRUB 2.06 puts them in a PVH guest."""
 
-PLAIN = image([Load(paddr=MIB, data=b"\x90" * 5000, zeros=9000), Load(paddr=MIB + 14000, data=b"module" * 800)], entry=MIB + 16)
+PLAIN = image(
+    [
+        Load(paddr=MIB, data=b"\x90" * 5000, zeros=9000),
+        Load(paddr=MIB + 14000, data=b"module" * 800),
+    ],
+    entry=MIB + 16,
+)
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +48,9 @@ def core(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """A core image as GRUB makes it."""
     path = tmp_path_factory.mktemp("core") / "core.elf"
     subprocess.run(
-        ["grub-mkimage", "-O", "i386-xen_pvh", "-o", str(path), "-p", "/boot/grub", "ext2"], check=True, capture_output=True
+        ["grub-mkimage", "-O", "i386-xen_pvh", "-o", str(path), "-p", "/boot/grub", "ext2"],
+        check=True,
+        capture_output=True,
     )
     return path.read_bytes()
 
@@ -41,7 +58,10 @@ def core(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 def test_code_is_what_the_source_assembles_to(tmp_path: Path) -> None:
     source = CHECKOUT / "guest_hooks/formats/pvh_bridge.S"
     subprocess.run(["as", "--32", "-o", tmp_path / "bridge.o", source], check=True)
-    subprocess.run(["objcopy", "-O", "binary", "-j", ".text", tmp_path / "bridge.o", tmp_path / "bridge.bin"], check=True)
+    subprocess.run(
+        ["objcopy", "-O", "binary", "-j", ".text", tmp_path / "bridge.o", tmp_path / "bridge.bin"],
+        check=True,
+    )
     assembled = (tmp_path / "bridge.bin").read_bytes()
     assert len(assembled) == pvh_bridge.CODE_SIZE
     assert assembled.rstrip(b"\0") == pvh_bridge.CODE
@@ -68,15 +88,25 @@ def test_header_is_what_grub_reads(core: bytes) -> None:
     for name, (offset, layout, expected) in fields.items():
         assert struct.unpack_from(layout, bridge, offset) == (expected,), name
     (room,) = struct.unpack_from("<I", bridge, 0x260)
-    assert MIB + room >= top + len(core), "what a loader reserves at 1 MiB holds the core image moved above its destination"
+    assert MIB + room >= top + len(core), (
+        "what a loader reserves at 1 MiB holds the core image moved above its destination"
+    )
     assert bridge[pvh_bridge.CORE_OFFSET :] == core
 
 
 def test_grub_takes_it_for_a_kernel_and_for_no_xen_guest(core: bytes, tmp_path: Path) -> None:
     path = tmp_path / "bridge"
     path.write_bytes(pvh_bridge.wrap(core))
-    verdicts = {kind: subprocess.run(["grub-file", f"--is-{kind}", path], check=False).returncode == 0 for kind in _KINDS}
-    assert verdicts == {"x86-linux": True, "x86_64-xen-domu": False, "i386-xen-pae-domu": False, "x86-multiboot": False}
+    verdicts = {
+        kind: subprocess.run(["grub-file", f"--is-{kind}", path], check=False).returncode == 0
+        for kind in _KINDS
+    }
+    assert verdicts == {
+        "x86-linux": True,
+        "x86_64-xen-domu": False,
+        "i386-xen-pae-domu": False,
+        "x86-multiboot": False,
+    }
 
 
 _KINDS = ("x86-linux", "x86_64-xen-domu", "i386-xen-pae-domu", "x86-multiboot")
@@ -95,7 +125,9 @@ def test_a_cut_bridge_is_refused(core: bytes, cut: int) -> None:
         pvh_bridge.unwrap(pvh_bridge.wrap(core)[:cut])
 
 
-@pytest.mark.parametrize("place", [0, 0x1F1, 0x214, 0x260, 0x270, 0x3FF, 0x400, 0x4A0, 0x540, 0x5FF])
+@pytest.mark.parametrize(
+    "place", [0, 0x1F1, 0x214, 0x260, 0x270, 0x3FF, 0x400, 0x4A0, 0x540, 0x5FF]
+)
 def test_a_changed_bridge_is_refused(core: bytes, place: int) -> None:
     damaged = bytearray(pvh_bridge.wrap(core))
     damaged[place] ^= 1
@@ -115,24 +147,52 @@ def _one(paddr: int = MIB, size: int = 64, zeros: int = 0) -> Load:
         pytest.param(b"#!/bin/sh\n", "not-elf", id="text"),
         pytest.param(PLAIN[:40], "truncated", id="cut-in-header"),
         pytest.param(PLAIN[:3000], "note-malformed", id="cut-before-the-notes"),
-        pytest.param(image([_one()], entry=MIB).replace(b"\x74\0\0\0", b"\xf4\xff\0\0", 1), "truncated", id="segment-outside-file"),
+        pytest.param(
+            image([_one()], entry=MIB).replace(b"\x74\0\0\0", b"\xf4\xff\0\0", 1),
+            "truncated",
+            id="segment-outside-file",
+        ),
         pytest.param(image([_one()], entry=MIB, machine=62), "not-pvh-core", id="x86-64-machine"),
         pytest.param(image([_one()], entry=MIB, type_=1), "not-pvh-core", id="object-file"),
         pytest.param(image([_one()], entry=MIB, notes=0), "not-pvh-core", id="no-note"),
         pytest.param(image([_one()], entry=MIB, notes=2), "not-pvh-core", id="two-notes"),
-        pytest.param(image([_one()], entry=MIB, note_entry=MIB + 4), "not-pvh-core", id="note-names-another-entry"),
+        pytest.param(
+            image([_one()], entry=MIB, note_entry=MIB + 4),
+            "not-pvh-core",
+            id="note-names-another-entry",
+        ),
         pytest.param(image([], entry=MIB), "segment-count", id="no-segment"),
-        pytest.param(image([_one(MIB + 64 * i) for i in range(9)], entry=MIB), "segment-count", id="nine-segments"),
-        pytest.param(image([_one(zeros=-1)], entry=MIB), "segment-size", id="file-larger-than-memory"),
-        pytest.param(image([_one(), _one(MIB - 64)], entry=MIB), "segment-out-of-range", id="below-1-mib"),
+        pytest.param(
+            image([_one(MIB + 64 * i) for i in range(9)], entry=MIB),
+            "segment-count",
+            id="nine-segments",
+        ),
+        pytest.param(
+            image([_one(zeros=-1)], entry=MIB), "segment-size", id="file-larger-than-memory"
+        ),
+        pytest.param(
+            image([_one(), _one(MIB - 64)], entry=MIB), "segment-out-of-range", id="below-1-mib"
+        ),
         pytest.param(image([_one(0)], entry=0), "segment-out-of-range", id="at-0"),
-        pytest.param(image([_one(), _one(16 * MIB - 63)], entry=MIB), "no-room", id="one-byte-above-16-mib"),
+        pytest.param(
+            image([_one(), _one(16 * MIB - 63)], entry=MIB), "no-room", id="one-byte-above-16-mib"
+        ),
         pytest.param(image([_one(zeros=15 * MIB)], entry=MIB), "no-room", id="zeros-above-16-mib"),
         pytest.param(image([_one(0xFFFFFFC1)], entry=MIB), "no-room", id="wraps-at-4-gib"),
-        pytest.param(image([_one(), _one(MIB + 63)], entry=MIB), "segment-overlap", id="overlap-by-a-byte"),
-        pytest.param(image([_one(MIB + 100), _one(zeros=200)], entry=MIB), "segment-overlap", id="zeros-over-the-first"),
-        pytest.param(image([_one()], entry=MIB + 64), "entry-outside-segments", id="entry-behind-the-end"),
-        pytest.param(image([_one(zeros=99)], entry=MIB + 70), "entry-outside-segments", id="entry-in-zeros"),
+        pytest.param(
+            image([_one(), _one(MIB + 63)], entry=MIB), "segment-overlap", id="overlap-by-a-byte"
+        ),
+        pytest.param(
+            image([_one(MIB + 100), _one(zeros=200)], entry=MIB),
+            "segment-overlap",
+            id="zeros-over-the-first",
+        ),
+        pytest.param(
+            image([_one()], entry=MIB + 64), "entry-outside-segments", id="entry-behind-the-end"
+        ),
+        pytest.param(
+            image([_one(zeros=99)], entry=MIB + 70), "entry-outside-segments", id="entry-in-zeros"
+        ),
     ],
 )
 def test_refuses_what_it_cannot_carry(data: bytes, code: str) -> None:
@@ -144,15 +204,23 @@ def test_refuses_what_it_cannot_carry(data: bytes, code: str) -> None:
 def test_the_other_targets_are_no_pvh_cores(tmp_path: Path) -> None:
     for name in ("x86_64-xen", "i386-xen"):
         path = tmp_path / name
-        subprocess.run(["grub-mkimage", "-O", name, "-o", path, "-p", "/boot/grub"], check=True, capture_output=True)
+        subprocess.run(
+            ["grub-mkimage", "-O", name, "-o", path, "-p", "/boot/grub"],
+            check=True,
+            capture_output=True,
+        )
         with pytest.raises(FormatError) as caught:
             pvh_bridge.wrap(path.read_bytes())
         assert caught.value.code == "not-pvh-core"
     assert TARGETS["i386-xen_pvh"].bridge
 
 
-def execute(core: bytes, place: int, boot_params: int = BOOT_PARAMS, memory: int = 40 * MIB) -> None:
-    """As `_execute`, in a process of its own: the emulator aborts now and then, which says nothing of the code."""
+def execute(
+    core: bytes, place: int, boot_params: int = BOOT_PARAMS, memory: int = 40 * MIB
+) -> None:
+    """As `_execute`, in a process of its own: the emulator aborts now and then, which says
+    nothing of the code.
+    """
     for _ in range(EMULATOR_TRIES):
         child = os.fork()
         if child == 0:
@@ -164,13 +232,17 @@ def execute(core: bytes, place: int, boot_params: int = BOOT_PARAMS, memory: int
             os._exit(0)
         code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         if code >= 0:
-            assert code == 0, f"{place=:#x}, {boot_params=:#x}, {memory=:#x}: see the traceback on standard error"
+            assert code == 0, (
+                f"{place=:#x}, {boot_params=:#x}, {memory=:#x}: see the traceback on standard error"
+            )
             return
     pytest.fail(f"the emulator died {EMULATOR_TRIES} times")
 
 
 def _execute(core: bytes, place: int, boot_params: int, memory: int) -> None:
-    """Load the bridge of `core` at `place` as a loader would, run it to the core's entry, and compare all of memory."""
+    """Load the bridge of `core` at `place` as a loader would, run it to the core's entry, and
+    compare all of memory.
+    """
     bridge = pvh_bridge.wrap(core)
     loads = [load for load in elf.read(core).loads if load.memsz]
     entry = elf.read(core).entry
@@ -187,10 +259,15 @@ def _execute(core: bytes, place: int, boot_params: int, memory: int) -> None:
     machine.reg_write(UC_X86_REG_ESP, 0)
     machine.reg_write(UC_X86_REG_EFLAGS, 0x402)
     page = boot_params if boot_params <= 0xFF000 else 0x8000
-    # The loader's place may cover the entry's address: only what follows the code in the page has arrived.
+    # The loader's place may cover the entry's address: only what follows the code in the page has
+    # arrived.
     moved: list[int] = []
-    machine.hook_add(UC_HOOK_CODE, lambda _uc, address, *_: moved.append(address), begin=page, end=page + 4096)
-    machine.hook_add(UC_HOOK_CODE, lambda uc, *_: uc.emu_stop() if moved else None, begin=entry, end=entry)
+    machine.hook_add(
+        UC_HOOK_CODE, lambda _uc, address, *_: moved.append(address), begin=page, end=page + 4096
+    )
+    machine.hook_add(
+        UC_HOOK_CODE, lambda uc, *_: uc.emu_stop() if moved else None, begin=entry, end=entry
+    )
     machine.hook_add(UC_HOOK_INTR, lambda *_: pytest.fail("an exception in the bridge's code"))
     machine.emu_start(place, memory, count=200_000_000)
     after = machine.mem_read(0, memory)
@@ -198,8 +275,8 @@ def _execute(core: bytes, place: int, boot_params: int, memory: int) -> None:
     assert machine.reg_read(UC_X86_REG_EIP) == entry
     info = machine.reg_read(UC_X86_REG_EBX)
     assert info == page, "low memory that a loader gives away"
-    magic, version, flags, modules, modlist, cmdline, rsdp, memmap, entries, reserved = struct.unpack_from(
-        "<IIIIQQQQII", after, info
+    magic, version, flags, modules, modlist, cmdline, rsdp, memmap, entries, reserved = (
+        struct.unpack_from("<IIIIQQQQII", after, info)
     )
     assert (magic, version, flags, modules, modlist) == (0x336EC578, 1, 0, 0, 0)
     assert (rsdp, memmap, entries, reserved) == (RSDP, 0, 0, 0)
@@ -207,10 +284,20 @@ def _execute(core: bytes, place: int, boot_params: int, memory: int) -> None:
     assert after[cmdline] == 0
     expected = before
     for load in loads:
-        expected[load.paddr : load.paddr + load.memsz] = core[load.offset : load.offset + load.filesz].ljust(load.memsz, b"\0")
-        assert after[load.paddr : load.paddr + load.memsz] == expected[load.paddr : load.paddr + load.memsz], hex(load.paddr)
-    # Outside of what is its own, of what the loader reserved for it and of the core image's places, nothing has changed.
-    for start, end in ((page, page + 4096), (boot_params, boot_params + 4096), (place, place + room)):
+        expected[load.paddr : load.paddr + load.memsz] = core[
+            load.offset : load.offset + load.filesz
+        ].ljust(load.memsz, b"\0")
+        assert (
+            after[load.paddr : load.paddr + load.memsz]
+            == expected[load.paddr : load.paddr + load.memsz]
+        ), hex(load.paddr)
+    # Outside of what is its own, of what the loader reserved for it and of the core image's places,
+    # nothing has changed.
+    for start, end in (
+        (page, page + 4096),
+        (boot_params, boot_params + 4096),
+        (place, place + room),
+    ):
         expected[start:end] = after[start:end]
     assert after == expected
 
@@ -232,17 +319,24 @@ def test_without_an_rsdp_it_says_so_and_halts() -> None:
         UC_X86_INS_OUT,
     )
     machine.emu_start(2 * MIB, 4 * MIB, count=100_000)
-    assert bytes(said) == b"xen-guest-bootloader: halted: the loader of the PVH bridge gave no RSDP\n"
+    assert (
+        bytes(said) == b"xen-guest-bootloader: halted: the loader of the PVH bridge gave no RSDP\n"
+    )
     assert machine.mem_read(machine.reg_read(UC_X86_REG_EIP) - 1, 1) == b"\xf4", "hlt"
     assert machine.mem_read(MIB, MIB) == before
 
 
-@pytest.mark.parametrize("place", [16 * MIB, 24 * MIB + 4096, MIB, MIB + 4096, MIB + 65536, 2 * MIB], ids=hex)
+@pytest.mark.parametrize(
+    "place", [16 * MIB, 24 * MIB + 4096, MIB, MIB + 4096, MIB + 65536, 2 * MIB], ids=hex
+)
 def test_grubs_core_starts_from_anywhere(core: bytes, place: int) -> None:
     execute(core, place)
 
 
-PLACES = sorted({MIB + step for step in range(0, 32768, 512)} | {MIB + step for step in (1, 3, 8191, 13999, 14001, 18799, 18801)})
+PLACES = sorted(
+    {MIB + step for step in range(0, 32768, 512)}
+    | {MIB + step for step in (1, 3, 8191, 13999, 14001, 18799, 18801)}
+)
 
 
 def test_every_overlap_of_the_bridge_and_its_destination() -> None:
@@ -251,7 +345,9 @@ def test_every_overlap_of_the_bridge_and_its_destination() -> None:
 
 
 @pytest.mark.parametrize(
-    "boot_params", [0x1000, 0x7000, 0x8000, 0x90000, 0x9F000, 0xFF000, 0xFF001, MIB, 2 * MIB, 30 * MIB], ids=hex
+    "boot_params",
+    [0x1000, 0x7000, 0x8000, 0x90000, 0x9F000, 0xFF000, 0xFF001, MIB, 2 * MIB, 30 * MIB],
+    ids=hex,
 )
 def test_boot_params_anywhere(boot_params: int) -> None:
     execute(PLAIN, 3 * MIB, boot_params)

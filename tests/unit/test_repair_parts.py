@@ -1,4 +1,6 @@
-"""The small parts of the repair service: locks of others, systemd, the state file, the cheap look, the journal."""
+"""The small parts of the repair service: locks of others, systemd, the state file, the cheap
+look, the journal.
+"""
 
 import errno
 import fcntl
@@ -59,9 +61,21 @@ def test_a_repair_by_its_unit() -> None:
 @pytest.mark.parametrize(
     ("shown", "error", "is_locked"),
     [
-        pytest.param("Result=exit-code\nExecMainStatus=4", "could not be repaired", False, id="not-repaired"),
-        pytest.param("Result=exit-code\nExecMainStatus=7", "something it needs is missing", False, id="lacking"),
-        pytest.param("Result=exit-code\nExecMainStatus=6", "another run, or the package manager", True, id="locked"),
+        pytest.param(
+            "Result=exit-code\nExecMainStatus=4", "could not be repaired", False, id="not-repaired"
+        ),
+        pytest.param(
+            "Result=exit-code\nExecMainStatus=7",
+            "something it needs is missing",
+            False,
+            id="lacking",
+        ),
+        pytest.param(
+            "Result=exit-code\nExecMainStatus=6",
+            "another run, or the package manager",
+            True,
+            id="locked",
+        ),
         pytest.param("Result=exit-code\nExecMainStatus=99", "exit code 99", False, id="unknown"),
         pytest.param("Result=timeout\nExecMainStatus=0", "timeout", False, id="timeout"),
         pytest.param("nothing", "unknown", False, id="nothing-known"),
@@ -93,11 +107,15 @@ def test_a_repair_by_a_command(script: str, error: str, is_locked: bool) -> None
     [
         pytest.param({}, 0.0, id="none"),
         pytest.param({"WATCHDOG_USEC": "3000000"}, 1.5, id="half"),
-        pytest.param({"WATCHDOG_USEC": "3000000", "WATCHDOG_PID": "1"}, 0.0, id="for-another-process"),
+        pytest.param(
+            {"WATCHDOG_USEC": "3000000", "WATCHDOG_PID": "1"}, 0.0, id="for-another-process"
+        ),
         pytest.param({"WATCHDOG_USEC": "soon"}, 0.0, id="rubbish"),
     ],
 )
-def test_the_interval_of_pings(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], interval: float) -> None:
+def test_the_interval_of_pings(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], interval: float
+) -> None:
     monkeypatch.setenv("NOTIFY_SOCKET", "/run/none")
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
@@ -128,7 +146,10 @@ def test_who_may_read_the_state_file_can_keep_no_watcher_out(tmp_path: Path) -> 
         fcntl.flock(other, fcntl.LOCK_EX)
         fcntl.lockf(other, fcntl.LOCK_SH)
         service.StateFile(root).close()
-    assert {each.name: each.stat().st_mode & 0o777 for each in (tmp_path / service.RUN_DIR[1:]).iterdir()} == {
+    assert {
+        each.name: each.stat().st_mode & 0o777
+        for each in (tmp_path / service.RUN_DIR[1:]).iterdir()
+    } == {
         "state.json": 0o644,
         "lock": 0o600,
     }
@@ -147,7 +168,9 @@ def test_a_process_that_took_over_the_pid_is_not_the_watcher(tmp_path: Path) -> 
 def test_the_state_file_holds_what_was_written(tmp_path: Path) -> None:
     root = Root(str(tmp_path))
     file = service.StateFile(root)
-    said = service.ServiceStatus(running=True, pid=os.getpid(), since="2026-01-31T12:00:00Z", troubles=("one", "x" * 999))
+    said = service.ServiceStatus(
+        running=True, pid=os.getpid(), since="2026-01-31T12:00:00Z", troubles=("one", "x" * 999)
+    )
     file.write(said)
     read = service.read(root)
     assert read.since == said.since
@@ -160,7 +183,11 @@ def test_a_long_word_leaves_no_tail_behind(tmp_path: Path) -> None:
     root = Root(str(tmp_path))
     file = service.StateFile(root)
     long = "\u20ac" * 9999
-    file.write(service.ServiceStatus(running=True, pid=os.getpid(), look=long, repair=long, troubles=(long,) * 99))
+    file.write(
+        service.ServiceStatus(
+            running=True, pid=os.getpid(), look=long, repair=long, troubles=(long,) * 99
+        )
+    )
     assert len(service.read(root).look) == service.MOST_WORDS
     file.write(service.ServiceStatus(running=True, pid=os.getpid(), look="short"))
     assert service.read(root).look == "short"
@@ -168,7 +195,11 @@ def test_a_long_word_leaves_no_tail_behind(tmp_path: Path) -> None:
 
 
 def test_the_status_line_is_one_line() -> None:
-    line = service.line(service.ServiceStatus(phase="quiet", look_at="now", look="a\nREADY=1", troubles=("x" * 9999,)))
+    line = service.line(
+        service.ServiceStatus(
+            phase="quiet", look_at="now", look="a\nREADY=1", troubles=("x" * 9999,)
+        )
+    )
     assert "\n" not in line
     assert len(line) <= service.MOST_LINE
 
@@ -183,7 +214,9 @@ def test_the_cheap_look_asks_the_fingerprint_where_there_is_one(tmp_path: Path) 
     assert look.differences() == (str(watched),)
 
 
-def test_a_boot_that_nobody_has_asked_for_is_not_mounted_by_a_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_boot_that_nobody_has_asked_for_is_not_mounted_by_a_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     lines = "22 1 8:1 / / rw - ext4 /dev/xvda rw\n", "29 22 0:40 / /boot rw - autofs systemd-1 rw\n"
     look = Glance(str(tmp_path / "no-fingerprint"))
     monkeypatch.setattr(mounts, "here", lambda: mounts.parse(lines[0]))
@@ -192,7 +225,9 @@ def test_a_boot_that_nobody_has_asked_for_is_not_mounted_by_a_look(tmp_path: Pat
     assert look.differences() == ()
 
 
-def test_without_a_fingerprint_only_a_change_since_the_last_repair_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_fingerprint_only_a_change_since_the_last_repair_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     watched, path = tmp_path / "second-stage", tmp_path / "fingerprint"
     monkeypatch.setattr(glance, "_SUBJECTS", (("stat", str(watched)),))
     look = Glance(str(path))
@@ -206,17 +241,27 @@ def test_without_a_fingerprint_only_a_change_since_the_last_repair_counts(tmp_pa
 
 
 def test_the_two_cheap_looks_see_the_same_files_of_boot() -> None:
-    boot = BootFilesystem(mountpoint="/", device="/dev/xvda1", fs_type="ext4", fs_uuid="u", grub_dir="/boot/grub")
+    boot = BootFilesystem(
+        mountpoint="/", device="/dev/xvda1", fs_type="ext4", fs_uuid="u", grub_dir="/boot/grub"
+    )
     guest = Guest(mode=Mode.PV, bits=64)
     wants = [Wanted(target=target, required=True) for target in TARGETS.values()]
     plans = tuple(plan.make(want, guest, Config(), boot, {}) for want in wants)
-    found = Survey(config=Config(), plans=plans, status=Status(guest=guest, boot=boot, targets=(), grub_cfg=None))
+    found = Survey(
+        config=Config(),
+        plans=plans,
+        status=Status(guest=guest, boot=boot, targets=(), grub_cfg=None),
+    )
     seen = {path for _, path in glance._SUBJECTS}
-    subjects = unchanged._subjects(found, (boot.device, "/dev/xvda2", boot.device), ["/boot/grub/grub.cfg"])
+    subjects = unchanged._subjects(
+        found, (boot.device, "/dev/xvda2", boot.device), ["/boot/grub/grub.cfg"]
+    )
     assert [device for kind, device in subjects if kind == "uuid"] == ["/dev/xvda1", "/dev/xvda2"]
     asked = {path for _, path in subjects if path.startswith("/boot/")}
     assert {"/boot/grub/grub.cfg", "/boot/grub/menu.lst", "/boot/xen/pvboot-x86_64.elf"} < asked
-    assert {path for path in asked if path not in seen and os.path.dirname(path) not in seen} == set()
+    assert {
+        path for path in asked if path not in seen and os.path.dirname(path) not in seen
+    } == set()
 
 
 def test_mounts_that_do_not_concern_the_paths_are_no_change() -> None:
@@ -231,7 +276,9 @@ def test_mounts_that_do_not_concern_the_paths_are_no_change() -> None:
 
 
 @pytest.mark.filterwarnings("error")
-def test_without_udev_block_devices_are_told_as_a_trouble(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_without_udev_block_devices_are_told_as_a_trouble(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr(block_device_changes, "UDEV_CONTROL", str(tmp_path / "none"))
     with pytest.raises(LackingError, match="udev does not run"):
         block_device_changes.BlockDevices()
@@ -265,9 +312,18 @@ def test_more_block_devices_than_the_kernel_keeps_are_a_change() -> None:
     assert devices.changed()
 
 
-@pytest.mark.parametrize("tell", [pacing.Tell(news=each, cause="no space", differences=("/boot/xen/x",)) for each in pacing.News])
+@pytest.mark.parametrize(
+    "tell",
+    [
+        pacing.Tell(news=each, cause="no space", differences=("/boot/xen/x",))
+        for each in pacing.News
+    ],
+)
 def test_every_news_has_words(
-    tell: pacing.Tell, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    tell: pacing.Tell,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(journal, "SOCKET", str(tmp_path / "none"))
     news.tell(tell)
@@ -282,8 +338,15 @@ def test_priorities_are_syslogs() -> None:
 def test_it_holds_in_little_memory() -> None:
     """Imports are most of it; the whole process is measured by bench/service.py."""
     script = (
-        "import guest_hooks.daemon, pyudev;"
-        "print(next(line for line in open('/proc/self/status') if line.startswith('VmRSS')).split()[1])"
+        "import guest_hooks.daemon, pyudev;print(next(line for line in open('/proc/self/status') if"
+        " line.startswith('VmRSS')).split()[1])"
     )
-    done = subprocess.run([sys.executable, "-c", script], cwd=CHECKOUT, capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=CHECKOUT,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
     assert int(done.stdout) < 28 * 1024

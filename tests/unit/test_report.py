@@ -1,6 +1,7 @@
 """What is printed, word for word; a change here is a change that users and their programs see.
 
-The files of tests/golden are what was printed when they were made; `UPDATE_GOLDEN=1` makes them anew, for the eyes of a reviewer.
+The files of tests/golden are what was printed when they were made; `UPDATE_GOLDEN=1` makes them
+anew, for the eyes of a reviewer.
 """
 
 import json
@@ -34,7 +35,9 @@ from tests.support import report_schema
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 
-GUEST = Guest(mode=Mode.PV, bits=64, evidence=("/sys/hypervisor/type: xen", "/sys/hypervisor/guest_type: PV"))
+GUEST = Guest(
+    mode=Mode.PV, bits=64, evidence=("/sys/hypervisor/type: xen", "/sys/hypervisor/guest_type: PV")
+)
 BOOT = BootFilesystem(
     mountpoint="/boot",
     device="/dev/xvda1",
@@ -47,7 +50,11 @@ PV = TargetStatus(
     target="x86_64-xen",
     required=True,
     state=State.CURRENT,
-    files=(FileStatus(path="/boot/xen/pvboot-x86_64.elf", state=State.CURRENT, sha256="a" * 64, size=1213872),),
+    files=(
+        FileStatus(
+            path="/boot/xen/pvboot-x86_64.elf", state=State.CURRENT, sha256="a" * 64, size=1213872
+        ),
+    ),
     prefix="($root)/grub",
     fs_uuid=BOOT.fs_uuid,
     modules=87,
@@ -59,7 +66,11 @@ PV32 = TargetStatus(
     state=State.MISSING,
     files=(FileStatus(path="/boot/xen/pvboot-i386.elf", state=State.MISSING),),
     problems=(
-        Problem(code="missing", message="/boot/xen/pvboot-i386.elf is missing", hint="make it with: xen-guest-bootloader sync"),
+        Problem(
+            code="missing",
+            message="/boot/xen/pvboot-i386.elf is missing",
+            hint="make it with: xen-guest-bootloader sync",
+        ),
     ),
 )
 PVH = TargetStatus(
@@ -67,8 +78,12 @@ PVH = TargetStatus(
     required=False,
     state=State.STALE,
     files=(
-        FileStatus(path="/boot/xen/pvhboot-i386.elf", state=State.CURRENT, sha256="b" * 64, size=855840),
-        FileStatus(path="/boot/xen/pvhboot-x86_64.elf", state=State.STALE, sha256="c" * 64, size=855840),
+        FileStatus(
+            path="/boot/xen/pvhboot-i386.elf", state=State.CURRENT, sha256="b" * 64, size=855840
+        ),
+        FileStatus(
+            path="/boot/xen/pvhboot-x86_64.elf", state=State.STALE, sha256="c" * 64, size=855840
+        ),
     ),
     prefix="($root)/grub",
     fs_uuid=BOOT.fs_uuid,
@@ -97,11 +112,22 @@ BAD = replace(
         CFG,
         state=State.STALE,
         problems=(
-            Problem(code="kernel-not-in-menu", message="/boot/grub/grub.cfg does not name vmlinuz-6.1", hint="make it anew"),
+            Problem(
+                code="kernel-not-in-menu",
+                message="/boot/grub/grub.cfg does not name vmlinuz-6.1",
+                hint="make it anew",
+            ),
         ),
     ),
     last_boot=LastBoot(),
-    problems=(Problem(code="target-failed", message="i386-xen: no room", hint="make room", severity=Severity.WARNING),),
+    problems=(
+        Problem(
+            code="target-failed",
+            message="i386-xen: no room",
+            hint="make room",
+            severity=Severity.WARNING,
+        ),
+    ),
 )
 BY_STAGE1 = replace(
     GOOD,
@@ -109,17 +135,27 @@ BY_STAGE1 = replace(
     problems=(
         Problem(
             code="not-booted-by-second-stage",
-            message="this boot came by the host's GRUB alone, though /boot/xen/pvboot-x86_64.elf was there",
+            message=(
+                "this boot came by the host's GRUB alone, though /boot/xen/pvboot-x86_64.elf was"
+                " there"
+            ),
             hint="have the host start a stage 1 that looks for it",
             severity=Severity.WARNING,
         ),
     ),
 )
-NOWHERE = replace(GOOD, guest=Guest(mode=Mode.HVM, bits=64, efi=True), boot=None, targets=(), grub_cfg=None)
+NOWHERE = replace(
+    GOOD, guest=Guest(mode=Mode.HVM, bits=64, efi=True), boot=None, targets=(), grub_cfg=None
+)
 
 CHANGES = (
     Change(path="/boot/xen/pvboot-x86_64.elf", before="", after="a" * 64, why=("missing",)),
-    Change(path="/boot/grub/grub.cfg", before="d" * 64, after="e" * 64, why=("kernel-gone", "kernel-not-in-menu")),
+    Change(
+        path="/boot/grub/grub.cfg",
+        before="d" * 64,
+        after="e" * 64,
+        why=("kernel-gone", "kernel-not-in-menu"),
+    ),
 )
 FAILURES = (NotRepairedError("it is foreign", hint="use --adopt"),)
 
@@ -131,35 +167,56 @@ def golden(name: str, text: str) -> None:
     assert text == path.read_text()
 
 
-@pytest.mark.parametrize(("name", "status"), [("good", GOOD), ("bad", BAD), ("by-stage1", BY_STAGE1), ("nowhere", NOWHERE)])
+@pytest.mark.parametrize(
+    ("name", "status"),
+    [("good", GOOD), ("bad", BAD), ("by-stage1", BY_STAGE1), ("nowhere", NOWHERE)],
+)
 def test_status_as_json(name: str, status: Status) -> None:
     table = report.status_json(status)
     assert report_schema.complaints(table, "status") == []
     golden(f"status-{name}.json", json.dumps(table, indent=2) + "\n")
 
 
-@pytest.mark.parametrize(("name", "status"), [("good", GOOD), ("bad", BAD), ("by-stage1", BY_STAGE1), ("nowhere", NOWHERE)])
 @pytest.mark.parametrize(
-    ("manner", "style"), [("plain", Style()), ("verbose", Style(verbose=True)), ("colour", Style(colour=True))]
+    ("name", "status"),
+    [("good", GOOD), ("bad", BAD), ("by-stage1", BY_STAGE1), ("nowhere", NOWHERE)],
+)
+@pytest.mark.parametrize(
+    ("manner", "style"),
+    [("plain", Style()), ("verbose", Style(verbose=True)), ("colour", Style(colour=True))],
 )
 def test_status_as_text(name: str, status: Status, manner: str, style: Style) -> None:
-    golden(f"status-{name}-{manner}.txt", "\n".join(map(terminal.shown, prose.status_text(status, style))) + "\n")
+    golden(
+        f"status-{name}-{manner}.txt",
+        "\n".join(map(terminal.shown, prose.status_text(status, style))) + "\n",
+    )
 
 
-@pytest.mark.parametrize(("name", "status"), [("good", GOOD), ("bad", BAD), ("by-stage1", BY_STAGE1), ("nowhere", NOWHERE)])
+@pytest.mark.parametrize(
+    ("name", "status"),
+    [("good", GOOD), ("bad", BAD), ("by-stage1", BY_STAGE1), ("nowhere", NOWHERE)],
+)
 def test_status_as_metrics(name: str, status: Status) -> None:
     text = metrics.text(status, ServiceStatus(running=name == "good"), name == "good")
     golden(f"status-{name}.prom", text)
     families = list(parser.text_string_to_metric_families(text))
     assert {family.type for family in families} == {"gauge"}
-    assert {sample.name for family in families for sample in family.samples} == {family.name for family in families}
+    assert {sample.name for family in families for sample in family.samples} == {
+        family.name for family in families
+    }
 
 
 def test_what_was_not_looked_at_has_no_metric() -> None:
     names = set(re.findall(r"^# TYPE (\S+) gauge$", metrics.text(GOOD), re.MULTILINE))
     assert names == {
         f"xen_guest_bootloader_{name}"
-        for name in ("ok", "second_stage_state", "grub_cfg_state", "problems", "booted_by_second_stage")
+        for name in (
+            "ok",
+            "second_stage_state",
+            "grub_cfg_state",
+            "problems",
+            "booted_by_second_stage",
+        )
     }
 
 
@@ -182,7 +239,9 @@ def test_changes_as_text() -> None:
         "wrote /boot/xen/pvboot-x86_64.elf (missing)",
         "wrote /boot/grub/grub.cfg (kernel-gone, kernel-not-in-menu)",
     ]
-    assert prose.changes_text(CHANGES[:1], dry_run=True) == ["would write /boot/xen/pvboot-x86_64.elf (missing)"]
+    assert prose.changes_text(CHANGES[:1], dry_run=True) == [
+        "would write /boot/xen/pvboot-x86_64.elf (missing)"
+    ]
     assert prose.changes_text((), dry_run=False) == []
 
 
@@ -205,7 +264,9 @@ def test_an_error_is_a_line_and_a_next_step() -> None:
         "xen-guest-bootloader: error: no room",
         "  -> make room",
     ]
-    assert prose.error_text(LackingError("no room"), Style()) == ["xen-guest-bootloader: error: no room"]
+    assert prose.error_text(LackingError("no room"), Style()) == [
+        "xen-guest-bootloader: error: no room"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -214,11 +275,21 @@ def test_an_error_is_a_line_and_a_next_step() -> None:
         pytest.param(GOOD, True, id="good"),
         pytest.param(BAD, False, id="bad"),
         pytest.param(replace(GOOD, targets=(PV, PV32)), True, id="an-optional-one-is-missing"),
-        pytest.param(replace(GOOD, targets=(replace(PV, state=State.STALE),)), False, id="a-required-one-is-stale"),
-        pytest.param(replace(GOOD, grub_cfg=replace(CFG, state=State.MISSING)), False, id="no-grub-cfg"),
-        pytest.param(replace(GOOD, problems=(Problem(code="a", message="b"),)), False, id="an-error-beside"),
         pytest.param(
-            replace(GOOD, problems=(Problem(code="a", message="b", severity=Severity.WARNING),)), True, id="a-warning-beside"
+            replace(GOOD, targets=(replace(PV, state=State.STALE),)),
+            False,
+            id="a-required-one-is-stale",
+        ),
+        pytest.param(
+            replace(GOOD, grub_cfg=replace(CFG, state=State.MISSING)), False, id="no-grub-cfg"
+        ),
+        pytest.param(
+            replace(GOOD, problems=(Problem(code="a", message="b"),)), False, id="an-error-beside"
+        ),
+        pytest.param(
+            replace(GOOD, problems=(Problem(code="a", message="b", severity=Severity.WARNING),)),
+            True,
+            id="a-warning-beside",
         ),
     ],
 )

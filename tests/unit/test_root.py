@@ -1,4 +1,6 @@
-"""Paths under one root: every link stays inside, and nothing that stands in a path can hang or fool a reader."""
+"""Paths under one root: every link stays inside, and nothing that stands in a path can hang or
+fool a reader.
+"""
 
 import os
 import socket
@@ -47,7 +49,13 @@ def test_no_link_leads_outside(top: Path, link: str, target: str, path: str) -> 
 
 
 @pytest.mark.parametrize(
-    "path", ["../outside/file", "/../outside/file", "/etc/../../outside/file", "/boot/xen/../../../outside/file"]
+    "path",
+    [
+        "../outside/file",
+        "/../outside/file",
+        "/etc/../../outside/file",
+        "/boot/xen/../../../outside/file",
+    ],
 )
 def test_no_path_leads_outside(top: Path, path: str) -> None:
     root = Root(str(top))

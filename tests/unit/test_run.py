@@ -33,8 +33,12 @@ def test_debian_s_programs_are_found_whatever_the_caller_s_path(
     assert run(["sh", "-c", "command -v grub-mkconfig"]).text == "/usr/sbin/grub-mkconfig"
 
 
-@pytest.mark.parametrize("name", ["BASH_ENV", "ENV", "PYTHONPATH", "BASH_FUNC_grub_probe%%", "LD_PRELOAD", "GRUB_PREFIX"])
-def test_nothing_else_of_the_caller_s_reaches_it(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+@pytest.mark.parametrize(
+    "name", ["BASH_ENV", "ENV", "PYTHONPATH", "BASH_FUNC_grub_probe%%", "LD_PRELOAD", "GRUB_PREFIX"]
+)
+def test_nothing_else_of_the_caller_s_reaches_it(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
     monkeypatch.setenv(name, "() { echo another; }")
     assert name not in environment()
 

@@ -9,10 +9,24 @@ from tests.support.workers import FIRST, group, urgency
 @pytest.mark.parametrize(
     ("nodeid", "expected"),
     [
-        pytest.param("tests/unit/test_lock.py::TestHeld::test_a[b]", "tests/unit/test_lock.py", id="module"),
-        pytest.param("tests/package/test_a.py::test_b[pv-trixie]", "tests/package/test_a.py trixie", id="release"),
-        pytest.param("tests/tree/test_a.py::test_b[bookworm-ext4-mbr]", "tests/tree/test_a.py bookworm", id="release-and-disk"),
-        pytest.param("tests/tree/test_bookworm.py::test_trixie[ext4]", "tests/tree/test_bookworm.py", id="a-name-is-no-release"),
+        pytest.param(
+            "tests/unit/test_lock.py::TestHeld::test_a[b]", "tests/unit/test_lock.py", id="module"
+        ),
+        pytest.param(
+            "tests/package/test_a.py::test_b[pv-trixie]",
+            "tests/package/test_a.py trixie",
+            id="release",
+        ),
+        pytest.param(
+            "tests/tree/test_a.py::test_b[bookworm-ext4-mbr]",
+            "tests/tree/test_a.py bookworm",
+            id="release-and-disk",
+        ),
+        pytest.param(
+            "tests/tree/test_bookworm.py::test_trixie[ext4]",
+            "tests/tree/test_bookworm.py",
+            id="a-name-is-no-release",
+        ),
         pytest.param("tests/service/test_life.py::test_a", "service", id="one-guest"),
         pytest.param("tests/xen/long_boots.py::test_a[trixie]", "xen", id="one-xen"),
     ],
@@ -40,8 +54,13 @@ def test_the_time_of_each_kind_is_summed_up() -> None:
         ("tests/unit/test_a.py::test_b", "call", 0.5),
         ("tests/unit/test_a.py::test_c", "setup", 0.5),
     ):
-        times.add(pytest.TestReport(nodeid, ("", 0, ""), {}, "passed", None, when, duration=seconds))  # type: ignore[arg-type]
-    assert [line.split() for line in times.lines()] == [["tree", "1", "tests", "21.5", "s"], ["unit", "2", "tests", "1.0", "s"]]
+        where = ("", 0, "")
+        report = pytest.TestReport(nodeid, where, {}, "passed", None, when, duration=seconds)  # type: ignore[arg-type]
+        times.add(report)
+    assert [line.split() for line in times.lines()] == [
+        ["tree", "1", "tests", "21.5", "s"],
+        ["unit", "2", "tests", "1.0", "s"],
+    ]
 
 
 def test_a_test_elsewhere_has_no_kind() -> None:

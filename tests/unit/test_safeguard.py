@@ -1,5 +1,8 @@
-"""What boots is kept from what does not: by menus as Debian makes them, and by the states of dpkg and of the running kernel."""
+"""What boots is kept from what does not: by menus as Debian makes them, and by the states of
+dpkg and of the running kernel.
+"""
 
+import json
 import os
 import re
 from collections.abc import Callable
@@ -29,7 +32,12 @@ Edit = Callable[[str], str]
 
 def status_of(tree: BootTree) -> Status:
     assert tree.target is not None
-    return Status(guest=Guest(mode=tree.mode, bits=64), boot=tree.boot, targets=(tree.target,), grub_cfg=tree.grub_cfg)
+    return Status(
+        guest=Guest(mode=tree.mode, bits=64),
+        boot=tree.boot,
+        targets=(tree.target,),
+        grub_cfg=tree.grub_cfg,
+    )
 
 
 def against(tree: BootTree, made: str) -> tuple[str, ...]:
@@ -42,7 +50,9 @@ def text(tree: BootTree) -> str:
 
 
 def without_initrd(menu: str) -> str:
-    """The entries of the newest kernel start it without its initrd, as 10_linux writes them where there is none."""
+    """The entries of the newest kernel start it without its initrd, as 10_linux writes them
+    where there is none.
+    """
     return re.sub(rf"^\s*initrd\s.*{re.escape(NEWEST)}\n", "", menu, flags=re.MULTILINE)
 
 
@@ -68,13 +78,17 @@ NOT_WORSE: dict[str, Edit] = {
     "another-timeout": lambda menu: menu.replace("set timeout=5", "set timeout=1"),
     "an-older-default": lambda menu: menu + "set default=1\n",
     "default-not-known": lambda menu: unsure(without_initrd(menu)),
-    "not-followed": lambda menu: f"menuentry a {{\nlinux /x\n}}\n{menu}\nset default=$(x)\n" + "if true; then " * 3,
+    "not-followed": lambda menu: (
+        f"menuentry a {{\nlinux /x\n}}\n{menu}\nset default=$(x)\n" + "if true; then " * 3
+    ),
 }
 
 
 @pytest.mark.parametrize("name", WORSE)
 @pytest.mark.parametrize("mode", [Mode.PV, Mode.PVH], ids=str)
-def test_a_menu_by_which_the_guest_would_not_boot_is_not_taken(tmp_path: Path, name: str, mode: Mode) -> None:
+def test_a_menu_by_which_the_guest_would_not_boot_is_not_taken(
+    tmp_path: Path, name: str, mode: Mode
+) -> None:
     tree = BootTree(tmp_path, mode=mode)
     assert against(tree, WORSE[name](text(tree)))
 
@@ -103,7 +117,9 @@ def no_kernels(tree: BootTree) -> None:
 NOT_BOOTING: dict[str, Callable[[BootTree], object]] = {
     "menu-invalid": invalid,
     "menu-missing": lambda tree: tree.remove("boot/grub/grub.cfg"),
-    "default-without-initrd": lambda tree: tree.write("boot/grub/grub.cfg", without_initrd(text(tree)).encode()),
+    "default-without-initrd": lambda tree: tree.write(
+        "boot/grub/grub.cfg", without_initrd(text(tree)).encode()
+    ),
     "second-stage-broken": broken_second_stage,
     "kernels-gone": no_kernels,
 }
@@ -129,7 +145,9 @@ def test_a_handover_to_a_damaged_second_stage_is_not_taken(tmp_path: Path) -> No
     """Stage 1 of a PVH guest comes to the second stage by the menu alone."""
     tree = BootTree(tmp_path, mode=Mode.PVH)
     handing_over = text(tree)
-    tree.write("boot/grub/grub.cfg", handing_over.removeprefix(boot_tree.handover().decode()).encode())
+    tree.write(
+        "boot/grub/grub.cfg", handing_over.removeprefix(boot_tree.handover().decode()).encode()
+    )
     assert against(tree, handing_over) == ()
     tree.second_stage(State.INVALID, "bridge-damaged")
     assert against(tree, handing_over) == ("it is not right",)
@@ -149,7 +167,11 @@ def test_an_overlay_shows_the_tree_as_it_would_be(tmp_path: Path) -> None:
     assert (view.read("/boot/there"), view.read_text("/boot/not-there")) == (b"new", "newer")
     status = view.stat("/boot/not-there")
     assert status is not None
-    assert (status.st_size, view.exists("/boot/not-there"), view.exists("/boot/else")) == (5, True, False)
+    assert (status.st_size, view.exists("/boot/not-there"), view.exists("/boot/else")) == (
+        5,
+        True,
+        False,
+    )
     assert view.lstat("/boot/there") == view.stat("/boot/there")
     assert view.names("/boot") == ("there",)
     with pytest.raises(NotRegularError):
@@ -167,7 +189,9 @@ def test_what_was_kept_is_remembered_until_it_is_replaced(tmp_path: Path) -> Non
     assert not safeguard.is_known(before, kept())
     receipts.save(root, safeguard.noted(before, [NotRepairedError("other"), kept()], []))
     found = receipts.load(root)
-    assert found.kept == {PATH: Kept(sha256="a", made_sha256="b", message="it was kept", hint="mend it")}
+    assert found.kept == {
+        PATH: Kept(sha256="a", made_sha256="b", message="it was kept", hint="mend it")
+    }
     assert found.targets == before.targets
     assert safeguard.is_known(found, kept())
     assert not safeguard.is_known(found, kept(made="c"))
@@ -177,14 +201,19 @@ def test_what_was_kept_is_remembered_until_it_is_replaced(tmp_path: Path) -> Non
     assert safeguard.noted(found, [], [PATH]).kept == {}
 
 
-@pytest.mark.parametrize("row", [None, 1, [], {}, {"sha256": 1, "made_sha256": "", "message": "", "hint": ""}])
+@pytest.mark.parametrize(
+    "row", [None, 1, [], {}, {"sha256": 1, "made_sha256": "", "message": "", "hint": ""}]
+)
 def test_an_odd_note_reads_as_none(row: object) -> None:
-    data = f'{{"schema": 1, "targets": {{}}, "kept": {{"/x": {str(row).replace("None", "null")!s}}}}}'.replace("'", '"')
+    data = json.dumps({"schema": 1, "targets": {}, "kept": {"/x": row}})
     assert receipts.parse(data.encode()).kept == {}
 
 
 def half_installed(tree: BootTree) -> None:
-    tree.write("var/lib/dpkg/status", b"Package: grub-xen-bin\nStatus: install reinstreq half-installed\nVersion: 2\n")
+    tree.write(
+        "var/lib/dpkg/status",
+        b"Package: grub-xen-bin\nStatus: install reinstreq half-installed\nVersion: 2\n",
+    )
 
 
 def second_stage(
@@ -199,11 +228,20 @@ def second_stage(
     problems = tuple(Problem(code=code, message=code) for code in codes)
     path = row.path(row.arches[0])
     status = TargetStatus(
-        target=row.name, required=True, state=state, files=(FileStatus(path=path, state=state),), fs_uuid=UUID, problems=problems
+        target=row.name,
+        required=True,
+        state=state,
+        files=(FileStatus(path=path, state=state),),
+        fs_uuid=UUID,
+        problems=problems,
     )
     guest = Guest(mode=runs_as, bits=64)
     made = plan.make(Wanted(target=row, required=True), guest, config, tree.boot, {})
-    found = Survey(config=config, plans=(made,), status=replace(status_of(tree), guest=guest, targets=(status,)))
+    found = Survey(
+        config=config,
+        plans=(made,),
+        status=replace(status_of(tree), guest=guest, targets=(status,)),
+    )
     safeguard.second_stage(Root(str(tree.top)), found, made, status, receipt)
 
 
@@ -211,7 +249,11 @@ def test_nothing_is_made_of_modules_of_two_versions(tmp_path: Path) -> None:
     tree = BootTree(tmp_path)
     second_stage(tree, State.STALE, "grub-differs")
     half_installed(tree)
-    for state, code in ((State.STALE, "grub-differs"), (State.MISSING, "missing"), (State.INVALID, "class-mismatch")):
+    for state, code in (
+        (State.STALE, "grub-differs"),
+        (State.MISSING, "missing"),
+        (State.INVALID, "class-mismatch"),
+    ):
         with pytest.raises(NotRepairedError, match="half-installed") as caught:
             second_stage(tree, state, code)
         assert "apt install --reinstall grub-xen-bin" in caught.value.hint
@@ -219,12 +261,18 @@ def test_nothing_is_made_of_modules_of_two_versions(tmp_path: Path) -> None:
     second_stage(tree, State.INVALID, "kernel-zeroed")
 
 
-def test_the_first_second_stage_must_start_the_kernel_that_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A guest runs a kernel that its own GRUB can't unpack: what starts it must not be replaced by that GRUB."""
+def test_the_first_second_stage_must_start_the_kernel_that_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A guest runs a kernel that its own GRUB can't unpack: what starts it must not be replaced
+    by that GRUB.
+    """
     tree = BootTree(tmp_path)
     tree.write(f"boot/vmlinuz-{NEWEST}", boot_tree.kernel(NEWEST, "zstd"))
     monkeypatch.setattr(Root, "is_live", True)
-    monkeypatch.setattr(os, "uname", lambda: os.uname_result(("Linux", "guest", NEWEST, "#1", "x86_64")))
+    monkeypatch.setattr(
+        os, "uname", lambda: os.uname_result(("Linux", "guest", NEWEST, "#1", "x86_64"))
+    )
     with pytest.raises(NotRepairedError, match="packed with zstd") as caught:
         second_stage(tree, State.MISSING, "missing")
     assert 'stage1 = "pygrub"' in caught.value.hint

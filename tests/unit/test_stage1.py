@@ -47,7 +47,9 @@ def test_an_image_is_a_stage_1_for_its_target(name: str, tmp_path: Path) -> None
     assert found.core.config.strip() == stage1.BOOTSTRAP.strip()
     assert found.core.prefix == "(memdisk)/boot/grub"
     assert stage1.config(TARGETS[name]).encode() in data
-    assert "stage-1-image" in {problem.code for problem in second_stage.problems(data, TARGETS[name])}
+    assert "stage-1-image" in {
+        problem.code for problem in second_stage.problems(data, TARGETS[name])
+    }
     stage1.build(TARGETS[name], str(output), HERE)
     assert output.read_bytes() == data, "the same again"
 
@@ -64,7 +66,9 @@ def test_a_missing_directory_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "-", "dir", "dir/", "fifo", "device", "link-to-dir"])
-def test_only_a_file_is_replaced(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_a_file_is_replaced(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     Path("dir").mkdir()
     os.mkfifo("fifo")
@@ -75,7 +79,12 @@ def test_only_a_file_is_replaced(name: str, tmp_path: Path, monkeypatch: pytest.
     assert Path("dir").is_dir()
     assert Path("fifo").is_fifo()
     assert Path("/dev/null").is_char_device()
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["device", "dir", "fifo", "link-to-dir"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "device",
+        "dir",
+        "fifo",
+        "link-to-dir",
+    ]
 
 
 def test_a_link_to_a_file_stays_one(tmp_path: Path) -> None:
@@ -100,7 +109,10 @@ def test_the_modules_are_those_of_the_tree(tmp_path: Path) -> None:
 def test_the_verb_prints_and_builds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["stage1", "config", "--target", "i386-xen_pvh"]) == ExitCode.OK
     assert capsys.readouterr().out == stage1.config(TARGETS["i386-xen_pvh"])
-    assert cli.main(["stage1", "build", "-q", "-o", str(tmp_path / "s1"), "--target", "i386-xen"]) == ExitCode.OK
+    assert (
+        cli.main(["stage1", "build", "-q", "-o", str(tmp_path / "s1"), "--target", "i386-xen"])
+        == ExitCode.OK
+    )
     assert (tmp_path / "s1").stat().st_size > 100_000
 
 
@@ -110,7 +122,9 @@ def test_the_verb_prints_and_builds(tmp_path: Path, capsys: pytest.CaptureFixtur
         pytest.param(["build"], id="build-without-output"),
         pytest.param(["config", "-o", "x"], id="config-with-output"),
         pytest.param(["config", "--target", "i386-pc"], id="unknown-target"),
-        pytest.param(["config", "--target", "i386-xen", "--target", "x86_64-xen"], id="two-targets"),
+        pytest.param(
+            ["config", "--target", "i386-xen", "--target", "x86_64-xen"], id="two-targets"
+        ),
     ],
 )
 def test_wrong_usage(words: list[str]) -> None:

@@ -1,4 +1,6 @@
-"""A grub.cfg that does not fit what is there: other kernels, or UUIDs that came with another disk."""
+"""A grub.cfg that does not fit what is there: other kernels, or UUIDs that came with another
+disk.
+"""
 
 from pathlib import Path
 
@@ -16,7 +18,8 @@ OTHER = "74948c20-981f-45cb-9371-fe2a9a4c9b94"
 
 def menu(search: str, *, script: str = "10_linux") -> str:
     return (
-        f"### BEGIN /etc/grub.d/{script} ###\nmenuentry x {{\n\t{search}\n\tlinux /vmlinuz\n}}\n### END /etc/grub.d/{script} ###\n"
+        f"### BEGIN /etc/grub.d/{script} ###\nmenuentry x {{\n\t{search}\n\tlinux /vmlinuz\n}}\n###"
+        f" END /etc/grub.d/{script} ###\n"
     )
 
 
@@ -24,13 +27,27 @@ def menu(search: str, *, script: str = "10_linux") -> str:
     ("text", "found"),
     [
         pytest.param(menu(f"search --no-floppy --fs-uuid --set=root {OURS}"), [], id="ours"),
-        pytest.param(menu(f"search --no-floppy --fs-uuid --set=root {OURS.upper()}"), [], id="ours-in-capitals"),
-        pytest.param(menu(f"search --no-floppy --fs-uuid --set=root {OTHER}"), ["menu-of-another-disk"], id="another-disk"),
         pytest.param(
-            menu(f"search --no-floppy --fs-uuid --set=root --hint-bios=hd0 {OTHER}"), ["menu-of-another-disk"], id="with-hints"
+            menu(f"search --no-floppy --fs-uuid --set=root {OURS.upper()}"),
+            [],
+            id="ours-in-capitals",
+        ),
+        pytest.param(
+            menu(f"search --no-floppy --fs-uuid --set=root {OTHER}"),
+            ["menu-of-another-disk"],
+            id="another-disk",
+        ),
+        pytest.param(
+            menu(f"search --no-floppy --fs-uuid --set=root --hint-bios=hd0 {OTHER}"),
+            ["menu-of-another-disk"],
+            id="with-hints",
         ),
         pytest.param(menu("search --no-floppy --label --set=root rootfs"), [], id="by-label"),
-        pytest.param(menu(f"search --fs-uuid --set=root {OTHER}", script="40_custom"), [], id="an-admins-own-entry"),
+        pytest.param(
+            menu(f"search --fs-uuid --set=root {OTHER}", script="40_custom"),
+            [],
+            id="an-admins-own-entry",
+        ),
         pytest.param("menuentry x {\nlinux /vmlinuz\n}\n", [], id="written-by-hand"),
     ],
 )
@@ -63,7 +80,9 @@ Row = tuple[str, str]
 
 def entries(*rows: Row) -> str:
     lines = [
-        f"menuentry {number} {{\n\tlinux {kernel} root=UUID={OURS}\n" + (f"\tinitrd {initrd}\n" if initrd else "") + "}\n"
+        f"menuentry {number} {{\n\tlinux {kernel} root=UUID={OURS}\n"
+        + (f"\tinitrd {initrd}\n" if initrd else "")
+        + "}\n"
         for number, (kernel, initrd) in enumerate(rows)
     ]
     begin, end = (f"### {word} /etc/grub.d/10_linux ###\n" for word in ("BEGIN", "END"))
@@ -88,15 +107,23 @@ OTHERS = (OTHER_KERNEL, OTHER_INITRD)
 
 @pytest.mark.parametrize(
     ("device", "found"),
-    [("/dev/loop15", ["menu-of-builders-disk"]), ("/dev/mapper/loop1p2", ["menu-of-builders-disk"]), ("/dev/xvda1", [])],
+    [
+        ("/dev/loop15", ["menu-of-builders-disk"]),
+        ("/dev/mapper/loop1p2", ["menu-of-builders-disk"]),
+        ("/dev/xvda1", []),
+    ],
 )
-def test_linux_is_given_no_disk_of_the_machine_that_built_the_image(device: str, found: list[str]) -> None:
+def test_linux_is_given_no_disk_of_the_machine_that_built_the_image(
+    device: str, found: list[str]
+) -> None:
     text = menu("true").replace("linux /vmlinuz", f"linux /vmlinuz root={device} ro")
     assert [code for code, _ in grub_config._of_a_builder(text)] == found
     assert list(grub_config._of_a_builder(text.replace("10_linux", "40_custom"))) == []
 
 
-@pytest.mark.parametrize(("device", "names_it"), [("/dev/loop3", True), ("/dev/loop15", False), ("/dev/xvda1", False)])
+@pytest.mark.parametrize(
+    ("device", "names_it"), [("/dev/loop3", True), ("/dev/loop15", False), ("/dev/xvda1", False)]
+)
 def test_a_loop_device_for_which_10_linux_lists_no_kernel_is_named(
     device: str, names_it: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -110,25 +137,83 @@ def test_a_loop_device_for_which_10_linux_lists_no_kernel_is_named(
     [
         pytest.param(BOTH, [BOTH], [], id="the-same"),
         pytest.param((*BOTH, *OTHERS), [BOTH], ["kernel-not-in-menu"], id="a-new-one"),
-        pytest.param((*BOTH, "/boot/kernel-2", OTHER_INITRD), [BOTH], ["kernel-not-in-menu"], id="by-its-other-name"),
-        pytest.param((*BOTH, "/vmlinuz-2", "/initrd.img-2"), [BOTH], ["kernel-not-in-menu"], id="in-the-root"),
-        pytest.param((*BOTH, OTHER_KERNEL), [BOTH], ["kernel-incomplete"], id="a-new-one-without-initrd"),
-        pytest.param((*BOTH, OTHER_KERNEL, OTHER_INITRD + "!cut"), [BOTH], ["kernel-incomplete"], id="initrd-cut-off"),
-        pytest.param((*BOTH, OTHER_KERNEL, OTHER_INITRD + "!empty"), [BOTH], ["kernel-incomplete"], id="initrd-empty"),
-        pytest.param((*BOTH, OTHER_KERNEL + "!cut", OTHER_INITRD), [BOTH], ["kernel-incomplete"], id="kernel-cut-off"),
-        pytest.param((*BOTH, OTHER_KERNEL + "!empty", OTHER_INITRD), [BOTH], ["kernel-incomplete"], id="kernel-empty"),
+        pytest.param(
+            (*BOTH, "/boot/kernel-2", OTHER_INITRD),
+            [BOTH],
+            ["kernel-not-in-menu"],
+            id="by-its-other-name",
+        ),
+        pytest.param(
+            (*BOTH, "/vmlinuz-2", "/initrd.img-2"), [BOTH], ["kernel-not-in-menu"], id="in-the-root"
+        ),
+        pytest.param(
+            (*BOTH, OTHER_KERNEL), [BOTH], ["kernel-incomplete"], id="a-new-one-without-initrd"
+        ),
+        pytest.param(
+            (*BOTH, OTHER_KERNEL, OTHER_INITRD + "!cut"),
+            [BOTH],
+            ["kernel-incomplete"],
+            id="initrd-cut-off",
+        ),
+        pytest.param(
+            (*BOTH, OTHER_KERNEL, OTHER_INITRD + "!empty"),
+            [BOTH],
+            ["kernel-incomplete"],
+            id="initrd-empty",
+        ),
+        pytest.param(
+            (*BOTH, OTHER_KERNEL + "!cut", OTHER_INITRD),
+            [BOTH],
+            ["kernel-incomplete"],
+            id="kernel-cut-off",
+        ),
+        pytest.param(
+            (*BOTH, OTHER_KERNEL + "!empty", OTHER_INITRD),
+            [BOTH],
+            ["kernel-incomplete"],
+            id="kernel-empty",
+        ),
         pytest.param(OTHERS, [BOTH, OTHERS], ["kernel-gone"], id="one-is-gone"),
         pytest.param((*BOTH, "/boot/vmlinux-2"), [BOTH], [], id="10_linux-lists-no-vmlinux-on-x86"),
-        pytest.param((*BOTH, "/vmlinuz-2", "/initrd.img-2"), [BOTH, ("/vmlinuz-2", "/initrd.img-2")], [], id="root-too"),
-        pytest.param((*BOTH, "/boot/kernel-2"), [BOTH, ("/boot/kernel-2", "")], [], id="another-name"),
-        pytest.param((*BOTH, *OTHERS), [BOTH, (OTHER_KERNEL, "")], ["initrd-not-in-menu"], id="without-the-initrd-there-is"),
-        pytest.param((*BOTH, OTHER_KERNEL, OTHER_INITRD + "!cut"), [BOTH, (OTHER_KERNEL, "")], [], id="without-a-damaged-initrd"),
-        pytest.param((*BOTH, *OTHERS), [BOTH, (OTHER_KERNEL, f"/boot/early.img {OTHER_INITRD}")], [], id="behind-an-early-one"),
-        pytest.param((*BOTH, *OTHERS), [BOTH, (OTHER_KERNEL, "/boot/early.img")], ["initrd-not-in-menu"], id="early-one-alone"),
+        pytest.param(
+            (*BOTH, "/vmlinuz-2", "/initrd.img-2"),
+            [BOTH, ("/vmlinuz-2", "/initrd.img-2")],
+            [],
+            id="root-too",
+        ),
+        pytest.param(
+            (*BOTH, "/boot/kernel-2"), [BOTH, ("/boot/kernel-2", "")], [], id="another-name"
+        ),
+        pytest.param(
+            (*BOTH, *OTHERS),
+            [BOTH, (OTHER_KERNEL, "")],
+            ["initrd-not-in-menu"],
+            id="without-the-initrd-there-is",
+        ),
+        pytest.param(
+            (*BOTH, OTHER_KERNEL, OTHER_INITRD + "!cut"),
+            [BOTH, (OTHER_KERNEL, "")],
+            [],
+            id="without-a-damaged-initrd",
+        ),
+        pytest.param(
+            (*BOTH, *OTHERS),
+            [BOTH, (OTHER_KERNEL, f"/boot/early.img {OTHER_INITRD}")],
+            [],
+            id="behind-an-early-one",
+        ),
+        pytest.param(
+            (*BOTH, *OTHERS),
+            [BOTH, (OTHER_KERNEL, "/boot/early.img")],
+            ["initrd-not-in-menu"],
+            id="early-one-alone",
+        ),
         pytest.param((KERNEL,), [BOTH], [], id="initrd-gone-that-is-needed"),
     ],
 )
-def test_the_menu_names_the_kernels_there_are(tmp_path: Path, files: list[str], rows: list[Row], found: list[str]) -> None:
+def test_the_menu_names_the_kernels_there_are(
+    tmp_path: Path, files: list[str], rows: list[Row], found: list[str]
+) -> None:
     for path in files:
         lay(tmp_path, path)
     assert _codes(Root(str(tmp_path)), entries(*rows)) == found
@@ -147,5 +232,7 @@ def _codes(root: Root, text: str) -> list[str]:
     (Path(root.path) / "boot/grub/grub.cfg").write_text(text)
     accepted = Completed(code=0, stdout=b"", stderr=b"")
     found = grub_config.status(root, run=lambda *_, **__: accepted)
-    assert (found.state is State.STALE) == any(each.severity is Severity.ERROR for each in found.problems)
+    assert (found.state is State.STALE) == any(
+        each.severity is Severity.ERROR for each in found.problems
+    )
     return [problem.code for problem in found.problems]

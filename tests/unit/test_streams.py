@@ -1,4 +1,6 @@
-"""What can't be said changes no exit code: with each descriptor closed, full or without a reader, for each verb and hook."""
+"""What can't be said changes no exit code: with each descriptor closed, full or without a
+reader, for each verb and hook.
+"""
 
 import os
 import subprocess
@@ -32,8 +34,12 @@ def code(words: str, way: str) -> int:
     # The reader has ended when anything is written.
     script = f"{PYTHON} -m guest_hooks {words} {way}"
     if "exec true" in way:
-        script = f"trap '' PIPE; exec 9> >(:); sleep 0.1; {PYTHON} -m guest_hooks {words} {way[0]}>&9"
-    done = subprocess.run(["/bin/bash", "-c", script], env=environment(), timeout=60, check=False, capture_output=True)
+        script = (
+            f"trap '' PIPE; exec 9> >(:); sleep 0.1; {PYTHON} -m guest_hooks {words} {way[0]}>&9"
+        )
+    done = subprocess.run(
+        ["/bin/bash", "-c", script], env=environment(), timeout=60, check=False, capture_output=True
+    )
     return done.returncode
 
 
@@ -49,27 +55,68 @@ def test_nothing_is_written_into_a_file_that_took_a_closed_descriptor(tmp_path: 
     config = tmp_path / "config.toml"
     config.write_text("targets = [\n")
     script = f"exec 0<&- 1>&- 2>&-; exec {PYTHON} -m guest_hooks detect --config {config}"
-    assert subprocess.run(["/bin/bash", "-c", script], env=environment(), timeout=60, check=False).returncode == 2
+    assert (
+        subprocess.run(
+            ["/bin/bash", "-c", script], env=environment(), timeout=60, check=False
+        ).returncode
+        == 2
+    )
     assert config.read_text() == "targets = [\n"
 
 
 def test_a_locale_without_our_characters_is_no_fault(tree: Path) -> None:
     """Latin-1 has no dash as the words for people have it."""
-    program = "import sys; sys.stdout.reconfigure(encoding='latin-1'); sys.stdout.errors == 'strict' or sys.exit(9)\n"
-    program += f"from guest_hooks import cli; sys.exit(cli.main(['detect', '--root', {str(tree)!r}]) or print('\\u2192'))"
-    done = subprocess.run([PYTHON, "-c", program], env=environment(), timeout=60, check=False, capture_output=True, text=True)
+    program = (
+        "import sys; sys.stdout.reconfigure(encoding='latin-1'); sys.stdout.errors == 'strict' or"
+        " sys.exit(9)\n"
+    )
+    program += (
+        f"from guest_hooks import cli; sys.exit(cli.main(['detect', '--root', {str(tree)!r}]) or"
+        " print('\\u2192'))"
+    )
+    done = subprocess.run(
+        [PYTHON, "-c", program],
+        env=environment(),
+        timeout=60,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.endswith("\\u2192\n")
 
 
 def test_no_descriptor_is_left_open(tree: Path) -> None:
-    program = "import os, sys; from guest_hooks.machine import streams; before = os.listdir('/proc/self/fd')\n"
-    program += "streams.open_closed(); streams.settle(); sys.exit(before != os.listdir('/proc/self/fd'))"
-    assert subprocess.run([PYTHON, "-c", program], env=environment(), cwd=tree, timeout=60, check=False).returncode == 0
+    program = (
+        "import os, sys; from guest_hooks.machine import streams; before ="
+        " os.listdir('/proc/self/fd')\n"
+    )
+    program += (
+        "streams.open_closed(); streams.settle(); sys.exit(before != os.listdir('/proc/self/fd'))"
+    )
+    assert (
+        subprocess.run(
+            [PYTHON, "-c", program], env=environment(), cwd=tree, timeout=60, check=False
+        ).returncode
+        == 0
+    )
     assert os.path.exists("/proc/self/fd/0")
 
 
 def test_a_sync_with_nothing_to_do_waits_for_no_import() -> None:
-    program = "import sys; before = set(sys.modules); import guest_hooks.cli; print(*sorted(set(sys.modules) - before))"
-    done = subprocess.run([PYTHON, "-c", program], env=environment(), timeout=60, check=True, capture_output=True, text=True)
-    assert {name for name in done.stdout.split() if not name.startswith("guest_hooks")} <= {"gc", "zlib"}
+    program = (
+        "import sys; before = set(sys.modules); import guest_hooks.cli;"
+        " print(*sorted(set(sys.modules) - before))"
+    )
+    done = subprocess.run(
+        [PYTHON, "-c", program],
+        env=environment(),
+        timeout=60,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert {name for name in done.stdout.split() if not name.startswith("guest_hooks")} <= {
+        "gc",
+        "zlib",
+    }

@@ -17,7 +17,9 @@ from tests.support.guest_tree import PYTHON, environment
 
 
 def on_terminal(*words: str, env: dict[str, str] | None = None) -> str:
-    return command_line.on_terminal([PYTHON, "-m", "guest_hooks", *words], env=environment() | (env or {}))[1]
+    return command_line.on_terminal(
+        [PYTHON, "-m", "guest_hooks", *words], env=environment() | (env or {})
+    )[1]
 
 
 def test_colour_is_for_terminals(tree: Path) -> None:
@@ -38,7 +40,11 @@ def test_an_error_in_a_pipe_has_no_colour(tree: Path) -> None:
 
 def test_a_closed_pipe_is_no_fault(tree: Path) -> None:
     done = subprocess.run(
-        ["/bin/bash", "-c", f"{PYTHON} -m guest_hooks detect --root {tree} | true; exit ${{PIPESTATUS[0]}}"],
+        [
+            "/bin/bash",
+            "-c",
+            f"{PYTHON} -m guest_hooks detect --root {tree} | true; exit ${{PIPESTATUS[0]}}",
+        ],
         capture_output=True,
         text=True,
         timeout=60,
@@ -85,4 +91,7 @@ def test_no_room_for_what_is_said_is_no_fault(tree: Path, words: str) -> None:
             check=False,
         )
     assert done.returncode == ExitCode.LACKING
-    assert done.stderr.startswith("xen-guest-bootloader: error: standard output could not be written: No space left on device\n")
+    assert done.stderr.startswith(
+        "xen-guest-bootloader: error: standard output could not be written: No space left on"
+        " device\n"
+    )

@@ -31,14 +31,18 @@ def test_a_guest_s_own_volumes_are_those_that_its_fstab_names(tmp_path: Path) ->
         pytest.param(0, b"", ("msdos", "gpt"), id="neither-is-not-known"),
     ],
 )
-def test_a_partition_table_is_read(tmp_path: Path, at: int, magic: bytes, found: tuple[str, ...]) -> None:
+def test_a_partition_table_is_read(
+    tmp_path: Path, at: int, magic: bytes, found: tuple[str, ...]
+) -> None:
     disk = bytearray(8192)
     disk[at : at + len(magic)] = magic
     (tmp_path / "disk").write_bytes(disk)
     assert tree_disks._partition_map(str(tmp_path / "disk")) == found
 
 
-def test_files_that_are_read_together_have_a_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_that_are_read_together_have_a_bound(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(roots, "MOST_FILES", 5)
     monkeypatch.setattr(roots, "MAX_READ", 30)
     for number in range(9):

@@ -51,9 +51,16 @@ def test_the_repair_is_hardened() -> None:
 
 def test_each_restriction_of_the_repair_has_its_reason() -> None:
     lines = (SYSTEMD / service.SYNC).read_text().splitlines()
-    restrictions = range(next(n for n, line in enumerate(lines) if line.startswith("CapabilityBoundingSet=")), len(lines))
+    restrictions = range(
+        next(n for n, line in enumerate(lines) if line.startswith("CapabilityBoundingSet=")),
+        len(lines),
+    )
     assert len(restrictions) > 40
-    assert [lines[number] for number in restrictions if lines[number][0] != "#" and lines[number - 1][0] != "#"] == []
+    assert [
+        lines[number]
+        for number in restrictions
+        if lines[number][0] != "#" and lines[number - 1][0] != "#"
+    ] == []
 
 
 def test_an_unhardened_unit_would_be_seen(tmp_path: Path) -> None:
@@ -81,10 +88,16 @@ def test_units_start_on_xen_guests_alone(path: Path) -> None:
 def test_every_key_is_known_to_systemd(path: Path, tmp_path: Path) -> None:
     text = re.sub(r"^Documentation=.*\n", "", path.read_text(), flags=re.MULTILINE)
     for other in UNITS:  # the programs they name are not installed here
-        (tmp_path / other.name).write_text(other.read_text().replace("/usr/bin/xen-guest-bootloader", "/bin/true"))
+        (tmp_path / other.name).write_text(
+            other.read_text().replace("/usr/bin/xen-guest-bootloader", "/bin/true")
+        )
     (tmp_path / path.name).write_text(text.replace("/usr/bin/xen-guest-bootloader", "/bin/true"))
     done = subprocess.run(
-        ["systemd-analyze", "verify", "--man=no", tmp_path / path.name], capture_output=True, text=True, check=False, timeout=60
+        ["systemd-analyze", "verify", "--man=no", tmp_path / path.name],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
     )
     assert path.name not in done.stderr
     assert done.returncode == 0, done.stderr
@@ -106,7 +119,11 @@ def test_the_runtime_directory_is_where_the_state_is() -> None:
 
 def catalogue() -> dict[str, str]:
     """The catalogue's entries by message identifier."""
-    parts = re.split(r"^-- ([0-9a-f]{32})$", (SYSTEMD / "xen-guest-bootloader.catalog").read_text(), flags=re.MULTILINE)
+    parts = re.split(
+        r"^-- ([0-9a-f]{32})$",
+        (SYSTEMD / "xen-guest-bootloader.catalog").read_text(),
+        flags=re.MULTILINE,
+    )
     return dict(zip(parts[1::2], parts[2::2], strict=True))
 
 
@@ -129,7 +146,10 @@ def test_what_is_advised_of_a_foreign_file_leaves_it_alone() -> None:
     advised = re.findall(r"^targets = \[.*\]", text, re.MULTILINE)[-1]
     pv = Guest(mode=Mode.PV, bits=64)
     by_default, by_advice = (
-        {want.target.name for want in plan.wanted(pv, config.parse([config.Source(name="", data=data)]), (), ())}
+        {
+            want.target.name
+            for want in plan.wanted(pv, config.parse([config.Source(name="", data=data)]), (), ())
+        }
         for data in (b"", advised.encode())
     )
     assert by_default
@@ -140,9 +160,16 @@ def test_what_is_advised_of_a_foreign_file_leaves_it_alone() -> None:
 def test_journalctl_takes_the_catalogue(tmp_path: Path) -> None:
     directory = tmp_path / "usr/lib/systemd/catalog"
     directory.mkdir(parents=True)
-    (directory / "ours.catalog").write_bytes((SYSTEMD / "xen-guest-bootloader.catalog").read_bytes())
+    (directory / "ours.catalog").write_bytes(
+        (SYSTEMD / "xen-guest-bootloader.catalog").read_bytes()
+    )
     (tmp_path / "var/lib/systemd/catalog").mkdir(parents=True)
-    subprocess.run(["journalctl", f"--root={tmp_path}", "--update-catalog"], check=True, timeout=60, capture_output=True)
+    subprocess.run(
+        ["journalctl", f"--root={tmp_path}", "--update-catalog"],
+        check=True,
+        timeout=60,
+        capture_output=True,
+    )
     shown = subprocess.run(
         ["journalctl", f"--root={tmp_path}", "--dump-catalog", KINDS[Outcome.UNDONE].message_id],
         check=True,

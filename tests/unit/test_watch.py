@@ -90,7 +90,9 @@ def test_reading_is_not_noticed(watched: Watched) -> None:
         pytest.param(lambda boot: boot.rename(boot.with_name("boot.old")), id="rename-above"),
     ],
 )
-def test_a_directory_made_again_is_watched_again(watched: Watched, lose: Callable[[Path], object]) -> None:
+def test_a_directory_made_again_is_watched_again(
+    watched: Watched, lose: Callable[[Path], object]
+) -> None:
     boot = watched.tree / "boot"
     watched.expect(lambda: lose(boot))
     assert "/boot/xen" not in watched.armed
@@ -157,7 +159,9 @@ def test_a_dead_dispatcher_is_replaced_and_counted(watched: Watched) -> None:
     watched.expect((watched.tree / "boot/xen/b").touch)
 
 
-def test_a_refused_watch_is_told_and_loses_no_descriptor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_refused_watch_is_told_and_loses_no_descriptor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "boot").mkdir()
 
     def refuse(*_: object) -> int:
@@ -180,14 +184,18 @@ def test_a_refused_watch_is_told_and_loses_no_descriptor(tmp_path: Path, monkeyp
         found.watch.close()
 
 
-def test_an_overflow_is_counted(watched: Watched, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_an_overflow_is_counted(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     limit = tmp_path / "limit"
     limit.write_text("50\n")
     monkeypatch.setattr(watch, "QUEUE_LIMIT", str(limit))
     watched.watch.close()
     drawn = threading.Event()
     read = watch._Inotify.read_events
-    monkeypatch.setattr(watch._Inotify, "read_events", lambda inotify: drawn.wait(30) and read(inotify))
+    monkeypatch.setattr(
+        watch._Inotify, "read_events", lambda inotify: drawn.wait(30) and read(inotify)
+    )
     found = Watched(tmp_path)
     try:
         assert found.watch.overflows == 0

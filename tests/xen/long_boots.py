@@ -1,4 +1,6 @@
-"""Guests of both releases ask themselves how they booted, which takes too long for `make test`; `make test-xen` runs it."""
+"""Guests of both releases ask themselves how they booted, which takes too long for `make test`;
+`make test-xen` runs it.
+"""
 
 import re
 from collections.abc import Iterator
@@ -16,7 +18,10 @@ from tests.support.xen_lab import Ends
 from tests.xen.long_damage import CODE
 from tests.xen.test_boots import SECOND_STAGES, boots_by_second_stage
 
-ZEROS = "dd if=/dev/zero of=/boot/xen/pvhboot-i386.linux bs=4096 count=1 conv=notrunc status=none && sync\n"
+ZEROS = (
+    "dd if=/dev/zero of=/boot/xen/pvhboot-i386.linux bs=4096 count=1 conv=notrunc status=none &&"
+    " sync\n"
+)
 
 
 def test_bookworm_as_pv_then_pvh_then_pv(dom0: Dom0, bookworm: XenGuest) -> None:
@@ -28,7 +33,9 @@ def test_bookworm_as_pv_then_pvh_then_pv(dom0: Dom0, bookworm: XenGuest) -> None
     consoles = xen_lab.boot(runs)
     boots_by_second_stage(consoles["first"], "pv")
     boots_by_second_stage(consoles["second"], "pvh")
-    consoles["third"].expect("Welcome to GRUB!", "Chainloading", "Welcome to GRUB!", "Loading Linux")
+    consoles["third"].expect(
+        "Welcome to GRUB!", "Chainloading", "Welcome to GRUB!", "Loading Linux"
+    )
 
 
 @pytest.fixture(scope="module")
@@ -38,9 +45,17 @@ def trixie(deb: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[XenG
 
 
 def test_trixies_kernel_does_not_start_as_pv(dom0: Dom0, trixie: XenGuest) -> None:
-    """It is packed with zstd, which no GRUB up to 2.14 unpacks for a PV guest; the second stage itself is as good as any."""
+    """It is packed with zstd, which no GRUB up to 2.14 unpacks for a PV guest; the second stage
+    itself is as good as any.
+    """
     consoles = xen_lab.boot([trixie.run("pv", "pv", dom0, "", until=("not xen image",), linger=0)])
-    consoles["pv"].expect("Welcome to GRUB!", "Chainloading", "Welcome to GRUB!", "Loading Linux", "error: not xen image")
+    consoles["pv"].expect(
+        "Welcome to GRUB!",
+        "Chainloading",
+        "Welcome to GRUB!",
+        "Loading Linux",
+        "error: not xen image",
+    )
 
 
 def _unpack_kernel(tree: TreeGuest) -> None:
@@ -49,22 +64,30 @@ def _unpack_kernel(tree: TreeGuest) -> None:
         data = path.read_bytes()
         image = bzimage.parse(data)
         offset, length = image.payload
-        path.write_bytes(b"".join(unpack.stream(memoryview(data)[offset : offset + length], image.compression)))
+        path.write_bytes(
+            b"".join(unpack.stream(memoryview(data)[offset : offset + length], image.compression))
+        )
 
 
-def test_trixies_kernel_starts_as_pv_where_it_was_unpacked(dom0: Dom0, deb: Path, tmp_path: Path) -> None:
+def test_trixies_kernel_starts_as_pv_where_it_was_unpacked(
+    dom0: Dom0, deb: Path, tmp_path: Path
+) -> None:
     with xen_guest.made(tmp_path, Suite.TRIXIE, deb, prepare=_unpack_kernel) as guest:
         consoles = xen_lab.boot([guest.run("pv", "pv", dom0, STATUS, memory=768)])
     boots_by_second_stage(consoles["pv"], "pv")
     foretold = answer(consoles["pv"])["next_boot"]["findings"]
-    assert {finding["code"] for finding in foretold} == {"kernel-not-bzimage"}, "what PVH, the other target, can't start"
+    assert {finding["code"] for finding in foretold} == {"kernel-not-bzimage"}, (
+        "what PVH, the other target, can't start"
+    )
 
 
 def test_trixie_as_pvh_foretells_that(dom0: Dom0, trixie: XenGuest) -> None:
     consoles = xen_lab.boot([trixie.run("pvh", "pvh", dom0, STATUS)])
     boots_by_second_stage(consoles["pvh"], "pvh")
     foretold = answer(consoles["pvh"])["next_boot"]["findings"]
-    assert [(finding["code"], finding["console"]) for finding in foretold] == [("kernel-compression", "error: not xen image.")]
+    assert [(finding["code"], finding["console"]) for finding in foretold] == [
+        ("kernel-compression", "error: not xen image.")
+    ]
 
 
 def test_stage_1s_of_newer_grubs_hand_over(dom0: Dom0, bookworm: XenGuest) -> None:
@@ -74,11 +97,23 @@ def test_stage_1s_of_newer_grubs_hand_over(dom0: Dom0, bookworm: XenGuest) -> No
         for mode, target in STAGE1_TARGETS.items():
             image = bookworm.work / f"{suite}-{target}.bin"
             image.write_bytes(grub_versions.of(suite).stage1(target))
-            runs.append(bookworm.run(f"{suite}-{mode}", mode, dom0, "", kernel=image, until=("Loading Linux",), linger=0))
+            runs.append(
+                bookworm.run(
+                    f"{suite}-{mode}",
+                    mode,
+                    dom0,
+                    "",
+                    kernel=image,
+                    until=("Loading Linux",),
+                    linger=0,
+                )
+            )
     consoles = xen_lab.boot(runs)
     for console in consoles.values():
         path = re.escape(SECOND_STAGES[console.name.partition("-")[2]])
-        console.expect("Welcome to GRUB!", f"Chainloading .*{path}", "Welcome to GRUB!", "Loading Linux")
+        console.expect(
+            "Welcome to GRUB!", f"Chainloading .*{path}", "Welcome to GRUB!", "Loading Linux"
+        )
 
 
 def test_a_bridge_that_grub_refuses_is_passed_over(dom0: Dom0, bookworm: XenGuest) -> None:
@@ -89,7 +124,13 @@ def test_a_bridge_that_grub_refuses_is_passed_over(dom0: Dom0, bookworm: XenGues
         ]
     )
     console = consoles["by-the-menu"]
-    console.expect("Welcome to GRUB!", "Chainloading", "error: invalid magic number", "Loading Linux", "LAB-GUEST type=PVH")
+    console.expect(
+        "Welcome to GRUB!",
+        "Chainloading",
+        "error: invalid magic number",
+        "Loading Linux",
+        "LAB-GUEST type=PVH",
+    )
     cmdline = re.search(CMDLINE, console.text)
     assert cmdline
     assert boot_provenance.read(cmdline[1]).via == "stage-1"

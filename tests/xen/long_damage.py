@@ -15,7 +15,10 @@ from tests.xen.test_boots import came_by_second_stage
 MODULES = "cp /root/newer/x86_64-xen/*.mod /boot/grub/x86_64-xen/ && sync\n"
 """What a GRUB upgrade that was cut off leaves: other modules beside the old second stage."""
 DEAD = ("symbol `grub_.*' not found", "grub rescue>")
-CODE = "dd if=/dev/zero of=/boot/xen/pvboot-x86_64.elf bs=4096 seek=4 count=8 conv=notrunc status=none && sync\n"
+CODE = (
+    "dd if=/dev/zero of=/boot/xen/pvboot-x86_64.elf bs=4096 seek=4 count=8 conv=notrunc status=none"
+    " && sync\n"
+)
 """Its notes are good, so that stage 1 starts it."""
 RUNNING = """
 for second in $(seq 300); do
@@ -24,19 +27,26 @@ for second in $(seq 300); do
 done
 systemctl is-active xen-guest-bootloader.service || exit
 """
-KEEP = "cp /boot/xen/pvboot-x86_64.elf /run/lab/ && cp -r /boot/grub/x86_64-xen /run/lab/ && echo SERVICE-RUNS\n"
+KEEP = (
+    "cp /boot/xen/pvboot-x86_64.elf /run/lab/ && cp -r /boot/grub/x86_64-xen /run/lab/ && echo"
+    " SERVICE-RUNS\n"
+)
 REPAIRED = """
 for second in $(seq 300); do
     sleep 1
-    cmp -s /boot/xen/pvboot-x86_64.elf /run/lab/pvboot-x86_64.elf && diff -rq /boot/grub/x86_64-xen /run/lab/x86_64-xen && break
+    cmp -s /boot/xen/pvboot-x86_64.elf /run/lab/pvboot-x86_64.elf &&
+        diff -rq /boot/grub/x86_64-xen /run/lab/x86_64-xen && break
 done
-cmp /boot/xen/pvboot-x86_64.elf /run/lab/pvboot-x86_64.elf && diff -rq /boot/grub/x86_64-xen /run/lab/x86_64-xen && echo REPAIRED
+cmp /boot/xen/pvboot-x86_64.elf /run/lab/pvboot-x86_64.elf &&
+    diff -rq /boot/grub/x86_64-xen /run/lab/x86_64-xen && echo REPAIRED
 """
 
 
 @pytest.fixture(scope="module")
 def newer() -> Path:
-    """GRUB 2.14's modules: those of trixie's 2.12 need no symbol that bookworm's core lacks, and load into it."""
+    """GRUB 2.14's modules: those of trixie's 2.12 need no symbol that bookworm's core lacks,
+    and load into it.
+    """
     return Path(grub_versions.of("sid").lib)
 
 
@@ -49,7 +59,9 @@ def _with_newer_modules(newer: Path, tree: TreeGuest) -> None:
 
 @pytest.fixture(scope="module")
 def plain(newer: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[XenGuest]:
-    """A guest made as Debian documents it, without this package, in which an upgrade of GRUB was then cut off."""
+    """A guest made as Debian documents it, without this package, in which an upgrade of GRUB
+    was then cut off.
+    """
 
     def prepare(tree: TreeGuest) -> None:
         _with_newer_modules(newer, tree)
@@ -57,7 +69,9 @@ def plain(newer: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Xen
         tree.run("update-grub")
         tree.shell(MODULES)
 
-    with xen_guest.made(tmp_path_factory.mktemp("plain"), Suite.BOOKWORM, None, prepare=prepare) as guest:
+    with xen_guest.made(
+        tmp_path_factory.mktemp("plain"), Suite.BOOKWORM, None, prepare=prepare
+    ) as guest:
         yield guest
 
 
@@ -65,13 +79,18 @@ def plain(newer: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Xen
 def ours(newer: Path, deb: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[XenGuest]:
     """The same guest with this package."""
     with xen_guest.made(
-        tmp_path_factory.mktemp("ours"), Suite.BOOKWORM, deb, prepare=lambda tree: _with_newer_modules(newer, tree)
+        tmp_path_factory.mktemp("ours"),
+        Suite.BOOKWORM,
+        deb,
+        prepare=lambda tree: _with_newer_modules(newer, tree),
     ) as guest:
         yield guest
 
 
 def test_plain_tools_leave_a_guest_that_does_not_boot(dom0: Dom0, plain: XenGuest) -> None:
-    consoles = xen_lab.boot([plain.run("damaged", "pv", dom0, "", until=("grub rescue>", "Loading Linux"))])
+    consoles = xen_lab.boot(
+        [plain.run("damaged", "pv", dom0, "", until=("grub rescue>", "Loading Linux"))]
+    )
     consoles["damaged"].expect("Chainloading", "Welcome to GRUB!", *DEAD)
     consoles["damaged"].never("LAB-GUEST")
 

@@ -16,12 +16,16 @@ SYNC = "findmnt -n -o SOURCE /; xen-guest-bootloader sync\n"
 
 @pytest.fixture
 def made(deb: Path, tmp_path: Path) -> Iterator[tuple[XenGuest, str]]:
-    """A guest as it came to a volume from another layout, without a second stage; and the volume's name for GRUB."""
+    """A guest as it came to a volume from another layout, without a second stage; and the
+    volume's name for GRUB.
+    """
     with xen_guest.made(tmp_path, Suite.BOOKWORM, deb, packages=("lvm2",)) as guest:
         (plain,) = guest.disks
         with images.attached(plain) as device:
             uuid = images.tool("blkid", "-p", "-s", "UUID", "-o", "value", device)
-            filesystem = images.Filesystem(image=plain, fs_type="ext4", device=device, uuid=uuid, drive="")
+            filesystem = images.Filesystem(
+                image=plain, fs_type="ext4", device=device, uuid=uuid, drive=""
+            )
             (tmp_path / "top").mkdir()
             with images.mounted(filesystem, tmp_path / "top") as top:
                 for second_stage in (top / "boot/xen").iterdir():
@@ -32,7 +36,9 @@ def made(deb: Path, tmp_path: Path) -> Iterator[tuple[XenGuest, str]]:
         image.unlink()
 
 
-def test_it_boots_by_the_second_stages_it_made_itself(dom0: Dom0, made: tuple[XenGuest, str]) -> None:
+def test_it_boots_by_the_second_stages_it_made_itself(
+    dom0: Dom0, made: tuple[XenGuest, str]
+) -> None:
     guest, drive = made
     consoles = xen_lab.boot(
         [
@@ -41,11 +47,18 @@ def test_it_boots_by_the_second_stages_it_made_itself(dom0: Dom0, made: tuple[Xe
             guest.run("pv", "pv", dom0, "", until=("Loading initial ramdisk",)),
         ]
     )
-    consoles["syncing"].expect("Welcome to GRUB!", lvm.MAPPED, *(f"wrote {path}" for path in sorted(SECOND_STAGES.values())))
+    consoles["syncing"].expect(
+        "Welcome to GRUB!",
+        lvm.MAPPED,
+        *(f"wrote {path}" for path in sorted(SECOND_STAGES.values())),
+    )
     consoles["syncing"].never("Chainloading")
     boots_by_second_stage(consoles["pvh"], "pvh", prefix=f"{drive}/boot/grub")
     consoles["pv"].expect(
-        "Welcome to GRUB!", f"Chainloading .*{SECOND_STAGES['pv']}", "Welcome to GRUB!", "Loading initial ramdisk"
+        "Welcome to GRUB!",
+        f"Chainloading .*{SECOND_STAGES['pv']}",
+        "Welcome to GRUB!",
+        "Loading initial ramdisk",
     )
     found = answer(consoles["pvh"])
     assert found["next_boot"]["findings"] == []

@@ -1,4 +1,5 @@
-"""The guest's power is cut in the middle of a sync, and after an upgrade; it boots, each time, by a whole second stage.
+"""The guest's power is cut in the middle of a sync, and after an upgrade; it boots, each time,
+by a whole second stage.
 
 `make test-xen` runs this, `make test` does not.
 """
@@ -25,12 +26,16 @@ while :; do
     done
 done
 """
-"""Each has other files to write than the one before; with `minimal`, the module directories are exchanged, too."""
+"""Each has other files to write than the one before; with `minimal`, the module directories are
+exchanged, too.
+"""
 WRITING = "Writing to the disk"
 """A step that sync shows on a terminal for as long as it takes."""
 CUTS = 20
 EVERY = 5.0
-"""Seconds before a cut that is not aimed: a sync takes longer than that under emulation, and no multiple of it."""
+"""Seconds before a cut that is not aimed: a sync takes longer than that under emulation, and no
+multiple of it.
+"""
 BOOT_SIZE = 96 * images.MIB
 TO_LINUX = (16,)
 """Of the cuts, those from which Linux is started, too."""
@@ -38,14 +43,20 @@ UPGRADE = "dpkg --force-depends --install /root/newer-grub-xen-bin.deb && echo U
 
 
 def second_stage_speaks(console: Console, mode: str) -> None:
-    """Stage 1 handed over to the second stage, which read its modules and menu, and took up the kernel."""
+    """Stage 1 handed over to the second stage, which read its modules and menu, and took up the
+    kernel.
+    """
     second_stage = re.escape(SECOND_STAGES[mode].removeprefix("/boot"))
-    console.expect("Welcome to GRUB!", f"Chainloading .*{second_stage}", "Welcome to GRUB!", "Loading Linux")
+    console.expect(
+        "Welcome to GRUB!", f"Chainloading .*{second_stage}", "Welcome to GRUB!", "Loading Linux"
+    )
     console.never("grub rescue>", "symbol `.*' not found")
 
 
 def test_cut_twenty_times_in_the_middle_of_syncs(dom0: Dom0, deb: Path, tmp_path: Path) -> None:
-    """What `xl destroy` would leave at twenty moments of syncs that follow each other, and at the last of them it is done."""
+    """What `xl destroy` would leave at twenty moments of syncs that follow each other, and at
+    the last of them it is done.
+    """
     with xen_guest.made(tmp_path, Suite.BOOKWORM, deb, boot="ext4", boot_size=BOOT_SIZE) as guest:
         root, boot = guest.disks
         cuts = [tmp_path / f"cut{number}.img" for number in range(CUTS)]
@@ -53,7 +64,18 @@ def test_cut_twenty_times_in_the_middle_of_syncs(dom0: Dom0, deb: Path, tmp_path
             with cut.open("wb") as file:
                 file.truncate(boot.stat().st_size)
         copies = Copies(of=boot, to=tuple(cuts), every=EVERY, aim=WRITING)
-        runs = [guest.run("syncing", "pv", dom0, SYNCS, when=When.BARE, until=("SYNC-BEGINS",), linger=1.0, copies=copies)]
+        runs = [
+            guest.run(
+                "syncing",
+                "pv",
+                dom0,
+                SYNCS,
+                when=When.BARE,
+                until=("SYNC-BEGINS",),
+                linger=1.0,
+                copies=copies,
+            )
+        ]
         for number, cut in enumerate(cuts):
             mode = ("pv", "pvh")[number % 2]
             is_whole = number in TO_LINUX
@@ -65,18 +87,24 @@ def test_cut_twenty_times_in_the_middle_of_syncs(dom0: Dom0, deb: Path, tmp_path
                     data=runs[0].data,
                     type=mode,
                     kernel=dom0.stage1(STAGE1_TARGETS[mode]),
-                    until=("LAB-CMDLINE .* end" if is_whole else "Loading Linux", "grub rescue>", "grub>"),
+                    until=(
+                        "LAB-CMDLINE .* end" if is_whole else "Loading Linux",
+                        "grub rescue>",
+                        "grub>",
+                    ),
                     timeout=xen_guest.SECONDS,
                 )
             )
         consoles = xen_lab.boot(runs)
     syncing = consoles["syncing"]
-    syncing.never("LAB-GUEST-DONE", "fault of the program")
+    syncing.never("LAB-GUEST-DONE", "internal error")
     before = syncing.text.split("LAB-COPY")[:-1]
     assert len(before) == CUTS, syncing.text
     in_commit = [text for text in before if text.rpartition("SYNC-BEGINS")[2].count(WRITING)]
     assert len(in_commit) >= CUTS // 4, syncing.text
-    assert "SYNC-ENDS" not in "".join(text.rpartition("SYNC-BEGINS")[2] for text in before), syncing.text
+    assert "SYNC-ENDS" not in "".join(text.rpartition("SYNC-BEGINS")[2] for text in before), (
+        syncing.text
+    )
     for number in range(CUTS):
         mode = ("pv", "pvh")[number % 2]
         second_stage_speaks(consoles[f"cut{number}"], mode)
@@ -85,7 +113,9 @@ def test_cut_twenty_times_in_the_middle_of_syncs(dom0: Dom0, deb: Path, tmp_path
 
 
 def test_grub_upgraded_and_the_power_cut(dom0: Dom0, deb: Path, tmp_path: Path) -> None:
-    """The package's trigger has answered when dpkg returns; what it wrote must be what GRUB reads."""
+    """The package's trigger has answered when dpkg returns; what it wrote must be what GRUB
+    reads.
+    """
     newer = newer_grub.package(tmp_path)
 
     def prepare(tree: TreeGuest) -> None:
@@ -94,7 +124,9 @@ def test_grub_upgraded_and_the_power_cut(dom0: Dom0, deb: Path, tmp_path: Path) 
     with xen_guest.made(tmp_path / "guest", Suite.BOOKWORM, deb, prepare=prepare) as guest:
         consoles = xen_lab.boot(
             [
-                guest.run("upgraded", "pv", dom0, UPGRADE, when=When.BARE, until=("UPGRADED",), linger=0.0),
+                guest.run(
+                    "upgraded", "pv", dom0, UPGRADE, when=When.BARE, until=("UPGRADED",), linger=0.0
+                ),
                 guest.run("pv", "pv", dom0, "", until=("Loading Linux", "grub rescue>")),
                 guest.run("pvh", "pvh", dom0, "", until=("LAB-CMDLINE .* end", "grub rescue>")),
             ]

@@ -22,12 +22,16 @@ SECONDS = 600
 """For Linux to unpack its initrd and look for its root, under emulation on a busy machine."""
 AT_ROOT = "Target filesystem doesn't have requested /sbin/init"
 """What initramfs-tools says once the root file system is mounted, which here holds /boot alone."""
-DEFAULTS = 'GRUB_TIMEOUT=0\nGRUB_DISABLE_RECOVERY=true\nGRUB_CMDLINE_LINUX="console=hvc0 rootdelay=3"\n'
+DEFAULTS = (
+    'GRUB_TIMEOUT=0\nGRUB_DISABLE_RECOVERY=true\nGRUB_CMDLINE_LINUX="console=hvc0 rootdelay=3"\n'
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Boot:
-    """The /boot of one guest while a damage is done to it: its default kernel and initrd, and grub.cfg."""
+    """The /boot of one guest while a damage is done to it: its default kernel and initrd, and
+    grub.cfg.
+    """
 
     kernel: Path
     initrd: Path
@@ -47,12 +51,20 @@ class Case:
 
 
 def without_driver(boot: Boot) -> None:
-    """Debian's own initrd, in which the disk's driver has another name than depmod's indexes give it."""
-    archive = subprocess.run(["zstd", "-dc"], input=boot.initrd.read_bytes(), capture_output=True, check=True).stdout
-    boot.initrd.write_bytes(kernels.pack(archive.replace(b"xen-blkfront.ko\0", b"xen-blkfronX.ko\0"), "gzip"))
+    """Debian's own initrd, in which the disk's driver has another name than depmod's indexes
+    give it.
+    """
+    archive = subprocess.run(
+        ["zstd", "-dc"], input=boot.initrd.read_bytes(), capture_output=True, check=True
+    ).stdout
+    boot.initrd.write_bytes(
+        kernels.pack(archive.replace(b"xen-blkfront.ko\0", b"xen-blkfronX.ko\0"), "gzip")
+    )
 
 
-def small_kernel(compression: str = "xz", *, notes: Mapping[int, bytes] = kernels.LINUX_NOTES) -> Callable[[Boot], object]:
+def small_kernel(
+    compression: str = "xz", *, notes: Mapping[int, bytes] = kernels.LINUX_NOTES
+) -> Callable[[Boot], object]:
     """A kernel that GRUB, or the domain's first instruction, ends with."""
 
     def damage(boot: Boot) -> None:
@@ -65,21 +77,33 @@ def small_kernel(compression: str = "xz", *, notes: Mapping[int, bytes] = kernel
 
 BY_GRUB = {
     "kernel-gone": Case(lambda boot: boot.kernel.unlink(), "kernel-missing"),
-    "kernel-cut-off": Case(lambda boot: boot.kernel.write_bytes(boot.kernel.read_bytes()[:4_000_000]), "kernel-truncated"),
-    "kernel-of-text": Case(lambda boot: boot.kernel.write_bytes(b"no kernel\n" * 9000), "kernel-invalid"),
+    "kernel-cut-off": Case(
+        lambda boot: boot.kernel.write_bytes(boot.kernel.read_bytes()[:4_000_000]),
+        "kernel-truncated",
+    ),
+    "kernel-of-text": Case(
+        lambda boot: boot.kernel.write_bytes(b"no kernel\n" * 9000), "kernel-invalid"
+    ),
     "kernel-lzo": Case(small_kernel("lzo"), "kernel-compression"),
     "kernel-lz4": Case(small_kernel("lz4"), "kernel-compression"),
     "kernel-without-xen": Case(small_kernel(notes={}), "kernel-no-notes"),
     "initrd-gone": Case(lambda boot: boot.initrd.unlink(), "initrd-missing"),
     "menu-gone": Case(lambda boot: boot.menu.unlink(), "grub-cfg-missing"),
     "menu-of-another-file-system": Case(
-        lambda boot: boot.edit_menu("--fs-uuid --set=root ", "--fs-uuid --set=root 0000"), "entry-file-system-missing", boots=True
+        lambda boot: boot.edit_menu("--fs-uuid --set=root ", "--fs-uuid --set=root 0000"),
+        "entry-file-system-missing",
+        boots=True,
     ),
 }
 """What GRUB itself meets."""
 BY_LINUX = {
-    "initrd-of-text": Case(lambda boot: boot.initrd.write_bytes(b"no initrd\n" * 9000), "initrd-invalid"),
-    "initrd-cut-off": Case(lambda boot: boot.initrd.write_bytes(boot.initrd.read_bytes()[:-1_000_000]), "initrd-damaged"),
+    "initrd-of-text": Case(
+        lambda boot: boot.initrd.write_bytes(b"no initrd\n" * 9000), "initrd-invalid"
+    ),
+    "initrd-cut-off": Case(
+        lambda boot: boot.initrd.write_bytes(boot.initrd.read_bytes()[:-1_000_000]),
+        "initrd-damaged",
+    ),
     "initrd-without-driver": Case(without_driver, "initrd-lacks-module"),
 }
 
@@ -91,13 +115,17 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GuestTree]:
         (top / "etc/default/grub.d/lab.cfg").write_text(DEFAULTS)
         for name, text in xen_guest.INITRAMFS.items():
             (top / f"etc/initramfs-tools/{name}").write_text(text)
-        for other in [path for release in OTHER_KERNELS for path in (top / "boot").glob(f"*-{release}")]:
+        for other in [
+            path for release in OTHER_KERNELS for path in (top / "boot").glob(f"*-{release}")
+        ]:
             other.unlink()
 
     directory = tmp_path_factory.mktemp("tree")
     with debian(directory, Layout(suite=Suite.BOOKWORM), TARGET, prepare=prepare) as made:
         # A small initrd, for GRUB reads it and Linux unpacks it under emulation.
-        TreeGuest(disk=made.disk, work=directory, suite=Suite.BOOKWORM).run("update-initramfs", "-u")
+        TreeGuest(disk=made.disk, work=directory, suite=Suite.BOOKWORM).run(
+            "update-initramfs", "-u"
+        )
         yield made
 
 
@@ -107,24 +135,38 @@ def disk_of(tree: GuestTree, image: Path) -> Path:
     (stage / "dev").mkdir(parents=True)
     shutil.copytree(tree.top / "boot", stage / "boot", symlinks=True)
     uuid = tree.disk.root.uuid
-    subprocess.run(["mkfs.ext4", "-q", "-F", "-U", uuid, "-d", str(stage), str(image), DISK], check=True, timeout=120)
+    subprocess.run(
+        ["mkfs.ext4", "-q", "-F", "-U", uuid, "-d", str(stage), str(image), DISK],
+        check=True,
+        timeout=120,
+    )
     shutil.rmtree(stage)
     return image
 
 
 def predicted_and_said(tree: GuestTree, cases: Mapping[str, Case], directory: Path) -> None:
-    """Do each damage to a /boot, ask preflight, boot it: the console says what was predicted, and it boots no further than that."""
+    """Do each damage to a /boot, ask preflight, boot it: the console says what was predicted,
+    and it boots no further than that.
+    """
     dom0 = xen_dom0.prepare()
     menu = tree.top / "boot/grub/grub.cfg"
     release = menu.read_text().partition("vmlinuz-")[2].split()[0]
-    boot = Boot(kernel=tree.top / f"boot/vmlinuz-{release}", initrd=tree.top / f"boot/initrd.img-{release}", menu=menu)
+    boot = Boot(
+        kernel=tree.top / f"boot/vmlinuz-{release}",
+        initrd=tree.top / f"boot/initrd.img-{release}",
+        menu=menu,
+    )
     whole = {path: path.read_bytes() for path in (boot.kernel, boot.initrd, boot.menu)}
     runs: list[GuestRun] = []
     predicted: dict[str, str] = {}
     for name, case in cases.items():
         case.damage(boot)
-        answer = tree.run("preflight", "--json", f"--target={TARGET}", code=0 if case.boots else 3).json
-        (finding,) = (finding for finding in answer["findings"] if finding["stops"] is not case.boots)
+        answer = tree.run(
+            "preflight", "--json", f"--target={TARGET}", code=0 if case.boots else 3
+        ).json
+        (finding,) = (
+            finding for finding in answer["findings"] if finding["stops"] is not case.boots
+        )
         assert finding["code"] == case.code, name
         assert answer["will_boot"] is case.boots
         predicted[name] = finding["console"].partition("…")[2] or finding["console"]
@@ -149,11 +191,15 @@ def test_linux_says_what_was_predicted(tree: GuestTree, tmp_path: Path) -> None:
 def test_what_is_healthy_reaches_its_root(tree: GuestTree, tmp_path: Path) -> None:
     dom0 = xen_dom0.prepare()
     assert tree.run("preflight", "--json", f"--target={TARGET}").json["findings"] == []
-    xen_lab.boot([start(dom0, "healthy", disk_of(tree, tmp_path / "healthy.img"), AT_ROOT)], dom0=dom0)
+    xen_lab.boot(
+        [start(dom0, "healthy", disk_of(tree, tmp_path / "healthy.img"), AT_ROOT)], dom0=dom0
+    )
 
 
 def start(dom0: xen_dom0.Dom0, name: str, disk: Path, words: str) -> GuestRun:
-    until = "".join(f"[{character}]" if character in "`'.*[]()|?+$^{}\\" else character for character in words)
+    until = "".join(
+        f"[{character}]" if character in "`'.*[]()|?+$^{}\\" else character for character in words
+    )
     return GuestRun(
         name=name,
         disk=disk,

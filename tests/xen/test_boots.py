@@ -1,4 +1,6 @@
-"""A real guest, started by the host as PV and as PVH, boots by its own second stage and knows it."""
+"""A real guest, started by the host as PV and as PVH, boots by its own second stage and knows
+it.
+"""
 
 import re
 
@@ -16,10 +18,19 @@ SECOND_STAGES = {"pv": "/boot/xen/pvboot-x86_64.elf", "pvh": "/boot/xen/pvhboot-
 PLATFORMS = {"pv": "xen", "pvh": "xen_pvh"}
 
 
-def came_by_second_stage(console: Console, mode: str, *, prefix: str = "(xen/xvda)/boot/grub") -> None:
-    """The console shows stage 1, the handover, a second GRUB, Linux in the right mode; and Linux knows by which GRUB it came."""
+def came_by_second_stage(
+    console: Console, mode: str, *, prefix: str = "(xen/xvda)/boot/grub"
+) -> None:
+    """The console shows stage 1, the handover, a second GRUB, Linux in the right mode; and
+    Linux knows by which GRUB it came.
+    """
     second_stage = re.escape(SECOND_STAGES[mode].removeprefix("/boot"))
-    console.expect("Welcome to GRUB!", f"Chainloading .*{second_stage}", "Welcome to GRUB!", f"LAB-GUEST type={mode.upper()}")
+    console.expect(
+        "Welcome to GRUB!",
+        f"Chainloading .*{second_stage}",
+        "Welcome to GRUB!",
+        f"LAB-GUEST type={mode.upper()}",
+    )
     console.never("symbol `.*' not found", "grub rescue>", "[Uu]nknown kernel command line param")
     cmdline = re.search(CMDLINE, console.text)
     assert cmdline, console.text
@@ -27,11 +38,19 @@ def came_by_second_stage(console: Console, mode: str, *, prefix: str = "(xen/xvd
     assert boot_provenance.read(cmdline.group(1)) == expected
 
 
-def boots_by_second_stage(console: Console, mode: str, *, prefix: str = "(xen/xvda)/boot/grub") -> None:
-    """It came by the second stage, and the guest's own program says the same and finds all as it should be."""
+def boots_by_second_stage(
+    console: Console, mode: str, *, prefix: str = "(xen/xvda)/boot/grub"
+) -> None:
+    """It came by the second stage, and the guest's own program says the same and finds all as
+    it should be.
+    """
     came_by_second_stage(console, mode, prefix=prefix)
     status = answer(console)
-    assert status["last_boot"] == {"via": "second-stage", "prefix": prefix, "platform": PLATFORMS[mode]}
+    assert status["last_boot"] == {
+        "via": "second-stage",
+        "prefix": prefix,
+        "platform": PLATFORMS[mode],
+    }
     states = {target["target"]: target["state"] for target in status["targets"]}
     assert states == {"x86_64-xen": "current", "i386-xen_pvh": "current"}, status
     assert status["ok"], status
@@ -47,7 +66,9 @@ def test_one_disk_as_pv_then_pvh_then_pv(dom0: Dom0, bookworm: XenGuest) -> None
     consoles = xen_lab.boot(runs)
     came_by_second_stage(consoles["first"], "pv")
     came_by_second_stage(consoles["second"], "pvh")
-    consoles["third"].expect("Welcome to GRUB!", "Chainloading", "Welcome to GRUB!", "Loading initial ramdisk")
+    consoles["third"].expect(
+        "Welcome to GRUB!", "Chainloading", "Welcome to GRUB!", "Loading initial ramdisk"
+    )
 
 
 def test_stage_1s_of_our_own_boot_it(dom0: Dom0, bookworm: XenGuest) -> None:
@@ -64,9 +85,13 @@ def test_stage_1s_of_our_own_boot_it(dom0: Dom0, bookworm: XenGuest) -> None:
 
 
 def test_the_bridge_in_little_and_in_much_memory(dom0: Dom0, bookworm: XenGuest) -> None:
-    """In 64 MiB Debian's kernel has no room, so that the second stage's own word on that is the proof that it ran."""
+    """In 64 MiB Debian's kernel has no room, so that the second stage's own word on that is the
+    proof that it ran.
+    """
     little = bookworm.run("little", "pvh", dom0, "", memory=64, until=("out of memory",), linger=0)
     much = bookworm.run("much", "pvh", dom0, "", memory=4096, until=("Loading Linux",))
     consoles = xen_lab.boot([little, much])
-    consoles["little"].expect("Welcome to GRUB!", "Chainloading", "Welcome to GRUB!", "out of memory")
+    consoles["little"].expect(
+        "Welcome to GRUB!", "Chainloading", "Welcome to GRUB!", "out of memory"
+    )
     consoles["much"].expect("Welcome to GRUB!", "Chainloading", "Welcome to GRUB!", "Loading Linux")
