@@ -16,7 +16,7 @@ HELD_BACK = (
     "The last of the ten is held back for 10 s: with the one at boot, it is the eleventh repair"
     " within ten minutes."
 )
-"""See `crowd` of `guest_hooks.pacing`: something undoes them."""
+"""See `crowd` of `guest_hooks.daemon.pacing`: something undoes them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,8 @@ from guest_hooks.model import Mode
 
 BOOT_XEN = "/boot/xen"
 """Where stage 1 looks (xen docs/misc/x86-xenpv-bootloader)."""
+HANDOVER = "/etc/grub.d/00_chainload_xen_pvh"
+"""The script that lets a host's PVH GRUB hand over to our second stage."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

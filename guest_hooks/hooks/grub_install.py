@@ -10,19 +10,19 @@ import os
 import sys
 from collections.abc import Sequence
 
-from guest_hooks import prose
 from guest_hooks.config import Config
-from guest_hooks.configuration import configuration
 from guest_hooks.errors import ExitCode, GuestHooksError, LackingError, UsageError
 from guest_hooks.formats import second_stage
 from guest_hooks.hooks import grub_options
 from guest_hooks.hooks.grub_options import CommandLine, Meaning
 from guest_hooks.hooks.repair import LOCK_TIMEOUT, own_targets, report_and_raise, step
 from guest_hooks.machine import grub_tools, lock, staging, streams
+from guest_hooks.machine.config_files import configuration
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import CommandError, become
 from guest_hooks.model import Choices
-from guest_hooks.prose import Style
+from guest_hooks.report import as_text
+from guest_hooks.report.as_text import Style
 from guest_hooks.sync import Request, sync
 from guest_hooks.targets import TARGETS, Target
 
@@ -52,7 +52,7 @@ def _run(root: Root, arguments: Sequence[str]) -> ExitCode | int:
         config = configuration(root)
     except UsageError as error:
         # Debian's own works whatever our configuration says.
-        streams.say(prose.error_text(error, Style()))
+        streams.say(as_text.error_text(error, Style()))
         return _passed(_added(root, Config(), named), arguments)
     targets = (
         [TARGETS[name] for name in named if name in TARGETS]
@@ -67,7 +67,7 @@ def _run(root: Root, arguments: Sequence[str]) -> ExitCode | int:
     except LackingError as error:
         # What staging lacks, such as the right to make a mount namespace, the real one does
         # without.
-        streams.say(prose.error_text(error, Style()))
+        streams.say(as_text.error_text(error, Style()))
         return _passed(added, arguments)
     if code != 0:
         _answer(f"done {code}")

@@ -4,18 +4,19 @@ boot fails its installation.
 
 from collections.abc import Sequence
 
-from guest_hooks import grub_config, prose
-from guest_hooks.compare import FATAL_PROBLEMS
 from guest_hooks.config import Config
-from guest_hooks.configuration import configuration
 from guest_hooks.errors import ExitCode, GuestHooksError, UsageError
 from guest_hooks.hooks.repair import is_ours, own_targets, repaired, step
 from guest_hooks.machine import guest, streams
 from guest_hooks.machine.barrier import barrier
+from guest_hooks.machine.config_files import configuration
 from guest_hooks.machine.root import Root
 from guest_hooks.model import State, Status
-from guest_hooks.prose import Style
-from guest_hooks.status import survey
+from guest_hooks.report import as_text
+from guest_hooks.report.as_text import Style
+from guest_hooks.survey import grub_config
+from guest_hooks.survey.status import survey
+from guest_hooks.survey.verdict import FATAL_PROBLEMS
 
 
 def installed(root: Root, arguments: Sequence[str]) -> ExitCode:
@@ -29,7 +30,7 @@ def installed(root: Root, arguments: Sequence[str]) -> ExitCode:
         repaired(root)
         _settle(root)
     except GuestHooksError as error:
-        streams.say(prose.error_text(error, Style()))
+        streams.say(as_text.error_text(error, Style()))
         reasons, comfort = _judged(root)
         streams.say(comfort)
         code = ExitCode.WOULD_NOT_BOOT if reasons else code
@@ -43,7 +44,7 @@ def removed(root: Root) -> ExitCode:
         repaired(root)
         _settle(root)
     except GuestHooksError as error:
-        streams.say(prose.error_text(error, Style()))
+        streams.say(as_text.error_text(error, Style()))
     return ExitCode.OK
 
 
@@ -83,7 +84,7 @@ def _kernel_words(root: Root, arguments: Sequence[str]) -> list[str]:
     try:
         return kernel_warning(root, _bearing(root), arguments)
     except GuestHooksError as error:
-        return prose.error_text(error, Style())
+        return as_text.error_text(error, Style())
 
 
 def kernel_warning(root: Root, config: Config, arguments: Sequence[str]) -> list[str]:
@@ -93,11 +94,12 @@ def kernel_warning(root: Root, config: Config, arguments: Sequence[str]) -> list
     if not arguments or not is_ours(root, config):
         return []
     # Only a new kernel needs the decompressors.
-    from guest_hooks.preflight import kernel_problems, text  # noqa: PLC0415
+    from guest_hooks.preflight import kernel_problems  # noqa: PLC0415
+    from guest_hooks.report import boot_chain  # noqa: PLC0415
 
     modes = tuple(dict.fromkeys(target.mode for target in own_targets(root, config)))
     findings = kernel_problems(root, guest.detect(root), arguments[0], modes=modes)
-    return text.kernel_text(arguments[0], findings)
+    return boot_chain.kernel_text(arguments[0], findings)
 
 
 def _settle(root: Root) -> None:

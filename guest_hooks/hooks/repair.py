@@ -3,13 +3,14 @@
 import sys
 from contextlib import AbstractContextManager
 
-from guest_hooks import grub_config, outcomes, plan, progress, prose
 from guest_hooks.config import Config
-from guest_hooks.configuration import configuration
 from guest_hooks.errors import ExitCode, NotApplicableError
 from guest_hooks.machine import fingerprint, guest, streams
+from guest_hooks.machine.config_files import configuration
 from guest_hooks.machine.root import Root
-from guest_hooks.prose import Style
+from guest_hooks.report import as_journal, as_text, progress
+from guest_hooks.report.as_text import Style
+from guest_hooks.survey import grub_config, plan
 from guest_hooks.sync import Request, Result, sync
 from guest_hooks.targets import Target
 
@@ -38,14 +39,14 @@ def report_and_raise(result: Result) -> None:
     """Say what a sync came to; of what kept required targets from it the first is raised, for
     its caller to say.
     """
-    outcomes.tell(result)
+    as_journal.tell(result)
     streams.say(
         f"xen-guest-bootloader: {line}"
-        for line in prose.changes_text(result.changes, dry_run=False)
+        for line in as_text.changes_text(result.changes, dry_run=False)
     )
-    streams.say(prose.warnings_text(outcomes.warnings(result), Style()))
+    streams.say(as_text.warnings_text(as_journal.warnings(result), Style()))
     for failure in result.failures[1:]:
-        streams.say(prose.error_text(failure, Style()))
+        streams.say(as_text.error_text(failure, Style()))
     for failure in result.failures[:1]:
         raise failure
 

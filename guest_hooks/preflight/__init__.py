@@ -10,8 +10,9 @@ from guest_hooks.machine.boot_files import InitrdFacts, Memory
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import Run, run
 from guest_hooks.model import Guest, Mode, Status
-from guest_hooks.preflight import facts, initrds, kernels, root_fs
+from guest_hooks.preflight import facts
 from guest_hooks.preflight.follow import FSTAB, Way
+from guest_hooks.preflight.links import initrds, kernels, root_fs
 from guest_hooks.preflight.needs import Kernel, Needs
 from guest_hooks.preflight.result import Finding, Preflight
 from guest_hooks.targets import TARGETS

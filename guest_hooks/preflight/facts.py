@@ -15,9 +15,9 @@ from guest_hooks.machine.grub_tools import GRUB_DIR, GRUBENV
 from guest_hooks.machine.root import NotRegularError, Root
 from guest_hooks.machine.run import Run
 from guest_hooks.model import BootFilesystem, Guest, Mode
-from guest_hooks.preflight import stage1
+from guest_hooks.preflight.links import stage1
+from guest_hooks.preflight.links.stage1 import Disks
 from guest_hooks.preflight.needs import OPTIONS, Kernel
-from guest_hooks.preflight.stage1 import Disks
 
 MAX_CFG = 4 << 20
 MAX_CONFIG = 2 << 20

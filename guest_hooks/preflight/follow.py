@@ -12,8 +12,9 @@ from guest_hooks.machine.grub_tools import GRUBENV
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import Run
 from guest_hooks.model import BootFilesystem, Mode, Severity, State, Status, TargetStatus
-from guest_hooks.preflight import entries, facts, pygrub, root_fs, second_stage, stage1
-from guest_hooks.preflight.entries import Files, Ground
+from guest_hooks.preflight import facts
+from guest_hooks.preflight.links import entries, pygrub, root_fs, second_stage, stage1
+from guest_hooks.preflight.links.entries import Files, Ground
 from guest_hooks.preflight.needs import Needs
 from guest_hooks.preflight.result import Finding, Link, Step
 from guest_hooks.targets import TARGETS

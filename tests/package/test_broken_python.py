@@ -17,7 +17,7 @@ BROKEN = {
     "no-elftools": f"mv {PACKAGES}/elftools {PACKAGES}/elftools.away",
     "no-guest-hooks": f"mv {PACKAGES}/guest_hooks {PACKAGES}/guest_hooks.away",
     "half-unpacked": (
-        f"mv {PACKAGES}/guest_hooks/plan.py /root/; rm -r {PACKAGES}/guest_hooks/__pycache__"
+        f"mv {PACKAGES}/guest_hooks/survey/plan.py /root/; rm -r {PACKAGES}/guest_hooks/__pycache__"
     ),
     "another-version-s-code": f"echo 'match = = 1' >{PACKAGES}/guest_hooks/sync.py",
     "no-python": "mv /usr/bin/python3 /usr/bin/python3.away",

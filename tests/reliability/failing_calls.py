@@ -15,12 +15,13 @@ import tempfile
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from guest_hooks import cli, outcomes, preflight, sync, verbs
-from guest_hooks.preflight import text
+from guest_hooks import cli, preflight, sync
+from guest_hooks.cli import verbs
+from guest_hooks.report import as_journal, boot_chain
 from tests.support.fault_lab import TARGET, Lab
 
 VERBS = ("status", "preflight", "sync", "sync --dry-run")
-LOADED = (cli, outcomes, preflight, sync, text, verbs)
+LOADED = (cli, as_journal, preflight, sync, boot_chain, verbs)
 """Before the calls fail."""
 THIS = "tests.reliability.failing_calls"
 

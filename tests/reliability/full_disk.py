@@ -6,12 +6,12 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
-from guest_hooks import commit
-from guest_hooks.build import Built
 from guest_hooks.errors import ExitCode, LackingError
 from guest_hooks.machine import space
 from guest_hooks.model import BootFilesystem, State, TargetStatus
-from guest_hooks.plan import FileKind, Plan, PlannedFile
+from guest_hooks.survey.plan import FileKind, Plan, PlannedFile
+from guest_hooks.sync import commit
+from guest_hooks.sync.build import Built
 from guest_hooks.targets import TARGETS
 from tests.reliability import scenario
 from tests.reliability.scenario import Scenario

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from guest_hooks import grub_config
 from guest_hooks.config import Config
 from guest_hooks.machine.block_devices import BlockDevice
 from guest_hooks.machine.root import Root
@@ -25,6 +24,7 @@ from guest_hooks.model import (
 )
 from guest_hooks.preflight import preflight
 from guest_hooks.preflight.result import Preflight
+from guest_hooks.survey import grub_config
 from guest_hooks.targets import BOOT_XEN, TARGETS
 from tests.support import kernels
 from tests.support.checkout import CHECKOUT

@@ -14,9 +14,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from guest_hooks.evidence import is_from_package
 from guest_hooks.machine.barrier import barrier
 from guest_hooks.machine.root import Root
+from guest_hooks.survey.evidence import is_from_package
 from tests.support import images
 from tests.support.checkout import CACHE, CHECKOUT
 from tests.support.debian_tree import Kind, Suite, tarball

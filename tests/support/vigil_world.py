@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from guest_hooks import pacing
-from guest_hooks.pacing import (
+from guest_hooks.daemon import pacing
+from guest_hooks.daemon.pacing import (
     Action,
     Ended,
     Look,

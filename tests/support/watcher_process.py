@@ -12,10 +12,10 @@ import sys
 import time
 from pathlib import Path
 
-from guest_hooks import daemon
 from guest_hooks.config import Config
+from guest_hooks.daemon import watcher
+from guest_hooks.daemon.glance import Glance
 from guest_hooks.errors import UsageError
-from guest_hooks.glance import Glance
 from guest_hooks.machine import manager, service
 from guest_hooks.machine.root import Root
 
@@ -63,7 +63,7 @@ def configure(tree: Path) -> Config:
 
 def main(tree: Path) -> None:
     """Watch until a signal comes."""
-    watcher = daemon.Watcher(
+    watching = watcher.Watcher(
         Root(str(tree)),
         configure=lambda: configure(tree),
         glance=Wanted(tree),
@@ -71,9 +71,9 @@ def main(tree: Path) -> None:
         overseer=manager.Manager(unit=service.WATCHER),
     )
     try:
-        watcher.run()
+        watching.run()
     finally:
-        watcher.close()
+        watching.close()
 
 
 if __name__ == "__main__":

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from guest_hooks import kernel_images
 from guest_hooks.machine.root import Root
+from guest_hooks.survey import kernel_images
 from tests.support import debian_tree
 from tests.support.debian_tree import Suite
 

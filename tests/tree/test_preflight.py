@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from guest_hooks import grub_config
 from guest_hooks.formats import initrd
 from guest_hooks.machine import block_devices
 from guest_hooks.machine.boot_files import KernelFacts, read_initrd, read_kernel
 from guest_hooks.machine.root import Root
+from guest_hooks.survey import grub_config
+from guest_hooks.targets import HANDOVER
 from tests.support import images
 from tests.support.checkout import CHECKOUT
 from tests.support.debian_tree import Kind, Suite, tarball, unpack
@@ -74,7 +75,7 @@ def debian(
 
 def handing_over(top: Path) -> None:
     """What grub-mkconfig finds of this package where it is installed."""
-    shutil.copy2(CHECKOUT / "grub.d/00_chainload_xen_pvh", top / grub_config.HANDOVER.lstrip("/"))
+    shutil.copy2(CHECKOUT / "grub.d/00_chainload_xen_pvh", top / HANDOVER.lstrip("/"))
     program = top / grub_config.PROGRAM.lstrip("/")
     program.touch()
     program.chmod(0o755)

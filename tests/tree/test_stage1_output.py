@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from guest_hooks import stage1
 from guest_hooks.errors import UsageError
+from guest_hooks.host import stage1_image
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import run
 from guest_hooks.targets import TARGETS
@@ -36,7 +36,7 @@ def test_another_user_s_link_is_not_followed(tmp_path: Path, name: str, mode: in
     stranger_s_link(shared / "s1-nowhere", target / "new")
     (shared / "mine").symlink_to("s1")
     with pytest.raises(UsageError, match="link of another user"):
-        stage1.build(TARGETS["x86_64-xen"], str(shared / name), HERE)
+        stage1_image.build(TARGETS["x86_64-xen"], str(shared / name), HERE)
     assert (target / "s1").read_text() == "root's"
     assert [path.name for path in target.iterdir()] == ["s1"]
 
@@ -54,7 +54,7 @@ def test_a_link_that_came_while_the_image_was_made_is_not_followed(tmp_path: Pat
         return done
 
     with pytest.raises(UsageError, match="link of another user"):
-        stage1.build(TARGETS["x86_64-xen"], str(shared / "dir/s1"), HERE, run=swapped)  # type: ignore[arg-type]
+        stage1_image.build(TARGETS["x86_64-xen"], str(shared / "dir/s1"), HERE, run=swapped)  # type: ignore[arg-type]
     assert list(target.iterdir()) == []
 
 
@@ -65,7 +65,7 @@ def test_a_link_in_its_owner_s_own_directory_is_followed(tmp_path: Path) -> None
     images.mkdir()
     os.chown(home, STRANGER, STRANGER)
     stranger_s_link(home / "images", images)
-    made = stage1.build(TARGETS["x86_64-xen"], str(home / "images/s1"), HERE)
+    made = stage1_image.build(TARGETS["x86_64-xen"], str(home / "images/s1"), HERE)
     assert made.path == str(images / "s1")
 
 
@@ -74,6 +74,6 @@ def test_another_user_s_file_is_replaced_and_not_written_to(tmp_path: Path) -> N
     output.write_text("theirs")
     os.chown(output, STRANGER, STRANGER)
     os.link(output, tmp_path / "second")
-    stage1.build(TARGETS["x86_64-xen"], str(output), HERE)
+    stage1_image.build(TARGETS["x86_64-xen"], str(output), HERE)
     assert (tmp_path / "second").read_text() == "theirs"
     assert output.stat().st_uid == os.geteuid()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from guest_hooks.progress import CLEAR_LINE
+from guest_hooks.report.progress import CLEAR_LINE
 from tests.support import command_line, images
 from tests.support.debian_tree import Suite
 from tests.support.guest_tree import GuestTree, command, environment, guest_tree

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from guest_hooks import kernel_images
 from guest_hooks.formats import grub_cfg
 from guest_hooks.machine.root import Root
+from guest_hooks.survey import kernel_images
 from tests.support import kernel_package
 from tests.support.debian_tree import Suite
 from tests.support.guest_tree import CHEAP, live_guest, verb

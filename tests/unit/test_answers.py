@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from guest_hooks import arguments, verbs
+from guest_hooks.cli import arguments, verbs
 from guest_hooks.errors import ExitCode, GuestHooksError
 from guest_hooks.formats import pvh_bridge
 from guest_hooks.targets import TARGETS

@@ -5,14 +5,14 @@ from dataclasses import replace
 
 import pytest
 
-from guest_hooks import compare, plan
-from guest_hooks.compare import Evidence, Found, ModuleDir, Packaged
 from guest_hooks.config import Config
-from guest_hooks.evidence import sha256
 from guest_hooks.formats import pvh_bridge, second_stage
 from guest_hooks.machine.receipts import TargetReceipt
 from guest_hooks.model import BootFilesystem, Guest, Mode, Place, Severity, State, TargetStatus
-from guest_hooks.plan import Plan, Wanted
+from guest_hooks.survey import plan, verdict
+from guest_hooks.survey.evidence import sha256
+from guest_hooks.survey.plan import Plan, Wanted
+from guest_hooks.survey.verdict import Evidence, Found, ModuleDir, Packaged
 from guest_hooks.targets import TARGETS
 from tests.support import second_stages
 from tests.support.second_stages import CONFIG, UUID, core_image
@@ -56,7 +56,7 @@ def evidence(target: str, image: bytes | None) -> Evidence:
     found = {file.path: Found() for file in made.files}
     if image is not None:
         for file in made.files:
-            data = compare.content(file, good) if file.path != made.files[0].path else image
+            data = verdict.content(file, good) if file.path != made.files[0].path else image
             found[file.path] = Found(data=data, sha256=sha256(data))
     return Evidence(
         found=found,
@@ -73,7 +73,7 @@ def judged(
     **boot: object,
 ) -> TargetStatus:
     made = make_plan(target, boot=replace(BOOT, **boot))  # type: ignore[arg-type]
-    return compare.judge(made, change(evidence(target, image)))
+    return verdict.judge(made, change(evidence(target, image)))
 
 
 def codes(status: TargetStatus) -> set[str]:
@@ -189,7 +189,7 @@ def test_all_reasons_are_told_at_once() -> None:
 
 def test_modules_that_are_not_inside() -> None:
     made = make_plan(PV, modules=frozenset(("ext2", "lvm", "zstd")))
-    status = compare.judge(made, evidence(PV, core_image(PV)))
+    status = verdict.judge(made, evidence(PV, core_image(PV)))
     assert (status.state, codes(status)) == (State.STALE, {"modules-missing"})
     assert "lvm, zstd" in status.problems[0].message
 
@@ -287,7 +287,7 @@ def test_the_files_that_follow_from_the_core_are_judged_by_it() -> None:
         (bridge, core, State.INVALID, "not-a-bridge"),
         (bridge, pvh_bridge.wrap(core)[:-5000], State.INVALID, "bridge-damaged"),
         (bridge, spoiled(pvh_bridge.wrap(core)), State.INVALID, "bridge-damaged"),
-        (bridge, compare.content(make_plan(PVH).files[2], stale), State.STALE, "copy-differs"),
+        (bridge, verdict.content(make_plan(PVH).files[2], stale), State.STALE, "copy-differs"),
     ):
         status = judged(PVH, core, with_file(path, data))
         by_path = {file.path: file.state for file in status.files}
@@ -315,6 +315,6 @@ def test_a_bridge_that_is_not_wanted_is_a_problem() -> None:
             module_dir=ModuleDir(),
             remembered=TargetReceipt(),
         )
-        status = compare.judge(made, seen)
+        status = verdict.judge(made, seen)
         assert (path in [file.path for file in status.files]) is expected
         assert ("bridge-unwanted" in [problem.code for problem in status.problems]) is expected

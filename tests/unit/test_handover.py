@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from guest_hooks import grub_config
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import Completed
 from guest_hooks.model import State
-from guest_hooks.targets import BOOT_XEN, TARGETS
+from guest_hooks.survey import grub_config
+from guest_hooks.targets import BOOT_XEN, HANDOVER, TARGETS
 from tests.support import boot_tree
 from tests.support.checkout import CHECKOUT
 
@@ -42,7 +42,7 @@ def test_it_comes_before_all_that_debian_ships() -> None:
 
 def section(text: str) -> str:
     """What grub-mkconfig makes of the script's output."""
-    return f"### BEGIN {grub_config.HANDOVER} ###\n{text}### END {grub_config.HANDOVER} ###\n"
+    return f"### BEGIN {HANDOVER} ###\n{text}### END {HANDOVER} ###\n"
 
 
 GENERATED = "### BEGIN /etc/grub.d/00_header ###\n### END /etc/grub.d/00_header ###\n"
@@ -83,7 +83,7 @@ def test_a_menu_without_the_handover_is_stale(
     if program:
         (tmp_path / grub_config.PROGRAM.lstrip("/")).touch()
     if mode is not None:
-        script = tmp_path / grub_config.HANDOVER.lstrip("/")
+        script = tmp_path / HANDOVER.lstrip("/")
         script.write_text("#!/bin/sh\n")
         script.chmod(mode)
     status = grub_config.status(Root(str(tmp_path)), run=parsed)
@@ -92,4 +92,4 @@ def test_a_menu_without_the_handover_is_stale(
 
 
 def test_the_script_is_the_one_that_is_looked_for() -> None:
-    assert os.path.basename(grub_config.HANDOVER) == SCRIPT.name
+    assert os.path.basename(HANDOVER) == SCRIPT.name

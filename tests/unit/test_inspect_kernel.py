@@ -2,9 +2,9 @@
 
 import pytest
 
-from guest_hooks import prose, report
 from guest_hooks.formats import inspection
-from guest_hooks.prose import Style
+from guest_hooks.report import as_json, as_text
+from guest_hooks.report.as_text import Style
 from tests.support import kernels, report_schema
 
 
@@ -13,18 +13,18 @@ def test_a_kernel_is_told_with_its_notes(compression: str) -> None:
     found = inspection.inspect(
         "/boot/vmlinuz-6.1.0-1-amd64", kernels.bzimage(compression=compression)
     )
-    table = report.inspection_json(found)
+    table = as_json.inspection_json(found)
     assert report_schema.complaints(table, "inspect") == []
     assert (table["format"], table["class"], table["machine"]) == ("kernel", "ELF64", "x86_64")
     assert table["kernel"]["compression"] == compression
     assert {"ENTRY", "PHYS32_ENTRY"} <= table["notes"].keys()
     assert table["fits"] == []
-    assert "PV, PVH" in "\n".join(prose.inspection_text(found, Style()))
+    assert "PV, PVH" in "\n".join(as_text.inspection_text(found, Style()))
 
 
 def test_a_kernel_that_is_cut_off_is_told_so() -> None:
     found = inspection.inspect("/boot/vmlinuz", kernels.bzimage()[:-100])
-    table = report.inspection_json(found)
+    table = as_json.inspection_json(found)
     assert report_schema.complaints(table, "inspect") == []
     assert table["format"] == "kernel"
-    assert "cut off" in "\n".join(prose.inspection_text(found, Style()))
+    assert "cut off" in "\n".join(as_text.inspection_text(found, Style()))

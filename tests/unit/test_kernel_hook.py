@@ -12,7 +12,7 @@ from guest_hooks.errors import ExitCode, LackingError
 from guest_hooks.hooks import kernel
 from guest_hooks.machine.root import Root
 from guest_hooks.model import FileStatus, Guest, Mode, Problem, State, Status, TargetStatus
-from guest_hooks.status import Survey
+from guest_hooks.survey.status import Survey
 
 KERNEL = ("kernel-postinst", "6.1.0-0-amd64", "/boot/vmlinuz-6.1.0-0-amd64")
 TYPO = "target = [\n"

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from guest_hooks import kernel_images
 from guest_hooks.machine import package_states
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import CommandError, Completed
+from guest_hooks.survey import kernel_images
 from tests.support import boot_tree
 
 RELEASE = "6.1.0-99-amd64"

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from guest_hooks import last_boot
 from guest_hooks.machine.root import Root
 from guest_hooks.model import FileStatus, Severity, State, TargetStatus
+from guest_hooks.survey import last_boot
 
 STARTED = 1_700_000_000
 BEFORE, SINCE = STARTED - 60, STARTED + 60

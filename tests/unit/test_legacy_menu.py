@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from guest_hooks import legacy_menu, plan
 from guest_hooks.config import Config
 from guest_hooks.machine import durable
 from guest_hooks.machine.root import Root
 from guest_hooks.model import BootFilesystem, Guest, Mode, Problem, Severity
-from guest_hooks.plan import Plan, Wanted
+from guest_hooks.survey import legacy_menu, plan
+from guest_hooks.survey.plan import Plan, Wanted
 from guest_hooks.targets import named
 
 ON = Config(legacy_menu=True)

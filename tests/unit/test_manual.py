@@ -10,7 +10,8 @@ from dataclasses import fields
 
 import pytest
 
-from guest_hooks import __version__, arguments
+from guest_hooks import __version__
+from guest_hooks.cli import arguments
 from guest_hooks.config import Config
 from guest_hooks.errors import ExitCode
 from guest_hooks.formats import boot_provenance

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from guest_hooks import outcomes
 from guest_hooks.errors import (
     GuestHooksError,
     LackingError,
@@ -29,6 +28,7 @@ from guest_hooks.model import (
     Status,
     TargetStatus,
 )
+from guest_hooks.report import as_journal
 from guest_hooks.sync import Result
 
 PATH = "/boot/xen/pvboot-x86_64.elf"
@@ -69,7 +69,7 @@ def test_a_repair_tells_the_state_that_there_was(
         Change(path=path, before="", after="a" * 64, why=("missing", "other"))
         for path in (PATH, MENU, MODULES)
     )
-    outcomes.tell(Result(before=status(state), status=status(State.CURRENT), changes=changes))
+    as_journal.tell(Result(before=status(state), status=status(State.CURRENT), changes=changes))
     rows = [
         (outcome, fields["path"], fields["target"], fields["before"], fields["after"])
         for outcome, fields in told
@@ -97,7 +97,7 @@ def test_a_failure_is_told_with_its_next_step(
 ) -> None:
     foreign = Problem(code="foreign", message="not ours")
     found = status(State.FOREIGN, foreign)
-    outcomes.tell(Result(before=found, status=found, failures=(error,)))
+    as_journal.tell(Result(before=found, status=found, failures=(error,)))
     assert told == [
         (outcome, {"message": error.message, "cause": error.message, "hint": "mend it"})
     ]
@@ -107,7 +107,7 @@ def test_a_failure_is_told_with_its_next_step(
 def test_what_is_no_news_of_the_boot_loader_is_not_told(
     told: list[tuple[Outcome, dict[str, str]]], error: GuestHooksError
 ) -> None:
-    outcomes.tell_failure(error)
+    as_journal.tell_failure(error)
     assert told == []
 
 
@@ -119,7 +119,7 @@ def test_without_a_journal_nothing_is_said(
     monkeypatch.setattr(journal, "SOCKET", "/nonexistent")
     found = status(State.MISSING)
     change = Change(path=PATH, before="", after="a", why=("missing",))
-    outcomes.tell(
+    as_journal.tell(
         replace(
             Result(before=found, status=found),
             changes=(change,),
@@ -173,10 +173,10 @@ def test_a_warning_is_told_with_its_next_step(
     told: list[tuple[Outcome, dict[str, str]]], found: Status, messages: list[str]
 ) -> None:
     result = Result(before=found, status=found)
-    warnings = outcomes.warnings(result)
+    warnings = as_journal.warnings(result)
     assert [problem.message for problem in warnings] == messages
     assert all(problem.hint and problem.severity is Severity.WARNING for problem in warnings)
-    outcomes.tell(result)
+    as_journal.tell(result)
     assert [(outcome, fields["message"], bool(fields["hint"])) for outcome, fields in told] == [
         (Outcome.WARNED, message, True) for message in messages
     ]
@@ -184,4 +184,4 @@ def test_a_warning_is_told_with_its_next_step(
 
 def test_what_a_dry_run_would_mend_is_no_warning() -> None:
     found = replace(status(State.CURRENT), targets=(optional(State.MISSING),))
-    assert outcomes.warnings(Result(before=found, status=found), is_foretold=True) == ()
+    assert as_journal.warnings(Result(before=found, status=found), is_foretold=True) == ()

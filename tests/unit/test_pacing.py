@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guest_hooks import pacing
-from guest_hooks.pacing import News, Noticed, Pace, Phase, Reloaded, Why
+from guest_hooks.daemon import pacing
+from guest_hooks.daemon.pacing import News, Noticed, Pace, Phase, Reloaded, Why
 from tests.support.vigil_world import DAMAGE, PACE, World, settled
 
 

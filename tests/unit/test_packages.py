@@ -14,12 +14,12 @@ from typing import Any
 
 import pytest
 
-from guest_hooks import packages
 from guest_hooks.errors import ExitCode, LockedError
 from guest_hooks.machine import dpkg, journal, lock
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import CommandError, Completed
-from guest_hooks.packages import Clock, Patience
+from guest_hooks.sync import packages
+from guest_hooks.sync.packages import Clock, Patience
 from tests.support import other_users
 from tests.support.checkout import CHECKOUT
 
@@ -247,7 +247,7 @@ def test_the_service_managers_signal_ends_the_wait(
 def test_the_same_signal_of_a_shell_does_not(world: World) -> None:
     world.hold(FRONT_END)
     wait = (
-        "import sys; from guest_hooks import packages; from guest_hooks.machine.root import Root\n"
+        "import sys; from guest_hooks.machine.root import Root; from guest_hooks.sync import packages\n"
         "with packages.held_between_runs(Root(sys.argv[1]), lock_timeout=0): print('held')"
     )
     with subprocess.Popen(

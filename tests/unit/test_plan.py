@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from guest_hooks import plan
 from guest_hooks.config import Config, Modules
 from guest_hooks.errors import NotApplicableError, UsageError
 from guest_hooks.formats import moddep
 from guest_hooks.model import BootFilesystem, Guest, Mode
-from guest_hooks.plan import FileKind, Wanted
+from guest_hooks.survey import plan
+from guest_hooks.survey.plan import FileKind, Wanted
 from guest_hooks.targets import TARGETS
 
 BOOT = BootFilesystem(

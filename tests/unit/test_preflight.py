@@ -11,9 +11,10 @@ from guest_hooks.hooks import kernel
 from guest_hooks.machine.block_devices import BlockDevice
 from guest_hooks.machine.root import Root
 from guest_hooks.model import Guest, Mode, Severity, State
-from guest_hooks.preflight import facts, kernel_problems, text
+from guest_hooks.preflight import facts, kernel_problems
 from guest_hooks.preflight.result import Certainty
-from guest_hooks.prose import Style
+from guest_hooks.report import boot_chain
+from guest_hooks.report.as_text import Style
 from tests.support import boot_tree, kernels
 from tests.support.boot_damage import (
     CONFIG,
@@ -325,11 +326,11 @@ def test_the_answer_as_text_and_as_json(tmp_path: Path) -> None:
     tree = BootTree(tmp_path)
     tree.remove(KERNEL)
     answer = tree.preflight()
-    lines = text.preflight_text(answer, Style())
+    lines = boot_chain.preflight_text(answer, Style())
     assert f"error: /{KERNEL} is not there" in lines
     assert f"  console: error: file `/{KERNEL}' not found." in lines
     assert "will not boot" in lines
-    table = json.loads(json.dumps(text.preflight_json(answer)))
+    table = json.loads(json.dumps(boot_chain.preflight_json(answer)))
     assert (table["schema"], table["ok"], table["will_boot"]) == (1, False, False)
     assert table["findings"][0]["code"] == "kernel-missing"
     assert list(dict.fromkeys(step["link"] for step in table["chain"])) == [
@@ -359,11 +360,11 @@ def test_the_line_that_status_adds(damage: Damage, words: str, tmp_path: Path) -
     tree = BootTree(tmp_path)
     damage(tree)
     answer = tree.preflight()
-    first, *lines = text.short_text(answer, Style())
+    first, *lines = boot_chain.short_text(answer, Style())
     assert first == f"Next boot: {words}"
     assert bool(lines) == bool(answer.findings)
     assert all(line.startswith("  ") for line in lines)
-    table = text.short_json(answer)
+    table = boot_chain.short_json(answer)
     assert (table["ok"], table["will_boot"], len(table["findings"])) == (
         answer.ok,
         answer.will_boot,

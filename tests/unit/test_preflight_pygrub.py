@@ -8,7 +8,7 @@ import pytest
 
 from guest_hooks.config import Stage1
 from guest_hooks.model import BootFilesystem, Mode, Severity
-from guest_hooks.preflight import pygrub
+from guest_hooks.preflight.links import pygrub
 from tests.support.boot_tree import BootTree
 
 BOOT = BootFilesystem(

@@ -13,18 +13,20 @@ from pathlib import Path
 
 import pytest
 
-from guest_hooks import glance, news, pacing, plan, unchanged
 from guest_hooks.config import Config
+from guest_hooks.daemon import glance, news, pacing
+from guest_hooks.daemon.glance import Glance
 from guest_hooks.errors import LackingError
-from guest_hooks.glance import Glance
 from guest_hooks.machine import block_device_changes, fingerprint, journal, manager, mounts, service
 from guest_hooks.machine.journal import KINDS
 from guest_hooks.machine.mount_changes import MountChanges
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import CommandError, Completed
 from guest_hooks.model import BootFilesystem, Guest, Mode, Status
-from guest_hooks.plan import Wanted
-from guest_hooks.status import Survey
+from guest_hooks.survey import plan
+from guest_hooks.survey.plan import Wanted
+from guest_hooks.survey.status import Survey
+from guest_hooks.sync import unchanged
 from guest_hooks.targets import TARGETS
 from tests.support.checkout import CHECKOUT
 
@@ -338,8 +340,9 @@ def test_priorities_are_syslogs() -> None:
 def test_it_holds_in_little_memory() -> None:
     """Imports are most of it; the whole process is measured by bench/service.py."""
     script = (
-        "import guest_hooks.daemon, pyudev;print(next(line for line in open('/proc/self/status') if"
-        " line.startswith('VmRSS')).split()[1])"
+        "import guest_hooks.daemon.watcher, pyudev;"
+        "lines = open('/proc/self/status');"
+        "print(next(line for line in lines if line.startswith('VmRSS')).split()[1])"
     )
     done = subprocess.run(
         [sys.executable, "-c", script],

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import parser
 
-from guest_hooks import metrics, prose, report, terminal
+from guest_hooks import terminal
 from guest_hooks.errors import LackingError, NotApplicableError, NotRepairedError
 from guest_hooks.machine.service import ServiceStatus
 from guest_hooks.model import (
@@ -30,7 +30,8 @@ from guest_hooks.model import (
     Status,
     TargetStatus,
 )
-from guest_hooks.prose import Style
+from guest_hooks.report import as_json, as_metrics, as_text
+from guest_hooks.report.as_text import Style
 from tests.support import report_schema
 
 GOLDEN = Path(__file__).parent.parent / "golden"
@@ -172,7 +173,7 @@ def golden(name: str, text: str) -> None:
     [("good", GOOD), ("bad", BAD), ("by-stage1", BY_STAGE1), ("nowhere", NOWHERE)],
 )
 def test_status_as_json(name: str, status: Status) -> None:
-    table = report.status_json(status)
+    table = as_json.status_json(status)
     assert report_schema.complaints(table, "status") == []
     golden(f"status-{name}.json", json.dumps(table, indent=2) + "\n")
 
@@ -188,7 +189,7 @@ def test_status_as_json(name: str, status: Status) -> None:
 def test_status_as_text(name: str, status: Status, manner: str, style: Style) -> None:
     golden(
         f"status-{name}-{manner}.txt",
-        "\n".join(map(terminal.shown, prose.status_text(status, style))) + "\n",
+        "\n".join(map(terminal.shown, as_text.status_text(status, style))) + "\n",
     )
 
 
@@ -197,7 +198,7 @@ def test_status_as_text(name: str, status: Status, manner: str, style: Style) ->
     [("good", GOOD), ("bad", BAD), ("by-stage1", BY_STAGE1), ("nowhere", NOWHERE)],
 )
 def test_status_as_metrics(name: str, status: Status) -> None:
-    text = metrics.text(status, ServiceStatus(running=name == "good"), name == "good")
+    text = as_metrics.text(status, ServiceStatus(running=name == "good"), name == "good")
     golden(f"status-{name}.prom", text)
     families = list(parser.text_string_to_metric_families(text))
     assert {family.type for family in families} == {"gauge"}
@@ -207,7 +208,7 @@ def test_status_as_metrics(name: str, status: Status) -> None:
 
 
 def test_what_was_not_looked_at_has_no_metric() -> None:
-    names = set(re.findall(r"^# TYPE (\S+) gauge$", metrics.text(GOOD), re.MULTILINE))
+    names = set(re.findall(r"^# TYPE (\S+) gauge$", as_metrics.text(GOOD), re.MULTILINE))
     assert names == {
         f"xen_guest_bootloader_{name}"
         for name in (
@@ -221,28 +222,28 @@ def test_what_was_not_looked_at_has_no_metric() -> None:
 
 
 def test_sync_as_json() -> None:
-    table = report.sync_json(BAD, CHANGES, FAILURES)
+    table = as_json.sync_json(BAD, CHANGES, FAILURES)
     assert report_schema.complaints(table, "sync") == []
     golden("sync.json", json.dumps(table, indent=2) + "\n")
 
 
 def test_errors_as_json() -> None:
-    error = report.error_json(LackingError("no room", hint="make room"))
+    error = as_json.error_json(LackingError("no room", hint="make room"))
     assert report_schema.complaints(error, "error") == []
     golden("error.json", json.dumps(error, indent=2) + "\n")
-    nothing = report.no_status_json(GUEST, NotApplicableError("no Xen guest"))
+    nothing = as_json.no_status_json(GUEST, NotApplicableError("no Xen guest"))
     assert report_schema.complaints(nothing, "notApplicable") == []
 
 
 def test_changes_as_text() -> None:
-    assert prose.changes_text(CHANGES, dry_run=False) == [
+    assert as_text.changes_text(CHANGES, dry_run=False) == [
         "wrote /boot/xen/pvboot-x86_64.elf (missing)",
         "wrote /boot/grub/grub.cfg (kernel-gone, kernel-not-in-menu)",
     ]
-    assert prose.changes_text(CHANGES[:1], dry_run=True) == [
+    assert as_text.changes_text(CHANGES[:1], dry_run=True) == [
         "would write /boot/xen/pvboot-x86_64.elf (missing)"
     ]
-    assert prose.changes_text((), dry_run=False) == []
+    assert as_text.changes_text((), dry_run=False) == []
 
 
 def test_a_next_step_is_told_once() -> None:
@@ -251,7 +252,7 @@ def test_a_next_step_is_told_once() -> None:
         Problem(code="b", message="two", hint="do it"),
         Problem(code="c", message="x"),
     ]
-    assert prose.problem_text(problems, Style()) == [
+    assert as_text.problem_text(problems, Style()) == [
         "      problem: one [a]",
         "      problem: two [b]",
         "      problem: x [c]",
@@ -260,11 +261,11 @@ def test_a_next_step_is_told_once() -> None:
 
 
 def test_an_error_is_a_line_and_a_next_step() -> None:
-    assert prose.error_text(LackingError("no room", hint="make room"), Style()) == [
+    assert as_text.error_text(LackingError("no room", hint="make room"), Style()) == [
         "xen-guest-bootloader: error: no room",
         "  -> make room",
     ]
-    assert prose.error_text(LackingError("no room"), Style()) == [
+    assert as_text.error_text(LackingError("no room"), Style()) == [
         "xen-guest-bootloader: error: no room"
     ]
 
@@ -295,4 +296,4 @@ def test_an_error_is_a_line_and_a_next_step() -> None:
 )
 def test_ok_means_that_nothing_is_left_to_do(status: Status, ok: bool) -> None:
     assert status.ok is ok
-    assert report.status_json(status)["ok"] is ok
+    assert as_json.status_json(status)["ok"] is ok

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from guest_hooks import plan, safeguard
 from guest_hooks.config import Config, Stage1
 from guest_hooks.errors import KeptError, NotRepairedError
 from guest_hooks.machine import receipts
@@ -19,8 +18,10 @@ from guest_hooks.machine.overlay import Overlay
 from guest_hooks.machine.receipts import Kept, Receipt, TargetReceipt
 from guest_hooks.machine.root import NotRegularError, Root
 from guest_hooks.model import FileStatus, Guest, Mode, Problem, State, Status, TargetStatus
-from guest_hooks.plan import Wanted
-from guest_hooks.status import Survey
+from guest_hooks.survey import plan
+from guest_hooks.survey.plan import Wanted
+from guest_hooks.survey.status import Survey
+from guest_hooks.sync import safeguard
 from guest_hooks.targets import TARGETS
 from tests.support import boot_tree
 from tests.support.boot_tree import NEWEST, UUID, BootTree

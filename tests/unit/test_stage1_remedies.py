@@ -6,7 +6,7 @@ import pytest
 
 from guest_hooks.machine.block_devices import BlockDevice
 from guest_hooks.model import BootFilesystem, Place
-from guest_hooks.preflight import stage1
+from guest_hooks.preflight.links import stage1
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from guest_hooks import grub_config
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import Completed
 from guest_hooks.model import Severity, State
+from guest_hooks.survey import grub_config
 from tests.support import boot_tree
 
 OURS = "1125f1f1-9337-49c9-954f-bc066778bf2e"

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from guest_hooks import arguments, progress
+from guest_hooks.cli import arguments
+from guest_hooks.cli.session import Session
 from guest_hooks.errors import ExitCode
 from guest_hooks.machine.root import Root
-from guest_hooks.prose import Style
-from guest_hooks.session import Session
+from guest_hooks.report import progress
+from guest_hooks.report.as_text import Style
 from tests.support import command_line
 from tests.support.command_line import Run
 from tests.support.guest_tree import PYTHON, environment

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from guest_hooks import config, plan
+from guest_hooks import config
 from guest_hooks.machine import service
 from guest_hooks.machine.journal import KINDS, Outcome
 from guest_hooks.model import Guest, Mode
+from guest_hooks.survey import plan
 from tests.support.checkout import CHECKOUT
 
 SYSTEMD = CHECKOUT / "systemd"

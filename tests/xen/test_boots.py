@@ -4,8 +4,8 @@ it.
 
 import re
 
-from guest_hooks import stage1
 from guest_hooks.formats import boot_provenance
+from guest_hooks.host import stage1_image
 from guest_hooks.machine.root import Root
 from guest_hooks.model import LastBoot
 from guest_hooks.targets import TARGETS
@@ -75,7 +75,7 @@ def test_stage_1s_of_our_own_boot_it(dom0: Dom0, bookworm: XenGuest) -> None:
     runs = []
     for mode, target in STAGE1_TARGETS.items():
         image = bookworm.work / f"stage1-{mode}.bin"
-        stage1.build(TARGETS[target], str(image), Root("/"))
+        stage1_image.build(TARGETS[target], str(image), Root("/"))
         runs.append(bookworm.run(mode, mode, dom0, STATUS, kernel=image, until=("Loading Linux",)))
     consoles = xen_lab.boot(runs)
     for mode, path in SECOND_STAGES.items():

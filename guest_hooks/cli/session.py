@@ -15,7 +15,7 @@ from guest_hooks import terminal
 from guest_hooks.errors import LackingError, NotRepairedError
 from guest_hooks.machine import streams
 from guest_hooks.machine.root import Root
-from guest_hooks.prose import Style
+from guest_hooks.report.as_text import Style
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +55,7 @@ class Session:
         """
         if self.options.quiet or self.options.json:
             return nullcontext()
-        from guest_hooks import progress  # noqa: PLC0415 - only where a person watches
+        from guest_hooks.report import progress  # noqa: PLC0415 - only where a person watches
 
         return progress.shown(what, sys.stderr)
 

@@ -10,15 +10,17 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TextIO
 
-from guest_hooks import arguments, prose, report, terminal
-from guest_hooks.arguments import PROGRAM
+from guest_hooks import terminal
+from guest_hooks.cli import arguments
+from guest_hooks.cli.arguments import PROGRAM
+from guest_hooks.cli.session import Session, stdout
 from guest_hooks.errors import ExitCode, GuestHooksError, NotApplicableError, UsageError
 from guest_hooks.machine import streams
 from guest_hooks.machine.failures import looked_at
 from guest_hooks.machine.root import Root
 from guest_hooks.model import State
-from guest_hooks.prose import Style
-from guest_hooks.session import Session, stdout
+from guest_hooks.report import as_json, as_text
+from guest_hooks.report.as_text import Style
 from guest_hooks.targets import named
 
 DEFAULT_STAGE1 = "x86_64-xen"
@@ -31,7 +33,7 @@ def run(words: Sequence[str]) -> int:
     words.
     """
     style = Style(colour=sys.stderr.isatty() and "NO_COLOR" not in os.environ)
-    as_json = "--json" in words
+    wants_json = "--json" in words
     try:
         if words[:1] == ["hook"]:
             with looked_at(Root()):
@@ -48,9 +50,9 @@ def run(words: Sequence[str]) -> int:
             sys.stdout.flush()  # a full disk shows here, and not when the interpreter ends
         return code
     except GuestHooksError as error:
-        if as_json:
-            streams.say([terminal.as_json(report.error_json(error))], sys.stdout)
-        streams.say(prose.error_text(error, style))
+        if wants_json:
+            streams.say([terminal.as_json(as_json.error_json(error))], sys.stdout)
+        streams.say(as_text.error_text(error, style))
         return int(error.exit_code)
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -58,18 +60,18 @@ def run(words: Sequence[str]) -> int:
         import traceback
 
         _to_journal(traceback.format_exc())
-        if as_json:
-            streams.say([terminal.as_json(report.fault_json(error))], sys.stdout)
+        if wants_json:
+            streams.say([terminal.as_json(as_json.fault_json(error))], sys.stdout)
         what = f"{type(error).__name__}: {error}"
         streams.say([f"{PROGRAM}: internal error: {what}; see: journalctl -t {PROGRAM}"])
         return int(ExitCode.FAULT)
 
 
 def _detect(session: Session) -> ExitCode:
-    from guest_hooks import plan
-    from guest_hooks.configuration import configuration
-    from guest_hooks.grub_config import kernels
     from guest_hooks.machine import guest
+    from guest_hooks.machine.config_files import configuration
+    from guest_hooks.survey import plan
+    from guest_hooks.survey.grub_config import kernels
 
     here = guest.detect(session.root)
     config = configuration(session.root, session.options.config)
@@ -81,18 +83,18 @@ def _detect(session: Session) -> ExitCode:
         why = None
     except NotApplicableError as error:
         names, why = [], error
-    session.answer(report.detect_json(here, names))
-    session.say(prose.guest_text(here, Style(colour=session.style.colour, verbose=True)))
+    session.answer(as_json.detect_json(here, names))
+    session.say(as_text.guest_text(here, Style(colour=session.style.colour, verbose=True)))
     session.say([f"targets: {', '.join(names)}"] if why is None else [why.message])
     return ExitCode.OK if why is None else ExitCode.NOT_APPLICABLE
 
 
 def _status(session: Session) -> ExitCode:
-    from guest_hooks import metrics
-    from guest_hooks.configuration import configuration
     from guest_hooks.machine import guest, service
-    from guest_hooks.preflight import preflight, text
-    from guest_hooks.status import survey
+    from guest_hooks.machine.config_files import configuration
+    from guest_hooks.preflight import preflight
+    from guest_hooks.report import as_metrics, boot_chain
+    from guest_hooks.survey.status import survey
 
     if session.options.metrics and session.options.json:
         raise UsageError(
@@ -104,9 +106,9 @@ def _status(session: Session) -> ExitCode:
     except NotApplicableError as error:
         if session.options.metrics:
             raise
-        session.answer(report.no_status_json(guest.detect(session.root), error))
-        session.say(prose.guest_text(guest.detect(session.root), session.style))
-        streams.say(prose.error_text(error, session.style))
+        session.answer(as_json.no_status_json(guest.detect(session.root), error))
+        session.say(as_text.guest_text(guest.detect(session.root), session.style))
+        streams.say(as_text.error_text(error, session.style))
         return error.exit_code
     watcher = service.read(session.root) if session.root.is_live else None
     next_boot = None
@@ -115,37 +117,39 @@ def _status(session: Session) -> ExitCode:
             next_boot = preflight(session.root, config, status, remember=False)
     if session.options.metrics:
         with stdout():
-            found = metrics.text(status, watcher, next_boot.ok if next_boot else None)
+            found = as_metrics.text(status, watcher, next_boot.ok if next_boot else None)
             print(terminal.printable_lines(found), end="", flush=True)
         return ExitCode.OK if status.ok else ExitCode.DIFFERS
     answer = {
-        **report.status_json(status, watcher),
-        "next_boot": text.short_json(next_boot) if next_boot else None,
+        **as_json.status_json(status, watcher),
+        "next_boot": boot_chain.short_json(next_boot) if next_boot else None,
     }
     session.answer(answer)
-    session.say(prose.status_text(status, session.style, watcher))
-    session.say(text.short_text(next_boot, session.style) if next_boot else [])
+    session.say(as_text.status_text(status, session.style, watcher))
+    session.say(boot_chain.short_text(next_boot, session.style) if next_boot else [])
     return ExitCode.OK if status.ok else ExitCode.DIFFERS
 
 
 def _preflight(session: Session) -> ExitCode:
-    from guest_hooks.configuration import configuration
-    from guest_hooks.preflight import preflight, text
-    from guest_hooks.status import survey
+    from guest_hooks.machine.config_files import configuration
+    from guest_hooks.preflight import preflight
+    from guest_hooks.report import boot_chain
+    from guest_hooks.survey.status import survey
 
     config = configuration(session.root, session.options.config)
     status = survey(session.root, config, targets=session.options.target).status
     answer = preflight(
         session.root, config, status, remember=session.root.is_live
     )  # nothing is left in an image
-    session.answer(text.preflight_json(answer))
-    session.say(text.preflight_text(answer, session.style))
+    session.answer(boot_chain.preflight_json(answer))
+    session.say(boot_chain.preflight_text(answer, session.style))
     return ExitCode.OK if answer.ok else ExitCode.DIFFERS
 
 
 def _sync(session: Session) -> ExitCode:
-    from guest_hooks import outcomes, sync
-    from guest_hooks.configuration import configuration
+    from guest_hooks import sync
+    from guest_hooks.machine.config_files import configuration
+    from guest_hooks.report import as_journal
 
     options = session.options
     request = sync.Request(
@@ -164,76 +168,76 @@ def _sync(session: Session) -> ExitCode:
         result = sync.sync(session.root, config, request, step=session.step)
     except GuestHooksError as error:
         if is_told:
-            outcomes.tell_failure(error)
+            as_journal.tell_failure(error)
         raise
     if is_told:
-        outcomes.tell(result)
-    session.answer(report.sync_json(result.status, result.changes, result.failures))
+        as_journal.tell(result)
+    session.answer(as_json.sync_json(result.status, result.changes, result.failures))
     code = sync.exit_code(result, request, config)
     is_same = code is ExitCode.OK and all(
         target.state is State.CURRENT for target in result.status.targets
     )
     show = session.say if request.dry_run else session.note
     show(
-        prose.changes_text(result.changes, dry_run=options.dry_run)
+        as_text.changes_text(result.changes, dry_run=options.dry_run)
         or (["Nothing to do."] if is_same else [])
     )
     if options.automatic and result.failures and set(result.failures) <= set(result.repeated):
         return code  # said by the run before, and in the journal
     for failure in result.failures:
-        streams.say(prose.error_text(failure, session.style))
+        streams.say(as_text.error_text(failure, session.style))
     if code is not ExitCode.OK and not result.failures and not request.dry_run:
-        streams.say(prose.status_text(result.status, session.style))
+        streams.say(as_text.status_text(result.status, session.style))
     else:
         streams.say(
-            prose.warnings_text(
-                outcomes.warnings(result, is_foretold=request.dry_run), session.style
+            as_text.warnings_text(
+                as_journal.warnings(result, is_foretold=request.dry_run), session.style
             )
         )
     return code
 
 
 def _watch(session: Session) -> ExitCode:
-    from guest_hooks import daemon
+    from guest_hooks.daemon import watcher
 
     if not session.root.is_live:
         raise UsageError(
             "watch is for the running system alone", hint="an image is mended with: sync --root DIR"
         )
-    return daemon.watch(session.options.config)
+    return watcher.watch(session.options.config)
 
 
 def _inspect(session: Session) -> ExitCode:
-    from guest_hooks import inspection
+    from guest_hooks.survey import image_files
 
-    found = [inspection.inspect(path) for path in session.options.files]
+    found = [image_files.inspect(path) for path in session.options.files]
     for each in found:
-        session.answer(report.inspection_json(each))
-        session.say(prose.inspection_text(each, session.style))
+        session.answer(as_json.inspection_json(each))
+        session.say(as_text.inspection_text(each, session.style))
     return ExitCode.OK
 
 
 def _rollback(session: Session) -> ExitCode:
-    from guest_hooks import outcomes
-    from guest_hooks.configuration import configuration
-    from guest_hooks.rollback import rollback
+    from guest_hooks.machine.config_files import configuration
+    from guest_hooks.report import as_journal
+    from guest_hooks.sync.rollback import rollback
 
     config = configuration(session.root, session.options.config)
     with session.step("Putting back the second stage before this one"):
         result = rollback(
             session.root, config, session.options.target, lock_timeout=session.options.lock_timeout
         )
-    session.answer(report.sync_json(result.status, result.changes, result.failures))
+    session.answer(as_json.sync_json(result.status, result.changes, result.failures))
     session.note(
-        prose.changes_text(result.changes, dry_run=False)
+        as_text.changes_text(result.changes, dry_run=False)
         or ["Nothing to do: the two are the same."]
     )
-    streams.say(prose.warnings_text(outcomes.warnings(result), session.style))
+    streams.say(as_text.warnings_text(as_journal.warnings(result), session.style))
     return ExitCode.OK
 
 
 def _stage1(session: Session) -> ExitCode:
-    from guest_hooks import stage1
+    from guest_hooks.host import stage1_image
 
     options = session.options
     if len(options.target) > 1:
@@ -244,8 +248,8 @@ def _stage1(session: Session) -> ExitCode:
             raise UsageError(
                 "stage1 config prints and takes no --output", hint="redirect it to a file"
             )
-        text = stage1.config(target)
-        session.answer({"schema": report.SCHEMA, "target": target.name, "config": text})
+        text = stage1_image.config(target)
+        session.answer({"schema": as_json.SCHEMA, "target": target.name, "config": text})
         if not options.json:
             with stdout():
                 print(text, end="", flush=True)
@@ -255,10 +259,10 @@ def _stage1(session: Session) -> ExitCode:
             "stage1 build needs --output FILE",
             hint=f"{PROGRAM} stage1 build -o FILE --target {target.name}",
         )
-    made = stage1.build(target, options.output, session.root)
+    made = stage1_image.build(target, options.output, session.root)
     session.answer(
         {
-            "schema": report.SCHEMA,
+            "schema": as_json.SCHEMA,
             "target": target.name,
             "path": made.path,
             "size": made.size,

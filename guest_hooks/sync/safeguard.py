@@ -9,9 +9,6 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 
-from guest_hooks import grub_config
-from guest_hooks.build import Built
-from guest_hooks.compare import SYNC
 from guest_hooks.config import Config, Stage1
 from guest_hooks.errors import GuestHooksError, KeptError, NotRepairedError
 from guest_hooks.machine import package_states
@@ -20,8 +17,11 @@ from guest_hooks.machine.receipts import Kept, Receipt
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import Run, run
 from guest_hooks.model import GrubCfgStatus, Mode, State, Status, TargetStatus
-from guest_hooks.plan import Plan
-from guest_hooks.status import MODULES_OF, Survey
+from guest_hooks.survey import grub_config
+from guest_hooks.survey.plan import Plan
+from guest_hooks.survey.status import MODULES_OF, Survey
+from guest_hooks.survey.verdict import SYNC
+from guest_hooks.sync.build import Built
 
 
 def menu(
@@ -53,7 +53,7 @@ def second_stage(
     package is half installed, nor where the guest is known to be started by something that can do
     more than the guest's own GRUB.
     """
-    from guest_hooks.preflight import second_stage as link  # noqa: PLC0415 - few runs build one
+    from guest_hooks.preflight.links import second_stage as link  # noqa: PLC0415 - few runs build one
 
     if any(finding.stops for finding in link.findings(status, plan.boot, found.config.modules)):
         return

@@ -8,17 +8,17 @@ be made, that is taken.
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from guest_hooks import compare
-from guest_hooks.compare import Evidence, Found, ModuleDir, Packaged
 from guest_hooks.errors import FormatError, NotRepairedError
-from guest_hooks.evidence import choices, find, is_from_package, sha256
 from guest_hooks.formats import second_stage
 from guest_hooks.machine import staging
 from guest_hooks.machine.receipts import TargetReceipt
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import CommandError, Run, run
 from guest_hooks.model import State
-from guest_hooks.plan import FileKind, Plan
+from guest_hooks.survey import verdict
+from guest_hooks.survey.evidence import choices, find, is_from_package, sha256
+from guest_hooks.survey.plan import FileKind, Plan
+from guest_hooks.survey.verdict import Evidence, Found, ModuleDir, Packaged
 from guest_hooks.targets import BOOT_XEN
 
 KEY = ".key-"
@@ -136,7 +136,7 @@ def _files(plan: Plan, core: bytes) -> dict[str, bytes]:
     """What is installed of a core image, by path."""
     try:
         return {
-            file.path: compare.content(file, core)
+            file.path: verdict.content(file, core)
             for file in plan.files
             if file.kind is not FileKind.UNWANTED
         }
@@ -148,7 +148,7 @@ def _files(plan: Plan, core: bytes) -> dict[str, bytes]:
 
 def _verify(plan: Plan, files: Mapping[str, bytes], packaged: Packaged, core: bytes) -> None:
     """The same verdict that `status` would give, on the bytes that are to be written."""
-    verdict = compare.judge(
+    made = verdict.judge(
         plan,
         Evidence(
             found={file.path: _found(files.get(file.path)) for file in plan.files},
@@ -157,8 +157,8 @@ def _verify(plan: Plan, files: Mapping[str, bytes], packaged: Packaged, core: by
             remembered=TargetReceipt(),
         ),
     )
-    if verdict.state is not State.CURRENT:
-        faults = "; ".join(problem.message for problem in verdict.problems)
+    if made.state is not State.CURRENT:
+        faults = "; ".join(problem.message for problem in made.problems)
         raise NotRepairedError(
             f"grub-install for {plan.target.name} made what may not be installed: {faults}",
             hint=f"see what it is: grub-install --target={plan.target.name} --verbose",

@@ -6,8 +6,6 @@ import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from guest_hooks import kernel_images
-from guest_hooks.compare import SYNC
 from guest_hooks.errors import FormatError, KeptError, NotRepairedError
 from guest_hooks.formats import disk_names, grub_cfg
 from guest_hooks.formats.grub_menu import Boot
@@ -17,11 +15,12 @@ from guest_hooks.machine.receipts import Kept
 from guest_hooks.machine.root import NotRegularError, Root
 from guest_hooks.machine.run import Run, run
 from guest_hooks.model import Change, GrubCfgStatus, Problem, Severity, State
+from guest_hooks.survey import kernel_images
+from guest_hooks.survey.verdict import SYNC
+from guest_hooks.targets import HANDOVER
 
 PATH = "/boot/grub/grub.cfg"
 BOOT = "/boot"
-HANDOVER = "/etc/grub.d/00_chainload_xen_pvh"
-"""The script that lets a host's PVH GRUB hand over to our second stage."""
 PROGRAM = "/usr/bin/xen-guest-bootloader"
 """Without it the script prints nothing: then the package was removed, and the script is a
 conffile that stayed behind.

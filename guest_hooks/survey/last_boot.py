@@ -3,10 +3,10 @@
 import re
 from collections.abc import Sequence
 
-from guest_hooks import grub_config
 from guest_hooks.formats import boot_provenance
 from guest_hooks.machine.root import Root
 from guest_hooks.model import LastBoot, Mode, Problem, Severity, State, TargetStatus
+from guest_hooks.survey import grub_config
 from guest_hooks.targets import BOOT_XEN, TARGETS
 
 CMDLINE = "/proc/cmdline"

@@ -4,9 +4,6 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 
-from guest_hooks import commit, compare, evidence
-from guest_hooks.build import Built
-from guest_hooks.compare import Evidence, Found
 from guest_hooks.config import Config, Modules
 from guest_hooks.errors import FormatError, LackingError, NotRepairedError
 from guest_hooks.formats import second_stage
@@ -15,9 +12,12 @@ from guest_hooks.machine.receipts import Receipt, TargetReceipt
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import Run, run
 from guest_hooks.model import Change, Problem, State
-from guest_hooks.plan import MINIMAL, FileKind, Plan
-from guest_hooks.status import Survey, require, survey
-from guest_hooks.sync import Result
+from guest_hooks.survey import evidence, verdict
+from guest_hooks.survey.plan import MINIMAL, FileKind, Plan
+from guest_hooks.survey.status import Survey, require, survey
+from guest_hooks.survey.verdict import Evidence, Found
+from guest_hooks.sync import Result, commit
+from guest_hooks.sync.build import Built
 
 OTHER_MODULES = frozenset(("grub-differs", "modules-differ", "module-dir-differs"))
 """What tells that an older second stage must not load a module from /boot/grub/<target>."""
@@ -98,14 +98,14 @@ def _checked(root: Root, plan: Plan, core: bytes | None, receipt: Receipt) -> Bu
         )
     plan = replace(plan, modules=_needed(plan, core))
     files = {
-        file.path: compare.content(file, core)
+        file.path: verdict.content(file, core)
         for file in plan.files
         if file.kind is not FileKind.UNWANTED
     }
     there = evidence.gather(root, plan, receipt)
     found = {file.path: Found() for file in plan.files}
     found |= {path: Found(data=data, sha256=evidence.sha256(data)) for path, data in files.items()}
-    verdict = compare.judge(
+    kept = verdict.judge(
         plan,
         Evidence(
             found=found,
@@ -114,10 +114,10 @@ def _checked(root: Root, plan: Plan, core: bytes | None, receipt: Receipt) -> Bu
             remembered=there.remembered,
         ),
     )
-    codes = {problem.code for problem in verdict.problems}
+    codes = {problem.code for problem in kept.problems}
     harmless = HARMLESS if codes & OTHER_MODULES else HARMLESS | {"modules-missing"}
-    faults = [problem.message for problem in verdict.problems if problem.code not in harmless]
-    if verdict.state not in (State.CURRENT, State.STALE) or faults:
+    faults = [problem.message for problem in kept.problems if problem.code not in harmless]
+    if kept.state not in (State.CURRENT, State.STALE) or faults:
         raise NotRepairedError(
             f"the second stage for {plan.target.name} that was kept could not boot this guest:"
             f" {'; '.join(faults)}",

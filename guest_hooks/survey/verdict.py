@@ -9,7 +9,7 @@ from guest_hooks.formats import pvh_bridge, second_stage
 from guest_hooks.formats.second_stage import SecondStage
 from guest_hooks.machine.receipts import TargetReceipt
 from guest_hooks.model import FileStatus, Problem, Severity, State, TargetStatus
-from guest_hooks.plan import FileKind, Plan, PlannedFile
+from guest_hooks.survey.plan import FileKind, Plan, PlannedFile
 
 SYNC = "xen-guest-bootloader sync"
 _CONFIG_PREFIX = re.compile(r"^set prefix=\(\$root\)'(.*)'$", re.MULTILINE)

@@ -6,8 +6,8 @@ from typing import Any
 
 from guest_hooks.model import Severity
 from guest_hooks.preflight.result import Certainty, Finding, Preflight
-from guest_hooks.prose import Style
-from guest_hooks.report import SCHEMA, guest_json
+from guest_hooks.report.as_json import SCHEMA, guest_json
+from guest_hooks.report.as_text import Style
 
 _SURE = {Certainty.CERTAIN: "", Certainty.LIKELY: " (likely)", Certainty.UNKNOWN: " (not known)"}
 

@@ -14,13 +14,13 @@ import threading
 import time
 from collections.abc import Callable
 
-from guest_hooks import news, pacing
 from guest_hooks.config import LOCAL_DIR, VENDOR_DIR, Config
-from guest_hooks.configuration import configuration
+from guest_hooks.daemon import news, pacing
+from guest_hooks.daemon.glance import Glance
 from guest_hooks.errors import ExitCode, GuestHooksError, LackingError, UnmountedError
-from guest_hooks.glance import Glance
 from guest_hooks.machine import holders, lock, manager, service
 from guest_hooks.machine.block_device_changes import BlockDevices
+from guest_hooks.machine.config_files import configuration
 from guest_hooks.machine.disks import BOOT
 from guest_hooks.machine.grub_tools import GRUB_DIR
 from guest_hooks.machine.mount_changes import MountChanges

@@ -9,14 +9,14 @@ self-contained one stands in until the directory has been exchanged.
 import stat
 from collections.abc import Mapping, Sequence
 
-from guest_hooks.build import Built
-from guest_hooks.evidence import find, installed, is_from_package, sha256
 from guest_hooks.formats import pvh_bridge
 from guest_hooks.machine import durable, grub_tools, receipts, space, staging
 from guest_hooks.machine.barrier import barrier, is_late, settle
 from guest_hooks.machine.root import Root
 from guest_hooks.model import Change, Problem, TargetStatus
-from guest_hooks.plan import FileKind
+from guest_hooks.survey.evidence import find, installed, is_from_package, sha256
+from guest_hooks.survey.plan import FileKind
+from guest_hooks.sync.build import Built
 from guest_hooks.targets import BOOT_XEN, TARGETS
 
 UNWANTED = "bridge-unwanted"

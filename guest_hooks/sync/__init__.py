@@ -7,29 +7,20 @@ from collections.abc import Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
 
-from guest_hooks import (
-    commit,
-    evidence,
-    grub_config,
-    legacy_menu,
-    menus,
-    packages,
-    plan,
-    safeguard,
-    unchanged,
-)
-from guest_hooks.build import Built, build, foresee
-from guest_hooks.compare import SYNC
 from guest_hooks.config import Config, Modules
 from guest_hooks.errors import ExitCode, GuestHooksError, LackingError, NotRepairedError
 from guest_hooks.machine import disks, receipts, staging
 from guest_hooks.machine.receipts import Receipt, TargetReceipt
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import Run, run
-from guest_hooks.menus import Step
 from guest_hooks.model import Change, Choices, Problem, Severity, State, Status, TargetStatus
-from guest_hooks.plan import Plan
-from guest_hooks.status import Survey, require, survey
+from guest_hooks.survey import evidence, grub_config, legacy_menu, plan
+from guest_hooks.survey.plan import Plan
+from guest_hooks.survey.status import Survey, require, survey
+from guest_hooks.survey.verdict import SYNC
+from guest_hooks.sync import commit, menus, packages, safeguard, unchanged
+from guest_hooks.sync.build import Built, build, foresee
+from guest_hooks.sync.menus import Step
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,12 +6,13 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
-from guest_hooks import grub_config, legacy_menu, safeguard
 from guest_hooks.errors import GuestHooksError
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import Run
 from guest_hooks.model import Change, Problem, Status
-from guest_hooks.status import Survey
+from guest_hooks.survey import grub_config, legacy_menu
+from guest_hooks.survey.status import Survey
+from guest_hooks.sync import safeguard
 
 Step = Callable[[str], AbstractContextManager[object]]
 """Told what is being done, for as long as it is."""

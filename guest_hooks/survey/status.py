@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-from guest_hooks import compare, evidence, grub_config, last_boot, legacy_menu, plan
 from guest_hooks.config import Config
 from guest_hooks.machine import disks, guest, package_states, receipts
 from guest_hooks.machine.receipts import Receipt
@@ -19,7 +18,8 @@ from guest_hooks.model import (
     State,
     Status,
 )
-from guest_hooks.plan import Plan, Wanted
+from guest_hooks.survey import evidence, grub_config, last_boot, legacy_menu, plan, verdict
+from guest_hooks.survey.plan import Plan, Wanted
 from guest_hooks.targets import TARGETS
 
 MODULES_OF = "grub-xen-bin"
@@ -70,7 +70,7 @@ def survey(
         )
         for want in wants
     )
-    judged = tuple(compare.judge(each, evidence.gather(root, each, receipt)) for each in plans)
+    judged = tuple(verdict.judge(each, evidence.gather(root, each, receipt)) for each in plans)
     came_by = last_boot.read(root)
     status = Status(
         guest=here,
@@ -95,7 +95,7 @@ def _menu(
     and a UUID was not known.
     """
     root_uuid = disks.root_uuid(root)
-    command = compare.SYNC if config.update_grub else "update-grub"
+    command = verdict.SYNC if config.update_grub else "update-grub"
     kept = receipt.kept.get(grub_config.PATH)
     found = grub_config.status(
         root, fs_uuid=boot.fs_uuid, root_uuid=root_uuid, command=command, kept=kept, run=run
@@ -103,9 +103,9 @@ def _menu(
     if found.state is not State.CURRENT or boot.is_known:
         return found
     problem = Problem(
-        code=compare.BOOT_UNKNOWN,
-        message=compare.NOT_KNOWN.format(path=found.path),
-        hint=compare.AS_ROOT,
+        code=verdict.BOOT_UNKNOWN,
+        message=verdict.NOT_KNOWN.format(path=found.path),
+        hint=verdict.AS_ROOT,
     )
     return replace(found, state=State.UNKNOWN, problems=(problem,))
 

@@ -5,12 +5,12 @@ stages (`legacy_menu = true`).
 import hashlib
 import re
 
-from guest_hooks.compare import SYNC
 from guest_hooks.config import Config
 from guest_hooks.machine import durable
 from guest_hooks.machine.root import NotRegularError, Root
 from guest_hooks.model import BootFilesystem, Change, Mode, Problem, Severity
-from guest_hooks.plan import Plan
+from guest_hooks.survey.plan import Plan
+from guest_hooks.survey.verdict import SYNC
 
 PATH = "/boot/grub/menu.lst"
 MARK = "# Made by xen-guest-bootloader: changes are lost while legacy_menu = true."

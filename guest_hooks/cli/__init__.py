@@ -40,7 +40,7 @@ def _run(words: list[str]) -> int:
     if words == ["watch"]:
         return _watch()
     gc.set_threshold(GARBAGE)
-    from guest_hooks import verbs  # noqa: PLC0415 - a sync with nothing to do must not wait for it
+    from guest_hooks.cli import verbs  # noqa: PLC0415 - a sync with nothing to do must not wait for it
 
     return verbs.run(words)
 
@@ -49,14 +49,14 @@ def _watch() -> int:
     """The repair service, as its unit runs it: without what other verbs import, which would
     stay in memory for good.
     """
-    from guest_hooks import daemon  # noqa: PLC0415 - see above
+    from guest_hooks.daemon import watcher  # noqa: PLC0415 - see above
     from guest_hooks.errors import GuestHooksError  # noqa: PLC0415 - with the one above
     from guest_hooks.machine.failures import looked_at  # noqa: PLC0415
     from guest_hooks.machine.root import Root  # noqa: PLC0415
 
     try:
         with looked_at(Root()):
-            return int(daemon.watch())
+            return int(watcher.watch())
     except GuestHooksError as error:
         streams.say(
             [f"xen-guest-bootloader: {error.message}{f'; {error.hint}' if error.hint else ''}"]

@@ -6,10 +6,9 @@ The consoles are those of guests on Xen 4.17 with GRUB 2.06, 2.12 and 2.14.
 from dataclasses import dataclass
 
 from guest_hooks.config import Modules, Stage1
-from guest_hooks.grub_config import HANDOVER
 from guest_hooks.model import BootFilesystem, Mode, Problem, Severity, State, TargetStatus
 from guest_hooks.preflight.result import Certainty, Finding, Link
-from guest_hooks.targets import TARGETS
+from guest_hooks.targets import HANDOVER, TARGETS
 
 MISSING_HINT = "make it with: xen-guest-bootloader sync"
 

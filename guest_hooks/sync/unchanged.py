@@ -5,13 +5,13 @@ a sync that found all well.
 from collections.abc import Sequence
 from contextlib import suppress
 
-from guest_hooks import grub_config, kernel_images, legacy_menu
 from guest_hooks.config import LOCAL_DIR, MAIN_FILE, VENDOR_DIR
 from guest_hooks.errors import GuestHooksError
-from guest_hooks.evidence import installed
 from guest_hooks.machine import boot_mounts, disks, durable, fingerprint, grub_tools, receipts
 from guest_hooks.machine.root import Root
-from guest_hooks.status import Survey
+from guest_hooks.survey import grub_config, kernel_images, legacy_menu
+from guest_hooks.survey.evidence import installed
+from guest_hooks.survey.status import Survey
 
 GUEST = (
     "/sys/hypervisor/type",

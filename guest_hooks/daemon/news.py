@@ -4,7 +4,7 @@ ends, none in between.
 
 from collections.abc import Sequence
 
-from guest_hooks import pacing
+from guest_hooks.daemon import pacing
 from guest_hooks.errors import GuestHooksError
 from guest_hooks.machine import journal
 from guest_hooks.machine.journal import Outcome

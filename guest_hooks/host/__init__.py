@@ -1,0 +1,1 @@
+"""For a host's admin."""

@@ -1,0 +1,1 @@
+"""The links of the chain that a boot goes through: a module each."""

@@ -1,0 +1,1 @@
+"""Results as JSON, words, metrics and journal entries."""

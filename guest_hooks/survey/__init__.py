@@ -1,0 +1,1 @@
+"""How it is: what this guest should have, what it has, and a verdict with reasons."""
