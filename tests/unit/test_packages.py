@@ -247,7 +247,8 @@ def test_the_service_managers_signal_ends_the_wait(
 def test_the_same_signal_of_a_shell_does_not(world: World) -> None:
     world.hold(FRONT_END)
     wait = (
-        "import sys; from guest_hooks.machine.root import Root; from guest_hooks.sync import packages\n"
+        "import sys; from guest_hooks.sync import packages\n"
+        "from guest_hooks.machine.root import Root\n"
         "with packages.held_between_runs(Root(sys.argv[1]), lock_timeout=0): print('held')"
     )
     with subprocess.Popen(
