@@ -16,12 +16,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from guest_hooks import cli, preflight, sync
-from guest_hooks.cli import verbs
+from guest_hooks.cli.verbs import run_sync, show_preflight, show_status
 from guest_hooks.report import as_journal, boot_chain
 from tests.support.fault_lab import TARGET, Lab
 
 VERBS = ("status", "preflight", "sync", "sync --dry-run")
-LOADED = (cli, as_journal, preflight, sync, boot_chain, verbs)
+LOADED = (cli, as_journal, preflight, sync, boot_chain, run_sync, show_status, show_preflight)
 """Before the calls fail."""
 THIS = "tests.reliability.failing_calls"
 

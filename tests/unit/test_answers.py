@@ -133,7 +133,7 @@ def test_a_fault_of_the_program_is_one_line_and_code_1(
         raise RuntimeError("out of cheese")
 
     journal: list[str] = []
-    monkeypatch.setitem(verbs._VERBS, "detect", fail)
+    monkeypatch.setattr(verbs, "_verb", lambda _name: fail)
     monkeypatch.setattr(verbs, "_to_journal", journal.append)
     assert verbs.run(["detect", "--json"]) == ExitCode.FAULT
     out, err = capsys.readouterr()

@@ -1,0 +1,151 @@
+"""The verbs of the command line: which use case each calls, what it says, its exit code.
+
+A verb imports its use case itself: Python takes longer to load all of them than most verbs take to
+run.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import TextIO
+
+from guest_hooks import terminal
+from guest_hooks.cli import arguments
+from guest_hooks.cli.arguments import PROGRAM
+from guest_hooks.cli.session import Session, stdout
+from guest_hooks.errors import ExitCode, GuestHooksError, UsageError
+from guest_hooks.machine import streams
+from guest_hooks.machine.failures import looked_at
+from guest_hooks.machine.root import Root
+from guest_hooks.report import as_json, as_text
+from guest_hooks.report.as_text import Style
+
+INTERRUPTED = 130
+"""What a shell makes of a program that SIGINT ended."""
+
+
+def run(words: Sequence[str]) -> int:
+    """Parse `words`, run the verb, return its exit code; the only place where errors become
+    words.
+    """
+    style = Style(colour=sys.stderr.isatty() and "NO_COLOR" not in os.environ)
+    wants_json = "--json" in words
+    try:
+        if words[:1] == ["hook"]:
+            with looked_at(Root()):
+                return _hook(words[1:])
+        options = arguments.parser().parse_args(words)
+        style = _style(options, sys.stderr)
+        with looked_at(Root()):
+            session = Session(
+                options=options, root=_root(options.root), style=_style(options, sys.stdout)
+            )
+        with looked_at(session.root):
+            code = int(_verb(options.verb)(session))
+        with stdout():
+            sys.stdout.flush()  # a full disk shows here, and not when the interpreter ends
+        return code
+    except GuestHooksError as error:
+        if wants_json:
+            streams.say([terminal.as_json(as_json.error_json(error))], sys.stdout)
+        streams.say(as_text.error_text(error, style))
+        return int(error.exit_code)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except Exception as error:  # noqa: BLE001 - a front door: anything else is an internal error
+        import traceback
+
+        _to_journal(traceback.format_exc())
+        if wants_json:
+            streams.say([terminal.as_json(as_json.fault_json(error))], sys.stdout)
+        what = f"{type(error).__name__}: {error}"
+        streams.say([f"{PROGRAM}: internal error: {what}; see: journalctl -t {PROGRAM}"])
+        return int(ExitCode.FAULT)
+
+
+def _to_journal(text: str) -> None:
+    from guest_hooks.machine import journal
+
+    journal.send(journal.Outcome.FAULT, text)
+
+
+def _root(path: str) -> Root:
+    if not os.path.isdir(path):
+        raise UsageError(
+            f"--root: {path} is not a directory", hint="name the mount point of the guest's disk"
+        )
+    named = os.path.realpath(path)
+    if _mount(path) != _mount(named):
+        raise UsageError(
+            f"--root: {path} shows the tree of another mount namespace, which has no name here"
+            f" ({named} is another one)",
+            hint="mount the guest's disk or image on this machine, and name its mount point",
+        )
+    return Root(named)
+
+
+def _mount(path: str) -> tuple[int, int, str]:
+    """Which directory `path` leads to, and by which mount: /proc/PID/root leads where its link
+    does not say.
+    """
+    fd = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        status = os.fstat(fd)
+        with open(f"/proc/self/fdinfo/{fd}", encoding="ascii") as file:
+            mount = next((line for line in file if line.startswith("mnt_id:")), "")
+    finally:
+        os.close(fd)
+    return status.st_dev, status.st_ino, mount
+
+
+def _style(options: argparse.Namespace, stream: TextIO) -> Style:
+    automatic = stream.isatty() and "NO_COLOR" not in os.environ
+    return Style(
+        colour={"auto": automatic, "always": True, "never": False}[options.color],
+        verbose=options.verbose,
+    )
+
+
+def _hook(words: Sequence[str]) -> int:
+    from guest_hooks import hooks
+
+    return int(hooks.run(words))
+
+
+def _verb(name: str) -> Callable[[Session], ExitCode]:  # noqa: PLR0911 - one for each verb
+    """What runs the verb `name`; its module, and with it its use case, is imported only now."""
+    match name:
+        case "detect":
+            from guest_hooks.cli.verbs.show_guest import show_guest
+
+            return show_guest
+        case "status":
+            from guest_hooks.cli.verbs.show_status import show_status
+
+            return show_status
+        case "sync":
+            from guest_hooks.cli.verbs.run_sync import run_sync
+
+            return run_sync
+        case "preflight":
+            from guest_hooks.cli.verbs.show_preflight import show_preflight
+
+            return show_preflight
+        case "inspect":
+            from guest_hooks.cli.verbs.inspect_files import inspect_files
+
+            return inspect_files
+        case "rollback":
+            from guest_hooks.cli.verbs.put_back import put_back
+
+            return put_back
+        case "stage1":
+            from guest_hooks.cli.verbs.make_stage1 import make_stage1
+
+            return make_stage1
+        case "watch":
+            from guest_hooks.cli.verbs.run_watch import run_watch
+
+            return run_watch
+    raise UsageError(f"unknown verb {name!r}", hint=f"see: {PROGRAM} --help")

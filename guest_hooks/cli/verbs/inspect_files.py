@@ -1,0 +1,15 @@
+"""The verb `inspect`: what a file is."""
+
+from guest_hooks.cli.session import Session
+from guest_hooks.errors import ExitCode
+from guest_hooks.report import as_json, as_text
+from guest_hooks.survey import image_files
+
+
+def inspect_files(session: Session) -> ExitCode:
+    """Print what each file is."""
+    found = [image_files.inspect(path) for path in session.options.files]
+    for each in found:
+        session.answer(as_json.inspection_json(each))
+        session.say(as_text.inspection_text(each, session.style))
+    return ExitCode.OK

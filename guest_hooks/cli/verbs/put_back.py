@@ -1,0 +1,24 @@
+"""The verb `rollback`: the previous second stage in the place of the present one."""
+
+from guest_hooks.cli.session import Session
+from guest_hooks.errors import ExitCode
+from guest_hooks.machine import streams
+from guest_hooks.machine.config_files import configuration
+from guest_hooks.report import as_journal, as_json, as_text
+from guest_hooks.sync.rollback import rollback
+
+
+def put_back(session: Session) -> ExitCode:
+    """Put it back and say so."""
+    config = configuration(session.root, session.options.config)
+    with session.step("Putting back the second stage before this one"):
+        result = rollback(
+            session.root, config, session.options.target, lock_timeout=session.options.lock_timeout
+        )
+    session.answer(as_json.sync_json(result.status, result.changes, result.failures))
+    session.note(
+        as_text.changes_text(result.changes, dry_run=False)
+        or ["Nothing to do: the two are the same."]
+    )
+    streams.say(as_text.warnings_text(as_journal.warnings(result), session.style))
+    return ExitCode.OK

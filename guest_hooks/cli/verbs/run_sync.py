@@ -1,0 +1,57 @@
+"""The verb `sync`: what is missing or out of date is made."""
+
+from guest_hooks import sync
+from guest_hooks.cli.session import Session
+from guest_hooks.errors import ExitCode, GuestHooksError
+from guest_hooks.machine import streams
+from guest_hooks.machine.config_files import configuration
+from guest_hooks.model import State
+from guest_hooks.report import as_journal, as_json, as_text
+
+
+def run_sync(session: Session) -> ExitCode:
+    """Run it, say what it did, and tell the journal."""
+    options = session.options
+    request = sync.Request(
+        targets=tuple(options.target),
+        dry_run=options.dry_run,
+        force=options.force,
+        adopt=options.adopt,
+        update_grub=options.update_grub,
+        automatic=options.automatic,
+        waits_for_packages=options.automatic,
+        lock_timeout=options.lock_timeout,
+    )
+    config = configuration(session.root, options.config)
+    is_told = session.root.is_live and not request.dry_run
+    try:
+        result = sync.sync(session.root, config, request, step=session.step)
+    except GuestHooksError as error:
+        if is_told:
+            as_journal.tell_failure(error)
+        raise
+    if is_told:
+        as_journal.tell(result)
+    session.answer(as_json.sync_json(result.status, result.changes, result.failures))
+    code = sync.exit_code(result, request, config)
+    is_same = code is ExitCode.OK and all(
+        target.state is State.CURRENT for target in result.status.targets
+    )
+    show = session.say if request.dry_run else session.note
+    show(
+        as_text.changes_text(result.changes, dry_run=options.dry_run)
+        or (["Nothing to do."] if is_same else [])
+    )
+    if options.automatic and result.failures and set(result.failures) <= set(result.repeated):
+        return code  # said by the run before, and in the journal
+    for failure in result.failures:
+        streams.say(as_text.error_text(failure, session.style))
+    if code is not ExitCode.OK and not result.failures and not request.dry_run:
+        streams.say(as_text.status_text(result.status, session.style))
+    else:
+        streams.say(
+            as_text.warnings_text(
+                as_journal.warnings(result, is_foretold=request.dry_run), session.style
+            )
+        )
+    return code

@@ -1,0 +1,14 @@
+"""The verb `watch`: the repair service in the foreground."""
+
+from guest_hooks.cli.session import Session
+from guest_hooks.daemon import watcher
+from guest_hooks.errors import ExitCode, UsageError
+
+
+def run_watch(session: Session) -> ExitCode:
+    """Watch and repair until a signal ends it."""
+    if not session.root.is_live:
+        raise UsageError(
+            "watch is for the running system alone", hint="an image is mended with: sync --root DIR"
+        )
+    return watcher.watch(session.options.config)

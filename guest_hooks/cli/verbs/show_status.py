@@ -1,0 +1,49 @@
+"""The verb `status`: how the guest is, and whether its next boot works."""
+
+import os
+
+from guest_hooks import terminal
+from guest_hooks.cli.arguments import PROGRAM
+from guest_hooks.cli.session import Session, stdout
+from guest_hooks.errors import ExitCode, NotApplicableError, UsageError
+from guest_hooks.machine import guest, service, streams
+from guest_hooks.machine.config_files import configuration
+from guest_hooks.preflight import preflight
+from guest_hooks.report import as_json, as_metrics, as_text, boot_chain
+from guest_hooks.survey.status import survey
+
+
+def show_status(session: Session) -> ExitCode:
+    """Print it as lines, JSON or metrics."""
+    if session.options.metrics and session.options.json:
+        raise UsageError(
+            "--metrics and --json are two forms of one answer", hint=f"see: {PROGRAM} status --help"
+        )
+    config = configuration(session.root, session.options.config)
+    try:
+        status = survey(session.root, config, targets=session.options.target).status
+    except NotApplicableError as error:
+        if session.options.metrics:
+            raise
+        session.answer(as_json.no_status_json(guest.detect(session.root), error))
+        session.say(as_text.guest_text(guest.detect(session.root), session.style))
+        streams.say(as_text.error_text(error, session.style))
+        return error.exit_code
+    watcher = service.read(session.root) if session.root.is_live else None
+    next_boot = None
+    if os.geteuid() == 0:
+        with session.step("Following the next boot"):
+            next_boot = preflight(session.root, config, status, remember=False)
+    if session.options.metrics:
+        with stdout():
+            found = as_metrics.text(status, watcher, next_boot.ok if next_boot else None)
+            print(terminal.printable_lines(found), end="", flush=True)
+        return ExitCode.OK if status.ok else ExitCode.DIFFERS
+    answer = {
+        **as_json.status_json(status, watcher),
+        "next_boot": boot_chain.short_json(next_boot) if next_boot else None,
+    }
+    session.answer(answer)
+    session.say(as_text.status_text(status, session.style, watcher))
+    session.say(boot_chain.short_text(next_boot, session.style) if next_boot else [])
+    return ExitCode.OK if status.ok else ExitCode.DIFFERS
