@@ -23,7 +23,8 @@ from guest_hooks.machine.run import CommandError, become
 from guest_hooks.model import Choices
 from guest_hooks.report import as_text
 from guest_hooks.report.as_text import Style
-from guest_hooks.sync import Request, sync
+from guest_hooks.sync import sync
+from guest_hooks.sync.result import Request
 from guest_hooks.targets import TARGETS, Target
 
 ANSWER = "XEN_GUEST_BOOTLOADER_ANSWER"

@@ -11,7 +11,8 @@ from guest_hooks.machine.root import Root
 from guest_hooks.report import as_journal, as_text, progress
 from guest_hooks.report.as_text import Style
 from guest_hooks.survey import grub_config, plan
-from guest_hooks.sync import Request, Result, sync
+from guest_hooks.sync import sync
+from guest_hooks.sync.result import Request, Result
 from guest_hooks.targets import Target
 
 LOCK_TIMEOUT = 300.0

@@ -8,7 +8,7 @@ from guest_hooks.errors import GuestHooksError, LackingError, NotRepairedError
 from guest_hooks.machine import journal
 from guest_hooks.machine.journal import Outcome
 from guest_hooks.model import Problem, Severity, State, Status, TargetStatus
-from guest_hooks.sync import Result
+from guest_hooks.sync.result import Result
 
 
 def tell(result: Result) -> None:

@@ -16,8 +16,9 @@ from guest_hooks.survey import evidence, verdict
 from guest_hooks.survey.plan import MINIMAL, FileKind, Plan
 from guest_hooks.survey.status import Survey, require, survey
 from guest_hooks.survey.verdict import Evidence, Found
-from guest_hooks.sync import Result, commit
+from guest_hooks.sync import commit
 from guest_hooks.sync.build import Built
+from guest_hooks.sync.result import Result
 
 OTHER_MODULES = frozenset(("grub-differs", "modules-differ", "module-dir-differs"))
 """What tells that an older second stage must not load a module from /boot/grub/<target>."""

@@ -12,7 +12,7 @@ from guest_hooks.errors import ExitCode, LackingError, LockedError, NotRepairedE
 from guest_hooks.hooks import grub_install
 from guest_hooks.machine.root import Root
 from guest_hooks.model import Choices, Guest, Mode, Status
-from guest_hooks.sync import Request, Result
+from guest_hooks.sync.result import Request, Result
 from guest_hooks.targets import TARGETS
 from tests.support.second_stages import core_image
 

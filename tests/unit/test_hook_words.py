@@ -11,7 +11,7 @@ from guest_hooks.errors import ExitCode, GuestHooksError, LackingError, NotRepai
 from guest_hooks.hooks import kernel, repair
 from guest_hooks.machine import fingerprint
 from guest_hooks.model import Change, Guest, Mode, Problem, Severity, Status
-from guest_hooks.sync import Result
+from guest_hooks.sync.result import Result
 
 WARNING = Problem(
     code="barrier-refused",

@@ -29,7 +29,7 @@ from guest_hooks.model import (
     TargetStatus,
 )
 from guest_hooks.report import as_journal
-from guest_hooks.sync import Result
+from guest_hooks.sync.result import Result
 
 PATH = "/boot/xen/pvboot-x86_64.elf"
 MENU = "/boot/grub/grub.cfg"

@@ -1,18 +1,19 @@
 """The verb `sync`: what is missing or out of date is made."""
 
-from guest_hooks import sync
 from guest_hooks.cli.session import Session
 from guest_hooks.errors import ExitCode, GuestHooksError
 from guest_hooks.machine import streams
 from guest_hooks.machine.config_files import configuration
 from guest_hooks.model import State
 from guest_hooks.report import as_journal, as_json, as_text
+from guest_hooks.sync import sync
+from guest_hooks.sync.result import Request, exit_code
 
 
 def run_sync(session: Session) -> ExitCode:
     """Run it, say what it did, and tell the journal."""
     options = session.options
-    request = sync.Request(
+    request = Request(
         targets=tuple(options.target),
         dry_run=options.dry_run,
         force=options.force,
@@ -25,7 +26,7 @@ def run_sync(session: Session) -> ExitCode:
     config = configuration(session.root, options.config)
     is_told = session.root.is_live and not request.dry_run
     try:
-        result = sync.sync(session.root, config, request, step=session.step)
+        result = sync(session.root, config, request, step=session.step)
     except GuestHooksError as error:
         if is_told:
             as_journal.tell_failure(error)
@@ -33,7 +34,7 @@ def run_sync(session: Session) -> ExitCode:
     if is_told:
         as_journal.tell(result)
     session.answer(as_json.sync_json(result.status, result.changes, result.failures))
-    code = sync.exit_code(result, request, config)
+    code = exit_code(result, request, config)
     is_same = code is ExitCode.OK and all(
         target.state is State.CURRENT for target in result.status.targets
     )

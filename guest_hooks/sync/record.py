@@ -1,0 +1,32 @@
+"""What a sync notes in the receipt: what it made, and what it kept from being replaced."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from guest_hooks.machine.receipts import Receipt, TargetReceipt
+from guest_hooks.model import Change, TargetStatus
+from guest_hooks.survey import evidence
+from guest_hooks.sync import safeguard
+from guest_hooks.sync.build import Built
+from guest_hooks.sync.result import Failure
+
+
+def receipt_of(
+    receipt: Receipt,
+    built: Sequence[tuple[Built, TargetStatus]],
+    failures: Sequence[Failure],
+    replaced: Sequence[Change],
+) -> Receipt:
+    """The receipt of a run that `built` second stages and `replaced` menus, after `receipt`."""
+    made = {
+        each.plan.target.name: TargetReceipt(
+            core_sha256=evidence.sha256(each.core),
+            request=each.plan.request,
+            choices=each.plan.choices,
+        )
+        for each, _ in built
+    }
+    noted = safeguard.noted(
+        receipt, [failure.error for failure in failures], [change.path for change in replaced]
+    )
+    return replace(noted, targets={**receipt.targets, **made})

@@ -1,0 +1,108 @@
+"""What is asked of a sync, what came of it, and the exit code that follows."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from guest_hooks.config import Config
+from guest_hooks.errors import ExitCode, GuestHooksError
+from guest_hooks.model import Change, Choices, Problem, Severity, State, Status, TargetStatus
+from guest_hooks.survey.plan import Plan
+from guest_hooks.survey.status import Survey
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What is asked of a sync; `automatic` runs (hooks, triggers, the service) leave what
+    `rollback` put back alone.
+
+    `choices` are those of the grub-install by hand that this sync completes, by target; without
+    them the ones before it stay. `waits_for_packages`: it begins when the package manager is done;
+    for runs that no package started.
+    """
+
+    targets: tuple[str, ...] = ()
+    dry_run: bool = False
+    force: bool = False
+    adopt: bool = False
+    update_grub: bool = True
+    automatic: bool = False
+    waits_for_packages: bool = False
+    lock_timeout: float = 60.0
+    choices: Mapping[str, Choices] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """How it was and is, what was changed (on a dry run: what would be), and what failed for
+    required targets.
+
+    `repeated` are those of `failures` that an earlier run has already reported in the same words.
+    """
+
+    before: Status
+    status: Status
+    changes: tuple[Change, ...] = ()
+    failures: tuple[GuestHooksError, ...] = ()
+    repeated: tuple[GuestHooksError, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """What kept `name`, a target or a file, from being as it should be."""
+
+    name: str
+    required: bool
+    error: GuestHooksError
+
+
+def exit_code(result: Result, request: Request, config: Config) -> ExitCode:
+    """What a run that ended with `result` exits with."""
+    if request.dry_run:
+        return ExitCode.DIFFERS if result.changes or result.failures else ExitCode.OK
+    if result.failures:
+        return result.failures[0].exit_code
+    targets = [
+        status for status in result.status.targets if status.required and not is_held(status)
+    ]
+    menu = result.status.grub_cfg if request.update_grub and config.update_grub else None
+    states = [status.state for status in targets] + ([menu.state] if menu else [])
+    return ExitCode.OK if all(state is State.CURRENT for state in states) else ExitCode.NOT_REPAIRED
+
+
+def is_held(status: TargetStatus) -> bool:
+    """Whether `rollback` put this second stage back, for automatic runs to leave alone."""
+    return any(problem.code == "held-by-rollback" for problem in status.problems)
+
+
+def failure_of(plan: Plan, error: GuestHooksError) -> Failure:
+    """That `error` kept the plan's target from being as it should be."""
+    return Failure(name=plan.target.name, required=plan.required, error=error)
+
+
+def result_of(
+    before: Survey,
+    after: Survey,
+    changes: tuple[Change, ...],
+    failures: Sequence[Failure],
+    warnings: tuple[Problem, ...],
+) -> Result:
+    """The result of a run; what failed for a target that is not required is a warning."""
+    optional = tuple(
+        Problem(
+            code="target-failed",
+            message=f"{each.name}: {each.error.message}",
+            hint=each.error.hint,
+            severity=Severity.WARNING,
+        )
+        for each in failures
+        if not each.required
+    )
+    return Result(
+        before=before.status,
+        status=replace(
+            after.status,
+            problems=tuple(dict.fromkeys((*after.status.problems, *warnings, *optional))),
+        ),
+        changes=changes,
+        failures=tuple(each.error for each in failures if each.required),
+    )

@@ -1,0 +1,46 @@
+"""What a sync has to do: which targets to build, and which menus to make and why."""
+
+from dataclasses import dataclass
+
+from guest_hooks.errors import NotRepairedError
+from guest_hooks.model import Severity, State, TargetStatus
+from guest_hooks.survey import grub_config, legacy_menu
+from guest_hooks.survey.plan import Plan
+from guest_hooks.survey.status import Survey
+from guest_hooks.sync.result import Failure, Request, failure_of, is_held
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """What a sync has to do; `held` and `foreign` second stages are left alone."""
+
+    targets: tuple[tuple[Plan, TargetStatus], ...]
+    menu: tuple[str, ...]
+    legacy_menu: bool
+    failures: tuple[Failure, ...]
+
+    @property
+    def is_nothing(self) -> bool:
+        """Whether no file is to be made."""
+        return not (self.targets or self.menu or self.legacy_menu)
+
+
+def decide(found: Survey, request: Request) -> Work:
+    """Which targets to build, and whether grub.cfg is to be made anew and why."""
+    targets, failures = [], []
+    for each, status in zip(found.plans, found.status.targets, strict=True):
+        if status.state is State.FOREIGN and not request.adopt:
+            problem = next(problem for problem in status.problems if problem.code == "foreign")
+            failures.append(failure_of(each, NotRepairedError(problem.message, hint=problem.hint)))
+        elif (status.state is not State.CURRENT or request.force) and not (
+            is_held(status) and request.automatic
+        ):
+            targets.append((each, status))
+    menu: tuple[str, ...] = ()
+    if found.status.grub_cfg and request.update_grub and found.config.update_grub:
+        menu = grub_config.reasons(found.status.grub_cfg)
+    legacy = any(
+        problem.code == legacy_menu.CODE and problem.severity is Severity.ERROR
+        for problem in found.status.problems
+    )
+    return Work(targets=tuple(targets), menu=menu, legacy_menu=legacy, failures=tuple(failures))
