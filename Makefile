@@ -36,6 +36,10 @@ lint: ## linters and types alone
 	tests/install-needs check
 	$(PYTEST) -q tests/unit/test_lint.py tests/unit/test_layers.py
 
+.PHONY: pages
+pages: ## write what is made from the table of problem codes: manual, JSON Schema, troubleshooting
+	$(PYTHON) -m tests.support.problem_pages
+
 .PHONY: format
 format: ## format the Python code and mend what ruff can mend by itself
 	tests/install-needs check

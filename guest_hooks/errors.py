@@ -6,6 +6,8 @@ Everything else that is raised is an internal error (`ExitCode.FAULT`).
 
 from enum import IntEnum
 
+from guest_hooks.problems.row import ProblemCode
+
 
 class ExitCode(IntEnum):
     """What a verb's exit status means; the same table stands in xen-guest-bootloader(8)."""
@@ -107,8 +109,17 @@ class UnmountedError(LackingError):
 
 
 class FormatError(GuestHooksError):
-    """Bytes are not of the format they were read as; `code` is the problem code a report shows."""
+    """Bytes are not of the format they were read as; `code` names the fault, for programs."""
 
     def __init__(self, code: str, message: str, *, hint: str = "") -> None:
         super().__init__(message, hint=hint)
         self.code = code
+
+
+class CodedFormatError(FormatError):
+    """A `FormatError` whose `code` is a problem's, as reports show it."""
+
+    code: ProblemCode
+
+    def __init__(self, code: ProblemCode, message: str, *, hint: str = "") -> None:
+        super().__init__(code, message, hint=hint)

@@ -4,6 +4,13 @@ fields.
 
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from typing import Self
+
+from guest_hooks.problems import row
+from guest_hooks.problems.row import ProblemCode
+
+Severity = row.Severity
+State = row.State
 
 
 class Mode(StrEnum):
@@ -102,36 +109,27 @@ class Choices:
     has_cli: bool = True
 
 
-class Severity(StrEnum):
-    """`error`: the thing is not as it should be. `warning`: worth knowing, changes no verdict."""
-
-    ERROR = "error"
-    WARNING = "warning"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """One finding: a stable `code`, a sentence that names the thing and the cause, and the next
-    step.
-    """
+    """One finding: its `code`, a sentence that names the thing and the cause, and the next step."""
 
-    code: str
+    code: ProblemCode
     message: str
     hint: str = ""
     severity: Severity = Severity.ERROR
 
-
-class State(StrEnum):
-    """What a second stage is, compared with what should be there; `unknown` where that can't be
-    told.
-    """
-
-    CURRENT = "current"
-    MISSING = "missing"
-    STALE = "stale"
-    INVALID = "invalid"
-    FOREIGN = "foreign"
-    UNKNOWN = "unknown"
+    @classmethod
+    def of(
+        cls,
+        code: ProblemCode,
+        message: str,
+        *,
+        severity: Severity | None = None,
+        **fields: str,
+    ) -> Self:
+        """The problem `code` with the hint of the table, whose fields are filled in."""
+        hint = code.row.hint.format(**fields)
+        return cls(code=code, message=message, hint=hint, severity=severity or code.row.severity)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,7 +144,10 @@ class FileStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetStatus:
-    """The verdict for one target; `files` lists every file of its set, the protocol's own first."""
+    """The verdict for one target; `files` lists every file of its set, the protocol's own first.
+
+    `lacking` are the modules that the second stage should hold and does not.
+    """
 
     target: str
     required: bool
@@ -157,6 +158,7 @@ class TargetStatus:
     modules: int = 0
     grub_version: str = ""
     problems: tuple[Problem, ...] = ()
+    lacking: tuple[str, ...] = ()
 
     @property
     def path(self) -> str:
@@ -209,6 +211,17 @@ class Status:
         )
 
 
+class Reason(StrEnum):
+    """Why a file was replaced though nothing was wrong with it."""
+
+    FORCED = "forced"
+    ROLLBACK = "rollback"
+
+
+Why = ProblemCode | Reason
+"""What led to a change."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
     """One file replaced, made or removed; `before` and `after` are sha256 or empty, `why` the
@@ -218,4 +231,4 @@ class Change:
     path: str
     before: str
     after: str
-    why: tuple[str, ...]
+    why: tuple[Why, ...]

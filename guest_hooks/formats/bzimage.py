@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from guest_hooks.errors import FormatError
+from guest_hooks.errors import CodedFormatError
 from guest_hooks.formats import unpack
 from guest_hooks.formats.unpack import Compression
+from guest_hooks.problems.images import FileProblem, ImageProblem
 
 MAX_UNPACKED = 1 << 30
 """Bytes; no header of a vmlinux points beyond."""
@@ -97,14 +98,15 @@ def parse(data: bytes) -> Image:
             size=len(data),
         )
     if not data.strip(b"\0"):
-        raise FormatError(
-            "not-a-kernel", "the file is empty" if not data else "the file holds nothing but zeros"
+        raise CodedFormatError(
+            FileProblem.NOT_A_KERNEL,
+            "the file is empty" if not data else "the file holds nothing but zeros",
         )
     if len(data) < _HEADER_END:
-        raise FormatError("truncated", f"the file ends after {len(data)} bytes")
+        raise CodedFormatError(ImageProblem.TRUNCATED, f"the file ends after {len(data)} bytes")
     if data[0x1FE:0x200] != b"\x55\xaa" or data[0x202:0x206] != b"HdrS":
-        raise FormatError(
-            "not-a-kernel", "the file has neither a Linux setup header nor an ELF header"
+        raise CodedFormatError(
+            FileProblem.NOT_A_KERNEL, "the file has neither a Linux setup header nor an ELF header"
         )
     return _bzimage(data)
 
@@ -154,17 +156,17 @@ def notes(data: bytes, image: Image, *, to_the_end: bool = False) -> Notes:
     """
     offset, length = image.payload
     if not length:
-        raise FormatError(
-            "no-payload",
+        raise CodedFormatError(
+            FileProblem.NO_PAYLOAD,
             f"boot protocol {image.protocol >> 8}.{image.protocol & 255:02} has no payload to look"
             " into",
         )
     if offset + length > len(data):
-        raise FormatError("corrupt", "the payload ends after the file does")
+        raise CodedFormatError(FileProblem.CORRUPT, "the payload ends after the file does")
     source = _Forward(unpack.stream(memoryview(data)[offset : offset + length], image.compression))
     ident = source.take(0, 64)
     if not ident.startswith(b"\x7fELF") or ident[4] not in (1, 2) or ident[5] != 1:
-        raise FormatError("not-elf", "the payload is not a little-endian ELF file")
+        raise CodedFormatError(ImageProblem.NOT_ELF, "the payload is not a little-endian ELF file")
     bits = 64 if ident[4] == 2 else 32
     found: list[tuple[int, bytes]] = []
     release = ""
@@ -190,7 +192,9 @@ def _note_segments(source: "_Forward", ident: bytes, bits: int) -> list[tuple[in
         or entry_size != (56 if bits == 64 else 32)
         or at > MAX_UNPACKED
     ):
-        raise FormatError("not-elf", "the program headers of the vmlinux make no sense")
+        raise CodedFormatError(
+            ImageProblem.NOT_ELF, "the program headers of the vmlinux make no sense"
+        )
     table = source.take(at, entry_size * count)
     segments = []
     for start in range(0, len(table), entry_size):
@@ -202,7 +206,9 @@ def _note_segments(source: "_Forward", ident: bytes, bits: int) -> list[tuple[in
         if kind == _PT_NOTE:
             segments.append((file_offset, file_size))
             if sum(size for _, size in segments) > _MAX_NOTES or file_offset > MAX_UNPACKED:
-                raise FormatError("not-elf", "a note segment of the vmlinux is out of bounds")
+                raise CodedFormatError(
+                    ImageProblem.NOT_ELF, "a note segment of the vmlinux is out of bounds"
+                )
     return sorted(segments)
 
 
@@ -212,7 +218,9 @@ def _split_notes(data: bytes) -> Iterator[tuple[bytes, int, bytes]]:
         name_size, value_size, kind = struct.unpack_from("<III", data, at)
         value_at = at + 12 + (name_size + 3) // 4 * 4
         if value_at + value_size > len(data):
-            raise FormatError("not-elf", "a note of the vmlinux runs past its segment")
+            raise CodedFormatError(
+                ImageProblem.NOT_ELF, "a note of the vmlinux runs past its segment"
+            )
         yield (
             data[at + 12 : at + 12 + name_size].rstrip(b"\0"),
             kind,
@@ -231,13 +239,14 @@ class _Forward:
 
     def take(self, at: int, size: int) -> bytes:
         if at < self._start:
-            raise FormatError(
-                "not-elf", "the headers and notes of the vmlinux are not in ascending order"
+            raise CodedFormatError(
+                ImageProblem.NOT_ELF,
+                "the headers and notes of the vmlinux are not in ascending order",
             )
         while self._start + len(self._kept) < at + size:
             chunk = next(self._chunks, None)
             if chunk is None:
-                raise FormatError("corrupt", "the vmlinux ends before its notes")
+                raise CodedFormatError(FileProblem.CORRUPT, "the vmlinux ends before its notes")
             self._kept += chunk
             drop = min(max(at - self._start, 0), len(self._kept))
             del self._kept[:drop]
@@ -270,8 +279,8 @@ def _elf_end(data: bytes) -> int:
         OverflowError,
         IndexError,
     ) as error:  # OverflowError: an offset past all addresses
-        raise FormatError(
-            "truncated", f"the ELF file ends after {len(data)} bytes, inside its headers"
+        raise CodedFormatError(
+            ImageProblem.TRUNCATED, f"the ELF file ends after {len(data)} bytes, inside its headers"
         ) from error
 
 

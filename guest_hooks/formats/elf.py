@@ -11,7 +11,8 @@ from enum import StrEnum
 from functools import cache, lru_cache
 from typing import Any
 
-from guest_hooks.errors import FormatError
+from guest_hooks.errors import CodedFormatError
+from guest_hooks.problems.images import ImageProblem
 
 MAGIC = b"\x7fELF"
 ET_REL, ET_EXEC = 1, 2
@@ -86,21 +87,25 @@ def read(data: bytes) -> Elf:
     target it may serve.
     """
     if not data.startswith(MAGIC):
-        raise FormatError("not-elf", "the file is not an ELF file" if data else "the file is empty")
+        raise CodedFormatError(
+            ImageProblem.NOT_ELF, "the file is not an ELF file" if data else "the file is empty"
+        )
     elf_class = {1: 32, 2: 64}.get(data[4] if len(data) > 4 else 0)
     encoding = {1: Encoding.LSB, 2: Encoding.MSB}.get(data[5] if len(data) > 5 else 0)
     if elf_class is None or encoding is None:
-        raise FormatError("elf-header", "the ELF header names no known class and byte order")
+        raise CodedFormatError(
+            ImageProblem.ELF_HEADER, "the ELF header names no known class and byte order"
+        )
     ehdr_size, phdr_size, shdr_size = _HEADER_SIZES[elf_class]
     if len(data) < ehdr_size:
-        raise FormatError(
-            "truncated",
+        raise CodedFormatError(
+            ImageProblem.TRUNCATED,
             f"the file ends inside its ELF header, after {len(data)} of {ehdr_size} bytes",
         )
     structs = _structs(elf_class, encoding)
     header = structs.Elf_Ehdr.parse(data[:ehdr_size])
     if data[6] != 1 or _number(header["e_version"], _enums().ENUM_E_VERSION) != 1:
-        raise FormatError("elf-header", "the ELF header is of an unknown version")
+        raise CodedFormatError(ImageProblem.ELF_HEADER, "the ELF header is of an unknown version")
     return Elf(
         elf_class=elf_class,
         encoding=encoding,
@@ -135,8 +140,8 @@ def read(data: bytes) -> Elf:
 def content(data: bytes, segment: Segment) -> bytes:
     """The file's bytes of `segment`; raises `FormatError` where the file ends before them."""
     if segment.offset + segment.filesz > len(data):
-        raise FormatError(
-            "truncated",
+        raise CodedFormatError(
+            ImageProblem.TRUNCATED,
             f"the segment at offset {segment.offset:#x} is {segment.filesz} bytes long, and the"
             f" file ends at {len(data):#x}",
             hint="the file was cut off while it was written: make it again",
@@ -171,21 +176,21 @@ class _Table:
 def _table(data: bytes, struct: Any, table: _Table) -> list[Any]:
     """The entries of a header table; it must lie inside the file."""
     if table.count > table.limit:
-        raise FormatError(
-            "elf-header",
+        raise CodedFormatError(
+            ImageProblem.ELF_HEADER,
             f"the ELF header counts {table.count} {table.name} headers; no boot image has over"
             f" {table.limit}",
         )
     if table.count and table.stride != table.size:
-        raise FormatError(
-            "elf-header",
+        raise CodedFormatError(
+            ImageProblem.ELF_HEADER,
             f"a {table.name} header is {table.stride} bytes long; {table.size} is right for its"
             " class",
         )
     end = table.offset + table.count * table.size
     if end > len(data):
-        raise FormatError(
-            "truncated",
+        raise CodedFormatError(
+            ImageProblem.TRUNCATED,
             f"the {table.name} header table ends at {end:#x}, outside the file, which ends at"
             f" {len(data):#x}",
         )

@@ -13,11 +13,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
-from guest_hooks.errors import FormatError
+from guest_hooks.errors import CodedFormatError
 from guest_hooks.formats import elf as elf_format
 from guest_hooks.formats import grub_module
 from guest_hooks.formats.elf import Elf
 from guest_hooks.formats.grub_module import Module
+from guest_hooks.problems.images import FileProblem, ImageProblem
 
 # grub: include/grub/kernel.h. From 5 on the types were renumbered in 2.14: device trees, flags and
 # the like; 8 is new there.
@@ -75,7 +76,7 @@ def read(elf: Elf, data: bytes) -> Core:
     ]
     names = [module.name for module in modules]
     if len(set(names)) < len(names):
-        raise FormatError("module-block", "a module is in the core image twice")
+        raise CodedFormatError(ImageProblem.MODULE_BLOCK, "a module is in the core image twice")
     memdisk, config, prefix = (
         _only(objects, kind) for kind in (OBJ_MEMDISK, OBJ_CONFIG, OBJ_PREFIX)
     )
@@ -111,8 +112,8 @@ def kernel_sha256(kernel_img: bytes) -> str:
     """
     loads = elf_format.read(kernel_img).loads
     if len(loads) != 1:
-        raise FormatError(
-            "not-a-kernel", f"kernel.img has {len(loads)} LOAD segments; GRUB's has one"
+        raise CodedFormatError(
+            FileProblem.NOT_A_KERNEL, f"kernel.img has {len(loads)} LOAD segments; GRUB's has one"
         )
     return hashlib.sha256(elf_format.content(kernel_img, loads[0])).hexdigest()
 
@@ -120,27 +121,29 @@ def kernel_sha256(kernel_img: bytes) -> str:
 def _block(elf: Elf, data: bytes) -> bytes:
     """The objects, without the block's header, of which everything is checked."""
     if len(elf.loads) < 2:
-        raise FormatError(
-            "no-module-block",
+        raise CodedFormatError(
+            ImageProblem.NO_MODULE_BLOCK,
             "there is no second LOAD segment, where a GRUB core image has its modules",
         )
     kernel, mods = elf.loads[:2]
     block = elf_format.content(data, mods)
     header = _BLOCK[elf.elf_class]
     if len(block) < header.size or _BLOCK[32].unpack_from(block)[0] != MAGIC:
-        raise FormatError("no-module-block", "the second LOAD segment does not hold GRUB's modules")
+        raise CodedFormatError(
+            ImageProblem.NO_MODULE_BLOCK, "the second LOAD segment does not hold GRUB's modules"
+        )
     _, offset, size = header.unpack_from(block)
     if size != len(block) or not header.size <= offset <= size:
-        raise FormatError(
-            "module-block",
+        raise CodedFormatError(
+            ImageProblem.MODULE_BLOCK,
             f"the module block claims {size} bytes from {offset} on, and its segment has"
             f" {len(block)}",
         )
     align = elf.elf_class // 8
     # the kernel looks for the block right behind its .bss
     if mods.memsz != len(block) or mods.paddr != -(-(kernel.paddr + kernel.memsz) // align) * align:
-        raise FormatError(
-            "module-block",
+        raise CodedFormatError(
+            ImageProblem.MODULE_BLOCK,
             f"the module block is not loaded, whole, right behind the kernel: {mods.memsz} bytes to"
             f" {mods.paddr:#x}",
         )
@@ -159,16 +162,19 @@ def _objects(block: bytes, elf_class: int) -> list[tuple[int, bytes]]:
     align = elf_class // 8
     while at < len(block):
         if at + _OBJECT.size > len(block):
-            raise FormatError("module-block", "the module block ends inside an object's header")
+            raise CodedFormatError(
+                ImageProblem.MODULE_BLOCK, "the module block ends inside an object's header"
+            )
         kind, size = _OBJECT.unpack_from(block, at)
         end = at + -(-size // align) * align
         if size < _OBJECT.size or (size % align and kind < OBJ_PUBKEY) or end > len(block):
-            raise FormatError(
-                "module-block", f"an object of {size} bytes does not fit the module block"
+            raise CodedFormatError(
+                ImageProblem.MODULE_BLOCK,
+                f"an object of {size} bytes does not fit the module block",
             )
         if len(objects) == MAX_OBJECTS:
-            raise FormatError(
-                "module-block", f"the module block holds more than {MAX_OBJECTS} objects"
+            raise CodedFormatError(
+                ImageProblem.MODULE_BLOCK, f"the module block holds more than {MAX_OBJECTS} objects"
             )
         objects.append((kind, block[at + _OBJECT.size : at + size]))
         at = end
@@ -178,8 +184,8 @@ def _objects(block: bytes, elf_class: int) -> list[tuple[int, bytes]]:
 def _only(objects: list[tuple[int, bytes]], kind: int) -> bytes | None:
     found = [body for its_kind, body in objects if its_kind == kind]
     if len(found) > 1:
-        raise FormatError(
-            "module-block",
+        raise CodedFormatError(
+            ImageProblem.MODULE_BLOCK,
             f"the core image holds {len(found)} objects of type {kind}, of which GRUB reads one",
         )
     return found[0] if found else None
@@ -190,8 +196,9 @@ def _text(body: bytes | None) -> str:
         return ""
     text, nul, _ = body.partition(b"\0")
     if not nul:
-        raise FormatError(
-            "module-block", "the core image's configuration or prefix is a string without an end"
+        raise CodedFormatError(
+            ImageProblem.MODULE_BLOCK,
+            "the core image's configuration or prefix is a string without an end",
         )
     return text.decode("utf-8", errors="backslashreplace")
 

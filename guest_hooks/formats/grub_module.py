@@ -8,8 +8,9 @@ import hashlib
 import struct
 from dataclasses import dataclass
 
-from guest_hooks.errors import FormatError
+from guest_hooks.errors import CodedFormatError
 from guest_hooks.formats.elf import ET_REL, MAGIC, SHT_NOBITS
+from guest_hooks.problems.images import ImageProblem
 
 MAX_SECTIONS = 64
 MAX_NAMES = 4096
@@ -43,8 +44,8 @@ def read(data: bytes, *, elf_class: int, machine: int) -> Module:
             need.decode("ascii") for need in sections.get(MODDEPS, b"").split(b"\0") if need
         )
     except (KeyError, UnicodeDecodeError):
-        raise FormatError(
-            "module-block", "a module in the core image has no readable name"
+        raise CodedFormatError(
+            ImageProblem.MODULE_BLOCK, "a module in the core image has no readable name"
         ) from None
     return Module(name=name, sha256=hashlib.sha256(data[:size]).hexdigest(), size=size, needs=needs)
 
@@ -57,23 +58,27 @@ def _sections(data: bytes, elf_class: int, machine: int) -> tuple[dict[bytes, by
         or not data.startswith(MAGIC)
         or data[4:6] != bytes((elf_class // 32, 1))
     ):
-        raise FormatError("module-block", f"a module in the core image is no ELF{elf_class} object")
+        raise CodedFormatError(
+            ImageProblem.MODULE_BLOCK, f"a module in the core image is no ELF{elf_class} object"
+        )
     elf_type, its_machine, offset, stride, count, names_index = header.unpack_from(data)
     if (elf_type, its_machine, stride) != (ET_REL, machine, entry.size):
-        raise FormatError(
-            "module-block", "a module in the core image is no relocatable object for its machine"
+        raise CodedFormatError(
+            ImageProblem.MODULE_BLOCK,
+            "a module in the core image is no relocatable object for its machine",
         )
     if not names_index < count <= MAX_SECTIONS or offset + count * stride > len(data):
-        raise FormatError(
-            "module-block", "a module in the core image has a section table outside its bytes"
+        raise CodedFormatError(
+            ImageProblem.MODULE_BLOCK,
+            "a module in the core image has a section table outside its bytes",
         )
     headers = [entry.unpack_from(data, offset + index * stride) for index in range(count)]
     end = max(
         offset + count * stride, *(at + size for _, kind, at, size in headers if kind != SHT_NOBITS)
     )
     if end > len(data):
-        raise FormatError(
-            "module-block", "a module in the core image has a section outside its bytes"
+        raise CodedFormatError(
+            ImageProblem.MODULE_BLOCK, "a module in the core image has a section outside its bytes"
         )
     _, _, at, size = headers[names_index]
     names = data[at : at + size]
@@ -82,8 +87,9 @@ def _sections(data: bytes, elf_class: int, machine: int) -> tuple[dict[bytes, by
         for wanted in (MODNAME, MODDEPS):
             if kind != SHT_NOBITS and names.startswith(wanted, name):
                 if size > MAX_NAMES:
-                    raise FormatError(
-                        "module-block", f"a module in the core image has {size} bytes of names"
+                    raise CodedFormatError(
+                        ImageProblem.MODULE_BLOCK,
+                        f"a module in the core image has {size} bytes of names",
                     )
                 found[wanted] = data[at : at + size]
     return found, end

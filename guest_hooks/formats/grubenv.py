@@ -2,7 +2,8 @@
 variables.
 """
 
-from guest_hooks.errors import FormatError
+from guest_hooks.errors import CodedFormatError
+from guest_hooks.problems.menus import MenuProblem
 
 HEADER = b"# GRUB Environment Block\n"  # GRUB: include/grub/lib/envblk.h
 SIZE = 1024
@@ -16,8 +17,8 @@ def parse(data: bytes) -> dict[str, str]:
     GRUB would refuse it.
     """
     if not data.startswith(HEADER):
-        raise FormatError(
-            "grubenv-invalid",
+        raise CodedFormatError(
+            MenuProblem.GRUBENV,
             "grubenv does not begin with GRUB's header",
             hint="make a new one with: grub-editenv - create",
         )

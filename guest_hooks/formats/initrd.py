@@ -6,9 +6,11 @@ Source: Linux Documentation/driver-api/early-userspace/buffer-format.rst and ini
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from guest_hooks.errors import FormatError
+from guest_hooks.errors import CodedFormatError, FormatError
 from guest_hooks.formats import unpack
 from guest_hooks.formats.unpack import Compression, UnreasonableError
+from guest_hooks.problems.boot import InitrdProblem
+from guest_hooks.problems.images import FileProblem
 
 MAX_MEMBERS = 64
 """Compressed archives one after another; a hook of initramfs-tools can prepend one, and there
@@ -77,8 +79,8 @@ def read(data: bytes) -> Initrd:
     compressions: list[Compression] = []
     at = _skip_zeros(view, 0)
     if at == len(view):
-        raise FormatError(
-            "initrd-empty",
+        raise CodedFormatError(
+            InitrdProblem.EMPTY,
             "the initrd is empty" if not data else "the initrd holds nothing but zeros",
         )
     is_complete = False
@@ -224,12 +226,14 @@ def _members(source: _Plain | _Packed) -> Iterator[str]:
         try:
             size, name_size = int(header[54:62], 16), int(header[94:102], 16)
         except ValueError as error:
-            raise FormatError(
-                "corrupt", "an archive of the initrd is damaged: a header holds no numbers"
+            raise CodedFormatError(
+                FileProblem.CORRUPT,
+                "an archive of the initrd is damaged: a header holds no numbers",
             ) from error
         if not 0 < name_size <= _MAX_NAME:
-            raise FormatError(
-                "corrupt", f"an archive of the initrd is damaged: a name of {name_size} bytes"
+            raise CodedFormatError(
+                FileProblem.CORRUPT,
+                f"an archive of the initrd is damaged: a name of {name_size} bytes",
             )
         name = source.take(name_size).rstrip(b"\0").decode(errors="replace")
         source.skip(-source.offset % 4)

@@ -2,9 +2,9 @@
 serve.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from guest_hooks.errors import FormatError
+from guest_hooks.errors import CodedFormatError, FormatError
 from guest_hooks.formats import bzimage, pvh_bridge, second_stage, xen_notes
 from guest_hooks.formats.bzimage import Image, ImageFormat
 from guest_hooks.formats.second_stage import SecondStage
@@ -59,14 +59,17 @@ def inspect(path: str, data: bytes) -> Inspection:
     stage, unreadable = None, damage
     try:
         stage = second_stage.read(core)
-    except FormatError as error:
-        unreadable = unreadable or Problem(code=error.code, message=error.message, hint=error.hint)
+    except CodedFormatError as error:
+        unreadable = unreadable or Problem.of(error.code, error.message)
     kernel = None if stage is not None and stage.core is not None else _kernel(core)
     near = [target for target in TARGETS.values() if _is_near(stage, target)] or list(
         TARGETS.values()
     )
     problems = {
-        target.name: (*((damage,) if damage else ()), *second_stage.problems(core, target))
+        target.name: tuple(
+            replace(problem, hint=f"make it again: grub-install --target={target.name}")
+            for problem in (*((damage,) if damage else ()), *second_stage.problems(core, target))
+        )
         for target in near
     }
     return Inspection(
@@ -91,7 +94,7 @@ def _kernel(data: bytes) -> Kernel | None:
         return None
     try:
         found = bzimage.notes(data, image)
-    except FormatError as error:
+    except CodedFormatError as error:
         unread = Problem(code=error.code, message=error.message, hint=error.hint)
         return (
             Kernel(image=image, release=image.release, unread=unread)

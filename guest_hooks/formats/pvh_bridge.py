@@ -12,10 +12,11 @@ core image: `unwrap(wrap(core)) == core`, and a file that is not `wrap` of what 
 import struct
 from itertools import pairwise
 
-from guest_hooks.errors import FormatError
+from guest_hooks.errors import CodedFormatError, FormatError
 from guest_hooks.formats import elf, xen_notes
 from guest_hooks.formats.elf import Elf, Segment
 from guest_hooks.model import Problem
+from guest_hooks.problems.images import ImageProblem
 from guest_hooks.targets import EM_386
 
 LOWEST = 0x100000
@@ -113,12 +114,12 @@ def unwrap(data: bytes) -> bytes:
     try:
         whole = wrap(core)
     except FormatError as error:
-        raise FormatError(
-            "bridge-damaged", f"the PVH bridge holds no core image: {error.message}", hint=_AGAIN
+        raise CodedFormatError(
+            ImageProblem.BRIDGE_DAMAGED, f"the PVH bridge holds no core image: {error.message}"
         ) from error
     if whole != data:
-        raise FormatError(
-            "bridge-damaged", "the PVH bridge is not what its core image makes", hint=_AGAIN
+        raise CodedFormatError(
+            ImageProblem.BRIDGE_DAMAGED, "the PVH bridge is not what its core image makes"
         )
     return core
 
@@ -130,11 +131,8 @@ def damage(data: bytes) -> Problem | None:
     try:
         unwrap(data)
     except FormatError as error:
-        return Problem(code=error.code, message=error.message, hint=error.hint)
+        return Problem.of(ImageProblem.BRIDGE_DAMAGED, error.message)
     return None
-
-
-_AGAIN = "make it again: xen-guest-bootloader sync --force"
 
 
 def _entry(container: Elf, core: bytes) -> int:

@@ -6,12 +6,13 @@ import hashlib
 import re
 from dataclasses import dataclass
 
-from guest_hooks.errors import FormatError
+from guest_hooks.errors import CodedFormatError, FormatError
 from guest_hooks.formats import elf as elf_format
 from guest_hooks.formats import grub_core, second_stage_rules, xen_notes
 from guest_hooks.formats.grub_core import Core
 from guest_hooks.formats.xen_notes import Note
 from guest_hooks.model import Problem
+from guest_hooks.problems.images import ImageProblem
 from guest_hooks.targets import TARGETS, Target
 
 _GRUB_2 = b"grub rescue> "
@@ -59,11 +60,11 @@ def read(data: bytes) -> SecondStage:
     elf = elf_format.read(data)
     loads = elf.loads
     if not loads:
-        raise FormatError("no-load-segment", "there is no LOAD segment")
+        raise CodedFormatError(ImageProblem.NO_LOAD_SEGMENT, "there is no LOAD segment")
     try:
         core = grub_core.read(elf, data)
     except FormatError as error:
-        if error.code != "no-module-block":
+        if error.code != ImageProblem.NO_MODULE_BLOCK:
             raise
         core = None
     return SecondStage(
@@ -99,7 +100,7 @@ def is_another_program(data: bytes, target: Target) -> bool:
     pvgrub: all it lacks are modules.
     """
     return [problem.code for problem in problems(data, target)] == [
-        "no-module-block"
+        ImageProblem.NO_MODULE_BLOCK
     ] and _GRUB_2 not in data
 
 

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from guest_hooks.errors import FormatError
+from guest_hooks.errors import CodedFormatError
+from guest_hooks.problems.images import FileProblem
 
 CHUNK = 1 << 20
 """Bytes: the most that one step of a stream gives."""
@@ -79,7 +80,7 @@ PACKAGES = {
 """The Debian package of the library that each compression outside Python's own needs."""
 
 
-class UnreasonableError(FormatError):
+class UnreasonableError(CodedFormatError):
     """The bytes may be fine: looking at all of them would cost more than any real file of that
     size.
     """
@@ -90,16 +91,18 @@ class UnreasonableError(FormatError):
         *,
         hint: str = "make a new one: update-initramfs -u, or reinstall the kernel's package",
     ) -> None:
-        super().__init__("cannot-look-inside", what, hint=hint)
+        super().__init__(FileProblem.CANNOT_LOOK_INSIDE, what, hint=hint)
 
 
-class LibraryMissingError(FormatError):
+class LibraryMissingError(CodedFormatError):
     """The bytes may be fine: the library that reads this compression is not installed."""
 
     def __init__(self, compression: Compression) -> None:
         package = PACKAGES[compression]
         super().__init__(
-            "cannot-look-inside", f"cannot look inside {compression}", hint=f"apt install {package}"
+            FileProblem.CANNOT_LOOK_INSIDE,
+            f"cannot look inside {compression}",
+            hint=f"apt install {package}",
         )
 
 
@@ -155,7 +158,9 @@ def stream(data: memoryview, compression: Compression) -> Stream:
                 len(data),
             )
         case Compression.UNKNOWN:
-            raise FormatError("unknown-compression", f"unknown compression {bytes(data[:6]).hex()}")
+            raise CodedFormatError(
+                FileProblem.UNKNOWN_COMPRESSION, f"unknown compression {bytes(data[:6]).hex()}"
+            )
     result.chunks = _reasonable(result.chunks, len(data))
     return result
 
@@ -182,8 +187,8 @@ class _Decompressor(Protocol):
     def decompress(self, data: bytes, max_length: int = ...) -> bytes: ...
 
 
-def _corrupt(compression: Compression, why: str) -> FormatError:
-    return FormatError("corrupt", f"{compression} data is damaged: {why}")
+def _corrupt(compression: Compression, why: str) -> CodedFormatError:
+    return CodedFormatError(FileProblem.CORRUPT, f"{compression} data is damaged: {why}")
 
 
 def _standard(

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from guest_hooks.errors import FormatError
+from guest_hooks.errors import CodedFormatError
 from guest_hooks.formats.elf import PT_NOTE, SHT_NOTE, Elf, Encoding
+from guest_hooks.problems.images import ImageProblem
 
 OWNER = b"Xen\0"
 
@@ -93,8 +94,8 @@ def read(elf: Elf, data: bytes) -> tuple[Note, ...]:
     sections = [(item.offset, item.size) for item in elf.sections if item.type == SHT_NOTE]
     for areas in (segments, sections):
         if (total := sum(size for _, size in areas)) > MAX_BYTES:
-            raise FormatError(
-                "note-malformed",
+            raise CodedFormatError(
+                ImageProblem.NOTE_MALFORMED,
                 f"the notes are {total} bytes long; no boot image has more than {MAX_BYTES}",
             )
         notes = tuple(note for offset, size in areas for note in _notes(elf, data, offset, size))
@@ -106,8 +107,8 @@ def read(elf: Elf, data: bytes) -> tuple[Note, ...]:
 def _notes(elf: Elf, data: bytes, offset: int, size: int) -> Iterator[Note]:
     end = offset + size
     if end > len(data):
-        raise FormatError(
-            "note-malformed",
+        raise CodedFormatError(
+            ImageProblem.NOTE_MALFORMED,
             f"the notes at {offset:#x} end at {end:#x}, outside the file, which ends at"
             f" {len(data):#x}",
         )
@@ -117,16 +118,17 @@ def _notes(elf: Elf, data: bytes, offset: int, size: int) -> Iterator[Note]:
     while at < end:
         if at + header.size > end:
             if any(data[at:end]):
-                raise FormatError(
-                    "note-malformed", f"the notes at {offset:#x} end inside a note's header"
+                raise CodedFormatError(
+                    ImageProblem.NOTE_MALFORMED,
+                    f"the notes at {offset:#x} end inside a note's header",
                 )
             return
         name_size, size, number = header.unpack_from(data, at)
         name_at = at + header.size
         value_at = name_at + _padded(name_size)
         if value_at > end:
-            raise FormatError(
-                "note-malformed",
+            raise CodedFormatError(
+                ImageProblem.NOTE_MALFORMED,
                 f"the note at {at:#x} has a name of {name_size} bytes, longer than its segment",
             )
         name, value = (
@@ -136,15 +138,15 @@ def _notes(elf: Elf, data: bytes, offset: int, size: int) -> Iterator[Note]:
         # libxenguest compares the name up to its NUL, GRUB its length too: what only one of them
         # reads is refused
         if name != OWNER and name.split(b"\0")[0] == OWNER[:-1]:
-            raise FormatError(
-                "note-malformed",
+            raise CodedFormatError(
+                ImageProblem.NOTE_MALFORMED,
                 f"the note at {at:#x} is Xen's, with a name {name_size} bytes long in place of 4",
             )
         if len(value) < size and not (
             name == OWNER and number == _RUNS_PAST_THE_END and b"\0" in value
         ):
-            raise FormatError(
-                "note-malformed",
+            raise CodedFormatError(
+                ImageProblem.NOTE_MALFORMED,
                 f"the note at {at:#x} claims {size} bytes and ends outside its segment",
             )
         if name == OWNER:
@@ -159,14 +161,15 @@ def _note(order: str, number: int, value: bytes, size: int) -> Note:
         case Kind.STRING:
             text, nul, _ = value.partition(b"\0")
             if not nul:
-                raise FormatError(
-                    "note-malformed", f"Xen note {number} ({name}) is a string without an end"
+                raise CodedFormatError(
+                    ImageProblem.NOTE_MALFORMED,
+                    f"Xen note {number} ({name}) is a string without an end",
                 )
             decoded = text.decode("ascii", errors="backslashreplace")
         case Kind.NUMBER:
             if len(value) not in (1, 2, 4, 8):
-                raise FormatError(
-                    "note-malformed",
+                raise CodedFormatError(
+                    ImageProblem.NOTE_MALFORMED,
                     f"Xen note {number} ({name}) is a number of {len(value)} bytes",
                 )
             decoded = int.from_bytes(value, "little" if order == "<" else "big")

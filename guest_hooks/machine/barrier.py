@@ -16,6 +16,7 @@ from guest_hooks.machine.failures import told, uninterrupted
 from guest_hooks.machine.freeze import Failpoint, freeze_and_thaw, no_failpoint
 from guest_hooks.machine.root import Root
 from guest_hooks.model import Problem, Severity
+from guest_hooks.problems.runs import RunProblem
 
 # linux/magic.h
 EXT = 0xEF53
@@ -23,7 +24,7 @@ XFS = 0x58465342
 BTRFS = 0x9123683E
 MSDOS = 0x4D44
 
-LATE = "barrier-late"
+LATE = RunProblem.BARRIER_LATE
 """The code of the problem that GRUB does not see it yet: nothing that GRUB may still read must
 be taken away.
 """
@@ -156,7 +157,7 @@ def _unsure(root: Root, path: str, error: OSError, magic: int) -> Problem:
     where = root.outside(path)
     if error.errno in _NOT_KNOWN or isinstance(error, FileNotFoundError):
         return Problem(
-            code="barrier-unknown",
+            code=RunProblem.BARRIER_UNKNOWN,
             message=(
                 f"{where} is written, but nothing is known that makes GRUB see it on this file"
                 f" system (type {magic:#x})"
@@ -166,7 +167,7 @@ def _unsure(root: Root, path: str, error: OSError, magic: int) -> Problem:
         )
     if error.errno in _REFUSED:
         return Problem(
-            code="barrier-refused",
+            code=RunProblem.BARRIER_REFUSED,
             message=(
                 f"{where} is written, but having its file system put it where GRUB sees it is"
                 f" refused: {error.strerror}"

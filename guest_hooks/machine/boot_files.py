@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from guest_hooks.errors import FormatError, GuestHooksError
 from guest_hooks.formats import bzimage, initrd, kernel_config
 from guest_hooks.machine.root import NotRegularError, Root
+from guest_hooks.problems.images import FileProblem, ImageProblem
 
 CACHE = "/var/lib/xen-guest-bootloader/preflight.json"
 VERSION = 1
@@ -161,7 +162,7 @@ def read_kernel(root: Root, path: str) -> KernelFacts:
         data = root.read(path, limit=MAX_FILE)
         image = bzimage.parse(data)
     except FormatError as error:
-        return KernelFacts(fault=error.code, cause=error.message)
+        return KernelFacts(fault=str(error.code), cause=error.message)
     except PermissionError:
         return KernelFacts(unread=f"no right to read {path}", hint="run as root")
     except (OSError, NotRegularError) as error:
@@ -176,7 +177,7 @@ def read_kernel(root: Root, path: str) -> KernelFacts:
     }
     if image.is_truncated:
         cause = f"the file has {image.size} bytes and must have {image.needed_size}"
-        facts |= {"fault": "truncated", "cause": cause}
+        facts |= {"fault": str(ImageProblem.TRUNCATED), "cause": cause}
     else:
         facts |= _inside(root, path, data, image)
     return _revived(KernelFacts, facts) or KernelFacts()
@@ -194,10 +195,15 @@ def _inside(root: Root, path: str, data: bytes, image: bzimage.Image) -> dict[st
         notes = bzimage.notes(data, image, to_the_end=not is_verified)
     except FormatError as error:
         words = {"unread": error.message, "hint": error.hint}
-        faults = {"fault": error.code, "cause": error.message}
+        faults = {"fault": str(error.code), "cause": error.message}
         more = (
             words
-            if error.code in ("cannot-look-inside", "no-payload", "unknown-compression")
+            if error.code
+            in (
+                FileProblem.CANNOT_LOOK_INSIDE,
+                FileProblem.NO_PAYLOAD,
+                FileProblem.UNKNOWN_COMPRESSION,
+            )
             else faults
         )
         return more | {"is_verified": is_verified}
@@ -218,9 +224,9 @@ def read_initrd(root: Root, path: str) -> InitrdFacts:
     try:
         found = initrd.read(root.read(path, limit=MAX_FILE))
     except FormatError as error:
-        if error.code == "cannot-look-inside":
+        if error.code == FileProblem.CANNOT_LOOK_INSIDE:
             return InitrdFacts(unread=error.message, hint=error.hint)
-        return InitrdFacts(fault=error.code, cause=error.message)
+        return InitrdFacts(fault=str(error.code), cause=error.message)
     except PermissionError:
         return InitrdFacts(unread=f"no right to read {path}", hint="run as root")
     except (OSError, NotRegularError) as error:

@@ -14,6 +14,7 @@ from guest_hooks.errors import GuestHooksError
 from guest_hooks.machine import durable
 from guest_hooks.machine.root import NotRegularError, Root
 from guest_hooks.model import Choices, Problem, Severity
+from guest_hooks.problems.runs import RunProblem
 
 STATE_DIR = "/var/lib/xen-guest-bootloader"
 RECEIPT = f"{STATE_DIR}/receipt.json"
@@ -168,7 +169,10 @@ def save(root: Root, receipt: Receipt) -> tuple[Problem, ...]:
         message = f"what was installed could not be noted: {error.message}"
         return (
             Problem(
-                code="receipt-not-kept", message=message, hint=error.hint, severity=Severity.WARNING
+                code=RunProblem.RECEIPT_NOT_KEPT,
+                message=message,
+                hint=error.hint,
+                severity=Severity.WARNING,
             ),
         )
     return ()

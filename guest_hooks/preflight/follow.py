@@ -17,6 +17,7 @@ from guest_hooks.preflight.links import entries, pygrub, root_fs, second_stage, 
 from guest_hooks.preflight.links.entries import Files, Ground
 from guest_hooks.preflight.needs import Needs
 from guest_hooks.preflight.result import Finding, Link, Step
+from guest_hooks.problems.menus import MenuProblem
 from guest_hooks.targets import TARGETS
 
 FSTAB = "/etc/fstab"
@@ -154,7 +155,7 @@ class Way:
         if text is None:
             self.findings.append(
                 Finding(
-                    code="grub-cfg-missing",
+                    code=MenuProblem.MISSING,
                     link=Link.GRUB_CFG,
                     thing=path,
                     message=f"{path} is missing",
@@ -213,7 +214,7 @@ class Way:
             hint = f"grub-editenv {GRUBENV} create"
             self.findings.append(
                 Finding(
-                    code="grubenv-invalid",
+                    code=MenuProblem.GRUBENV,
                     link=Link.GRUB_CFG,
                     thing=GRUBENV,
                     message=message,

@@ -4,8 +4,13 @@ with them.
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Self
 
 from guest_hooks.model import Guest, Severity
+from guest_hooks.problems import row
+from guest_hooks.problems.row import Effect, ProblemCode
+
+Certainty = row.Certainty
 
 
 class Link(StrEnum):
@@ -20,16 +25,6 @@ class Link(StrEnum):
     ROOT = "root"
 
 
-class Certainty(StrEnum):
-    """How sure a finding is: seen and always so; so on most hosts; not to be told from inside
-    the guest.
-    """
-
-    CERTAIN = "certain"
-    LIKELY = "likely"
-    UNKNOWN = "unknown"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
     """One thing that is wrong: which `thing` (a path, an entry), what its console would say,
@@ -39,7 +34,7 @@ class Finding:
     be said.
     """
 
-    code: str
+    code: ProblemCode
     link: Link
     thing: str
     message: str
@@ -48,6 +43,27 @@ class Finding:
     hint: str = ""
     severity: Severity = Severity.ERROR
     stops: bool = True
+
+    @classmethod
+    def of(cls, code: ProblemCode, *, link: Link, thing: str, message: str, **fields: str) -> Self:
+        """The finding `code` as the table has it; `fields` fill in its console and its hint."""
+        known = code.row
+        return cls(
+            code=code,
+            link=link,
+            thing=thing,
+            message=message,
+            console=known.console.format(**fields),
+            certainty=known.certainty,
+            hint=known.hint.format(**fields),
+            severity=known.severity,
+            stops=known.effect is Effect.ENDS,
+        )
+
+    @property
+    def name(self) -> str:
+        """The code as preflight shows it."""
+        return self.code.finding
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,8 @@ from guest_hooks.errors import GuestHooksError, LackingError, NotRepairedError
 from guest_hooks.machine import journal
 from guest_hooks.machine.journal import Outcome
 from guest_hooks.model import Problem, Severity, State, Status, TargetStatus
+from guest_hooks.problems.runs import RunProblem
+from guest_hooks.problems.second_stage import SecondStageProblem
 from guest_hooks.sync.result import Result
 
 
@@ -33,7 +35,7 @@ def tell(result: Result) -> None:
         problem.message
         for status in result.status.targets
         for problem in status.problems
-        if problem.code == "foreign"
+        if problem.code == SecondStageProblem.FOREIGN
     }
     for failure in (each for each in result.failures if each not in result.repeated):
         tell_failure(failure, is_foreign=failure.message in foreign)
@@ -71,7 +73,7 @@ def _left(target: TargetStatus) -> Problem:
     """An optional target that is not current, which is no failure."""
     message = f"{target.target}, which is optional, is {target.state}"
     return Problem(
-        code="optional-target",
+        code=RunProblem.OPTIONAL_TARGET,
         message=message,
         hint="look why: xen-guest-bootloader status",
         severity=Severity.WARNING,

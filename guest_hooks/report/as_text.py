@@ -19,6 +19,7 @@ from guest_hooks.model import (
     Status,
     TargetStatus,
 )
+from guest_hooks.problems.second_stage import SecondStageProblem
 from guest_hooks.targets import MACHINES
 
 _COLOURS = {"good": "32", "bad": "31", "warn": "33", "dim": "2", "bold": "1"}
@@ -177,7 +178,7 @@ def changes_text(changes: Iterable[Change], *, dry_run: bool) -> list[str]:
 
 
 def _deed(change: Change, *, dry_run: bool) -> str:
-    is_removal = change.why == ("bridge-unwanted",)
+    is_removal = change.why == (SecondStageProblem.BRIDGE_UNWANTED,)
     if dry_run:
         return "would remove" if is_removal else "would write"
     return "removed" if is_removal else "wrote"

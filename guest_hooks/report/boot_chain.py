@@ -20,7 +20,7 @@ def preflight_json(answer: Preflight) -> dict[str, Any]:
         "will_boot": answer.will_boot,
         "guest": guest_json(answer.guest),
         "chain": [asdict(step) for step in answer.chain],
-        "findings": [asdict(finding) for finding in answer.findings],
+        "findings": [finding_json(finding) for finding in answer.findings],
         "unknown": list(answer.unknown),
     }
 
@@ -37,12 +37,17 @@ def preflight_text(answer: Preflight, style: Style) -> list[str]:
     return lines
 
 
+def finding_json(finding: Finding) -> dict[str, Any]:
+    """One finding, by the name that preflight gives its code."""
+    return {**asdict(finding), "code": finding.name}
+
+
 def short_json(answer: Preflight) -> dict[str, Any]:
     """The `next_boot` object of `status --json`."""
     return {
         "ok": answer.ok,
         "will_boot": answer.will_boot,
-        "findings": [asdict(finding) for finding in answer.findings],
+        "findings": [finding_json(finding) for finding in answer.findings],
     }
 
 

@@ -14,7 +14,8 @@ from guest_hooks.machine.failures import told
 from guest_hooks.machine.receipts import Kept
 from guest_hooks.machine.root import NotRegularError, Root
 from guest_hooks.machine.run import Run, run
-from guest_hooks.model import Change, GrubCfgStatus, Problem, Severity, State
+from guest_hooks.model import Change, GrubCfgStatus, Problem, Severity, State, Why
+from guest_hooks.problems.menus import MenuProblem
 from guest_hooks.survey import kernel_images
 from guest_hooks.survey.verdict import SYNC
 from guest_hooks.targets import HANDOVER
@@ -35,7 +36,7 @@ Judge = Callable[[bytes], Sequence[str]]
 """What would end the boot by a grub.cfg of these bytes and does not end it by the one there is;
 empty: it may be replaced.
 """
-KEPT = "menu-kept"
+KEPT = MenuProblem.KEPT
 
 
 def kernels(root: Root) -> tuple[str, ...]:
@@ -63,19 +64,14 @@ def status(
     try:
         data = root.read(PATH)
     except FileNotFoundError:
-        return _verdict(State.MISSING, "grub-cfg-missing", f"{PATH} is missing")
+        return _verdict(MenuProblem.MISSING, f"{PATH} is missing")
     except PermissionError:
-        message, hint = (
-            f"{PATH} is not for this user to read",
-            "look as root: sudo xen-guest-bootloader status",
-        )
-        problem = Problem(code="grub-cfg-not-known", message=message, hint=hint)
-        return GrubCfgStatus(path=PATH, state=State.UNKNOWN, problems=(problem,))
+        return _verdict(MenuProblem.NOT_KNOWN, f"{PATH} is not for this user to read")
     except (OSError, NotRegularError) as error:
-        return _verdict(State.INVALID, "grub-cfg-unreadable", f"{PATH} can't be read: {error}")
+        return _verdict(MenuProblem.UNREADABLE, f"{PATH} can't be read: {error}")
     fault = _fault(root, data, run=run)
     if fault:
-        return _verdict(State.INVALID, "grub-cfg-invalid", f"{PATH}: {fault}")
+        return _verdict(MenuProblem.INVALID, f"{PATH}: {fault}")
     text = data.decode(errors="replace")
     hint = why_unlisted(root) or f"make it anew with: {command}"
     stale = tuple(
@@ -100,14 +96,14 @@ def status(
     )
 
 
-def reasons(status: GrubCfgStatus) -> tuple[str, ...]:
+def reasons(status: GrubCfgStatus) -> tuple[Why, ...]:
     """The codes of what makes grub.cfg stale, each once; empty where it is current."""
     errors = (problem.code for problem in status.problems if problem.severity is Severity.ERROR)
     return tuple(dict.fromkeys(code for code in errors if code != KEPT))
 
 
 def refresh(
-    root: Root, why: tuple[str, ...], *, judge: Judge = lambda _made: (), run: Run = run
+    root: Root, why: tuple[Why, ...], *, judge: Judge = lambda _made: (), run: Run = run
 ) -> tuple[list[Change], tuple[Problem, ...]]:
     """Make grub.cfg anew as update-grub does, check it, and replace it unless it comes out the
     same.
@@ -157,17 +153,17 @@ def _unlisted(root: Root, text: str, hint: str, *, run: Run) -> Iterator[Problem
             lacking.append(os.path.basename(path))
             continue
         yield Problem(
-            code="kernel-incomplete",
+            code=MenuProblem.KERNEL_INCOMPLETE,
             message=f"{path} is left out of the menu, for it can't be booted yet: {found.why}",
             hint=found.hint,
             severity=Severity.WARNING,
         )
     if lacking:
         message = f"{PATH} does not name {', '.join(sorted(lacking))}"
-        yield Problem(code="kernel-not-in-menu", message=message, hint=hint)
+        yield Problem(code=MenuProblem.KERNEL_NOT_LISTED, message=message, hint=hint)
 
 
-def _of_kernels_gone(root: Root, text: str) -> Iterator[tuple[str, str]]:
+def _of_kernels_gone(root: Root, text: str) -> Iterator[tuple[MenuProblem, str]]:
     """The kernels that the menu has and the guest has not; an admin's own entries are no
     concern of ours.
     """
@@ -178,7 +174,10 @@ def _of_kernels_gone(root: Root, text: str) -> Iterator[tuple[str, str]]:
         if not any(root.exists(f"{top}/{name}") for top in directories)
     }
     if gone:
-        yield "kernel-gone", f"{PATH} names what is no longer in {BOOT}: {', '.join(sorted(gone))}"
+        yield (
+            MenuProblem.KERNEL_GONE,
+            f"{PATH} names what is no longer in {BOOT}: {', '.join(sorted(gone))}",
+        )
 
 
 def _of_initrds(root: Root, text: str, hint: str, *, run: Run) -> Iterator[Problem]:
@@ -205,8 +204,8 @@ def _of_initrds(root: Root, text: str, hint: str, *, run: Run) -> Iterator[Probl
         if lost and not there and kernel_images.incomplete(root, path, run=run) is None:
             gone.append(os.path.basename(path))
     for code, found, words in (
-        ("initrd-not-in-menu", lacking, "starts without the initrd that is there for it:"),
-        ("initrd-gone", gone, "names an initrd that is gone for"),
+        (MenuProblem.INITRD_NOT_LISTED, lacking, "starts without the initrd that is there for it:"),
+        (MenuProblem.INITRD_GONE, gone, "names an initrd that is gone for"),
     ):
         if found:
             yield Problem(
@@ -230,37 +229,37 @@ def _boots(section: str) -> list[Boot]:
     return [boot for boot in boots if boot is not None and boot.command.startswith("linux")]
 
 
-def _of_another_disk(text: str, fs_uuid: str) -> Iterator[tuple[str, str]]:
+def _of_another_disk(text: str, fs_uuid: str) -> Iterator[tuple[MenuProblem, str]]:
     """Whether the menu that 10_linux made looks for its kernels where they are; a clone's has
     the UUID of another disk.
     """
     sought = _in_linux_section(grub_cfg.sought_file_systems, text)
     if fs_uuid and sought and fs_uuid.lower() not in sought:
         yield (
-            "menu-of-another-disk",
+            MenuProblem.ANOTHER_DISK,
             f"{PATH} looks for file system {', '.join(sorted(sought))}; /boot is on {fs_uuid}",
         )
 
 
-def _of_another_root(text: str, root_uuid: str) -> Iterator[tuple[str, str]]:
+def _of_another_root(text: str, root_uuid: str) -> Iterator[tuple[MenuProblem, str]]:
     """Whether the menu that 10_linux made gives Linux the root that is there; beside an own
     /boot it has a UUID of its own.
     """
     given = _in_linux_section(grub_cfg.root_uuids, text)
     if root_uuid and given and root_uuid.lower() not in given:
         yield (
-            "menu-of-another-root",
+            MenuProblem.ANOTHER_ROOT,
             f"{PATH} starts Linux with root=UUID={', '.join(sorted(given))}; / is on {root_uuid}",
         )
 
 
-def _of_a_builder(text: str) -> Iterator[tuple[str, str]]:
+def _of_a_builder(text: str) -> Iterator[tuple[MenuProblem, str]]:
     """Whether the menu names a disk of the machine that built this image as Linux's root."""
     given = grub_cfg.root_devices(grub_cfg.section(text, LINUX_SCRIPT) or "")
     names = ", ".join(name for name in given if disk_names.is_builders(name))
     if names:
         yield (
-            "menu-of-builders-disk",
+            MenuProblem.BUILDERS_DISK,
             f"{PATH} starts Linux with root={names}, a disk of the machine that built the image",
         )
 
@@ -279,7 +278,7 @@ def _in_linux_section(find: Callable[[str], Iterable[str]], text: str) -> set[st
     return {found.lower() for found in find(grub_cfg.section(text, LINUX_SCRIPT) or "")}
 
 
-def _without_handover(root: Root, text: str) -> Iterator[tuple[str, str]]:
+def _without_handover(root: Root, text: str) -> Iterator[tuple[MenuProblem, str]]:
     """Whether a generated menu lacks what the handover's script prints; an admin may have taken
     the script's x bits away.
     """
@@ -287,7 +286,7 @@ def _without_handover(root: Root, text: str) -> Iterator[tuple[str, str]]:
     prints = script is not None and script.st_mode & 0o111 and root.exists(PROGRAM)
     if prints and _is_generated(text.encode()) and not grub_cfg.section(text, HANDOVER):
         yield (
-            "no-handover",
+            MenuProblem.NO_HANDOVER,
             f"{PATH} does not let a host's PVH GRUB hand over to this guest's second stage",
         )
 
@@ -318,9 +317,5 @@ def _sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest() if data else ""
 
 
-def _verdict(state: State, code: str, message: str) -> GrubCfgStatus:
-    return GrubCfgStatus(
-        path=PATH,
-        state=state,
-        problems=(Problem(code=code, message=message, hint=f"make it with: {SYNC}"),),
-    )
+def _verdict(code: MenuProblem, message: str) -> GrubCfgStatus:
+    return GrubCfgStatus(path=PATH, state=code.state, problems=(Problem.of(code, message),))

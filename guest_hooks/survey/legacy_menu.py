@@ -9,12 +9,13 @@ from guest_hooks.config import Config
 from guest_hooks.machine import durable
 from guest_hooks.machine.root import NotRegularError, Root
 from guest_hooks.model import BootFilesystem, Change, Mode, Problem, Severity
+from guest_hooks.problems.menus import LegacyProblem
 from guest_hooks.survey.plan import Plan
 from guest_hooks.survey.verdict import SYNC
 
 PATH = "/boot/grub/menu.lst"
 MARK = "# Made by xen-guest-bootloader: changes are lost while legacy_menu = true."
-CODE = "legacy-menu"
+CODE = LegacyProblem.MENU
 _DISK = re.compile(
     r"/dev/(?:(?:xvd|sd|vd|hd)(?P<letter>[a-z])(?P<number>\d*)|loop\d+(?:p(?P<part>\d+))?)"
 )

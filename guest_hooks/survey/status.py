@@ -18,6 +18,7 @@ from guest_hooks.model import (
     State,
     Status,
 )
+from guest_hooks.problems.second_stage import SecondStageProblem
 from guest_hooks.survey import evidence, grub_config, last_boot, legacy_menu, plan, verdict
 from guest_hooks.survey.plan import Plan, Wanted
 from guest_hooks.targets import TARGETS
@@ -102,11 +103,8 @@ def _menu(
     )
     if found.state is not State.CURRENT or boot.is_known:
         return found
-    problem = Problem(
-        code=verdict.BOOT_UNKNOWN,
-        message=verdict.NOT_KNOWN.format(path=found.path),
-        hint=verdict.AS_ROOT,
-    )
+    message = verdict.NOT_KNOWN.format(path=found.path)
+    problem = Problem.of(SecondStageProblem.BOOT_NOT_KNOWN, message)
     return replace(found, state=State.UNKNOWN, problems=(problem,))
 
 
@@ -131,14 +129,12 @@ def _left_behind(root: Root, receipt: Receipt, wants: Sequence[Wanted]) -> tuple
     """
     kept = {want.target.name for want in wants}
     return tuple(
-        Problem(
-            code="second-stage-left-behind",
-            message=(
-                f"{path} is of an earlier sync, and nothing keeps it up to date: {name} is not"
-                " among the targets"
-            ),
-            hint=f'keep it with: targets = ["auto", "{name}"]; or remove it',
-            severity=Severity.WARNING,
+        Problem.of(
+            SecondStageProblem.LEFT_BEHIND,
+            f"{path} is of an earlier sync, and nothing keeps it up to date: {name} is not among "
+            "the targets",
+            target=name,
+            path=path,
         )
         for name, target in TARGETS.items()
         if name in receipt.targets
@@ -152,25 +148,19 @@ def _lacking(root: Root, want: Wanted) -> tuple[Problem, ...]:
     state = package_states.recorded(root, [MODULES_OF]).get(MODULES_OF)
     if state == package_states.HALF_INSTALLED:
         return (
-            Problem(
-                code="grub-half-installed",
-                message=(
-                    f"{MODULES_OF} is half-installed, and its modules may be of two versions: none"
-                    " is made of them"
-                ),
-                hint=f"apt install --reinstall {MODULES_OF}",
+            Problem.of(
+                SecondStageProblem.GRUB_HALF_INSTALLED,
+                f"{MODULES_OF} is half-installed, and its modules may be of two versions: no "
+                "second stage is made of them",
                 severity=Severity.ERROR if want.required else Severity.WARNING,
             ),
         )
     if root.exists(f"{want.target.lib_dir}/moddep.lst"):
         return ()
     return (
-        Problem(
-            code="grub-not-installed",
-            message=(
-                f"GRUB's modules for {want.target.name} are not installed: no {want.target.lib_dir}"
-            ),
-            hint="apt install grub-xen-bin",
+        Problem.of(
+            SecondStageProblem.GRUB_NOT_INSTALLED,
+            f"GRUB's modules for {want.target.name} are not installed: no {want.target.lib_dir}",
             severity=Severity.ERROR if want.required else Severity.WARNING,
         ),
     )

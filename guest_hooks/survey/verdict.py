@@ -1,14 +1,18 @@
 """What is there against what should be: a verdict for one target, with every reason. Pure."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from guest_hooks.errors import FormatError
 from guest_hooks.formats import pvh_bridge, second_stage
+from guest_hooks.formats.grub_core import Core
 from guest_hooks.formats.second_stage import SecondStage
 from guest_hooks.machine.receipts import TargetReceipt
-from guest_hooks.model import FileStatus, Problem, Severity, State, TargetStatus
+from guest_hooks.model import FileStatus, Problem, State, TargetStatus
+from guest_hooks.problems.images import ImageProblem
+from guest_hooks.problems.row import Effect, ProblemCode
+from guest_hooks.problems.second_stage import SecondStageProblem
 from guest_hooks.survey.plan import FileKind, Plan, PlannedFile
 
 SYNC = "xen-guest-bootloader sync"
@@ -17,9 +21,7 @@ MOST_NAMES = 5
 NOT_KNOWN = (
     "the UUID of /boot's file system could not be read, so whether {path} looks for it is not known"
 )
-BOOT_UNKNOWN = "boot-not-known"
-AS_ROOT = "look as root: sudo xen-guest-bootloader status"
-FATAL_PROBLEMS = frozenset(("uuid-mismatch", "prefix-mismatch"))
+FATAL_PROBLEMS = frozenset(code for code in SecondStageProblem if code.row.effect is Effect.ENDS)
 """What a second stage that is well in itself can't boot with."""
 
 
@@ -108,6 +110,7 @@ def judge(plan: Plan, evidence: Evidence) -> TargetStatus:
         modules=len(core.modules) if core else 0,
         grub_version=_version(stage, evidence.packaged) if stage else "",
         problems=tuple(finding.problem for file in plan.files for finding in findings[file.path]),
+        lacking=_lacking(plan, core) if core else (),
     )
 
 
@@ -126,37 +129,25 @@ def _core_findings(
     if (
         stage.sha256 == evidence.remembered.held_sha256 and not is_fatal
     ):  # a clone brings its original's receipt
-        yield _Finding(
-            state=State.CURRENT,
-            problem=Problem(
-                code="held-by-rollback",
-                message=f"{path} was put back by rollback; automatic runs leave it alone",
-                hint=f"take the newest again with: {SYNC}",
-                severity=Severity.WARNING,
-            ),
+        yield _finding(
+            SecondStageProblem.HELD_BY_ROLLBACK,
+            f"{path} was put back by rollback; automatic runs leave it alone",
         )
 
 
 def _unfit(plan: Plan, path: str, found: Found) -> Iterator[_Finding]:
     """Why the file may not be a second stage of this target at all."""
     if found.unread:
-        yield _finding(State.INVALID, "unreadable", found.unread, f"replace it with: {SYNC}")
+        yield _finding(SecondStageProblem.UNREADABLE, found.unread)
     elif found.data is None:
-        yield _finding(State.MISSING, "missing", f"{path} is missing", f"make it with: {SYNC}")
+        yield _finding(SecondStageProblem.MISSING, f"{path} is missing")
     else:
         if _is_foreign(plan, found.data):
             message = f"{path} is a valid Xen image that grub-install did not make"
-            yield _finding(
-                State.FOREIGN, "foreign", message, f"leave it, or replace it with: {SYNC} --adopt"
-            )
+            yield _finding(SecondStageProblem.FOREIGN, message)
             return
         for problem in second_stage.problems(found.data, plan.target):
-            yield _finding(
-                State.INVALID,
-                problem.code,
-                f"{path}: {problem.message}",
-                problem.hint or f"replace it with: {SYNC}",
-            )
+            yield _finding(problem.code, f"{path}: {problem.message}")
 
 
 def _is_foreign(plan: Plan, data: bytes) -> bool:
@@ -173,37 +164,44 @@ def _stale(plan: Plan, path: str, stage: SecondStage, evidence: Evidence) -> Ite
     yield from _misled(plan, path, stage)
     if packaged.kernel_sha256 and stage.kernel_sha256 != packaged.kernel_sha256:
         version = f"GRUB {stage.grub_version}" if stage.grub_version else "another GRUB"
-        yield _stale_finding(
-            "grub-differs",
+        yield _finding(
+            SecondStageProblem.GRUB_DIFFERS,
             f"{path} was made by {version}; installed is {packaged.version or 'another build'}",
         )
     elif packaged.modules:
         differing = sorted(m.name for m in core.modules if packaged.modules.get(m.name) != m.sha256)
         if differing:
-            yield _stale_finding(
-                "modules-differ",
+            yield _finding(
+                SecondStageProblem.MODULES_DIFFER,
                 f"{path} holds other modules than {plan.target.lib_dir}: {_names(differing)}",
             )
-    missing = sorted(plan.modules - {module.name for module in core.modules})
+    missing = _lacking(plan, core)
     if missing:
-        yield _stale_finding(
-            "modules-missing", f"{path} lacks modules it may need to boot: {_names(missing)}"
+        yield _finding(
+            SecondStageProblem.MODULES_MISSING,
+            f"{path} lacks modules it may need to boot: {_names(missing)}",
         )
     elif (
         stage.sha256 == evidence.remembered.core_sha256
         and plan.request != evidence.remembered.request
     ):
-        yield _stale_finding(
-            "configuration-changed",
+        yield _finding(
+            SecondStageProblem.CONFIGURATION_CHANGED,
             f"{path} was made when the configuration asked for other modules",
         )
     if plan.is_asked and (core.public_keys, core.has_cli) != (
         plan.choices.public_keys,
         plan.choices.has_cli,
     ):
-        yield _stale_finding(
-            "choices-differ", f"{path} was made with other options than this grub-install's"
+        yield _finding(
+            SecondStageProblem.CHOICES_DIFFER,
+            f"{path} was made with other options than this grub-install's",
         )
+
+
+def _lacking(plan: Plan, core: Core) -> tuple[str, ...]:
+    """The modules that the core image should hold and does not."""
+    return tuple(sorted(plan.modules - {module.name for module in core.modules}))
 
 
 def _misled(plan: Plan, path: str, stage: SecondStage) -> Iterator[_Finding]:
@@ -212,17 +210,17 @@ def _misled(plan: Plan, path: str, stage: SecondStage) -> Iterator[_Finding]:
     if core is None:
         return
     if not boot.is_known:
-        yield _finding(State.UNKNOWN, BOOT_UNKNOWN, NOT_KNOWN.format(path=path), AS_ROOT)
+        yield _finding(SecondStageProblem.BOOT_NOT_KNOWN, NOT_KNOWN.format(path=path))
     uuid = boot.grub_place.fs_uuid
     if uuid and not boot.drive and core.fs_uuid != uuid:
-        yield _stale_finding(
-            "uuid-mismatch",
+        yield _finding(
+            SecondStageProblem.UUID_MISMATCH,
             f"{path} looks for file system {core.fs_uuid or core.prefix}; /boot/grub is on {uuid}",
         )
     expected = boot.drive + boot.grub_dir if boot.drive else boot.grub_dir
     if uuid and _path_part(stage, with_drive=bool(boot.drive)) != expected:
-        yield _stale_finding(
-            "prefix-mismatch",
+        yield _finding(
+            SecondStageProblem.PREFIX_MISMATCH,
             f"{path} looks for its modules in {_prefix(stage)}, which is not {expected}",
         )
 
@@ -232,12 +230,14 @@ def _surroundings(plan: Plan, stage: SecondStage, evidence: Evidence) -> Iterato
     where = plan.target.grub_dir
     odd = [*evidence.module_dir.missing, *evidence.module_dir.differing]
     if odd and evidence.packaged.modules:
-        yield _stale_finding(
-            "module-dir-differs", f"{where} differs from {plan.target.lib_dir}: {_names(odd)}"
+        yield _finding(
+            SecondStageProblem.MODULE_DIR_DIFFERS,
+            f"{where} differs from {plan.target.lib_dir}: {_names(odd)}",
         )
     if evidence.module_dir.core_sha256 != stage.sha256:
-        yield _stale_finding(
-            "core-image-differs", f"{where}/core.elf is not the image that is installed"
+        yield _finding(
+            SecondStageProblem.CORE_IMAGE_DIFFERS,
+            f"{where}/core.elf is not the image that is installed",
         )
 
 
@@ -249,8 +249,8 @@ def _other_findings(
     """
     if file.kind is FileKind.UNWANTED:
         if found.data is not None and pvh_bridge.is_bridge(found.data):
-            yield _stale_finding(
-                "bridge-unwanted",
+            yield _finding(
+                SecondStageProblem.BRIDGE_UNWANTED,
                 f"{file.path} is there, and the configuration says pvh_chainload = false",
             )
         return
@@ -260,25 +260,21 @@ def _other_findings(
         if unfit or found.data is None:
             return
     elif not pvh_bridge.is_bridge(found.data):
-        yield _finding(
-            State.INVALID,
-            "not-a-bridge",
-            f"{file.path} is not a bridged core image",
-            f"replace it with: {SYNC}",
-        )
+        yield _finding(ImageProblem.NOT_A_BRIDGE, f"{file.path} is not a bridged core image")
         return
     if core is not None and found.data == content(file, core):
         return
     damage = pvh_bridge.damage(found.data) if file.kind is FileKind.BRIDGE else None
     if damage is not None:
-        yield _finding(
-            State.INVALID, damage.code, f"{file.path}: {damage.message}", f"replace it with: {SYNC}"
-        )
+        yield _finding(damage.code, f"{file.path}: {damage.message}")
     elif core is not None:
-        yield _stale_finding("copy-differs", f"{file.path} does not belong to {plan.files[0].path}")
+        yield _finding(
+            SecondStageProblem.COPY_DIFFERS, f"{file.path} does not belong to {plan.files[0].path}"
+        )
     else:
-        yield _stale_finding(
-            "copy-differs", f"{file.path} belongs to a core image that is not installed"
+        yield _finding(
+            SecondStageProblem.COPY_DIFFERS,
+            f"{file.path} belongs to a core image that is not installed",
         )
 
 
@@ -333,14 +329,10 @@ def _worst(findings: list[_Finding]) -> State:
     return max((finding.state for finding in findings), key=order.index, default=State.CURRENT)
 
 
-def _finding(state: State, code: str, message: str, hint: str) -> _Finding:
-    return _Finding(state=state, problem=Problem(code=code, message=message, hint=hint))
+def _finding(code: ProblemCode, message: str) -> _Finding:
+    return _Finding(state=code.state, problem=Problem.of(code, message))
 
 
-def _stale_finding(code: str, message: str) -> _Finding:
-    return _finding(State.STALE, code, message, f"bring it up to date with: {SYNC}")
-
-
-def _names(names: list[str]) -> str:
+def _names(names: Sequence[str]) -> str:
     shown = ", ".join(names[:MOST_NAMES])
     return f"{shown} and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else shown

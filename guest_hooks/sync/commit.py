@@ -13,13 +13,14 @@ from guest_hooks.formats import pvh_bridge
 from guest_hooks.machine import durable, grub_tools, receipts, space, staging
 from guest_hooks.machine.barrier import barrier, is_late, settle
 from guest_hooks.machine.root import Root
-from guest_hooks.model import Change, Problem, TargetStatus
+from guest_hooks.model import Change, Problem, Reason, TargetStatus, Why
+from guest_hooks.problems.second_stage import SecondStageProblem
 from guest_hooks.survey.evidence import find, installed, is_from_package, sha256
 from guest_hooks.survey.plan import FileKind
 from guest_hooks.sync.build import Built
 from guest_hooks.targets import BOOT_XEN, TARGETS
 
-UNWANTED = "bridge-unwanted"
+UNWANTED = SecondStageProblem.BRIDGE_UNWANTED
 NEW_SUFFIX = ".xen-guest-bootloader-new"
 MADE_FILES = (".img", "core.elf", "load.cfg")
 """What it makes there."""
@@ -107,9 +108,9 @@ def changes(root: Root, built: Sequence[Built], before: Sequence[TargetStatus]) 
     return rows
 
 
-def reasons(status: TargetStatus) -> tuple[str, ...]:
+def reasons(status: TargetStatus) -> tuple[Why, ...]:
     """Why a target is written: the codes of its problems, each once."""
-    return tuple(dict.fromkeys(problem.code for problem in status.problems)) or ("forced",)
+    return tuple(dict.fromkeys(problem.code for problem in status.problems)) or (Reason.FORCED,)
 
 
 def directory_differs(root: Root, built: Built) -> bool:

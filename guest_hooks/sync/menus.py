@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from guest_hooks.errors import GuestHooksError
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import Run
-from guest_hooks.model import Change, Problem, Status
+from guest_hooks.model import Change, Problem, Status, Why
 from guest_hooks.survey import grub_config, legacy_menu
 from guest_hooks.survey.status import Survey
 from guest_hooks.sync import safeguard
@@ -23,7 +23,7 @@ Refreshed = tuple[Sequence[Change], Sequence[Problem]]
 class Wanted:
     """Which menus are to be made: grub.cfg for the reasons given, if any, and menu.lst."""
 
-    grub_cfg: tuple[str, ...] = ()
+    grub_cfg: tuple[Why, ...] = ()
     menu_lst: bool = False
 
 

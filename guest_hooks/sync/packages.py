@@ -18,8 +18,9 @@ from guest_hooks.machine import dpkg, journal, lock
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import Run, run
 from guest_hooks.model import Problem, Severity
+from guest_hooks.problems.runs import RunProblem
 
-CODE = "package-manager-at-work"
+CODE = RunProblem.PACKAGES
 MANAGER_PID = 1
 INSIDE_DPKG = "DPKG_RUNNING_VERSION"
 """Set for maintainer scripts, and so for all that they start (dpkg(1)): waiting for dpkg, they

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field, replace
 from guest_hooks.config import Config
 from guest_hooks.errors import ExitCode, GuestHooksError
 from guest_hooks.model import Change, Choices, Problem, Severity, State, Status, TargetStatus
+from guest_hooks.problems.runs import RunProblem
+from guest_hooks.problems.second_stage import SecondStageProblem
 from guest_hooks.survey.plan import Plan
 from guest_hooks.survey.status import Survey
 
@@ -71,7 +73,7 @@ def exit_code(result: Result, request: Request, config: Config) -> ExitCode:
 
 def is_held(status: TargetStatus) -> bool:
     """Whether `rollback` put this second stage back, for automatic runs to leave alone."""
-    return any(problem.code == "held-by-rollback" for problem in status.problems)
+    return any(problem.code == SecondStageProblem.HELD_BY_ROLLBACK for problem in status.problems)
 
 
 def failure_of(plan: Plan, error: GuestHooksError) -> Failure:
@@ -89,7 +91,7 @@ def result_of(
     """The result of a run; what failed for a target that is not required is a warning."""
     optional = tuple(
         Problem(
-            code="target-failed",
+            code=RunProblem.TARGET_FAILED,
             message=f"{each.name}: {each.error.message}",
             hint=each.error.hint,
             severity=Severity.WARNING,

@@ -11,7 +11,8 @@ from guest_hooks.machine import disks, lock, receipts
 from guest_hooks.machine.receipts import Receipt, TargetReceipt
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import Run, run
-from guest_hooks.model import Change, Problem, State
+from guest_hooks.model import Change, Problem, Reason, State
+from guest_hooks.problems.second_stage import SecondStageProblem
 from guest_hooks.survey import evidence, verdict
 from guest_hooks.survey.plan import MINIMAL, FileKind, Plan
 from guest_hooks.survey.status import Survey, require, survey
@@ -20,9 +21,19 @@ from guest_hooks.sync import commit
 from guest_hooks.sync.build import Built
 from guest_hooks.sync.result import Result
 
-OTHER_MODULES = frozenset(("grub-differs", "modules-differ", "module-dir-differs"))
+OTHER_MODULES = frozenset(
+    (
+        SecondStageProblem.GRUB_DIFFERS,
+        SecondStageProblem.MODULES_DIFFER,
+        SecondStageProblem.MODULE_DIR_DIFFERS,
+    )
+)
 """What tells that an older second stage must not load a module from /boot/grub/<target>."""
-HARMLESS = OTHER_MODULES | {"core-image-differs", "configuration-changed", "held-by-rollback"}
+HARMLESS = OTHER_MODULES | {
+    SecondStageProblem.CORE_IMAGE_DIFFERS,
+    SecondStageProblem.CONFIGURATION_CHANGED,
+    SecondStageProblem.HELD_BY_ROLLBACK,
+}
 """How it may differ from the newest and still boot, as long as all it needs is inside."""
 
 MENU = ("normal", "linux")
@@ -116,7 +127,9 @@ def _checked(root: Root, plan: Plan, core: bytes | None, receipt: Receipt) -> Bu
         ),
     )
     codes = {problem.code for problem in kept.problems}
-    harmless = HARMLESS if codes & OTHER_MODULES else HARMLESS | {"modules-missing"}
+    harmless = (
+        HARMLESS if codes & OTHER_MODULES else HARMLESS | {SecondStageProblem.MODULES_MISSING}
+    )
     faults = [problem.message for problem in kept.problems if problem.code not in harmless]
     if kept.state not in (State.CURRENT, State.STALE) or faults:
         raise NotRepairedError(
@@ -159,4 +172,4 @@ def _put_back(
     changes, unsure = commit.install_files(root, [previous], [status])
     if present not in (None, previous.core) and status.state in (State.CURRENT, State.STALE):
         receipts.keep_previous(root, status.target, present)
-    return [replace(change, why=("rollback",)) for change in changes], unsure
+    return [replace(change, why=(Reason.ROLLBACK,)) for change in changes], unsure

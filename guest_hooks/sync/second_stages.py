@@ -9,6 +9,7 @@ from guest_hooks.machine import receipts
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import Run
 from guest_hooks.model import Change, Problem, Severity, State, TargetStatus
+from guest_hooks.problems.runs import RunProblem
 from guest_hooks.survey import evidence, plan
 from guest_hooks.survey.plan import Plan
 from guest_hooks.survey.status import Survey
@@ -120,7 +121,7 @@ def _keep_previous(root: Root, built: Built, core: bytes) -> tuple[Problem, ...]
         message = f"the second stage before this one was not kept for rollback: {error.message}"
         return (
             Problem(
-                code="previous-not-kept",
+                code=RunProblem.PREVIOUS_NOT_KEPT,
                 message=message,
                 hint=error.hint,
                 severity=Severity.WARNING,

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from guest_hooks.errors import NotRepairedError
-from guest_hooks.model import Severity, State, TargetStatus
+from guest_hooks.model import Severity, State, TargetStatus, Why
+from guest_hooks.problems.second_stage import SecondStageProblem
 from guest_hooks.survey import grub_config, legacy_menu
 from guest_hooks.survey.plan import Plan
 from guest_hooks.survey.status import Survey
@@ -15,7 +16,7 @@ class Work:
     """What a sync has to do; `held` and `foreign` second stages are left alone."""
 
     targets: tuple[tuple[Plan, TargetStatus], ...]
-    menu: tuple[str, ...]
+    menu: tuple[Why, ...]
     legacy_menu: bool
     failures: tuple[Failure, ...]
 
@@ -30,13 +31,15 @@ def decide(found: Survey, request: Request) -> Work:
     targets, failures = [], []
     for each, status in zip(found.plans, found.status.targets, strict=True):
         if status.state is State.FOREIGN and not request.adopt:
-            problem = next(problem for problem in status.problems if problem.code == "foreign")
+            problem = next(
+                problem for problem in status.problems if problem.code == SecondStageProblem.FOREIGN
+            )
             failures.append(failure_of(each, NotRepairedError(problem.message, hint=problem.hint)))
         elif (status.state is not State.CURRENT or request.force) and not (
             is_held(status) and request.automatic
         ):
             targets.append((each, status))
-    menu: tuple[str, ...] = ()
+    menu: tuple[Why, ...] = ()
     if found.status.grub_cfg and request.update_grub and found.config.update_grub:
         menu = grub_config.reasons(found.status.grub_cfg)
     legacy = any(

@@ -6,6 +6,7 @@ from dataclasses import replace
 from guest_hooks.config import Config, Modules, Stage1
 from guest_hooks.machine.block_devices import BlockDevice
 from guest_hooks.model import GrubCfgStatus, Mode, Problem, State
+from guest_hooks.problems.menus import MenuProblem
 from tests.support import boot_tree, kernels
 from tests.support.boot_tree import NEWEST, OWN_DISK, UUID, BootTree
 
@@ -106,7 +107,7 @@ def nothing_there(tree: BootTree) -> None:
 
 def refused_menu(tree: BootTree) -> None:
     problem = Problem(
-        code="grub-cfg-invalid", message="grub.cfg: line 3: syntax error", hint="sync"
+        code=MenuProblem.INVALID, message="grub.cfg: line 3: syntax error", hint="sync"
     )
     tree.grub_cfg = GrubCfgStatus(
         path="/boot/grub/grub.cfg", state=State.INVALID, problems=(problem,)
@@ -115,6 +116,17 @@ def refused_menu(tree: BootTree) -> None:
 
 def second_stage(state: State, code: str, message: str = "it is not right") -> Damage:
     return lambda tree: tree.second_stage(state, code, message)
+
+
+def without_module(name: str) -> Damage:
+    """Six modules are missing: more than the message names, and `name` is the last of them."""
+
+    def damage(tree: BootTree) -> None:
+        tree.second_stage(State.STALE, "modules-missing", "it lacks a, b, c, d, e and 1 more")
+        assert tree.target is not None
+        tree.target = replace(tree.target, lacking=("a", "b", "c", "d", "e", name))
+
+    return damage
 
 
 def minimal_mismatch(tree: BootTree) -> None:

@@ -24,6 +24,7 @@ from guest_hooks.model import (
 )
 from guest_hooks.preflight import preflight
 from guest_hooks.preflight.result import Preflight
+from guest_hooks.problems.table import TABLE
 from guest_hooks.survey import grub_config
 from guest_hooks.targets import BOOT_XEN, TARGETS
 from tests.support import kernels
@@ -208,7 +209,9 @@ class BootTree:
         """The verdict on the second stage."""
         assert self.target is not None
         self.target = replace(
-            self.target, state=state, problems=(Problem(code=code, message=message, hint="sync"),)
+            self.target,
+            state=state,
+            problems=(Problem(code=TABLE[code], message=message, hint="sync"),),
         )
 
     def preflight(self) -> Preflight:

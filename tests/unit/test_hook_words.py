@@ -11,10 +11,12 @@ from guest_hooks.errors import ExitCode, GuestHooksError, LackingError, NotRepai
 from guest_hooks.hooks import kernel, repair
 from guest_hooks.machine import fingerprint
 from guest_hooks.model import Change, Guest, Mode, Problem, Severity, Status
+from guest_hooks.problems.runs import RunProblem
+from guest_hooks.problems.second_stage import SecondStageProblem
 from guest_hooks.sync.result import Result
 
 WARNING = Problem(
-    code="barrier-refused",
+    code=RunProblem.BARRIER_REFUSED,
     message="it may not be seen",
     hint="shut down",
     severity=Severity.WARNING,
@@ -38,7 +40,9 @@ def result(*problems: Problem, failures: tuple[GuestHooksError, ...] = ()) -> Re
     found = Status(
         guest=Guest(mode=Mode.PV, bits=64), boot=None, targets=(), grub_cfg=None, problems=problems
     )
-    change = Change(path="/boot/xen/pvboot-x86_64.elf", before="", after="a", why=("missing",))
+    change = Change(
+        path="/boot/xen/pvboot-x86_64.elf", before="", after="a", why=(SecondStageProblem.MISSING,)
+    )
     return Result(before=found, status=found, changes=(change,), failures=failures)
 
 

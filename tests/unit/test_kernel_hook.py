@@ -12,6 +12,7 @@ from guest_hooks.errors import ExitCode, LackingError
 from guest_hooks.hooks import kernel
 from guest_hooks.machine.root import Root
 from guest_hooks.model import FileStatus, Guest, Mode, Problem, State, Status, TargetStatus
+from guest_hooks.problems.table import TABLE
 from guest_hooks.survey.status import Survey
 
 KERNEL = ("kernel-postinst", "6.1.0-0-amd64", "/boot/vmlinuz-6.1.0-0-amd64")
@@ -86,7 +87,9 @@ def test_a_broken_configuration_and_a_guest_that_would_not_boot(
     monkeypatch.setattr(
         kernel,
         "survey",
-        lambda _root, _config: found(Problem(code=code, message="it is broken"), state=state),
+        lambda _root, _config: found(
+            Problem(code=TABLE[code], message="it is broken"), state=state
+        ),
     )
     assert hooks.run(KERNEL) == ExitCode.WOULD_NOT_BOOT
     words = capsys.readouterr().err

@@ -11,7 +11,7 @@ from tests.support import sources
 from tests.support.checkout import CHECKOUT
 
 LAYERS = (
-    ("errors", "model", "targets", "config", "terminal"),
+    ("errors", "model", "targets", "config", "terminal", "problems"),
     ("formats",),
     ("machine",),
     ("preflight",),

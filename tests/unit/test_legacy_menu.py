@@ -8,6 +8,7 @@ from guest_hooks.config import Config
 from guest_hooks.machine import durable
 from guest_hooks.machine.root import Root
 from guest_hooks.model import BootFilesystem, Guest, Mode, Problem, Severity
+from guest_hooks.problems.runs import RunProblem
 from guest_hooks.survey import legacy_menu, plan
 from guest_hooks.survey.plan import Plan, Wanted
 from guest_hooks.targets import named
@@ -68,7 +69,7 @@ def test_the_menu_starts_the_second_stage(
 def test_what_could_not_be_made_sure_of_is_told(
     root: Root, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    unsure = Problem(code="barrier-refused", message="not sure", severity=Severity.WARNING)
+    unsure = Problem(code=RunProblem.BARRIER_REFUSED, message="not sure", severity=Severity.WARNING)
     monkeypatch.setattr(durable, "replace_all", lambda *_arguments, **_keywords: (unsure,))
     boot = _boot("/dev/xvda1")
     assert legacy_menu.refresh(root, boot, _plans(boot, "x86_64-xen"))[1] == (unsure,)

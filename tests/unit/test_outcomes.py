@@ -28,6 +28,8 @@ from guest_hooks.model import (
     Status,
     TargetStatus,
 )
+from guest_hooks.problems.runs import RunProblem
+from guest_hooks.problems.second_stage import SecondStageProblem
 from guest_hooks.report import as_journal
 from guest_hooks.sync.result import Result
 
@@ -66,7 +68,12 @@ def test_a_repair_tells_the_state_that_there_was(
     told: list[tuple[Outcome, dict[str, str]]], state: State
 ) -> None:
     changes = tuple(
-        Change(path=path, before="", after="a" * 64, why=("missing", "other"))
+        Change(
+            path=path,
+            before="",
+            after="a" * 64,
+            why=(SecondStageProblem.MISSING, SecondStageProblem.COPY_DIFFERS),
+        )
         for path in (PATH, MENU, MODULES)
     )
     as_journal.tell(Result(before=status(state), status=status(State.CURRENT), changes=changes))
@@ -79,7 +86,7 @@ def test_a_repair_tells_the_state_that_there_was(
         (Outcome.REPAIRED, MENU, "", state, State.CURRENT),
         (Outcome.REPAIRED, MODULES, "", "", ""),
     ]
-    assert {fields["cause"] for _, fields in told} == {"missing, other"}
+    assert {fields["cause"] for _, fields in told} == {"missing, copy-differs"}
 
 
 @pytest.mark.parametrize(
@@ -95,7 +102,7 @@ def test_a_repair_tells_the_state_that_there_was(
 def test_a_failure_is_told_with_its_next_step(
     told: list[tuple[Outcome, dict[str, str]]], error: GuestHooksError, outcome: Outcome
 ) -> None:
-    foreign = Problem(code="foreign", message="not ours")
+    foreign = Problem(code=SecondStageProblem.FOREIGN, message="not ours")
     found = status(State.FOREIGN, foreign)
     as_journal.tell(Result(before=found, status=found, failures=(error,)))
     assert told == [
@@ -118,7 +125,7 @@ def test_without_a_journal_nothing_is_said(
 ) -> None:
     monkeypatch.setattr(journal, "SOCKET", "/nonexistent")
     found = status(State.MISSING)
-    change = Change(path=PATH, before="", after="a", why=("missing",))
+    change = Change(path=PATH, before="", after="a", why=(SecondStageProblem.MISSING,))
     as_journal.tell(
         replace(
             Result(before=found, status=found),
@@ -131,15 +138,20 @@ def test_without_a_journal_nothing_is_said(
 
 
 WARNING = Problem(
-    code="barrier-refused", message="not sure", hint="shut down", severity=Severity.WARNING
+    code=RunProblem.BARRIER_REFUSED, message="not sure", hint="shut down", severity=Severity.WARNING
 )
 HELD = Problem(
-    code="held-by-rollback", message="held", hint="take the newest", severity=Severity.WARNING
+    code=SecondStageProblem.HELD_BY_ROLLBACK,
+    message="held",
+    hint="take the newest",
+    severity=Severity.WARNING,
 )
 
 
 def optional(state: State) -> TargetStatus:
-    problem = Problem(code=str(state), message="it is not as it should be", hint="mend it")
+    problem = Problem(
+        code=SecondStageProblem.MISSING, message="it is not as it should be", hint="mend it"
+    )
     files = (FileStatus(path="/boot/xen/pvhboot-i386.elf", state=state),)
     return TargetStatus(
         target="i386-xen_pvh", required=False, state=state, files=files, problems=(problem,)
@@ -150,9 +162,16 @@ def optional(state: State) -> TargetStatus:
     ("found", "messages"),
     [
         pytest.param(status(State.CURRENT), [], id="well"),
-        pytest.param(status(State.STALE, Problem(code="x", message="an error")), [], id="an-error"),
         pytest.param(
-            replace(status(State.CURRENT), problems=(WARNING, Problem(code="x", message="x"))),
+            status(State.STALE, Problem(code=SecondStageProblem.UUID_MISMATCH, message="an error")),
+            [],
+            id="an-error",
+        ),
+        pytest.param(
+            replace(
+                status(State.CURRENT),
+                problems=(WARNING, Problem(code=SecondStageProblem.UUID_MISMATCH, message="x")),
+            ),
             ["not sure"],
             id="status",
         ),

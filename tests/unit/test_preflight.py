@@ -287,7 +287,7 @@ def test_a_pvh_second_stage_counts_where_stage_1_reaches_it(
     assert [step for step in steps if step.startswith(f"{reader} reads /boot/grub/grub.cfg")], steps
     # stage 1 has no grubenv
     assert f"/boot/vmlinuz-{RELEASES[2] if is_reached else NEWEST}, packed with xz" in steps
-    assert [(finding.code, finding.stops) for finding in answer.findings] == found
+    assert [(finding.name, finding.stops) for finding in answer.findings] == found
 
 
 def test_a_new_kernel_is_judged_by_itself(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 from guest_hooks.config import Stage1
 from guest_hooks.model import BootFilesystem, Mode, Severity
 from guest_hooks.preflight.links import pygrub
+from guest_hooks.problems.menus import PYGRUB_ENDS
 from tests.support.boot_tree import BootTree
 
 BOOT = BootFilesystem(
@@ -29,7 +30,7 @@ def test_a_file_system_that_it_cannot_read(fs_type: str) -> None:
     assert (finding.code, finding.stops, finding.console) == (
         "pygrub-file-system",
         True,
-        pygrub.CONSOLE,
+        PYGRUB_ENDS,
     )
 
 

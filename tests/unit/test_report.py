@@ -30,6 +30,9 @@ from guest_hooks.model import (
     Status,
     TargetStatus,
 )
+from guest_hooks.problems.menus import MenuProblem
+from guest_hooks.problems.runs import RunProblem
+from guest_hooks.problems.second_stage import SecondStageProblem
 from guest_hooks.report import as_json, as_metrics, as_text
 from guest_hooks.report.as_text import Style
 from tests.support import report_schema
@@ -68,7 +71,7 @@ PV32 = TargetStatus(
     files=(FileStatus(path="/boot/xen/pvboot-i386.elf", state=State.MISSING),),
     problems=(
         Problem(
-            code="missing",
+            code=SecondStageProblem.MISSING,
             message="/boot/xen/pvboot-i386.elf is missing",
             hint="make it with: xen-guest-bootloader sync",
         ),
@@ -92,7 +95,7 @@ PVH = TargetStatus(
     grub_version="2.06-13+deb12u2",
     problems=(
         Problem(
-            code="copy-differs",
+            code=SecondStageProblem.COPY_DIFFERS,
             message="/boot/xen/pvhboot-x86_64.elf does not belong to /boot/xen/pvhboot-i386.elf",
             hint="bring it up to date with: xen-guest-bootloader sync",
         ),
@@ -114,7 +117,7 @@ BAD = replace(
         state=State.STALE,
         problems=(
             Problem(
-                code="kernel-not-in-menu",
+                code=MenuProblem.KERNEL_NOT_LISTED,
                 message="/boot/grub/grub.cfg does not name vmlinuz-6.1",
                 hint="make it anew",
             ),
@@ -123,7 +126,7 @@ BAD = replace(
     last_boot=LastBoot(),
     problems=(
         Problem(
-            code="target-failed",
+            code=RunProblem.TARGET_FAILED,
             message="i386-xen: no room",
             hint="make room",
             severity=Severity.WARNING,
@@ -135,7 +138,7 @@ BY_STAGE1 = replace(
     last_boot=LastBoot(via="stage-1", prefix="(memdisk)/boot/grub", platform="xen"),
     problems=(
         Problem(
-            code="not-booted-by-second-stage",
+            code=SecondStageProblem.NOT_BOOTED_BY,
             message=(
                 "this boot came by the host's GRUB alone, though /boot/xen/pvboot-x86_64.elf was"
                 " there"
@@ -150,12 +153,17 @@ NOWHERE = replace(
 )
 
 CHANGES = (
-    Change(path="/boot/xen/pvboot-x86_64.elf", before="", after="a" * 64, why=("missing",)),
+    Change(
+        path="/boot/xen/pvboot-x86_64.elf",
+        before="",
+        after="a" * 64,
+        why=(SecondStageProblem.MISSING,),
+    ),
     Change(
         path="/boot/grub/grub.cfg",
         before="d" * 64,
         after="e" * 64,
-        why=("kernel-gone", "kernel-not-in-menu"),
+        why=(MenuProblem.KERNEL_GONE, MenuProblem.KERNEL_NOT_LISTED),
     ),
 )
 FAILURES = (NotRepairedError("it is foreign", hint="use --adopt"),)
@@ -248,14 +256,14 @@ def test_changes_as_text() -> None:
 
 def test_a_next_step_is_told_once() -> None:
     problems = [
-        Problem(code="a", message="one", hint="do it"),
-        Problem(code="b", message="two", hint="do it"),
-        Problem(code="c", message="x"),
+        Problem(code=SecondStageProblem.MISSING, message="one", hint="do it"),
+        Problem(code=SecondStageProblem.UUID_MISMATCH, message="two", hint="do it"),
+        Problem(code=SecondStageProblem.FOREIGN, message="x"),
     ]
     assert as_text.problem_text(problems, Style()) == [
-        "      problem: one [a]",
-        "      problem: two [b]",
-        "      problem: x [c]",
+        "      problem: one [missing]",
+        "      problem: two [uuid-mismatch]",
+        "      problem: x [foreign]",
         "      -> do it",
     ]
 
@@ -285,10 +293,19 @@ def test_an_error_is_a_line_and_a_next_step() -> None:
             replace(GOOD, grub_cfg=replace(CFG, state=State.MISSING)), False, id="no-grub-cfg"
         ),
         pytest.param(
-            replace(GOOD, problems=(Problem(code="a", message="b"),)), False, id="an-error-beside"
+            replace(GOOD, problems=(Problem(code=SecondStageProblem.MISSING, message="b"),)),
+            False,
+            id="an-error-beside",
         ),
         pytest.param(
-            replace(GOOD, problems=(Problem(code="a", message="b", severity=Severity.WARNING),)),
+            replace(
+                GOOD,
+                problems=(
+                    Problem(
+                        code=SecondStageProblem.MISSING, message="b", severity=Severity.WARNING
+                    ),
+                ),
+            ),
             True,
             id="a-warning-beside",
         ),

@@ -18,6 +18,9 @@ from guest_hooks.machine.overlay import Overlay
 from guest_hooks.machine.receipts import Kept, Receipt, TargetReceipt
 from guest_hooks.machine.root import NotRegularError, Root
 from guest_hooks.model import FileStatus, Guest, Mode, Problem, State, Status, TargetStatus
+from guest_hooks.problems.images import ImageProblem
+from guest_hooks.problems.menus import MenuProblem
+from guest_hooks.problems.table import TABLE
 from guest_hooks.survey import plan
 from guest_hooks.survey.plan import Wanted
 from guest_hooks.survey.status import Survey
@@ -27,7 +30,7 @@ from tests.support import boot_tree
 from tests.support.boot_tree import NEWEST, UUID, BootTree
 
 PATH = "/boot/grub/grub.cfg"
-DAMAGED_BRIDGE = Problem(code="bridge-damaged", message="it is damaged")
+DAMAGED_BRIDGE = Problem(code=ImageProblem.BRIDGE_DAMAGED, message="it is damaged")
 Edit = Callable[[str], str]
 
 
@@ -102,7 +105,7 @@ def test_a_menu_that_is_not_known_to_fail_is_taken(tmp_path: Path, name: str) ->
 
 def invalid(tree: BootTree) -> None:
     assert tree.grub_cfg is not None
-    problem = Problem(code="grub-cfg-invalid", message="it is cut off")
+    problem = Problem(code=MenuProblem.INVALID, message="it is cut off")
     tree.grub_cfg = replace(tree.grub_cfg, state=State.INVALID, problems=(problem,))
 
 
@@ -226,7 +229,7 @@ def second_stage(
     runs_as: Mode = Mode.PV,
 ) -> None:
     row = TARGETS["x86_64-xen"]
-    problems = tuple(Problem(code=code, message=code) for code in codes)
+    problems = tuple(Problem(code=TABLE[code], message=code) for code in codes)
     path = row.path(row.arches[0])
     status = TargetStatus(
         target=row.name,

@@ -12,6 +12,7 @@ from guest_hooks.model import BootFilesystem, Severity
 from guest_hooks.preflight.links import initrds, kernels, root_fs, stage1
 from guest_hooks.preflight.needs import Kernel, Needs
 from guest_hooks.preflight.result import Certainty, Finding, Link
+from guest_hooks.problems.menus import MenuProblem
 
 UPDATE = "make the menu anew: update-grub"
 
@@ -168,7 +169,7 @@ def _entry(
 
 def _search_in_vain(entry: Entry, key: str, *, is_sure: bool) -> Finding:
     return Finding(
-        code="entry-file-system-missing",
+        code=MenuProblem.FILE_SYSTEM_MISSING,
         link=Link.ENTRY,
         thing=key,
         message=(
@@ -192,7 +193,7 @@ def choice_finding(choice: Choice, menu: Menu) -> tuple[Finding, ...]:
     if not menu.entries:
         return (
             Finding(
-                code="menu-empty",
+                code=MenuProblem.EMPTY,
                 link=Link.GRUB_CFG,
                 thing="grub.cfg",
                 message="grub.cfg makes a menu without entries",
@@ -205,7 +206,7 @@ def choice_finding(choice: Choice, menu: Menu) -> tuple[Finding, ...]:
     title = choice.entry.title if choice.entry else ""
     return (
         Finding(
-            code="default-not-there",
+            code=MenuProblem.DEFAULT_NOT_THERE,
             link=Link.ENTRY,
             thing=choice.wanted,
             message=f"the default {choice.wanted!r} names no entry: GRUB starts {title!r} instead",

@@ -10,6 +10,8 @@ from guest_hooks.formats.unpack import Compression
 from guest_hooks.machine.boot_files import InitrdFacts
 from guest_hooks.preflight.needs import UNPACKERS, Driver, Kernel, Needs
 from guest_hooks.preflight.result import Certainty, Finding, Link
+from guest_hooks.problems.boot import InitrdProblem
+from guest_hooks.problems.images import ImageProblem
 
 _initrd = partial(Finding, link=Link.INITRD)
 _NO_ROOT = "ALERT!  … does not exist.  Dropping to a shell!"
@@ -17,9 +19,9 @@ _PANIC = "Kernel panic - not syncing: VFS: Unable to mount root fs"
 _UNPACKING = "Initramfs unpacking failed"
 """Linux goes on with what came before the damage, as far as that gets it."""
 _DAMAGES = {
-    "initrd-empty": ("initrd-empty", _PANIC),
-    "initrd-unknown": ("initrd-invalid", _PANIC),
-    "truncated": ("initrd-truncated", _PANIC),
+    InitrdProblem.EMPTY: (InitrdProblem.EMPTY, _PANIC),
+    "initrd-unknown": (InitrdProblem.INVALID, _PANIC),
+    ImageProblem.TRUNCATED: (InitrdProblem.TRUNCATED, _PANIC),
 }
 
 
@@ -47,7 +49,11 @@ def initrd_findings(
         hint = f"make one: update-initramfs -c -k {_version(kernel)}, then update-grub"
         return (
             _initrd(
-                code="initrd-none", thing=kernel.path, message=message, console=_PANIC, hint=hint
+                code=InitrdProblem.NONE,
+                thing=kernel.path,
+                message=message,
+                console=_PANIC,
+                hint=hint,
             ),
         )
     return tuple(_contents(kernel, initrds[-1][0], contents, lacking, needs.programs))
@@ -71,7 +77,7 @@ def _contents(
             )
             return [
                 _initrd(
-                    code="initrd-compression",
+                    code=InitrdProblem.COMPRESSION,
                     thing=path,
                     message=message,
                     console=_PANIC,
@@ -86,7 +92,7 @@ def _contents(
         )
         return [
             _initrd(
-                code="initrd-of-another-kernel",
+                code=InitrdProblem.OF_ANOTHER_KERNEL,
                 thing=path,
                 message=message,
                 console=_NO_ROOT,
@@ -104,7 +110,7 @@ def _contents(
             )
             found.append(
                 _initrd(
-                    code="initrd-lacks-module",
+                    code=InitrdProblem.LACKS_MODULE,
                     thing=path,
                     message=message,
                     console=_NO_ROOT,
@@ -117,7 +123,7 @@ def _contents(
             message = f"{path} lacks {program}, without which the root file system can't be set up"
             found.append(
                 _initrd(
-                    code="initrd-lacks-program",
+                    code=InitrdProblem.LACKS_PROGRAM,
                     thing=path,
                     message=message,
                     console=_NO_ROOT,
@@ -132,7 +138,7 @@ def _initrd_damage(path: str, facts: InitrdFacts | None, again: str) -> list[Fin
         console = f"error: file `{path}' not found."
         return [
             _initrd(
-                code="initrd-missing",
+                code=InitrdProblem.MISSING,
                 thing=path,
                 message=f"{path} is not there",
                 console=console,
@@ -141,7 +147,7 @@ def _initrd_damage(path: str, facts: InitrdFacts | None, again: str) -> list[Fin
         ]
     if not facts.fault:
         return []
-    code, console = _DAMAGES.get(facts.fault, ("initrd-damaged", _UNPACKING))
+    code, console = _DAMAGES.get(facts.fault, (InitrdProblem.DAMAGED, _UNPACKING))
     return [
         _initrd(
             code=code, thing=path, message=f"{path}: {facts.cause}", console=console, hint=again

@@ -13,7 +13,14 @@ from guest_hooks.machine.boot_files import KernelFacts
 from guest_hooks.model import Mode, Severity
 from guest_hooks.preflight.needs import Kernel, Needs
 from guest_hooks.preflight.result import Certainty, Finding, Link
+from guest_hooks.problems.boot import KernelProblem
 
+_DAMAGES: dict[str, KernelProblem] = {
+    "not-a-kernel": KernelProblem.INVALID,
+    "truncated": KernelProblem.TRUNCATED,
+    "unreadable": KernelProblem.UNREADABLE,
+}
+"""By the fault of the file (`boot_files.KernelFacts`); any other is damage inside it."""
 _kernel = partial(Finding, link=Link.KERNEL)
 OLDEST_32_BIT_PROTOCOL = 0x0203
 """GRUB's linux command refuses older ones."""
@@ -29,7 +36,7 @@ def kernel_findings(kernel: Kernel, needs: Needs) -> tuple[Finding, ...]:
     if facts is None:
         return (
             _kernel(
-                code="kernel-missing",
+                code=KernelProblem.MISSING,
                 thing=path,
                 message=f"{path} is not there",
                 console=f"error: file `{path}' not found.",
@@ -39,7 +46,7 @@ def kernel_findings(kernel: Kernel, needs: Needs) -> tuple[Finding, ...]:
     if facts.fault:
         return (
             _kernel(
-                code=f"kernel-{_damage(facts.fault)}",
+                code=_DAMAGES.get(facts.fault, KernelProblem.DAMAGED),
                 thing=path,
                 message=f"{path}: {facts.cause}",
                 console=_damage_console(facts, needs),
@@ -75,12 +82,6 @@ def _disproved(finding: Finding) -> Finding:
     )
 
 
-def _damage(fault: str) -> str:
-    return {"not-a-kernel": "invalid", "truncated": "truncated", "unreadable": "unreadable"}.get(
-        fault, "damaged"
-    )
-
-
 def _damage_console(facts: KernelFacts, needs: Needs) -> str:
     if needs.mode is Mode.PV:
         if facts.fault == "not-a-kernel" and "empty" not in facts.cause:
@@ -112,7 +113,7 @@ def _pv(kernel: Kernel, facts: KernelFacts, needs: Needs) -> list[Finding]:
         certainty = Certainty.CERTAIN if needs.loader_is_certain else Certainty.LIKELY
         found.append(
             _kernel(
-                code="kernel-compression",
+                code=KernelProblem.COMPRESSION,
                 thing=path,
                 message=message,
                 console="error: not xen image.",
@@ -128,7 +129,7 @@ def _pv(kernel: Kernel, facts: KernelFacts, needs: Needs) -> list[Finding]:
         )
         found.append(
             _kernel(
-                code="kernel-width",
+                code=KernelProblem.WIDTH,
                 thing=path,
                 message=message,
                 console="incompatible architecture",
@@ -144,7 +145,7 @@ def _pv(kernel: Kernel, facts: KernelFacts, needs: Needs) -> list[Finding]:
             message = f"{path} was built without CONFIG_XEN_PV"
             found.append(
                 _kernel(
-                    code="kernel-no-pv",
+                    code=KernelProblem.NO_PV,
                     thing=path,
                     message=message,
                     certainty=Certainty.LIKELY,
@@ -154,7 +155,7 @@ def _pv(kernel: Kernel, facts: KernelFacts, needs: Needs) -> list[Finding]:
     elif not facts.has_notes:
         found.append(
             _kernel(
-                code="kernel-no-notes",
+                code=KernelProblem.NO_NOTES,
                 thing=path,
                 message=f"{path} has no Xen notes: it can't run under Xen",
                 console="no XEN note",
@@ -164,12 +165,12 @@ def _pv(kernel: Kernel, facts: KernelFacts, needs: Needs) -> list[Finding]:
     elif not facts.has_entry:
         message = f"{path} has no Xen note ENTRY: it can't run as a PV guest"
         found.append(
-            _kernel(code="kernel-no-pv", thing=path, message=message, hint=hint)
+            _kernel(code=KernelProblem.NO_PV, thing=path, message=message, hint=hint)
         )  # GRUB starts it, and the domain crashes without a word
     elif facts.loader not in ("", "generic"):
         found.append(
             _kernel(
-                code="kernel-loader",
+                code=KernelProblem.LOADER,
                 thing=path,
                 message=f"{path} asks for the loader {facts.loader!r}",
                 console="invalid loader",
@@ -185,7 +186,7 @@ def _pvh(kernel: Kernel, facts: KernelFacts) -> list[Finding]:
         message = f"{path} is a bare ELF file, and GRUB's PVH loader starts only bzImages"
         return [
             _kernel(
-                code="kernel-not-bzimage",
+                code=KernelProblem.NOT_BZIMAGE,
                 thing=path,
                 message=message,
                 console="error: invalid magic number.",
@@ -196,7 +197,7 @@ def _pvh(kernel: Kernel, facts: KernelFacts) -> list[Finding]:
         message = f"{path} can't be started by the 32-bit boot protocol"
         return [
             _kernel(
-                code="kernel-protocol",
+                code=KernelProblem.PROTOCOL,
                 thing=path,
                 message=message,
                 console="32-bit boot",
@@ -208,7 +209,7 @@ def _pvh(kernel: Kernel, facts: KernelFacts) -> list[Finding]:
         message = f"{path} has no Xen note PHYS32_ENTRY: it was built without CONFIG_XEN_PVH"
         return [
             _kernel(
-                code="kernel-no-pvh",
+                code=KernelProblem.NO_PVH,
                 thing=path,
                 message=message,
                 certainty=Certainty.LIKELY,
@@ -219,7 +220,7 @@ def _pvh(kernel: Kernel, facts: KernelFacts) -> list[Finding]:
         message = f"{path} was built without CONFIG_XEN_PVH"
         return [
             _kernel(
-                code="kernel-no-pvh",
+                code=KernelProblem.NO_PVH,
                 thing=path,
                 message=message,
                 certainty=Certainty.LIKELY,
@@ -241,5 +242,7 @@ def modules_finding(kernel: Kernel) -> tuple[Finding, ...]:
         " network's among them"
     )
     hint = f"apt install --reinstall linux-image-{release}"
-    finding = _kernel(code="kernel-modules-missing", thing=kernel.path, message=message, hint=hint)
+    finding = _kernel(
+        code=KernelProblem.MODULES_MISSING, thing=kernel.path, message=message, hint=hint
+    )
     return (replace(finding, stops=False, console="Failed to start systemd-modules-load.service"),)

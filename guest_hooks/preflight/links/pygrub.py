@@ -11,15 +11,14 @@ from guest_hooks.errors import FormatError
 from guest_hooks.formats import pygrub_menu
 from guest_hooks.formats.grub_menu import Boot, Choice, Entry, Menu
 from guest_hooks.formats.pygrub_menu import Image, PygrubMenu
-from guest_hooks.model import BootFilesystem, Severity
+from guest_hooks.model import BootFilesystem
 from guest_hooks.preflight.result import Finding, Link
+from guest_hooks.problems.menus import PygrubProblem
 
 READABLE = ("ext2", "ext3", "ext4")
 """Of the file systems that Debian installs /boot on; libxenfsimage's XFS and btrfs are those of
 2008, or none.
 """
-CONSOLE = "RuntimeError: Unable to find partition containing kernel"
-"""What pygrub ends with on the host, whatever the cause; the guest is not started at all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,25 +39,25 @@ def follow(boot: BootFilesystem, read: Callable[[str], str | None]) -> Chosen:
     """
     if boot.fs_type not in READABLE:
         message = f"pygrub can't read {boot.fs_type}, the file system of /boot"
-        return Chosen(findings=(_finding("pygrub-file-system", boot.device, message),))
+        return Chosen(findings=(_finding(PygrubProblem.FILE_SYSTEM, boot.device, message),))
     texts = ((path, language, read(path)) for path, language in pygrub_menu.FILES)
     there = next(
         ((path, language, text) for path, language, text in texts if text is not None), None
     )
     if there is None:
         message = f"pygrub finds none of the menus that it looks for on {boot.device}"
-        return Chosen(findings=(_finding("pygrub-finds-nothing", boot.device, message),))
+        return Chosen(findings=(_finding(PygrubProblem.FINDS_NOTHING, boot.device, message),))
     path, language, text = there
     try:
         found = pygrub_menu.read(text[: pygrub_menu.MOST_BYTES], language)
     except FormatError as error:
         return Chosen(
-            path=path, findings=(_finding("pygrub-refuses", path, f"{path}: {error.message}"),)
+            path=path, findings=(_finding(PygrubProblem.REFUSES, path, f"{path}: {error.message}"),)
         )
     entries = tuple(_entry(image) for image in found.images)
     if found.chosen is None or not found.chosen.kernel:
         message = f"{path} has no entry with a kernel where pygrub takes its default"
-        return Chosen(path=path, findings=(_finding("pygrub-starts-nothing", path, message),))
+        return Chosen(path=path, findings=(_finding(PygrubProblem.STARTS_NOTHING, path, message),))
     entry = entries[found.images.index(found.chosen)]
     return Chosen(
         path=path,
@@ -84,31 +83,16 @@ def _waits(path: str, found: PygrubMenu) -> tuple[Finding, ...]:
     if found.timeout >= 0:
         return ()
     return (
-        Finding(
-            code="pygrub-waits",
+        Finding.of(
+            PygrubProblem.WAITS,
             link=Link.GRUB_CFG,
             thing=path,
-            message=(
-                f"{path} sets no timeout: pygrub waits for a key where it is not told otherwise"
-            ),
-            hint="set GRUB_TIMEOUT in /etc/default/grub and run update-grub",
-            severity=Severity.WARNING,
-            stops=False,
+            message=f"{path} sets no timeout: pygrub waits for a key, unless the host sets one",
         ),
     )
 
 
-def _finding(code: str, thing: str, message: str) -> Finding:
-    hint = {
-        "pygrub-file-system": (
-            "put /boot on ext4; or ask the host's admin for a GRUB image in place of pygrub"
-        ),
-        "pygrub-finds-nothing": "make the menu: update-grub",
-        "pygrub-starts-nothing": "make the menu: update-grub",
-        "pygrub-refuses": (
-            "take out or rewrite that line, by /etc/default/grub or /etc/grub.d, and run"
-            " update-grub; or ask the host's admin for a GRUB image in place of pygrub"
-        ),
-    }[code]
-    link = Link.GRUB_CFG if code in ("pygrub-refuses", "pygrub-starts-nothing") else Link.STAGE1
-    return Finding(code=code, link=link, thing=thing, message=message, console=CONSOLE, hint=hint)
+def _finding(code: PygrubProblem, thing: str, message: str) -> Finding:
+    is_of_menu = code in (PygrubProblem.REFUSES, PygrubProblem.STARTS_NOTHING)
+    link = Link.GRUB_CFG if is_of_menu else Link.STAGE1
+    return Finding.of(code, link=link, thing=thing, message=message)

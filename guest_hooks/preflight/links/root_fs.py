@@ -10,6 +10,7 @@ from guest_hooks.formats import disk_names
 from guest_hooks.machine.block_devices import BlockDevice
 from guest_hooks.preflight.needs import CRYPT, DEVICE_MAPPER, FILE_SYSTEMS, XEN_DISK, Driver
 from guest_hooks.preflight.result import Certainty, Finding, Link
+from guest_hooks.problems.boot import RootProblem
 
 ANEW = (
     "make the menu in the guest (update-grub), or on the image from outside: xen-guest-bootloader"
@@ -90,7 +91,7 @@ def findings(
         console = "No root device specified. Boot arguments must include a root= parameter."
         return (
             _root(
-                code="root-none",
+                code=RootProblem.NONE,
                 thing=f"root={value}",
                 message=message,
                 console=console,
@@ -104,7 +105,7 @@ def findings(
         console = f"ALERT!  {value} does not exist.  Dropping to a shell!"
         return (
             _root(
-                code="root-of-builder",
+                code=RootProblem.OF_BUILDER,
                 thing=f"root={value}",
                 message=message,
                 console=console,
@@ -117,7 +118,7 @@ def findings(
         message = f"the entry {title!r} wants root={value}, and no disk of this guest has that"
         return (
             _root(
-                code="root-missing",
+                code=RootProblem.MISSING,
                 thing=f"root={value}",
                 message=message,
                 console=f"ALERT!  {value} does not exist.  Dropping to a shell!",
@@ -136,7 +137,7 @@ def findings(
         )
         return (
             _root(
-                code="root-twice",
+                code=RootProblem.TWICE,
                 thing=f"root={value}",
                 message=message,
                 console="",

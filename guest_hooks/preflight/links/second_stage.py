@@ -3,57 +3,20 @@
 The consoles are those of guests on Xen 4.17 with GRUB 2.06, 2.12 and 2.14.
 """
 
-from dataclasses import dataclass
-
 from guest_hooks.config import Modules, Stage1
 from guest_hooks.model import BootFilesystem, Mode, Problem, Severity, State, TargetStatus
 from guest_hooks.preflight.result import Certainty, Finding, Link
+from guest_hooks.problems.row import Effect, ProblemCode
+from guest_hooks.problems.second_stage import SecondStageProblem
 from guest_hooks.targets import HANDOVER, TARGETS
 
-MISSING_HINT = "make it with: xen-guest-bootloader sync"
-
-
-@dataclass(frozen=True, slots=True)
-class _Effect:
-    """What follows from a problem: the console's words, whether the boot ends there, how sure
-    that is.
-    """
-
-    console: str
-    stops: bool
-    certainty: Certainty = Certainty.CERTAIN
-
-
-_FALLS_BACK = _Effect("error: not xen image.", stops=False, certainty=Certainty.LIKELY)
-_EFFECTS = {
-    "missing": _Effect("error: no such device: {path}.", stops=False),
-    "uuid-mismatch": _Effect("error: no such device: {uuid}.", stops=True),
-    "prefix-mismatch": _Effect("grub>", stops=True, certainty=Certainty.LIKELY),
-    "class-mismatch": _Effect("incompatible architecture", stops=False),
-    "machine-mismatch": _Effect("incompatible architecture", stops=False),
-    "pvh-image": _Effect("incompatible architecture", stops=False),
-    "kernel-zeroed": _Effect("", stops=True),
-    "module-block": _Effect("", stops=True, certainty=Certainty.LIKELY),
-    "no-module-block": _Effect("", stops=True, certainty=Certainty.LIKELY),
-    "stage-1-image": _Effect("Welcome to GRUB!", stops=True),
-    "load-not-loadable": _Effect("", stops=True, certainty=Certainty.LIKELY),
-    "entry-outside": _Effect("", stops=True, certainty=Certainty.LIKELY),
-    "bridge-damaged": _Effect(
-        "", stops=True, certainty=Certainty.LIKELY
-    ),  # GRUB loads what is left of it
-    "not-a-bridge": _Effect(
-        "error: invalid magic number.", stops=False, certainty=Certainty.LIKELY
-    ),
-}
-_HARMLESS_IF_EMBEDDED = (
-    "module-dir-differs",
-    "core-image-differs",
-    "grub-differs",
-    "modules-differ",
-    "configuration-changed",
+_ONLY_IF_IT_READS_MODULES = (
+    SecondStageProblem.MODULE_DIR_DIFFERS,
+    SecondStageProblem.GRUB_DIFFERS,
+    SecondStageProblem.MODULES_DIFFER,
 )
-_MISMATCHED = _Effect("symbol `grub_", stops=True, certainty=Certainty.LIKELY)
-_STANDS_BESIDE = _Effect("", stops=False)
+_MENU = "normal"
+"""The module without which GRUB reads no menu."""
 
 
 def findings(target: TargetStatus, boot: BootFilesystem, modules: Modules) -> tuple[Finding, ...]:
@@ -61,7 +24,7 @@ def findings(target: TargetStatus, boot: BootFilesystem, modules: Modules) -> tu
     return tuple(
         _finding(target, problem, boot, modules)
         for problem in target.problems
-        if problem.code != "held-by-rollback"
+        if problem.code != SecondStageProblem.HELD_BY_ROLLBACK
     )
 
 
@@ -78,7 +41,7 @@ def takes_over(target: TargetStatus, kind: Stage1, menu: str) -> bool:
         case State.MISSING:
             return False
         case State.INVALID:
-            return any(_EFFECTS.get(problem.code, _FALLS_BACK).stops for problem in target.problems)
+            return any(problem.code.row.effect is Effect.ENDS for problem in target.problems)
 
 
 def is_started(target: TargetStatus, kind: Stage1, menu: str) -> bool:
@@ -96,17 +59,13 @@ def unreached(target: TargetStatus, kind: Stage1, menu: str) -> tuple[Finding, .
     ):
         return ()
     return (
-        Finding(
-            code="second-stage-not-reached",
+        Finding.of(
+            SecondStageProblem.NOT_REACHED,
             link=Link.SECOND_STAGE,
             thing=target.path,
-            message=(
-                f"{target.path} is there, and grub.cfg does not hand over to it: stage 1 shows the"
-                " menu itself"
-            ),
-            hint=f"let update-grub run {HANDOVER} (chmod +x), or set pvh_chainload = false",
-            severity=Severity.WARNING,
-            stops=False,
+            message=f"{target.path} is there, and grub.cfg does not hand over to it: stage 1 shows "
+            "the menu itself",
+            script=HANDOVER,
         ),
     )
 
@@ -125,44 +84,34 @@ def _has_bridge(target: TargetStatus) -> bool:
 def _finding(
     target: TargetStatus, problem: Problem, boot: BootFilesystem, modules: Modules
 ) -> Finding:
-    effect = _effect(target, problem, boot, modules)
-    severity = problem.severity if target.required else Severity.WARNING
+    effect = _effect(target, problem.code, boot, modules)
+    row = problem.code.row
+    console = "" if effect is Effect.NONE else row.console
     return Finding(
-        code=f"second-stage-{problem.code.removeprefix('second-stage-')}",
+        code=problem.code,
         link=Link.SECOND_STAGE,
         thing=target.path,
         message=problem.message,
-        console=effect.console.format(path=target.path, uuid=target.fs_uuid),
-        certainty=effect.certainty,
-        hint=problem.hint or MISSING_HINT,
-        severity=severity,
-        stops=effect.stops,
+        console=console.format(path=target.path, uuid=target.fs_uuid),
+        certainty=Certainty.CERTAIN if effect is Effect.NONE else row.certainty,
+        hint=problem.hint,
+        severity=problem.severity if target.required else Severity.WARNING,
+        stops=effect is Effect.ENDS,
     )
 
 
 def _effect(
-    target: TargetStatus, problem: Problem, boot: BootFilesystem, modules: Modules
-) -> _Effect:
-    if problem.code == "modules-missing":
-        named = problem.message.rpartition(":")[2]
-        is_cut_off = any(
-            module in named.replace(",", " ").split() for module in (*boot.modules, "normal")
-        )
-        return (
-            _Effect("error: no such device", stops=True, certainty=Certainty.LIKELY)
-            if is_cut_off
-            else _STANDS_BESIDE
-        )
-    if problem.code in _HARMLESS_IF_EMBEDDED:
-        is_mismatch = modules is Modules.MINIMAL and problem.code in (
-            "module-dir-differs",
-            "grub-differs",
-            "modules-differ",
-        )
-        return _MISMATCHED if is_mismatch else _STANDS_BESIDE
-    if problem.code == "missing" and TARGETS[target.target].mode is not Mode.PV:
-        # No published stage 1 looks for it: the menu's snippet does, and goes on without it.
-        return _STANDS_BESIDE
-    if problem.code in _EFFECTS:
-        return _EFFECTS[problem.code]
-    return _FALLS_BACK if target.state is State.INVALID else _STANDS_BESIDE
+    target: TargetStatus, code: ProblemCode, boot: BootFilesystem, modules: Modules
+) -> Effect:
+    """What becomes of a boot by this second stage; never `Effect.MAY_END`."""
+    match code:
+        case SecondStageProblem.MODULES_MISSING:
+            ends = not {*boot.modules, _MENU}.isdisjoint(target.lacking)
+        case _ if code in _ONLY_IF_IT_READS_MODULES:
+            ends = modules is Modules.MINIMAL
+        case SecondStageProblem.MISSING if TARGETS[target.target].mode is not Mode.PV:
+            # No published stage 1 looks for it: the menu's snippet does, and goes on without it.
+            ends = False
+        case _:
+            return code.row.effect
+    return Effect.ENDS if ends else Effect.NONE

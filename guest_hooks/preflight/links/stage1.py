@@ -13,6 +13,8 @@ from guest_hooks.config import Stage1
 from guest_hooks.machine.block_devices import BlockDevice
 from guest_hooks.model import BootFilesystem, Mode, Severity
 from guest_hooks.preflight.result import Certainty, Finding, Link, Step
+from guest_hooks.problems.boot import Stage1Problem
+from guest_hooks.problems.menus import LegacyProblem
 
 MENU = "grub/grub.cfg"
 BRIDGE = "xen/pvhboot-i386.linux"
@@ -181,7 +183,7 @@ def follow(
     certainty = Certainty.CERTAIN if not disks.unread else Certainty.LIKELY
     found.append(
         Finding(
-            code="stage1-finds-nothing",
+            code=Stage1Problem.FINDS_NOTHING,
             link=Link.STAGE1,
             thing=disks.boot,
             message=message,
@@ -206,7 +208,7 @@ def legacy_findings(
         message = f"pvgrub-legacy can't read {boot.fs_type}, the file system of /boot"
         rows.append(
             found(
-                code="legacy-file-system",
+                code=LegacyProblem.FILE_SYSTEM,
                 message=message,
                 console="grubdom>",
                 hint="use ext3 for /boot",
@@ -215,13 +217,15 @@ def legacy_findings(
     if text is None:
         message = f"{path} is missing, and pvgrub-legacy reads no other menu"
         rows.append(
-            found(code="legacy-menu-missing", message=message, console="grubdom>", hint=setting)
+            found(
+                code=LegacyProblem.MENU_MISSING, message=message, console="grubdom>", hint=setting
+            )
         )
     elif not any(name in text for name in names):
         message = f"{path} does not name the second stage"
         rows.append(
             found(
-                code="legacy-menu-other",
+                code=LegacyProblem.MENU_OTHER,
                 message=message,
                 hint=setting,
                 stops=False,
@@ -244,7 +248,7 @@ def _other_disk(path: str, device: str, title: str, disks: Disks, *, is_here: bo
         else "this guest's disk has none by that name"
     )
     return Finding(
-        code="other-disk-first",
+        code=Stage1Problem.OTHER_DISK_FIRST,
         link=Link.STAGE1,
         thing=device,
         message=f"{title} takes {path} from {device}, not from this guest: {why}",
@@ -268,7 +272,7 @@ def _removal(path: str, device: str, disks: Disks) -> str:
 def _copy(path: str, devices: Sequence[str], title: str, disks: Disks) -> Finding:
     where = ", ".join(devices)
     return Finding(
-        code="other-disk-has-copy",
+        code=Stage1Problem.OTHER_DISK_HAS_COPY,
         link=Link.STAGE1,
         thing=devices[0],
         message=(

@@ -1,0 +1,220 @@
+"""What can be wrong on the disks that stage 1 searches, with a kernel, an initrd and the root."""
+
+from guest_hooks.problems.row import Actor, Certainty, Effect, ProblemCode, Row, Severity
+
+_REINSTALL = (
+    "boot another kernel from the menu, and install this one again: "
+    "apt install --reinstall linux-image-{release}"
+)
+_XEN_KERNEL = (
+    "boot a kernel built with CONFIG_XEN_PV, such as linux-image-amd64, or have the host start "
+    "this guest as PVH"
+)
+_PVH_KERNEL = "boot a kernel built with CONFIG_XEN_PVH, such as linux-image-amd64"
+_INITRD = "make it anew: update-initramfs -u -k {release}"
+_NO_ROOT = "ALERT!  {root} does not exist.  Dropping to a shell!"
+_PANIC = "Kernel panic - not syncing: VFS: Unable to mount root fs"
+
+
+def _ends(
+    code: str, meaning: str, console: str, hint: str, certainty: Certainty = Certainty.CERTAIN
+) -> Row:
+    """What ends the boot and is repaired inside the guest."""
+    return Row(
+        code,
+        meaning,
+        effect=Effect.ENDS,
+        console=console,
+        hint=hint,
+        actor=Actor.GUEST,
+        certainty=certainty,
+    )
+
+
+class Stage1Problem(ProblemCode):
+    """What stage 1 finds on the guest's disks."""
+
+    FINDS_NOTHING = Row(
+        "stage1-finds-nothing",
+        "Stage 1 finds neither a second stage nor grub.cfg.",
+        effect=Effect.ENDS,
+        console="error: no such device: {path}.",
+        hint="make grub.cfg and the second stage: xen-guest-bootloader sync",
+    )
+    OTHER_DISK_FIRST = Row(
+        "other-disk-first",
+        "Stage 1 takes a second stage or grub.cfg from another disk.",
+        effect=Effect.ENDS,
+        console="Chainloading ({device}){path}",
+        hint="detach {device}, or rename the file on it",
+        actor=Actor.HOST,
+        certainty=Certainty.LIKELY,
+    )
+    OTHER_DISK_HAS_COPY = Row(
+        "other-disk-has-copy",
+        "Another disk has the same file, and the order of the disks is the host's.",
+        hint="detach {device}, or rename the file on it",
+        actor=Actor.HOST,
+        severity=Severity.WARNING,
+        certainty=Certainty.LIKELY,
+    )
+
+
+class KernelProblem(ProblemCode):
+    """What keeps a kernel of the menu from starting."""
+
+    MISSING = _ends(
+        "kernel-missing",
+        "A kernel that the menu names is not there.",
+        "error: file `{path}' not found.",
+        "make the menu anew: update-grub",
+    )
+    INVALID = _ends(
+        "kernel-invalid",
+        "The file is no Linux kernel.",
+        "error: invalid magic number.",
+        _REINSTALL,
+    )
+    TRUNCATED = _ends(
+        "kernel-truncated", "The kernel is cut off.", "premature end of file", _REINSTALL
+    )
+    UNREADABLE = _ends(
+        "kernel-unreadable", "The kernel can't be read.", "error: invalid magic number.", _REINSTALL
+    )
+    DAMAGED = _ends(
+        "kernel-damaged", "The kernel's bytes are damaged.", "-- System halted", _REINSTALL
+    )
+    COMPRESSION = _ends(
+        "kernel-compression",
+        "The kernel is packed with what GRUB can't unpack for a PV guest (zstd, LZ4, LZO).",
+        "error: not xen image.",
+        'have the host start this guest as PVH (type="pvh"), or see NOTES in '
+        "xen-guest-bootloader(8)",
+    )
+    WIDTH = _ends(
+        "kernel-width",
+        "A PV guest's kernel has another width than its second stage.",
+        "incompatible architecture",
+        "boot a kernel of that width",
+    )
+    NO_PV = _ends("kernel-no-pv", "The kernel can't run as a PV guest.", "", _XEN_KERNEL)
+    NO_NOTES = _ends(
+        "kernel-no-notes",
+        "The kernel has no Xen notes, and can't run under Xen.",
+        "no XEN note",
+        _XEN_KERNEL,
+    )
+    LOADER = _ends(
+        "kernel-loader",
+        "The kernel asks for another loader than the generic one.",
+        "invalid loader",
+        _XEN_KERNEL,
+    )
+    NOT_BZIMAGE = _ends(
+        "kernel-not-bzimage",
+        "The kernel is a bare ELF file, and GRUB's PVH loader starts only bzImages.",
+        "error: invalid magic number.",
+        "boot a bzImage",
+    )
+    PROTOCOL = _ends(
+        "kernel-protocol",
+        "The kernel can't be started by the 32-bit boot protocol.",
+        "32-bit boot",
+        "boot a newer kernel",
+    )
+    NO_PVH = _ends(
+        "kernel-no-pvh",
+        "The kernel can't run as a PVH guest.",
+        "",
+        _PVH_KERNEL,
+        certainty=Certainty.LIKELY,
+    )
+    MODULES_MISSING = Row(
+        "kernel-modules-missing",
+        "/lib/modules lacks the kernel's modules, the network's among them.",
+        console="Failed to start systemd-modules-load.service",
+        hint="apt install --reinstall linux-image-{release}",
+        actor=Actor.GUEST,
+    )
+
+
+class InitrdProblem(ProblemCode):
+    """What keeps an initial RAM disk from leading to the root file system."""
+
+    MISSING = _ends(
+        "initrd-missing",
+        "An initial RAM disk that the menu names is not there.",
+        "error: file `{path}' not found.",
+        _INITRD,
+    )
+    EMPTY = _ends("initrd-empty", "The initial RAM disk is empty.", _PANIC, _INITRD)
+    INVALID = _ends("initrd-invalid", "The file is no initial RAM disk.", _PANIC, _INITRD)
+    TRUNCATED = _ends("initrd-truncated", "The initial RAM disk is cut off.", _PANIC, _INITRD)
+    DAMAGED = _ends(
+        "initrd-damaged",
+        "The initial RAM disk is damaged.",
+        "Initramfs unpacking failed",
+        _INITRD,
+    )
+    NONE = _ends(
+        "initrd-none",
+        "A kernel that needs an initial RAM disk is started without one.",
+        _PANIC,
+        "make one: update-initramfs -c -k {release}, then update-grub",
+    )
+    COMPRESSION = _ends(
+        "initrd-compression",
+        "The initial RAM disk is packed in a way that the kernel can't unpack.",
+        _PANIC,
+        "set COMPRESS in /etc/initramfs-tools/initramfs.conf, then " + _INITRD,
+    )
+    OF_ANOTHER_KERNEL = _ends(
+        "initrd-of-another-kernel",
+        "The initial RAM disk was made for another kernel.",
+        _NO_ROOT,
+        _INITRD,
+    )
+    LACKS_MODULE = _ends(
+        "initrd-lacks-module",
+        "The initial RAM disk lacks a driver of the root file system.",
+        _NO_ROOT,
+        _INITRD,
+    )
+    LACKS_PROGRAM = _ends(
+        "initrd-lacks-program",
+        "The initial RAM disk lacks a program that sets the root file system up.",
+        _NO_ROOT,
+        _INITRD,
+    )
+
+
+class RootProblem(ProblemCode):
+    """What is wrong with the root file system that an entry names."""
+
+    NONE = _ends(
+        "root-none",
+        "An entry names no root file system.",
+        "No root device specified. Boot arguments must include a root= parameter.",
+        "set GRUB_DEVICE's file system up, then update-grub",
+    )
+    OF_BUILDER = Row(
+        "root-of-builder",
+        "An entry's root= names a disk of the machine that built the image.",
+        effect=Effect.ENDS,
+        console=_NO_ROOT,
+        hint="make the menu in the guest (update-grub), or on the image from outside: "
+        "xen-guest-bootloader sync --root DIR",
+    )
+    MISSING = _ends(
+        "root-missing",
+        "No disk of the guest is what an entry's root= names.",
+        _NO_ROOT,
+        "update-grub",
+    )
+    TWICE = _ends(
+        "root-twice",
+        "Two disks have the UUID that root= names, and which is mounted is chance.",
+        "",
+        "give one another UUID (tune2fs -U random, xfs_admin -U generate), or detach it: {device}",
+        certainty=Certainty.LIKELY,
+    )

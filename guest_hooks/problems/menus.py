@@ -1,0 +1,228 @@
+"""What can be wrong with a menu: grub.cfg, its entries and grubenv; menu.lst; what pygrub reads."""
+
+from guest_hooks.problems.row import Actor, Certainty, Effect, ProblemCode, Row, Severity, State
+
+_UPDATE = "make it anew with: xen-guest-bootloader sync"
+_UPDATE_GRUB = "make the menu anew: update-grub"
+_LEGACY = "set legacy_menu = true, then: xen-guest-bootloader sync"
+_OR_NO_PYGRUB = "ask the host's admin for a GRUB image in place of pygrub"
+PYGRUB_ENDS = "RuntimeError: Unable to find partition containing kernel"
+"""What pygrub ends with on the host, whatever the cause; the guest is not started at all."""
+
+
+class MenuProblem(ProblemCode):
+    """What `status` and `preflight` find in grub.cfg and in what it reads."""
+
+    MISSING = Row(
+        "grub-cfg-missing",
+        "grub.cfg is missing.",
+        effect=Effect.ENDS,
+        console="grub>",
+        hint="make it with: xen-guest-bootloader sync",
+        state=State.MISSING,
+    )
+    UNREADABLE = Row(
+        "grub-cfg-unreadable",
+        "grub.cfg can't be read, or is no regular file.",
+        effect=Effect.ENDS,
+        console="grub>",
+        hint="make it with: xen-guest-bootloader sync",
+        state=State.INVALID,
+    )
+    INVALID = Row(
+        "grub-cfg-invalid",
+        "grub.cfg is empty, cut off, or refused by GRUB's parser.",
+        effect=Effect.ENDS,
+        console="error: syntax error.",
+        hint="make it with: xen-guest-bootloader sync",
+        state=State.INVALID,
+    )
+    NOT_KNOWN = Row(
+        "grub-cfg-not-known",
+        "This user may not read grub.cfg.",
+        hint="look as root: sudo xen-guest-bootloader status",
+        state=State.UNKNOWN,
+    )
+    KERNEL_NOT_LISTED = Row(
+        "kernel-not-in-menu",
+        "The menu lacks a kernel whose installation is complete.",
+        hint=_UPDATE,
+        state=State.STALE,
+    )
+    KERNEL_INCOMPLETE = Row(
+        "kernel-incomplete",
+        "The menu lacks a kernel, and that kernel can't be booted yet.",
+        hint="dpkg --configure -a",
+        actor=Actor.GUEST,
+        severity=Severity.WARNING,
+    )
+    KERNEL_GONE = Row(
+        "kernel-gone",
+        "The menu names a kernel that is no longer there.",
+        effect=Effect.MAY_END,
+        console="error: file `{path}' not found.",
+        hint=_UPDATE,
+        state=State.STALE,
+    )
+    INITRD_NOT_LISTED = Row(
+        "initrd-not-in-menu",
+        "An entry starts a kernel without the initial RAM disk that is there for it.",
+        effect=Effect.MAY_END,
+        console="Kernel panic - not syncing: VFS: Unable to mount root fs",
+        hint=_UPDATE,
+        state=State.STALE,
+    )
+    INITRD_GONE = Row(
+        "initrd-gone",
+        "An entry names an initial RAM disk that is gone and not needed.",
+        console="error: file `{path}' not found.",
+        hint=_UPDATE,
+        state=State.STALE,
+    )
+    ANOTHER_DISK = Row(
+        "menu-of-another-disk",
+        "The menu looks for its kernels on another file system, as in a clone.",
+        effect=Effect.MAY_END,
+        console="error: no such device: {uuid}.",
+        hint=_UPDATE,
+        state=State.STALE,
+    )
+    ANOTHER_ROOT = Row(
+        "menu-of-another-root",
+        "The menu gives Linux another root file system than the guest's.",
+        effect=Effect.MAY_END,
+        console="ALERT!  {root} does not exist.  Dropping to a shell!",
+        hint=_UPDATE,
+        state=State.STALE,
+    )
+    BUILDERS_DISK = Row(
+        "menu-of-builders-disk",
+        "The menu gives Linux a disk of the machine that built the image as its root.",
+        effect=Effect.MAY_END,
+        console="ALERT!  {root} does not exist.  Dropping to a shell!",
+        hint=_UPDATE,
+        state=State.STALE,
+    )
+    NO_HANDOVER = Row(
+        "no-handover",
+        "grub.cfg does not let a host's PVH GRUB hand over to the second stage.",
+        hint=_UPDATE,
+        state=State.STALE,
+    )
+    KEPT = Row(
+        "menu-kept",
+        "A sync kept grub.cfg, since by the one that it made the guest would not boot.",
+        hint="mend that; or take the new one all the same: xen-guest-bootloader sync --force",
+    )
+    EMPTY = Row(
+        "menu-empty",
+        "grub.cfg makes a menu without entries.",
+        effect=Effect.ENDS,
+        console="grub>",
+        hint=_UPDATE_GRUB,
+        actor=Actor.GUEST,
+    )
+    DEFAULT_NOT_THERE = Row(
+        "default-not-there",
+        "The default names no entry, so GRUB starts another one.",
+        console="Booting `{title}'",
+        hint="set GRUB_DEFAULT in /etc/default/grub and run update-grub, or: grub-set-default",
+        actor=Actor.GUEST,
+        severity=Severity.WARNING,
+    )
+    FILE_SYSTEM_MISSING = Row(
+        "entry-file-system-missing",
+        "An entry looks for a file system that the guest does not have; GRUB goes on where "
+        "grub.cfg is.",
+        console="error: no such device: {uuid}.",
+        hint=_UPDATE_GRUB,
+        actor=Actor.GUEST,
+        severity=Severity.WARNING,
+    )
+    GRUBENV = Row(
+        "grubenv-invalid",
+        "GRUB's environment block is damaged, and GRUB goes on without its saved entry.",
+        console="error: invalid environment block.",
+        hint="make a new one: grub-editenv {path} create",
+        actor=Actor.GUEST,
+        severity=Severity.WARNING,
+    )
+
+
+class LegacyProblem(ProblemCode):
+    """What keeps pvgrub-legacy from starting a second stage."""
+
+    MENU = Row(
+        "legacy-menu",
+        "menu.lst does not start the second stage, and legacy_menu = true asks for it.",
+        hint="make it with: xen-guest-bootloader sync",
+        console="grubdom>",
+        effect=Effect.MAY_END,
+    )
+    MENU_MISSING = Row(
+        "legacy-menu-missing",
+        "menu.lst is missing, and pvgrub-legacy reads no other menu.",
+        effect=Effect.ENDS,
+        console="grubdom>",
+        hint=_LEGACY,
+    )
+    MENU_OTHER = Row(
+        "legacy-menu-other",
+        "menu.lst does not name the second stage.",
+        hint=_LEGACY,
+        severity=Severity.WARNING,
+    )
+    FILE_SYSTEM = Row(
+        "legacy-file-system",
+        "pvgrub-legacy can't read the file system of /boot.",
+        effect=Effect.ENDS,
+        console="grubdom>",
+        hint="use ext3 for /boot",
+        actor=Actor.GUEST,
+    )
+
+
+class PygrubProblem(ProblemCode):
+    """What keeps the host's pygrub from starting the guest."""
+
+    FILE_SYSTEM = Row(
+        "pygrub-file-system",
+        "pygrub can't read the file system of /boot.",
+        effect=Effect.ENDS,
+        console=PYGRUB_ENDS,
+        hint=f"put /boot on ext4; or {_OR_NO_PYGRUB}",
+        actor=Actor.GUEST,
+    )
+    FINDS_NOTHING = Row(
+        "pygrub-finds-nothing",
+        "pygrub finds none of the menus that it looks for.",
+        effect=Effect.ENDS,
+        console=PYGRUB_ENDS,
+        hint="make the menu: update-grub",
+        actor=Actor.GUEST,
+    )
+    STARTS_NOTHING = Row(
+        "pygrub-starts-nothing",
+        "The menu has no entry with a kernel where pygrub takes its default.",
+        effect=Effect.ENDS,
+        console=PYGRUB_ENDS,
+        hint="make the menu: update-grub",
+        actor=Actor.GUEST,
+    )
+    REFUSES = Row(
+        "pygrub-refuses",
+        "The menu has a line at which pygrub gives up.",
+        effect=Effect.ENDS,
+        console=PYGRUB_ENDS,
+        hint="take out or rewrite that line, by /etc/default/grub or /etc/grub.d, and run "
+        f"update-grub; or {_OR_NO_PYGRUB}",
+        actor=Actor.GUEST,
+    )
+    WAITS = Row(
+        "pygrub-waits",
+        "The menu sets no timeout, and pygrub waits for a key.",
+        hint="set GRUB_TIMEOUT in /etc/default/grub and run update-grub",
+        actor=Actor.GUEST,
+        severity=Severity.WARNING,
+        certainty=Certainty.CERTAIN,
+    )

@@ -1,0 +1,60 @@
+"""What a run could not do or could not make sure of."""
+
+from guest_hooks.problems.row import Actor, ProblemCode, Row, Severity
+
+
+class RunProblem(ProblemCode):
+    """Warnings of a run; the guest's boot files are whole."""
+
+    BARRIER_LATE = Row(
+        "barrier-late",
+        "A file is written, and GRUB finds the old one until XFS has put its log in place.",
+        hint="a clean shutdown or unmount puts it in place; how often XFS does it by itself: "
+        "sysctl fs.xfs.xfssyncd_centisecs",
+        actor=Actor.GUEST,
+        severity=Severity.WARNING,
+    )
+    BARRIER_UNKNOWN = Row(
+        "barrier-unknown",
+        "A file is written, and nothing is known that makes GRUB see it on this file system.",
+        hint="a clean shutdown or unmount does",
+        actor=Actor.GUEST,
+        severity=Severity.WARNING,
+    )
+    BARRIER_REFUSED = Row(
+        "barrier-refused",
+        "A file is written, and having its file system put it where GRUB sees it is refused.",
+        hint="a clean shutdown or unmount does the same",
+        actor=Actor.GUEST,
+        severity=Severity.WARNING,
+    )
+    RECEIPT_NOT_KEPT = Row(
+        "receipt-not-kept",
+        "What was installed could not be noted in /var/lib/xen-guest-bootloader.",
+        hint="see the message: make room, or mount /var writable",
+        severity=Severity.WARNING,
+    )
+    PREVIOUS_NOT_KEPT = Row(
+        "previous-not-kept",
+        "The second stage before this one could not be kept for rollback.",
+        hint="see the message: make room, or mount /var writable",
+        severity=Severity.WARNING,
+    )
+    TARGET_FAILED = Row(
+        "target-failed",
+        "The second stage of an optional target could not be made.",
+        hint="see the message",
+        severity=Severity.WARNING,
+    )
+    OPTIONAL_TARGET = Row(
+        "optional-target",
+        "An optional target is not current.",
+        hint="look why: xen-guest-bootloader status",
+        severity=Severity.WARNING,
+    )
+    PACKAGES = Row(
+        "package-manager-at-work",
+        "Packages are being installed meanwhile, so what was done may soon be out of date.",
+        hint="run it again when that has ended",
+        severity=Severity.WARNING,
+    )

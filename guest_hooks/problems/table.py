@@ -1,0 +1,26 @@
+"""All problem codes."""
+
+from collections.abc import Mapping
+
+from guest_hooks.problems.boot import InitrdProblem, KernelProblem, RootProblem, Stage1Problem
+from guest_hooks.problems.images import FileProblem, ImageProblem
+from guest_hooks.problems.menus import LegacyProblem, MenuProblem, PygrubProblem
+from guest_hooks.problems.row import ProblemCode
+from guest_hooks.problems.runs import RunProblem
+from guest_hooks.problems.second_stage import SecondStageProblem
+
+GROUPS: Mapping[str, type[ProblemCode]] = {
+    "Stage 1 and the disks": Stage1Problem,
+    "A second stage": SecondStageProblem,
+    "The bytes of a second stage": ImageProblem,
+    "The menu": MenuProblem,
+    "A kernel": KernelProblem,
+    "An initial RAM disk": InitrdProblem,
+    "The root file system": RootProblem,
+    "pygrub": PygrubProblem,
+    "pvgrub-legacy": LegacyProblem,
+    "A kernel that is inspected": FileProblem,
+    "A run": RunProblem,
+}
+"""By what the problem is with, in the order in which a boot meets it."""
+TABLE: Mapping[str, ProblemCode] = {code.value: code for group in GROUPS.values() for code in group}

@@ -1,0 +1,46 @@
+"""Every problem code of the program comes from one table, and so do the pages that list them."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from guest_hooks.problems.row import Effect, Severity
+from guest_hooks.problems.table import GROUPS, TABLE
+from tests.support import problem_pages, sources
+
+CODES = list(TABLE.values())
+
+
+@pytest.mark.parametrize("path", problem_pages.written(), ids=lambda path: path.name)
+def test_pages_are_as_the_table_makes_them(path: Path) -> None:
+    assert path.read_text() == problem_pages.written()[path], "run: make pages"
+
+
+def test_codes_are_unique_and_well_formed() -> None:
+    assert len(TABLE) == sum(len(group) for group in GROUPS.values())
+    assert [code for code in TABLE if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", code)] == []
+
+
+def test_every_row_says_what_it_is_and_what_to_do() -> None:
+    assert [code for code in CODES if not code.row.meaning.endswith(".")] == []
+    assert [code for code in CODES if not code.row.hint] == []
+
+
+def test_what_ends_the_boot_is_an_error() -> None:
+    endings = [code for code in CODES if code.row.effect is Effect.ENDS]
+    assert [code for code in endings if code.row.severity is not Severity.ERROR] == []
+
+
+def test_no_row_is_left_over_from_a_check_that_is_gone() -> None:
+    used = set().union(*(set(members(path)) for path in sources.modules().values()))
+    assert sorted(str(code) for code in CODES if (type(code).__name__, code.name) not in used) == []
+
+
+def members(path: Path) -> Iterator[tuple[str, str]]:
+    """Every `Group.MEMBER` that the module names; the table's own modules name none."""
+    for node in ast.walk(sources.parsed(path)):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            yield node.value.id, node.attr
