@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 # `make help` lists what there is to do: every target whose line carries "## what it does".
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -41,8 +42,9 @@ pages: ## write what is made from the table of problem codes: manual, JSON Schem
 	$(PYTHON) -m tests.support.problem_pages
 
 .PHONY: format
-format: ## format the Python code and mend what ruff can mend by itself
+format: ## format the Python code, repair what ruff can, add missing licence lines
 	tests/install-needs check
+	$(PYTHON) -m tests.support.licences
 	$(TOOLS)/ruff check --fix-only .
 	$(TOOLS)/ruff format .
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The guest that is measured: a Debian tree with three kernels, in which dpkg has installed and
 byte-compiled the package.
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What is promised of speed and memory, and what a measurement came to beside it."""
 
 from collections.abc import Iterable, Mapping

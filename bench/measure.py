@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Wall time and memory of whole commands, taken in turns so that a busy machine slows all of
 them alike.
 

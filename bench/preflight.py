@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What preflight costs in a guest with three kernels: the first time, with a cold page cache,
 and again.
 """

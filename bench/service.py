@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The repair service in a booted guest, beside a shell loop around inotifywait.
 
 Measured are wakeups and memory with nothing happening, the time until a deleted second stage is

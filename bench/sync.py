@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What the verbs cost inside the guest, beside `python3 -c pass` and a bare grub-install."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What the repair service and the loop beside it came to, as figures that have limits and as a
 table; pure.
 """

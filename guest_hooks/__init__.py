@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Keeps the second-stage boot loader of a Debian guest under Xen right. HACKING.md has the
 picture of the house.
 """

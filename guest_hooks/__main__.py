@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """`python3 -m guest_hooks`: the command line."""
 
 import sys

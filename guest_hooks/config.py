@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The configuration: TOML files in layers, checked key by key against the fields of `Config`."""
 
 import sys

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The facts every layer speaks of: frozen, without behaviour beyond what follows from their own
 fields.
 """

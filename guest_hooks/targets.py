@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The one table of GRUB targets that a Xen guest can be chainloaded with. A new platform is a
 row here and a fixture.
 """

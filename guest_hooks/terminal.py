@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What a terminal is given: nothing that others wrote (a file, its name, a label, a tool's
 words) moves its cursor.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Fixtures that every kind of test shares, and what a run does beside running them."""
 
 import os

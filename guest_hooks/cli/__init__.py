@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The command line's first look: a sync with nothing to do ends here, before anything heavy is
 imported.
 """

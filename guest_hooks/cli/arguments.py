@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The words of the command line: its verbs, their options, the common ones; one table each."""
 
 import argparse

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """One run of the command line: its options, its tree, and how it speaks.
 
 Machine output goes to stdout, words for people that nothing silences to stderr.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The repair service's cheap look: whether anything is other than the last sync left it."""
 
 import os

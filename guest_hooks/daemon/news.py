@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What the repair service says in the journal: one entry when something begins, one when it
 ends, none in between.
 """

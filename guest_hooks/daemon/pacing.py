@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """When to look and when to repair: what happened and the time in, what to do out. No clock is
 read and nothing is done here.
 

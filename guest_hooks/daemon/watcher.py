@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The repair service: what goes missing or stale comes back by itself.
 
 This process only notices. It waits on one poll(2) without a timeout of its own but the watchdog's

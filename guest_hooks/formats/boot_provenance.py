@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """By which GRUB this boot came, as /proc/cmdline tells: grub.cfg names GRUB's platform and
 prefix there.
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Linux kernel images: the setup header, how the payload is packed, and the notes of the
 vmlinux inside.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Names of block devices that no Xen guest has at its next boot, in what a grub.cfg gives Linux."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The ELF container: header, segments and sections of a file held in memory.
 
 pyelftools knows the structures. Its `ELFStructs` alone is used, not `ELFFile`: that one pulls in

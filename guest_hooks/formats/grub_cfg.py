@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What a grub.cfg offers: the menu it makes, the kernels it names, where it was cut off."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """GRUB's commands: what each does to variables and menu, and whether it succeeds, as far as
 that is known.
 

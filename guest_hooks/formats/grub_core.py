@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """GRUB's core image: the kernel in the first LOAD segment, and in the second the block of
 objects that grub-mkimage put behind it.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The options of GRUB's commands `menuentry`, `submenu` and `search`.
 
 Sources: GRUB grub-core/commands/{menuentry,search_wrap}.c, grub-core/lib/arg.c.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Following a GRUB script on variables, as far as that is possible without running it.
 
 GRUB keeps the block of an entry as text and runs it when the entry is chosen: with the variables as

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """GRUB's menu as a value: the entries, what each would load, and which of them starts unattended.
 
 Source: GRUB grub-core/normal/menu.c.

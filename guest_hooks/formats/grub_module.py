@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """One GRUB module: a relocatable ELF object with its name and its needs in sections of their own.
 
 Read with plain structures, as GRUB itself does: a core image holds some sixty modules of a dozen

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """GRUB's variables while a script runs, and what the words of a command become.
 
 Sources: GRUB grub-core/script/execute.c (grub_script_arglist_to_argv), grub-core/kern/env.c,

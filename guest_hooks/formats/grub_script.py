@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """GRUB's script language: text to a tree of statements. What the statements mean is for
 grub_follow.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What a GRUB script has done so far: variables, what is to be loaded, entries, and what of it
 is not certain.
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The conditions of GRUB's `test` and `[`, answered where they can be.
 
 Source: GRUB grub-core/commands/test.c: words are taken from left to right, with "and" between two

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The words and separators of GRUB's script language.
 
 Source: GRUB grub-core/script/yylex.l.

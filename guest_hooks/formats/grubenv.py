@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """GRUB's environment block: the file grubenv, in which GRUB and the guest leave each other
 variables.
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What is in an initrd: every name in its archives, plain and compressed, one after another.
 
 Source: Linux Documentation/driver-api/early-userspace/buffer-format.rst and init/initramfs.c.

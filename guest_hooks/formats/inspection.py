@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What a file is: second stage, core image, bridge or neither, and for which targets it may
 serve.
 """

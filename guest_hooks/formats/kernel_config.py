@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The configuration that a kernel was built with: /boot/config-VERSION, and the list of modules
 built into it.
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """GRUB's list of which module needs which (moddep.lst), and the modules a self-contained second
 stage carries.
 """

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * The code that carries a PVH core image over GRUB's `linux` command (pvh_bridge.py puts a Linux setup header before it and the
  * core image after it).

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The PVH bridge: a core image that the `linux` command of a PVH GRUB can start.
 
 No PVH GRUB can chainload a PVH core image, but each can start a Linux kernel. The bridge is a Linux

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """How pygrub cuts a line of a menu into words, and what of them it can't read.
 
 Source: xen tools/pygrub/src/GrubConf.py, 4.17.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A guest's menu as pygrub reads it, which is not as GRUB does: line by line, every condition
 ignored, entries in one flat list.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A second stage: the core image that stage 1 chainloads, what it is and whether it may be
 installed for a target.
 """

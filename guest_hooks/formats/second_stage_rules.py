@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The rules a second stage must keep: those of Xen's domain builder, those of stage 1's GRUB,
 and those both leave out.
 

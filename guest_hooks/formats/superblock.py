@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The UUID in a file system's superblock, for the file systems Debian installs /boot on."""
 
 # Bytes from the device's start: where the magic is, the magic, where the UUID is. Plain tuples: the

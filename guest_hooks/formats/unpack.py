@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The compressions of kernels and initrds: which one by its magic, and its content as a bounded
 stream.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Xen's ELF notes: what an image tells the domain builder and stage 1 about itself."""
 
 import struct

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What Debian's packages call: a kernel's hooks, the grub-install wrapper, dpkg's trigger,
 cloud-init's first boot.
 

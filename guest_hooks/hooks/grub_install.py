@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """grub-install as a person or a package calls it: the real one in staging, then a sync.
 
 The wrapper (scripts/grub-install) has to know how far this came, whatever ends it. It names a

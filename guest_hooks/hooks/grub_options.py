@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """grub-install's command line: what each option means for a second stage. Pure but for where a
 path leads.
 

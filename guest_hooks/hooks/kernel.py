@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A kernel came or went: the second stage and the menu follow, and only a guest that would not
 boot fails its installation.
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A repair that a package asked for: whether it is this guest's business, and what came of it."""
 
 import sys

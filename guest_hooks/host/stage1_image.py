@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """For a host's admin: a stage 1 that looks for every second stage of the protocol, PVH ones
 too, and then for grub.cfg.
 """

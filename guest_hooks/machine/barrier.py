@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What makes GRUB, which replays no journal, see what was written: by the type of the file system.
 
 Freezing does it everywhere, and stops every writer until every write under way has ended. Any user

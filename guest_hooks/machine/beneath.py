@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What lies beneath a mount: files of the directory that it was mounted on, which the guest
 does not see and stage 1 does.
 """

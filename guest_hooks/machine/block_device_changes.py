@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Changes of block devices, from udev by pyudev: another UUID, a disk that came, went or grew."""
 
 import errno

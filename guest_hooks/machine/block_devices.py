@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The block devices of this guest as udev knows them, and what GRUB's own drivers find on one
 that need not be mounted.
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Kernels and initrds of this guest as facts, remembered from run to run, because reading them
 costs a second or two.
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What the guest's own boot mounts on the way to /boot/xen and /boot/grub, and whether that is
 what is mounted now.
 

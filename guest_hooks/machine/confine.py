@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Run one program of a tree that may be hostile: as little as GRUB's tools need, and nothing of
 the host.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The file systems behind /boot as GRUB will find them.
 
 grub-probe and grub-mkrelpath are asked; what an ordinary user may not ask them, mountinfo and

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What dpkg and its front ends are about to do: who holds their locks, which packages stand
 between two states.
 """

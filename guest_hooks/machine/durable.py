@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The only module that replaces files others boot from.
 
 Each path is, at every moment, what it was before or what it is meant to be. The last component of a

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What an `OSError` means to the one who reads the message: the thing, the cause, the next step."""
 
 import errno

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A cheap answer to "has anything changed since the last sync?", for the running system.
 
 The fingerprint is a text of lines, one a subject: a file or directory that a verdict rests on and

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Freezing a file system for a moment, so that it writes its journal back, without ever leaving
 it frozen.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Debian's GRUB tools, asked about one root: grub-probe, grub-mkconfig, grub-script-check.
 grub-install is in `staging`.
 """

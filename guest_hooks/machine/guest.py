@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Which guest this is, by the kernel's own word in /sys and /proc; nothing is asked of
 xenstore, so nothing can be waited for.
 """

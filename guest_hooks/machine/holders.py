@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Who holds a lock on a file, asked of the kernel for that file alone. Nothing is locked to
 find out: that could make others fail.
 

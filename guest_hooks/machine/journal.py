@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The journal: one structured entry for each outcome, found again by its MESSAGE_ID and
 explained by the message catalogue.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The few calls of the C library that Python does not have; each raises `OSError` and is
 repeated where a signal interrupts it.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The one lock that every run which changes something holds; the kernel drops it when its
 holder ends, however it ends.
 """

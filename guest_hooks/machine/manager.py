@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The service manager: what it is told of us (sd_notify(3)), and the repair it runs for us."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """grub-mkconfig, run as Debian's update-grub runs it, with a file in staging in the place of
 grub.cfg.
 """

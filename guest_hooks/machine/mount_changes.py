@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Changes of the mounts that given paths lie on. The kernel says when the table changed
 (proc_pid_mountinfo(5), poll).
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What is mounted where, from /proc/self/mountinfo (proc(5))."""
 
 import os

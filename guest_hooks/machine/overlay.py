@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A guest's tree as it would be with some of its files replaced; nothing is written."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """How far dpkg has come with a package of this guest."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Whether only root can do anything on a file system, so that nobody else can keep a write to
 it under way.
 """

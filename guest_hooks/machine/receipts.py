@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What the last sync did, remembered: /var/lib/xen-guest-bootloader/receipt.json, and the
 second stages before the present ones.
 

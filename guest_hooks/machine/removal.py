@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Removing a directory with all that is in it, however deep: neither descriptors nor stack grow
 with the depth.
 """

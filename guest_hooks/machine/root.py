@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Every path of the guest, under one root that no symbolic link can leave.
 
 A path is written as the guest sees it (`/boot/xen`). It is walked component by component with

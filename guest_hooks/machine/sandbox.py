@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Where GRUB's tools run: staging laid over the live directories, or inside a tree that may be
 hostile.
 

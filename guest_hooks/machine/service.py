@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The repair service as others see it: the small file in /run that the watcher keeps, and
 whether its writer lives.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Signals as bytes to read from a descriptor, so that one poll(2) waits for them like for
 everything else.
 """

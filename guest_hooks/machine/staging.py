@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """grub-install beside the live files: what it makes lands in a staging directory, and is read
 as a stranger's.
 

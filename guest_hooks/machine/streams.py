@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The standard streams: what can't be said changes neither what is done nor how a run ends.
 
 A sync with nothing to do imports this, too: nothing is imported here that is not cheap.

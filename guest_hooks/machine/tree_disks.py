@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The block devices that a tree given by --root is mounted from, and how its guest will know them.
 
 A host keeps a guest's disk in a loop device, a logical volume, a partition of its own; for the

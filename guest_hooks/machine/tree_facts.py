@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What GRUB has to know of a tree's file systems, told without running anything of the tree,
 which may be hostile.
 """

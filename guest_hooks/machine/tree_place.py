@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Whether a tree shows its file systems as the guest will see them: from their top, and not
 from a directory of the builder's.
 

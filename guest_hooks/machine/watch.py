@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Directories under watch, by watchdog: that something changed in one of them, never what.
 
 Each directory has an emitter thread and an inotify instance of its own. watchdog's own emitter

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """How far XFS has put in place what is in its log, and waiting until it has.
 
 XFS writes metadata in place in the background, in the log's order. Only a freeze makes it do so at

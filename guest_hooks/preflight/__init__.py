@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Will the next boot work: follow it link by link, as it will happen, and say what is in the
 way.
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Whether a change of the boot files would stop a guest that boots as they are.
 
 What counts is what is known: a finding that ends the boot, certain or likely. A menu that can't be

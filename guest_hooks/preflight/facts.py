@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What preflight looks at on this machine: disks, the menu, kernels and initrds. No judgement."""
 
 import os

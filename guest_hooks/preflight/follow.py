@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """One boot in one mode, followed from stage 1 to the root file system."""
 
 from dataclasses import dataclass, field, replace

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What a kernel is held against: what this guest's mode and its root file system ask of it.
 Vocabulary of preflight.
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What `preflight` finds: the chain of links that the next boot goes through, and what is wrong
 with them.
 """

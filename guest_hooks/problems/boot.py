@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What can be wrong on the disks that stage 1 searches, with a kernel, an initrd and the root."""
 
 from guest_hooks.problems.row import Actor, Certainty, Effect, ProblemCode, Row, Severity

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What can be wrong with the bytes of a second stage, whatever guest it is for.
 
 Xen's and GRUB's rules for these files are in `formats.second_stage_rules`. Stage 1 refuses most of

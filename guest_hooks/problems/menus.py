@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What can be wrong with a menu: grub.cfg, its entries and grubenv; menu.lst; what pygrub reads."""
 
 from guest_hooks.problems.row import Actor, Certainty, Effect, ProblemCode, Row, Severity, State

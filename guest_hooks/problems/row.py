@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What is known of a problem code, and what it means for the next boot."""
 
 from dataclasses import dataclass

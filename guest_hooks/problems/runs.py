@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What a run could not do or could not make sure of."""
 
 from guest_hooks.problems.row import Actor, ProblemCode, Row, Severity

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What can be wrong with a second stage in its place: missing, out of date, in the wrong hands."""
 
 from guest_hooks.problems.row import Actor, Certainty, Effect, Row, SecondStageCode, Severity, State

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """All problem codes."""
 
 from collections.abc import Mapping

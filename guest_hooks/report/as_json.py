@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Results as JSON, as schema/report.schema.json describes it. What a person reads is in `prose`."""
 
 from collections.abc import Iterable, Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A status as metrics, in the text format that Prometheus' node exporter reads from its
 textfile directory.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Results as words on a terminal. What programs read is in `report`."""
 
 from collections.abc import Iterable

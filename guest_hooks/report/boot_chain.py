@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The answer of preflight as lines for a person and as an object for `--json`."""
 
 from collections.abc import Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What is being done and for how long, on a terminal; nothing anywhere else."""
 
 import threading

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What a verdict rests on, gathered from a guest's tree: installed files, GRUB's package,
 /boot/grub/<target>, the receipt.
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """grub.cfg: whether the menu is whole and names the kernels there are, and making it anew
 without ever leaving a broken one.
 """

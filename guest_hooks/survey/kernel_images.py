@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The kernels that grub-mkconfig lists, the initrd it gives each, and whether a kernel's
 installation is complete.
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """By which GRUB this boot came, and whether it is the one that this guest is prepared for."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """GRUB Legacy's menu.lst, for hosts that start pvgrub-legacy: entries that start the second
 stages (`legacy_menu = true`).
 """

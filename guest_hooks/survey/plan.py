@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What should be there: which targets this guest wants, and for each the files, the prefix and
 the modules of its second stage.
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """How is it: the facts of this guest compared with the plan, and nothing changed."""
 
 from collections.abc import Mapping, Sequence

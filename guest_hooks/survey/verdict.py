@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What is there against what should be: a verdict for one target, with every reason. Pure."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Build, verify and install what is missing or out of date, make the menus, and remember it."""
 
 import os

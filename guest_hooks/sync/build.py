@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Making one target's second stage: real grub-install in staging, and everything checked that
 will be installed.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Putting what was built where GRUB reads it, in an order that leaves the guest bootable after
 every single step.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The menus that a sync makes when they are out of date: grub.cfg, and menu.lst for
 pvgrub-legacy.
 """

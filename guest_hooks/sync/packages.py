@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A run that nobody asked for keeps out of the package manager's way.
 
 Between two runs of dpkg a kernel may lack its initrd, and GRUB half of its modules: a menu or a

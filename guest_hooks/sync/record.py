@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What a sync notes in the receipt: what it made, and what it kept from being replaced."""
 
 from collections.abc import Sequence

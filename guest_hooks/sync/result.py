@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What is asked of a sync, what came of it, and the exit code that follows."""
 
 from collections.abc import Mapping, Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Put back the second stage before the present one, and keep automatic runs from replacing it."""
 
 import os

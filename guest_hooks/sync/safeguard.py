@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """No run replaces what would boot by what would not, by preflight's own verdict; `--force` does.
 
 Both are judged alike: preflight follows the next boot by what is there and by what was made, from

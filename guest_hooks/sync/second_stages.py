@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Building the second stages of all targets, and installing them together."""
 
 from collections.abc import Sequence

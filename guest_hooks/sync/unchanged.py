@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The cheap path: what has to stay as it is for "nothing to do" to stay true, remembered after
 a sync that found all well.
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What a sync has to do: which targets to build, and which menus to make and why."""
 
 from dataclasses import dataclass

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Guests of both releases with the package installed."""
 
 from collections.abc import Callable, Iterator

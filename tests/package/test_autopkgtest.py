@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """debian/tests, run in a guest by the real autopkgtest against the installed package."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The package beside each boot loader package that a guest may have."""
 
 from pathlib import Path

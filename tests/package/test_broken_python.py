@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Python broken in each way, in a real Debian tree: kernels come and go, and grub-install does
 what Debian's own does.
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The package builds from one source on both releases, with its Build-Depends and nothing else,
 and lintian has no complaint.
 """

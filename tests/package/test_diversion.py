@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """At every instant of an installation, an upgrade and a removal, however it ends,
 /usr/sbin/grub-install is one that works.
 """

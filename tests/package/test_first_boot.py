@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A new instance's first boot, by the stages of the real cloud-init with the NoCloud data
 source.
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The README's commands, on a machine that has what the README says and nothing else."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The wrapper around grub-install: a person's own arguments, output and exit code survive, and
 a Xen guest's target is found.
 """

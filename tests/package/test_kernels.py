@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Kernels come and go by Debian's own packages, and grub.cfg tells of them each time, made once."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The package comes and goes: whatever happens on the way, one grub-install stays, and in the
 end nothing else does.
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """GRUB is downgraded and upgraded by its own packages, and the second stage follows, once a
 dpkg run.
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A kernel whose installation did not finish: neither watcher nor timer turns the guest into
 one that does not boot.
 """

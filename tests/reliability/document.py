@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """docs/reliability.md: the table, how each row comes about, and what was broken."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """One call by which a verb looks at the guest's tree fails, each in its turn: what the verb
 exits with, and what it says.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Each system call by which a run changes the file system failing: what the run says, what GRUB
 reads, how the next run ends.
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A file system filled in 1 KiB steps over the whole range in which an upgrade may or may not
 fit.
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Parsers on hostile bytes, guided by coverage: nothing but the documented exception, time and
 memory bounded by the input's size.
 

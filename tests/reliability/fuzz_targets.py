@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What is fuzzed: a parser, what it may raise, and real input to start from."""
 
 from collections.abc import Callable

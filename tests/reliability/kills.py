@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """SIGKILL before system calls by which a run, or the grub-install it started, touches the file
 system, and what GRUB reads then.
 """

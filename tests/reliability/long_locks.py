@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Who holds dpkg's lock and ours is told at once, however many locks another user holds;
 /proc/locks took 2 minutes at the last.
 """

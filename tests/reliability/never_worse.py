@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Never worse than before: a guest in many states, and every kind of run on each; what booted
 must boot afterwards.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The power cut after every single write that the disk was given, with all of the unflushed
 ones, one of them, or all but one.
 """

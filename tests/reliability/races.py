@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Two runs at once, of two GRUB versions: what is left is all of one."""
 
 import subprocess

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """From what state to what state a sync brings the lab, and whether what GRUB reads in between
 is whole.
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What the sweeps found, as rows of one table."""
 
 from collections.abc import Iterable, Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Some of a run's system calls failing; `make reliability` tries hundreds."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A file system without room for an upgrade; `make reliability` tries every KiB."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Every parser fuzzed for a moment, each time alike; `make reliability` takes ten minutes for
 each, each time otherwise.
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A tree made by an enemy, given with --root: nothing outside it is read into a result or
 written, and nothing hangs.
 """

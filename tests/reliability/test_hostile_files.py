@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """No file costs much more than a real one of its kind and size, however it was made."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A run killed before some of its system calls; `make reliability` tries hundreds."""
 
 from pathlib import Path

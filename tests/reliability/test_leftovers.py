@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What a killed run left is gone after the next one, even where that has nothing else to do."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Whatever error a guest's tree, its device or the machine answers a look with: an exit code of
 the table, and what to do.
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Second stages that read modules from /boot change together with these, and are never left
 half way.
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The short form of the sweep: what the service does on a guest in each state that could become
 worse by a menu.
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The power cut at some of the writes of a run; `make reliability` takes many more."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Two runs at once; `make reliability` starts a hundred pairs."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """/boot that is not there or not writable, receipts that say anything, and a clock that was set
 back.
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A program that does not end takes nothing of its own along into the time after."""
 
 import os

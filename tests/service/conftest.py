@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """One booted guest for all tests; each begins with a second stage that is right and a watcher
 at rest.
 """

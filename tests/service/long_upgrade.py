@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A guest is upgraded from bookworm to trixie while the watcher runs, and would boot at every
 second of it.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A menu that boots is kept from one that does not, by the real units: said once, tried again
 at leisure, mended when it can be.
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """How the watcher lives, dies and comes back, in a booted systemd."""
 
 import json

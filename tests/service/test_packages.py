@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Repairs keep out of the package manager's way, in a booted systemd with the real apt and dpkg."""
 
 from collections.abc import Iterator

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What goes missing or stale comes back by itself, in a booted systemd."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The repair service where what it talks to is gone, full or held by others, in a booted
 systemd.
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The same on the release after: systemd 257, Python 3.13, watchdog 6.0."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """How this machine reaches Debian's mirrors, and a proxy of our own on the way, which keeps
 every package it was once asked for.
 """

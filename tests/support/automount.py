@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A mount point as systemd's automount units make them: the kernel asks this process when
 somebody walks in.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What can be wrong with a guest that is to boot, done to a tree."""
 
 from collections.abc import Callable

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A guest's /boot as Debian leaves it, made of small kernels and initrds, with the verdict that
 `status` would give.
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A Debian guest with a booted systemd and a udev of its own, in a container of systemd-nspawn;
 our .deb, a disk for /boot.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Where the source tree is; imports nothing, so that what runs without pytest can ask, too."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The program's command line: run in this process, or on a terminal."""
 
 import io

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The project's own .deb, built as `make deb` builds it, and the same content under another
 version.
 """

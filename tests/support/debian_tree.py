@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Debian trees made by mmdebstrap, built once and kept as tarballs under .cache/trees."""
 
 import fcntl

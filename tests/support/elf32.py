@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Small 32-bit ELF images with one Xen note, for tests that need segments no GRUB tool would
 make.
 """

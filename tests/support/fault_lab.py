@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A guest to break: this machine's own tree, with /boot, /var/lib, /run and GRUB's modules of
 the lab's, in a namespace a command.
 

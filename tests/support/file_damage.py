@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What can happen to a file of a guest's /boot."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A Debian machine on which nothing was installed yet, with the checkout cloned by its one
 user, who may use sudo.
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """GRUB itself as a program, run on a menu: what it would start when nobody touches a key."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """GRUB's own checks as an oracle: would grub-file call this image a PV kernel?"""
 
 import subprocess

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """GRUB of other Debian releases: its modules and its own grub-mkimage, fetched once and kept
 under .cache/grub.
 """

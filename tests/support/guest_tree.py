@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A Debian tree on a disk of its own, worked on from outside with `--root`, and one worked on
 from inside as the guest it is.
 """

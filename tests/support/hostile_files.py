@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Files that are made to cost much, beside real ones of the same kind and size.
 
 As a program it parses each file, in a process of its own, and prints what that cost: one JSON

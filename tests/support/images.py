@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Disk images as a guest has them: made, mounted by loop devices, copied as a power cut leaves
 them, read by GRUB's drivers.
 """

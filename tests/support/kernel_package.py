@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A newer kernel as a Debian package: the guest's own kernel and configuration, with Debian's
 own maintainer scripts.
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Kernels and initrds to order: small ones with real headers, packed by the real tools."""
 
 import random

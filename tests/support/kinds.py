@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The kinds of test, which are the directories of tests/, and the time that a run spent in each."""
 
 from collections import Counter

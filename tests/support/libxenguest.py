@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Xen's own parser as an oracle: would the domain builder take this image?"""
 
 import struct

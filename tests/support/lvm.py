@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A logical volume on a disk image, made where the kernel has no device-mapper: LVM writes what
 it knows, the data is copied in.
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What tests could leave on the machine that they ran on: kernel settings, loop devices,
 mounts, processes.
 """

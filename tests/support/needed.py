@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What the project's sources use that is not theirs: the modules they import, the programs they
 start, and whose package each is.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Which Debian packages a make target needs: the lists in tests/needs, and what debian/control
 says already.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """trixie's GRUB for a guest of bookworm: the modules, and the package that an upgrade would
 bring.
 """

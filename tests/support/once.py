@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What is built once a run and not once for each of its workers."""
 
 import fcntl

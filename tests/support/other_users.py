@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What a user who is not root can do to the machine's tables: hold locks, as many as asked for."""
 
 import os

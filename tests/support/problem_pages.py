@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What is made from the table of problem codes: the manual's list, the schema's codes, a page.
 
 `python3 -m tests.support.problem_pages` writes them; a test compares them with what it would write.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The real pygrub, of Debian's xen-utils: what it makes of a menu in a file system's image. It
 needs no Xen for that.
 

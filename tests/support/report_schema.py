@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The shipped JSON Schema as a judge of what the program prints."""
 
 import json

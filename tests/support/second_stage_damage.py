@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What can be wrong with the bytes of a second stage, each done to one that `second_stages`
 made.
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Second stages as GRUB's own tools make them, and the ways to damage one that a table of tests
 can name.
 """

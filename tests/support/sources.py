@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The project's own files, for the tests that judge the source text."""
 
 import ast

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A Debian tree on a loop-mounted image, entered as the Xen guest it would be: real dpkg, apt,
 hooks and GRUB, a given sysfs.
 """

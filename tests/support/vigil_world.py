@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A guest for the repair service's decisions, with a clock that the test turns."""
 
 from dataclasses import dataclass, field

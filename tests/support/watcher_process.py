@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The repair service on a tree of a test's own, with a repair that a file describes: what the
 tests of the loop start.
 

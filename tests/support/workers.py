@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Which tests share a worker of pytest-xdist, and which begin first."""
 
 import re

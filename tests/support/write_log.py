@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A disk that remembers every write and flush it was given, in order, so that a power cut can
 be made at each of them.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What the Xen lab boots, built once from Debian's packages: the hypervisor, dom0's kernel and
 initramfs, the stage-1 images.
 

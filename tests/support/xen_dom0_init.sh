@@ -1,4 +1,5 @@
 #!/bin/busybox sh
+# SPDX-License-Identifier: GPL-3.0-or-later
 # dom0's only program: start Xen's daemons, then run each guest of the scenario on /dev/vda, one after another.
 #
 # A scenario is a tar: order (one name a line) and per guest NAME/cfg (an xl configuration), NAME/settings (shell variables:

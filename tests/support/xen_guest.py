@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Real guests for the Xen lab: Debian trees on disk images, with the package, its hooks having
 run, their own kernel and systemd.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Real Xen on a machine without virtualisation: guests run one after another under QEMU's own
 emulation.
 

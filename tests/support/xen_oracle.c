@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * What Xen's domain builder says of an image, without Xen: libxenguest with a dummy interface.
  *

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The trees that several modules share; a module's own fixture of the same name comes first."""
 
 from collections.abc import Iterator

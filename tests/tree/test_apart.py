@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What a worker of the tests mounts below /run is its own, whoever removes what outside."""
 
 import subprocess

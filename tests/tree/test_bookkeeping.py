@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What a run notes for the next one decides no exit code: a /var that takes no note, or a root
 that nobody may write to.
 """

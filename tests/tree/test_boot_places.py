@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """/boot/grub and /boot/xen behind a link, a bind mount, a subvolume or on a disk of their own:
 GRUB is asked where each is.
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Which files are kernels, and what update-grub writes: held to Debian's own scripts of both
 releases.
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A dry run changes nothing, and tells before what a sync then does."""
 
 import shutil

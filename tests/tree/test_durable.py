@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What GRUB reads after a power cut, on real file systems."""
 
 import errno

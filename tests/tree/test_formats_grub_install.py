@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Second stages as grub-install itself makes them, on a file system of its own and on the root."""
 
 import subprocess

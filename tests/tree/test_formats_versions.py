@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Second stages of every GRUB that a guest may have: made by its own tools, read by ours,
 accepted by the judges.
 """

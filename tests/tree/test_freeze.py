@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A file system that was frozen here is writable again within a second, whoever dies when."""
 
 import os

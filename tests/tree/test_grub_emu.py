@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Our reader of grub.cfg beside GRUB's own interpreter: the same entry with the same command
 line, or "not known".
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A tree whose own GRUB is an enemy's: what it can see, reach and leave behind while this
 software works on the tree.
 """

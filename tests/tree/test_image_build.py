@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A tree that is a directory of the machine that builds the image: GRUB would take that
 machine's UUID and paths.
 """

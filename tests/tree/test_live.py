@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The running guest, with a real kernel: the cheap look that nothing has changed, and what ends
 it.
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """grub.cfg of the running guest, made by the real grub-mkconfig for a real kernel."""
 
 import shutil

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What the running guest is told while a sync goes on and after it: warnings, and steps on a
 terminal.
 """

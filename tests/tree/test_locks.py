@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Locks on file systems whose files the kernel's table of locks does not tell apart."""
 
 import functools

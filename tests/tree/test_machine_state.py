@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What the run's last look at the machine would find."""
 
 import subprocess

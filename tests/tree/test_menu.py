@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """grub.cfg of a real tree whose /boot is a file system of its own: what makes it stale, and in
 which language it is made.
 """

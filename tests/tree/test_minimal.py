@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """`modules = "minimal"`, what is kept for rollback, and what receipts may hold."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """preflight on real Debian trees: silence where they would boot, and the one finding that is
 true where they would not.
 """

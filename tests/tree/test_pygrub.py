@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What pygrub makes of a menu: our reader beside the real program, over many menus in real file
 systems.
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """`--root`: nothing is left mounted, nothing is written outside the tree, and what is no
 guest's disk is refused.
 """

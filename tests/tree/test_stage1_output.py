@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Where `stage1 build -o` writes: never where another user's link leads."""
 
 import os

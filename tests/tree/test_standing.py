@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What the last sync made and still stands in /boot/grub/<target> is taken again; anything else
 is made anew by grub-install.
 """

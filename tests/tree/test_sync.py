@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A whole sync of real Debian trees on each layout of disks: what is installed, what GRUB reads
 of it, that it is done once.
 """

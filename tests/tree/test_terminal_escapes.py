@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Whatever a tree's files, names and programs say, a terminal gets our own colours and steps,
 and no other control character.
 """

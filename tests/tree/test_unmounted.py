@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What the guest's boot mounts on the way to its boot files and is not mounted now: nothing is
 written beneath it.
 """

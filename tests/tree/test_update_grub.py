@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What sync writes is what update-grub writes; and nothing that boots is replaced by something
 that does not.
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Each kind of damage gets its verdict, `sync` mends all but what is not ours."""
 
 import os

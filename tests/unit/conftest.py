@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The tree that tests of the command line share."""
 
 from pathlib import Path

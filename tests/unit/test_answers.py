@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What a program is told: each verb's object, the one schema of them all, and the exit codes."""
 
 import json

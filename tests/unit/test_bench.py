@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What the bench makes of figures: which limits are kept, and that one which is not, or was not
 measured, fails it.
 """

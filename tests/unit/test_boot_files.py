@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Kernels and initrds as facts: what was read once is remembered, and only while it is true."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What the guest's boot mounts, by its files: fstab, units, and the names of units."""
 
 from pathlib import Path

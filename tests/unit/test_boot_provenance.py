@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """By which GRUB a boot came, as the kernel's command line tells."""
 
 import subprocess

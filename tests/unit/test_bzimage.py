@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Kernel images: what their heads and their vmlinux say, however they are packed and however
 they are damaged.
 """

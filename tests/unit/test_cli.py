@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What the command line promises: a wrong word or configuration is named and changes nothing,
 and errors are clear lines.
 """

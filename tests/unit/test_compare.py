@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Verdicts on images that GRUB's tools make, without a guest."""
 
 from collections.abc import Callable

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The configuration: every key, every wrong value, and any bytes at all."""
 
 import tomllib

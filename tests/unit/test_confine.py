@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The cell of a tree's programs, as far as it can be looked at without root."""
 
 import subprocess

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The repair service's loop, as a process of its own that a test signals, with a repair that
 the test decides about.
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Which device names no guest has, and which of them 10_linux passes over."""
 
 import pytest

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What an ordinary user is told of /boot's file system, without grub-probe."""
 
 from types import SimpleNamespace

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Replacing files: whole or not at all, and never outside the root."""
 
 import errno

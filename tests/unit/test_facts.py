@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Small readers: mountinfo, moddep.lst, superblocks, receipts."""
 
 import json

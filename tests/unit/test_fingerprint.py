@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The cheap look: what it sees, and that whatever it can't read is a change."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The ELF container: the same as pyelftools' whole reader on real files, nothing but
 `FormatError` on others.
 """

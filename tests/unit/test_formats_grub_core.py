@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """GRUB's core image: its modules, what tells its build, and that a kernel.img alone tells as
 much.
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Ours against the judges that decide at boot: what Xen's domain builder or stage 1's GRUB
 refuses is never installed.
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Whether a file may be installed as a second stage: every rule, kept by what GRUB's tools make
 and broken once.
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Xen's notes: each kind of value, and where they may stand."""
 
 import re

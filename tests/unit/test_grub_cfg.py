@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """grub.cfg as grub-mkconfig and people write it: the menu, the default entry, the kernels, what
 is missing.
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What the grub-install hook answers its wrapper, however far it came."""
 
 import os

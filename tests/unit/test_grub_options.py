@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """grub-install's command line, read as GRUB reads it."""
 
 import os

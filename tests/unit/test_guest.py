@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Which guest this is, from fake /sys and /proc trees."""
 
 import ctypes

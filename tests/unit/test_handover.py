@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The script that puts the handover to a PVH second stage at the top of grub.cfg; tests/xen has
 it run by real stage 1s.
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Who holds a lock: asked of the file, whatever else is locked on the machine."""
 
 import fcntl

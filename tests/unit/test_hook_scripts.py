@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The shell scripts between a package and the program pass on its own verdict, and nothing that
 became of it by chance.
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What a package's hook says of a repair: every change, every warning, every failure."""
 
 import io

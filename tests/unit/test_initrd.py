@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Initrds: every name in them, in whatever order and packing their archives come."""
 
 import subprocess

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What `inspect` says of a Linux kernel."""
 
 import pytest

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Words for the journal: its own protocol, and that nothing which reads too slowly, or not at
 all, stops or fails anything.
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A kernel's installation fails only if the guest would not boot: not for a broken
 configuration, nor for what can't be told.
 """

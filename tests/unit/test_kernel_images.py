@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Which kernels are complete: by dpkg, by their own bytes, by their initrd."""
 
 import subprocess

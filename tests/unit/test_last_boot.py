@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Whether this boot came by the second stage that stood ready for it."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The referee of the house: who imports whom, and who alone may do what. HACKING.md has the
 picture.
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The menu.lst for hosts whose stage 1 is GRUB Legacy."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The linters, as tests: one command is the gate."""
 
 import subprocess

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The manual pages and the completion say what the program does: every verb, option, exit code,
 key and hook.
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What a make target runs comes from the lists that it installs; and what stands in two places
 is the same in both.
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What the journal is told of a sync: one entry for each file and each failure, with the states
 there were and are.
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Waiting for the package manager: for whom, for how long, and what is said."""
 
 import os

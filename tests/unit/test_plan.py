@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Which targets a guest wants, and what each must be."""
 
 from dataclasses import replace

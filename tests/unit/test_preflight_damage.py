@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Every kind of damage that keeps a guest from booting has its finding."""
 
 from dataclasses import dataclass

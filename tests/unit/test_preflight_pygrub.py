@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What pygrub would start of a guest: its file systems, its files, its choice."""
 
 from collections.abc import Mapping

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Every problem code of the program comes from one table, and so do the pages that list them."""
 
 import ast

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The PVH bridge: its layout, what it refuses, and its code run in an emulator wherever a
 loader may put it.
 """

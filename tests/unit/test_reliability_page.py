@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The page of reliability's figures: each row carries its own measurement, and one that is
 measured again replaces no other.
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The small parts of the repair service: locks of others, systemd, the state file, the cheap
 look, the journal.
 """

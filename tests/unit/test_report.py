@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What is printed, word for word; a change here is a change that users and their programs see.
 
 The files of tests/golden are what was printed when they were made; `UPDATE_GOLDEN=1` makes them

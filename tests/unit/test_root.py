@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Paths under one root: every link stays inside, and nothing that stands in a path can hang or
 fool a reader.
 """

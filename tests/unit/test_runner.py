@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """How a run deals its tests out to workers, and what it says of their time."""
 
 import pytest

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What boots is kept from what does not: by menus as Debian makes them, and by the states of
 dpkg and of the running kernel.
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Stage 1 for a host's admin: its configuration, and the image that grub-mkimage makes of it."""
 
 import os

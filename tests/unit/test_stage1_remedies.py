@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What preflight says to do about what stage 1 takes from a mounted disk, and about what it
 does not come to.
 """

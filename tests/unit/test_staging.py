@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Staging belongs to the run that made it, whatever another run sweeps."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A grub.cfg that does not fit what is there: other kernels, or UUIDs that came with another
 disk.
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What can't be said changes no exit code: with each descriptor closed, full or without a
 reader, for each verb and hook.
 """

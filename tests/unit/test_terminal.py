@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What a person sees: colour and steps on a terminal, and neither in a pipe."""
 
 import subprocess

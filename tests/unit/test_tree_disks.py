@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Which volumes a tree calls its own, and which partition table its disk is in."""
 
 from pathlib import Path

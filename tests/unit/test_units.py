@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The units and the message catalogue, read without a running systemd."""
 
 import re

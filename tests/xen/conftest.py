@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The lab and the guests that the tests on real Xen share."""
 
 from collections.abc import Iterator

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Guests of both releases ask themselves how they booted, which takes too long for `make test`;
 `make test-xen` runs it.
 """

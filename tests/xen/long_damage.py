@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What happens to a guest whose boot loader is spoiled: with plain Debian tools, and with ours."""
 
 from collections.abc import Iterator

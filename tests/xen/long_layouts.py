@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Guests on other layouts of disk, as PV and as PVH: stage 1 finds the second stage, and Linux
 its root.
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A guest on a logical volume: its own sync, run in it, makes second stages that find it there."""
 
 from collections.abc import Iterator

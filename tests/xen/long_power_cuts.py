@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The guest's power is cut in the middle of a sync, and after an upgrade; it boots, each time,
 by a whole second stage.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What preflight predicts is what the console of a guest on real Xen says."""
 
 import shutil

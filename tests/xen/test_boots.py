@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A real guest, started by the host as PV and as PVH, boots by its own second stage and knows
 it.
 """

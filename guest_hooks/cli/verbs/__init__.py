@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The verbs of the command line: which use case each calls, what it says, its exit code.
 
 A verb imports its use case itself: Python takes longer to load all of them than most verbs take to

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The verb `inspect`: what a file is."""
 
 from guest_hooks.cli.session import Session

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The verb `stage1`: a stage 1 for a host."""
 
 from guest_hooks.cli.arguments import PROGRAM

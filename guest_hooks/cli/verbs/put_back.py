@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The verb `rollback`: the previous second stage in the place of the present one."""
 
 from guest_hooks.cli.session import Session

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The verb `sync`: what is missing or out of date is made."""
 
 from guest_hooks.cli.session import Session

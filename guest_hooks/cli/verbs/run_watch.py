@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The verb `watch`: the repair service in the foreground."""
 
 from guest_hooks.cli.session import Session

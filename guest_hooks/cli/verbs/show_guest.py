@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The verb `detect`: which guest this is, and which targets it needs."""
 
 from guest_hooks.cli.session import Session

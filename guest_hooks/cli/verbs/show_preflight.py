@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The verb `preflight`: the next boot, link by link."""
 
 from guest_hooks.cli.session import Session

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The verb `status`: how the guest is, and whether its next boot works."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The entries of the menu against the files and disks there are. Pure, but for the facts it is
 handed.
 """

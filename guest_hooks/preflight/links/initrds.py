@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Whether an initrd brings a kernel to its root file system. Pure.
 
 Sources: Linux init/initramfs.c, init/do_mounts.c; initramfs-tools scripts/{local,functions}.

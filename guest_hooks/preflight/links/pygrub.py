@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What pygrub, a program of the host's, starts of this guest, by its own reading of the guest's
 menu: no GRUB runs at all.
 

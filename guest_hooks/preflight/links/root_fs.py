@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Whether the root file system that a kernel's command line names is there, and what a kernel
 needs to reach it. Pure.
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What a second stage will do, told from the verdict on it. Pure.
 
 The consoles are those of guests on Xen 4.17 with GRUB 2.06, 2.12 and 2.14.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What a first stage finds on the disks of this guest, and what it does with it. Pure.
 
 Sources: Xen docs/misc/x86-xenpv-bootloader; Debian's grub-xen-host images; GRUB
