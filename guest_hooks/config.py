@@ -8,8 +8,9 @@ from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from typing import Any
 
+from guest_hooks import nearest
 from guest_hooks.errors import UsageError
-from guest_hooks.targets import TARGETS
+from guest_hooks.targets import TARGETS, suggestion
 
 VENDOR_DIR = "/usr/lib/xen-guest-bootloader/conf.d"
 MAIN_FILE = "/etc/xen-guest-bootloader/config.toml"
@@ -72,11 +73,12 @@ def parse(sources: Iterable[Source]) -> Config:
     """
     config = Config()
     for source in sources:
-        config = _overlay(config, source)
+        config = replace(config, **values(source))
     return config
 
 
-def _overlay(config: Config, source: Source) -> Config:
+def values(source: Source) -> dict[str, Any]:
+    """The keys that `source` sets, with their values; raises `UsageError` as `parse` does."""
     try:
         table = tomllib.loads(source.data.decode("utf-8"))
     except (
@@ -84,17 +86,19 @@ def _overlay(config: Config, source: Source) -> Config:
         RecursionError,
     ) as error:  # not TOML, not UTF-8, a number of thousands of digits, lists in lists in lists
         raise UsageError(
-            f"{source.name}: not valid TOML: {error}", hint=f"mend or remove {source.name}"
+            f"{source.name}: not valid TOML: {error}", hint=f"correct or remove {source.name}"
         ) from error
     known = {field.name: getattr(Config(), field.name) for field in fields(Config)}
-    values: dict[str, Any] = {}
+    found: dict[str, Any] = {}
     for key, value in table.items():
         if key not in known:
+            otherwise = f"keys are: {', '.join(known)}"
             raise UsageError(
-                f"{source.name}: unknown key {key!r}", hint=f"keys are: {', '.join(known)}"
+                f"{source.name}: unknown key {key!r}",
+                hint=nearest.hint(key, known, otherwise=otherwise),
             )
-        values[key] = _value(source.name, key, value, known[key])
-    return replace(config, **values)
+        found[key] = _value(source.name, key, value, known[key])
+    return found
 
 
 def _value(name: str, key: str, value: object, default: object) -> object:
@@ -123,9 +127,21 @@ def _value(name: str, key: str, value: object, default: object) -> object:
     if not fits:
         raise UsageError(
             f"{name}: {key}: expected {expected}, found {_shown(value)}",
-            hint=f"mend {key} in {name}",
+            hint=_meant(key, value) or f"correct {key} in {name}",
         )
     return value
+
+
+def _meant(key: str, value: object) -> str:
+    """What the value of `targets` or of a choice was probably meant to be; empty where unknown."""
+    if key == "targets":
+        items = value if isinstance(value, list) else [value]
+        wrong = [item for item in items if isinstance(item, str) and item not in ("auto", *TARGETS)]
+        return suggestion(wrong[0], otherwise="") if wrong else ""
+    default = getattr(Config(), key)
+    if isinstance(value, str) and isinstance(default, StrEnum):
+        return nearest.hint(value, map(str, type(default)), otherwise="")
+    return ""
 
 
 def _shown(value: object) -> str:

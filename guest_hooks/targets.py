@@ -5,6 +5,7 @@ row here and a fixture.
 
 from dataclasses import dataclass
 
+from guest_hooks import nearest
 from guest_hooks.errors import UsageError
 from guest_hooks.model import Mode
 
@@ -87,6 +88,14 @@ def named(name: str) -> Target:
     try:
         return TARGETS[name]
     except KeyError:
-        raise UsageError(
-            f"unknown target {name!r}", hint=f"targets are: {', '.join(TARGETS)}"
-        ) from None
+        raise UsageError(f"unknown target {name!r}", hint=suggestion(name)) from None
+
+
+def suggestion(name: str, *, otherwise: str = f"targets are: {', '.join(TARGETS)}") -> str:
+    """A hint for `name`, which is no target: the targets of the way to start a guest that it
+    names, else the target that is nearest to it, else `otherwise`.
+    """
+    meant = [target.name for target in TARGETS.values() if target.mode == name.lower()]
+    if meant:
+        return f"did you mean {' or '.join(meant)}?"
+    return nearest.hint(name, TARGETS, otherwise=otherwise)

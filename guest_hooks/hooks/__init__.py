@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import assert_never
 
+from guest_hooks import nearest
 from guest_hooks.errors import ExitCode, UsageError
 from guest_hooks.hooks import grub_install, kernel, repair
 from guest_hooks.machine.root import Root
@@ -26,6 +27,16 @@ class Hook(StrEnum):
     FIRST_BOOT = "first-boot"
 
 
+DOES = {
+    Hook.KERNEL_POSTINST: "after a kernel was installed; arguments: version, image",
+    Hook.KERNEL_POSTRM: "after a kernel was removed; arguments: version, image",
+    Hook.GRUB_INSTALL: "in place of grub-install, with its arguments",
+    Hook.TRIGGER: "after GRUB's modules were upgraded (dpkg's trigger)",
+    Hook.FIRST_BOOT: "on an instance's first boot (cloud-init)",
+}
+"""What each is for, in words that fit into `hook --help`."""
+
+
 def run(words: Sequence[str]) -> ExitCode | int:
     """Run the hook that `words` begin with, on the running system; raises `GuestHooksError`
     where its caller should see it fail.
@@ -33,7 +44,9 @@ def run(words: Sequence[str]) -> ExitCode | int:
     root = Root()
     name, arguments = (words[0], words[1:]) if words else ("", ())
     if name not in list(Hook):
-        raise UsageError(f"unknown hook {name!r}", hint=f"hooks are: {', '.join(Hook)}")
+        otherwise = f"hooks are: {', '.join(Hook)}"
+        hint = nearest.hint(name, Hook, otherwise=otherwise) if name else otherwise
+        raise UsageError(f"unknown hook {name!r}" if name else "no hook is named", hint=hint)
     match Hook(name):
         case Hook.KERNEL_POSTINST:
             return kernel.installed(root, arguments)

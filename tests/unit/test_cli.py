@@ -5,11 +5,13 @@ and errors are clear lines.
 
 import os
 import shutil
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from guest_hooks.errors import ExitCode
+from guest_hooks.hooks import Hook
 from tests.support import report_schema
 from tests.support.command_line import Run
 from tests.support.guest_tree import snapshot
@@ -20,8 +22,8 @@ ON_A_TREE = ("detect", "status", "sync", "rollback")
 
 
 BAD_WORDS = [
-    pytest.param([], "VERB", id="no-verb"),
     pytest.param(["mend"], "mend", id="unknown-verb"),
+    pytest.param(["help", "mend"], "mend", id="help-for-an-unknown-verb"),
     *(
         pytest.param([*verb.split(), "--nonsense"], "--nonsense", id=f"{verb}-unknown-option")
         for verb in COMPLETE
@@ -247,3 +249,76 @@ def test_version_and_help(words: list[str]) -> None:
     done = Run(*words)
     assert (done.code, done.stderr) == (0, "")
     assert done.stdout.startswith(("xen-guest-bootloader ", "usage: xen-guest-bootloader"))
+
+
+SUGGESTIONS = [
+    pytest.param(["stattus"], "did you mean status?", id="verb"),
+    pytest.param(["sync", "--targt=x86_64-xen"], "did you mean --target?", id="option"),
+    pytest.param(["status", "-t", "x86_64xen"], "did you mean x86_64-xen?", id="target"),
+    pytest.param(["status", "-t", "pvh"], "did you mean i386-xen_pvh?", id="target-by-mode"),
+    pytest.param(["status", "-t", "PV"], "did you mean x86_64-xen or i386-xen?", id="by-mode"),
+    pytest.param(["stage1", "bluid"], "did you mean build?", id="word"),
+    pytest.param(["hook", "triggr"], "did you mean trigger?", id="hook"),
+]
+
+
+@pytest.mark.parametrize(("words", "hint"), SUGGESTIONS)
+def test_the_name_that_was_meant_is_suggested(words: list[str], hint: str) -> None:
+    done = Run(*words)
+    assert done.code == ExitCode.USAGE
+    assert done.stderr.splitlines()[1:] == [f"  -> {hint}"]
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        pytest.param("targts = ['auto']", "did you mean targets?", id="key"),
+        pytest.param("targets = ['pvh']", "did you mean i386-xen_pvh?", id="target"),
+        pytest.param("modules = 'minmal'", "did you mean minimal?", id="choice"),
+    ],
+)
+def test_the_key_that_was_meant_is_suggested(tree: Path, text: str, hint: str) -> None:
+    (tree / "etc/xen-guest-bootloader/config.toml").write_text(text)
+    assert f"  -> {hint}\n" in Run("detect", "--root", str(tree)).stderr
+
+
+def test_without_a_verb_it_is_status(tree: Path) -> None:
+    (tree / "sys/hypervisor/guest_type").write_text("HVM\n")
+    bare, status = (Run(*verb, "--root", str(tree), "--json") for verb in ([], ["status"]))
+    assert (bare.code, bare.stdout) == (status.code, status.stdout)
+    assert bare.json["guest"]["mode"] == "hvm"
+
+
+def test_the_help_fits_on_a_screen() -> None:
+    lines = Run("--help").stdout.splitlines()
+    assert len(lines) <= 24
+    assert max(map(len, lines)) <= 80
+    assert Run("help").stdout.splitlines() == Run("-h").stdout.splitlines() == lines
+
+
+def test_help_of_a_verb() -> None:
+    assert Run("help", "sync").stdout == Run("sync", "--help").stdout
+    assert "--dry-run" in Run("help", "sync").stdout
+
+
+def test_help_of_the_hooks() -> None:
+    done = Run("hook", "--help")
+    assert (done.code, done.stderr) == (0, "")
+    assert done.stdout == Run("help", "hook").stdout
+    assert [hook for hook in Hook if f"  {hook} " not in done.stdout] == []
+    assert max(map(len, done.stdout.splitlines())) <= 80
+
+
+def test_config_names_the_file_of_each_value(tree: Path) -> None:
+    main = "/etc/xen-guest-bootloader/config.toml"
+    (tree / main[1:]).write_text("targets = ['i386-xen']\nupdate_grub = false\n")
+    last = "/etc/xen-guest-bootloader/conf.d/90.toml"
+    (tree / last[1:]).write_text("targets = ['x86_64-xen', 'i386-xen_pvh']\nsettle_seconds = 2\n")
+    table = Run("config", "--root", str(tree), "--json").json
+    assert report_schema.complaints(table, "config") == []
+    assert table["config"]["targets"] == {"value": ["x86_64-xen", "i386-xen_pvh"], "file": last}
+    assert table["config"]["update_grub"] == {"value": False, "file": main}
+    assert table["config"]["stage1"] == {"value": "auto", "file": None}
+    shown = Run("config", "--root", str(tree)).stdout
+    assert {key: row["value"] for key, row in table["config"].items()} == tomllib.loads(shown)
+    assert [line.partition("  # ")[2] for line in shown.splitlines() if "settle" in line] == [last]

@@ -68,7 +68,7 @@ def test_a_wrong_value_names_file_key_and_what_was_expected(key: str, value: str
     with pytest.raises(UsageError) as caught:
         config("", f"{key} = {value}")
     assert caught.value.message.startswith(f"1.toml: {key}: expected ")
-    assert caught.value.hint == f"mend {key} in 1.toml"
+    assert caught.value.hint == f"correct {key} in 1.toml"
 
 
 @pytest.mark.parametrize("name", ["", "a b", "a-b", "../x", "--help", "ä", "a\nb", "a/b"])

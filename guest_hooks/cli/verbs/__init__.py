@@ -22,6 +22,7 @@ from guest_hooks.machine.root import Root
 from guest_hooks.report import as_json, as_text
 from guest_hooks.report.as_text import Style
 
+HOOKS = "What Debian's packages call. Each succeeds where there is nothing for it to do."
 INTERRUPTED = 130
 """What a shell makes of a program that SIGINT ended."""
 
@@ -33,10 +34,12 @@ def run(words: Sequence[str]) -> int:
     style = Style(colour=sys.stderr.isatty() and "NO_COLOR" not in os.environ)
     wants_json = "--json" in words
     try:
-        if words[:1] == ["hook"]:
+        if words[:1] == ["hook"] or words[:2] == ["help", "hook"]:
+            if words[0] == "help" or words[1:2] in (["--help"], ["-h"]):
+                return _hook_help()
             with looked_at(Root()):
                 return _hook(words[1:])
-        options = arguments.parser().parse_args(words)
+        options = arguments.parse(words)
         style = _style(options, sys.stderr)
         with looked_at(Root()):
             session = Session(
@@ -114,6 +117,14 @@ def _hook(words: Sequence[str]) -> int:
     return int(hooks.run(words))
 
 
+def _hook_help() -> int:
+    from guest_hooks.hooks import DOES
+
+    rows = [f"  {hook:<15}  {does}" for hook, does in DOES.items()]
+    streams.say([f"usage: {PROGRAM} hook NAME [ARGUMENT...]", HOOKS, "", *rows], sys.stdout)
+    return int(ExitCode.OK)
+
+
 def _verb(name: str) -> Callable[[Session], ExitCode]:  # noqa: PLR0911 - one for each verb
     """What runs the verb `name`; its module, and with it its use case, is imported only now."""
     match name:
@@ -145,6 +156,10 @@ def _verb(name: str) -> Callable[[Session], ExitCode]:  # noqa: PLR0911 - one fo
             from guest_hooks.cli.verbs.make_stage1 import make_stage1
 
             return make_stage1
+        case "config":
+            from guest_hooks.cli.verbs.show_config import show_config
+
+            return show_config
         case "watch":
             from guest_hooks.cli.verbs.run_watch import run_watch
 
