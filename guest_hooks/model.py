@@ -233,3 +233,43 @@ class Change:
     before: str
     after: str
     why: tuple[Why, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KernelFacts:
+    """What one kernel image is.
+
+    `fault` is the code of what is wrong with the file, `cause` says it in words; `unread` says why
+    its inside could not be looked at, and `hint` what to install; `is_verified` that these are the
+    Debian package's bytes. Without its inside no note is known.
+    """
+
+    fault: str = ""
+    cause: str = ""
+    unread: str = ""
+    hint: str = ""
+    is_bzimage: bool = False
+    is_verified: bool = False
+    loads_high: bool = True
+    protocol: int = 0
+    bits: int = 0
+    compression: str = ""
+    release: str = ""
+    has_notes: bool = False
+    has_entry: bool = False
+    has_phys32_entry: bool = False
+    loader: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InitrdFacts:
+    """What is in one initrd; `fault`, `cause`, `unread` and `hint` as for a kernel."""
+
+    fault: str = ""
+    cause: str = ""
+    unread: str = ""
+    hint: str = ""
+    compression: str = ""
+    kernels: tuple[str, ...] = ()
+    modules: tuple[str, ...] = ()
+    programs: tuple[str, ...] = ()

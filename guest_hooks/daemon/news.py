@@ -5,17 +5,17 @@ ends, none in between.
 
 from collections.abc import Sequence
 
-from guest_hooks.daemon import pacing
+from guest_hooks.daemon import events, pacing
 from guest_hooks.errors import GuestHooksError
 from guest_hooks.machine import journal
 from guest_hooks.machine.journal import Outcome
 
 
-def tell_repair(repair: pacing.Repair) -> None:
+def tell_repair(repair: events.Repair) -> None:
     """Write that something was found changed and is being looked after; an audit or another try
     needs no entry.
     """
-    if repair.why is pacing.Why.CHANGED:
+    if repair.why is events.Why.CHANGED:
         paths = ", ".join(repair.differences)
         journal.send(
             Outcome.NOTICED,
@@ -44,12 +44,12 @@ def tell_reload(error: GuestHooksError) -> None:
     )
 
 
-def tell(news: pacing.Tell) -> None:
+def tell(news: events.Tell) -> None:
     """Write the entry for what `pacing` has to say."""
     paths = ", ".join(news.differences)
     path = news.differences[0] if news.differences else ""
     match news.news:
-        case pacing.News.FAILING:
+        case events.News.FAILING:
             again = (
                 f"tried again in {news.retry:g} s, then less often"
                 if news.retry < pacing.NEVER
@@ -63,15 +63,15 @@ def tell(news: pacing.Tell) -> None:
                 cause=news.cause,
                 hint="xen-guest-bootloader status",
             )
-        case pacing.News.UNDONE:
+        case events.News.UNDONE:
             message = (
                 f"something keeps changing {paths} after each repair; the next repair is in"
                 f" {news.retry:g} s, then less often"
             )
             journal.send(Outcome.UNDONE, message, path=path, cause=paths)
-        case pacing.News.BLOCKED:
+        case events.News.BLOCKED:
             journal.send(Outcome.WAITING, f"a repair waits: {news.cause}", cause=news.cause)
-        case pacing.News.MENDED:
+        case events.News.MENDED:
             journal.send(
                 Outcome.MENDED, f"as it should be again, after: {news.cause}", cause=news.cause
             )

@@ -15,36 +15,25 @@ import threading
 import time
 from collections.abc import Callable
 
-from guest_hooks.config import LOCAL_DIR, VENDOR_DIR, Config
-from guest_hooks.daemon import news, pacing
+from guest_hooks.config import Config
+from guest_hooks.daemon import events, news, pacing
 from guest_hooks.daemon.glance import Glance
+from guest_hooks.daemon.subjects import DIRECTORIES, MOUNTED
 from guest_hooks.errors import ExitCode, GuestHooksError, LackingError, UnmountedError
 from guest_hooks.machine import holders, lock, manager, service
 from guest_hooks.machine.block_device_changes import BlockDevices
 from guest_hooks.machine.config_files import configuration
 from guest_hooks.machine.disks import BOOT
-from guest_hooks.machine.grub_tools import GRUB_DIR
 from guest_hooks.machine.mount_changes import MountChanges
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.signals import Signals
 from guest_hooks.machine.watch import Watch
-from guest_hooks.targets import BOOT_XEN, TARGETS
 
 SYNC_COMMAND = ("xen-guest-bootloader", "sync", "--quiet", "--automatic", "--lock-timeout", "300")
 """What the repair unit runs, too."""
-GRUB_LIB = "/usr/lib/grub"
-DIRECTORIES = (
-    *(BOOT, BOOT_XEN, GRUB_DIR, GRUB_LIB),
-    *(target.grub_dir for target in TARGETS.values()),
-    *(target.lib_dir for target in TARGETS.values()),
-    *(os.path.dirname(LOCAL_DIR), LOCAL_DIR, VENDOR_DIR),
-)
-MOUNTED = (BOOT, BOOT_XEN, GRUB_DIR, GRUB_LIB)
 REARM_SECONDS = 60.0
 """How often watches that were refused, or a udev that does not run, are tried again."""
 
-LONGEST_WAIT = 86_400.0
-"""Seconds; poll(2) takes no more than 24 days of milliseconds."""
 
 Fix = Callable[[], manager.Repaired]
 
@@ -130,7 +119,7 @@ class Watcher:
         while not self._is_stopping:
             self._on_time(time.monotonic())
             due = min(self._vigil.wake, self._ping_due, self._rearm_due)
-            for fd, _ in self._poll.poll(_milliseconds(due - time.monotonic())):
+            for fd, _ in self._poll.poll(pacing.poll_timeout(due - time.monotonic())):
                 self._sources[fd]()
 
     def close(self) -> None:
@@ -157,13 +146,13 @@ class Watcher:
     def _on_wake(self) -> None:
         os.eventfd_read(self._wake)
         if self._ended.empty():
-            self._happen(pacing.Noticed())
+            self._happen(events.Noticed())
             return
         repaired = self._ended.get()
         self._repair = None
         self._glance.remember(is_repaired=not repaired.error)
         self._tell(repair_at=service.utc(time.time()), repair=repaired.error or "done")
-        self._happen(pacing.Ended(error=repaired.error, is_locked=repaired.is_locked))
+        self._happen(events.Ended(error=repaired.error, is_locked=repaired.is_locked))
 
     def _on_signal(self) -> None:
         for number in self._signals.come():
@@ -179,11 +168,11 @@ class Watcher:
             # What is mounted after the start is not read-only in this unit's namespace. A new
             # process has a new one.
             manager.restart(service.WATCHER)
-        self._happen(pacing.Noticed(is_hopeful=True))
+        self._happen(events.Noticed(is_hopeful=True))
 
     def _on_devices(self) -> None:
         if self._devices is not None and self._devices.changed():
-            self._happen(pacing.Noticed())
+            self._happen(events.Noticed())
 
     def _on_time(self, now: float) -> None:
         if now >= self._rearm_due:
@@ -192,11 +181,11 @@ class Watcher:
             self._rearm(now)
             self._ping(now)
         if now >= self._vigil.wake:
-            self._happen(pacing.Tick())
+            self._happen(events.Tick())
 
     def _rearm(self, now: float) -> None:
         if self._arm():
-            self._happen(pacing.Noticed())
+            self._happen(events.Noticed())
         self._rearm_due = now + REARM_SECONDS if self._troubles else math.inf
 
     def _ping(self, now: float) -> None:
@@ -206,30 +195,30 @@ class Watcher:
             if self._watch.is_alive:
                 self._overseer.ping()
 
-    def _happen(self, happening: pacing.Happening) -> None:
+    def _happen(self, happening: events.Happening) -> None:
         self._vigil, actions = pacing.step(self._vigil, happening, time.monotonic(), self._pace)
         for action in actions:
             match action:
-                case pacing.Look():
+                case events.Look():
                     self._happen(self._seen())
-                case pacing.Repair():
+                case events.Repair():
                     self._start(action)
-                case pacing.Tell():
+                case events.Tell():
                     news.tell(action)
         self._tell(phase=str(self._vigil.phase), retry_at=self._retry_at())
 
-    def _seen(self) -> pacing.Seen:
+    def _seen(self) -> events.Seen:
         self._arm()
         try:
             differences = self._glance.differences()
         except GuestHooksError as error:
             self._tell(look_at=service.utc(time.time()), look=error.message)
-            return pacing.Seen(error=error.message, is_waiting=isinstance(error, UnmountedError))
+            return events.Seen(error=error.message, is_waiting=isinstance(error, UnmountedError))
         self._tell(
             look_at=service.utc(time.time()),
             look=f"differs: {', '.join(differences)}" if differences else "as it was left",
         )
-        return pacing.Seen(differences=differences, holder=self._met() if differences else "")
+        return events.Seen(differences=differences, holder=self._met() if differences else "")
 
     def _met(self) -> str:
         """Who has our lock, and would keep a repair waiting; for the package manager a repair
@@ -238,7 +227,7 @@ class Watcher:
         holder = holders.holder(self._root, lock.PATH)
         return f"{holder} holds {self._root.outside(lock.PATH)}" if holder else ""
 
-    def _start(self, repair: pacing.Repair) -> None:
+    def _start(self, repair: events.Repair) -> None:
         news.tell_repair(repair)
         self._repair = threading.Thread(target=self._work, name="repair", daemon=True)
         self._repair.start()
@@ -281,7 +270,7 @@ class Watcher:
         except GuestHooksError as error:
             news.tell_reload(error)
         else:
-            self._happen(pacing.Reloaded())
+            self._happen(events.Reloaded())
         self._overseer.ready()
 
     def _tell(self, **changes: object) -> None:
@@ -305,10 +294,3 @@ class Watcher:
 
 def _pace(config: Config) -> pacing.Pace:
     return pacing.Pace(settle=config.settle_seconds, audit=config.audit_interval)
-
-
-def _milliseconds(seconds: float) -> int | None:
-    """A wait as poll(2) takes it: none of it is negative or longer than `LONGEST_WAIT`, and
-    None is for ever.
-    """
-    return None if seconds == math.inf else math.ceil(max(0.0, min(seconds, LONGEST_WAIT)) * 1000)

@@ -13,7 +13,7 @@ from enum import StrEnum
 
 from guest_hooks.errors import CodedFormatError
 from guest_hooks.formats import unpack
-from guest_hooks.formats.unpack import Compression
+from guest_hooks.formats.compression import Compression, detect
 from guest_hooks.problems.images import FileProblem, ImageProblem
 
 MAX_UNPACKED = 1 << 30
@@ -120,7 +120,7 @@ def _bzimage(data: bytes) -> Image:
     if protocol >= PAYLOAD_PROTOCOL:
         offset, length = setup_size + _u32(data, 0x248), _u32(data, 0x24C)
         head = data[offset : offset + 16]
-        compression = Compression.NONE if head.startswith(b"\x7fELF") else unpack.detect(head)
+        compression = Compression.NONE if head.startswith(b"\x7fELF") else detect(head)
         if compression not in (
             Compression.NONE,
             Compression.GZIP,

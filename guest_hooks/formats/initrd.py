@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from guest_hooks.errors import CodedFormatError, FormatError
 from guest_hooks.formats import unpack
-from guest_hooks.formats.unpack import Compression, UnreasonableError
+from guest_hooks.formats.compression import Compression, UnreasonableError, detect
 from guest_hooks.problems.boot import InitrdProblem
 from guest_hooks.problems.images import FileProblem
 
@@ -91,7 +91,7 @@ def read(data: bytes) -> Initrd:
         if head[:6] in _MAGICS:
             source, compression = _Plain(view, at), Compression.NONE
         else:
-            compression = unpack.detect(head)
+            compression = detect(head)
             if compression is Compression.UNKNOWN:
                 if compressions:  # the kernel warns of junk behind the last archive, and goes on
                     break

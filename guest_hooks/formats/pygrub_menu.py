@@ -7,10 +7,11 @@ run_grub.
 """
 
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from enum import StrEnum
 
+from guest_hooks.formats.pygrub_entries import Image, Lines, PygrubMenu
+from guest_hooks.formats.pygrub_extlinux import read_extlinux
 from guest_hooks.formats.pygrub_lines import (
     command_of,
     default_number,
@@ -57,36 +58,6 @@ other.
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Image:
-    """One entry: paths on the file system that holds the menu, whatever device they name;
-    `kernel` is empty where it has none.
-    """
-
-    title: str
-    kernel: str = ""
-    arguments: str = ""
-    initrd: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PygrubMenu:
-    """All entries in order, the number of the one that starts unattended, and after how many
-    seconds (negative: never).
-    """
-
-    images: tuple[Image, ...]
-    default: int
-    timeout: int = -1
-
-    @property
-    def chosen(self) -> Image | None:
-        """The entry that starts; the first one where the default is beyond the last."""
-        if not self.images:
-            return None
-        return self.images[self.default] if self.default < len(self.images) else self.images[0]
-
-
 def read(text: str, language: Language) -> PygrubMenu:
     """The menu in `text`.
 
@@ -99,9 +70,6 @@ def read(text: str, language: Language) -> PygrubMenu:
         if (line := each.strip()) and line[0] != "#"
     ]
     return _READERS[language](lines)
-
-
-Lines = Sequence[tuple[int, str]]
 
 
 class _Reader:
@@ -261,65 +229,8 @@ def _grub_legacy(lines: Lines) -> PygrubMenu:
     return reader.menu()
 
 
-def _extlinux(lines: Lines) -> PygrubMenu:
-    images: list[Image] = []
-    entry: dict[str, str] | None = None
-    default, seconds = "", -1
-    for at, line in lines:
-        name, value = command_of(line)
-        name = name.lower()
-        if line.lower().startswith("label"):
-            images += [_extlinux_image(entry)] if entry is not None else []
-            entry = {"label": _unquoted(value)}
-        elif entry is not None:
-            _extlinux_line(entry, name, value)
-        elif name == "default":
-            default = value.strip()
-        elif name == "timeout":
-            seconds = timeout(value.strip(), at)
-    images += [_extlinux_image(entry)] if entry is not None else []
-    number = next((index for index, image in enumerate(images) if image.title == default), 0)
-    return PygrubMenu(images=tuple(images), default=number, timeout=seconds)
-
-
-def _extlinux_line(entry: dict[str, str], name: str, value: str) -> None:
-    if name == "append" and "kernel" in entry:
-        if entry["kernel"].split(" ", 1)[0].endswith("mboot.c32"):
-            # "xen.gz … --- kernel … --- initrd", or without the first
-            parts = value.split("---")
-            named = parts[1:] if len(parts) == 3 else parts if len(parts) == 2 else []
-            if named and named[0]:
-                entry.pop("append", None)
-                entry["kernel"] = named[0].strip()
-            if named and named[1]:
-                entry["initrd"] = named[1].strip()
-            return
-        for word in value.strip().split(" "):
-            if word.lower().startswith("initrd="):
-                entry["initrd"] = word.replace("initrd=", "")
-                value = value.replace(word, "")
-    if name in ("kernel", "append"):
-        entry[name] = _unquoted(value)
-        if name == "kernel":
-            entry.pop("append", None)
-
-
-def _extlinux_image(entry: dict[str, str]) -> Image:
-    kernel, arguments = kernel_of(entry.get("kernel", ""))
-    return Image(
-        title=entry["label"],
-        kernel=kernel,
-        arguments=entry.get("append", arguments),
-        initrd=entry.get("initrd", ""),
-    )
-
-
 _READERS: dict[Language, Callable[[Lines], PygrubMenu]] = {
     Language.GRUB_2: _grub_2,
-    Language.EXTLINUX: _extlinux,
+    Language.EXTLINUX: read_extlinux,
     Language.GRUB_LEGACY: _grub_legacy,
 }
-
-
-def _unquoted(value: str) -> str:
-    return re.sub('^"(.+)"$', r"\1", value.strip())

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The compressions of kernels and initrds: which one by its magic, and its content as a bounded
-stream.
+"""The content of what is compressed, as a bounded stream.
 
 gzip, bzip2, LZMA and xz are Python's own; zstd, LZ4 and LZO need a library that may be missing,
 which is no fault of the bytes.
@@ -11,10 +10,10 @@ import lzma
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Protocol
 
 from guest_hooks.errors import CodedFormatError
+from guest_hooks.formats.compression import Compression, LibraryMissingError, UnreasonableError
 from guest_hooks.problems.images import FileProblem
 
 CHUNK = 1 << 20
@@ -48,65 +47,6 @@ Modules/_lzmamodule.c, catch_lzma_error).
 """
 
 
-class Compression(StrEnum):
-    """How a kernel's payload or an initrd is packed."""
-
-    NONE = "none"
-    GZIP = "gzip"
-    BZIP2 = "bzip2"
-    LZMA = "lzma"
-    XZ = "xz"
-    LZO = "lzo"
-    LZ4 = "lz4"
-    ZSTD = "zstd"
-    UNKNOWN = "unknown"
-
-
-# linux/lib/decompress.c; LZO there is lzop's container, LZ4 the legacy frame
-_MAGICS = (
-    (Compression.GZIP, b"\x1f\x8b"),
-    (Compression.BZIP2, b"BZh"),
-    (Compression.LZMA, b"\x5d\0\0"),
-    (Compression.XZ, b"\xfd7zXZ\0"),
-    (Compression.LZO, b"\x89LZO\0\r\n\x1a\n"),
-    (Compression.LZ4, b"\x02\x21\x4c\x18"),
-    (Compression.ZSTD, b"\x28\xb5\x2f\xfd"),
-)
-
-PACKAGES = {
-    Compression.ZSTD: "python3-zstandard",
-    Compression.LZ4: "python3-lz4",
-    Compression.LZO: "python3-lzo",
-}
-"""The Debian package of the library that each compression outside Python's own needs."""
-
-
-class UnreasonableError(CodedFormatError):
-    """The bytes may be fine: looking at all of them would cost more than any real file of that
-    size.
-    """
-
-    def __init__(
-        self,
-        what: str,
-        *,
-        hint: str = "make a new one: update-initramfs -u, or reinstall the kernel's package",
-    ) -> None:
-        super().__init__(FileProblem.CANNOT_LOOK_INSIDE, what, hint=hint)
-
-
-class LibraryMissingError(CodedFormatError):
-    """The bytes may be fine: the library that reads this compression is not installed."""
-
-    def __init__(self, compression: Compression) -> None:
-        package = PACKAGES[compression]
-        super().__init__(
-            FileProblem.CANNOT_LOOK_INSIDE,
-            f"cannot look inside {compression}",
-            hint=f"apt install {package}",
-        )
-
-
 @dataclass(slots=True)
 class Stream:
     """The content of one compressed member, chunk by chunk; `end` is where the member ends,
@@ -118,14 +58,6 @@ class Stream:
 
     def __iter__(self) -> Iterator[bytes]:
         return self.chunks
-
-
-def detect(head: bytes) -> Compression:
-    """Which compression begins with `head` (16 bytes are enough)."""
-    for compression, magic in _MAGICS:
-        if head.startswith(magic):
-            return compression
-    return Compression.UNKNOWN
 
 
 def stream(data: memoryview, compression: Compression) -> Stream:

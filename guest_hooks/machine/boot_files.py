@@ -8,12 +8,13 @@ import json
 import os
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, fields
 from typing import Any, TypeVar
 
 from guest_hooks.errors import FormatError, GuestHooksError
 from guest_hooks.formats import bzimage, initrd, kernel_config
 from guest_hooks.machine.root import NotRegularError, Root
+from guest_hooks.model import InitrdFacts, KernelFacts
 from guest_hooks.problems.images import FileProblem, ImageProblem
 
 CACHE = "/var/lib/xen-guest-bootloader/preflight.json"
@@ -29,46 +30,6 @@ NOTE_OPTIONS = frozenset({"XEN", "XEN_PV", "PVH"})
 """What a kernel is built with decides which notes it has: arch/x86/xen/xen-head.S and
 arch/x86/platform/pvh/head.S.
 """
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KernelFacts:
-    """What one kernel image is.
-
-    `fault` is the code of what is wrong with the file, `cause` says it in words; `unread` says why
-    its inside could not be looked at, and `hint` what to install; `is_verified` that these are the
-    Debian package's bytes. Without its inside no note is known.
-    """
-
-    fault: str = ""
-    cause: str = ""
-    unread: str = ""
-    hint: str = ""
-    is_bzimage: bool = False
-    is_verified: bool = False
-    loads_high: bool = True
-    protocol: int = 0
-    bits: int = 0
-    compression: str = ""
-    release: str = ""
-    has_notes: bool = False
-    has_entry: bool = False
-    has_phys32_entry: bool = False
-    loader: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InitrdFacts:
-    """What is in one initrd; `fault`, `cause`, `unread` and `hint` as for a kernel."""
-
-    fault: str = ""
-    cause: str = ""
-    unread: str = ""
-    hint: str = ""
-    compression: str = ""
-    kernels: tuple[str, ...] = ()
-    modules: tuple[str, ...] = ()
-    programs: tuple[str, ...] = ()
 
 
 Facts = TypeVar("Facts", KernelFacts, InitrdFacts)

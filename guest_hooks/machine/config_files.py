@@ -5,7 +5,8 @@ from collections.abc import Iterator
 
 from guest_hooks.config import LOCAL_DIR, MAIN_FILE, VENDOR_DIR, Config, Source, parse, values
 from guest_hooks.errors import UsageError
-from guest_hooks.machine.root import EXHAUSTED, NotRegularError, Root
+from guest_hooks.machine.path_errors import EXHAUSTED
+from guest_hooks.machine.root import NotRegularError, Root
 
 MAX_CONFIG = 1024 * 1024
 

@@ -12,7 +12,6 @@ the system calls are made here.
 """
 
 import ctypes
-import errno
 import json
 import os
 import resource
@@ -42,6 +41,13 @@ OPEN_TREE_CLONE = 1
 AT_FDCWD, AT_EMPTY_PATH = -100, 0x1000
 MOVE_MOUNT_EMPTY_PATH = 4
 MOUNT_ATTR_NOSUID_NODEV = 2 | 4
+PLAIN = MS_NOSUID | MS_NOEXEC
+OWN = (
+    ("/proc", b"proc", PLAIN | MS_NODEV | MS_RDONLY, b"subset=pid"),
+    ("/sys", b"tmpfs", PLAIN | MS_NODEV | MS_RDONLY, b"size=4k,nr_inodes=1,mode=755"),
+    ("/dev", b"tmpfs", PLAIN, b"size=64k,nr_inodes=100,mode=755"),
+)
+"""The cell's own file systems: path, type, flags, options."""
 # linux/prctl.h, linux/capability.h
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_NO_NEW_PRIVS = 1, 4, 38
 PR_CAPBSET_READ, PR_CAPBSET_DROP, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL = 23, 24, 47, 4
@@ -56,33 +62,9 @@ LIMITS = {
 }
 """Far above what grub-install and grub-mkconfig use."""
 
-REFUSED = {
-    # linux/audit.h: AUDIT_ARCH_X86_64, AUDIT_ARCH_I386; then each architecture's numbers
-    # (asm/unistd_64.h, asm/unistd_32.h) of add_key, request_key, keyctl: the keys of the host's
-    # root belong to whoever is root; unshare, setns, mount, umount2, pivot_root: a user namespace
-    # would give capabilities in it, and much of the kernel with them; ptrace, process_vm_readv,
-    # process_vm_writev, open_by_handle_at, bpf, perf_event_open, userfaultfd, kexec_load.
-    0xC000003E: (248, 249, 250, 272, 308, 165, 166, 155, 101, 310, 311, 304, 321, 298, 323, 246),
-    0x40000003: (286, 287, 288, 310, 346, 21, 52, 217, 26, 347, 348, 342, 357, 336, 374, 283),
-}
-REFUSED_EVERYWHERE = (425, 426, 427, 428, 429, 430, 431, 432, 433, 442)
-"""io_uring_setup to io_uring_register, open_tree to fspick, mount_setattr: numbered alike on
-all architectures.
-"""
-CLONE = {0xC000003E: 56, 0x40000003: 120}
-CLONE3 = 435
-"""Its flags can't be looked at; the C library takes clone where it is not there."""
-CLONE_NEW_ANY = NAMESPACES | 0x10000000
-X32 = 0x40000000
-LOAD, JUMP_EQUAL, JUMP_ANY, JUMP_AT_LEAST, RETURN = (
-    0x20,
-    0x15,
-    0x45,
-    0x35,
-    0x06,
-)  # linux/bpf_common.h
-ALLOW, FAIL_WITH = 0x7FFF0000, 0x00050000  # linux/seccomp.h
-PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 22, 2
+PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 22, 2  # linux/prctl.h, linux/seccomp.h
+INSTRUCTION = 8
+"""Bytes of a `struct sock_filter`."""
 
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -116,7 +98,7 @@ def _first(cell: dict[str, Any], command: list[str]) -> int:
     """The life of the namespace's first process: when it ends, the kernel ends all others."""
     call("prctl", "prctl", PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     _make(cell)
-    _confine()
+    _confine(bytes.fromhex(cell["refused"]))
     return _ended(_fork(lambda: _become(command)), reap=True)
 
 
@@ -153,26 +135,8 @@ def _make(cell: dict[str, Any]) -> None:
             path.encode(errors="surrogateescape"),
             MOVE_MOUNT_EMPTY_PATH,
         )
-    plain = MS_NOSUID | MS_NODEV | MS_NOEXEC
-    call("mount /proc", "mount", b"proc", b"/proc", b"proc", plain | MS_RDONLY, b"subset=pid")
-    call(
-        "mount /sys",
-        "mount",
-        b"none",
-        b"/sys",
-        b"tmpfs",
-        plain | MS_RDONLY,
-        b"size=4k,nr_inodes=1,mode=755",
-    )
-    call(
-        "mount /dev",
-        "mount",
-        b"dev",
-        b"/dev",
-        b"tmpfs",
-        MS_NOSUID | MS_NOEXEC,
-        b"size=64k,nr_inodes=100,mode=755",
-    )
+    for path, kind, flags, options in OWN:
+        call(f"mount {path}", "mount", b"none", path.encode(), kind, flags, options)
     _fill_dev(cell)
     if staging is not None:
         os.mkdir(STAGING)
@@ -244,7 +208,7 @@ def _fill_dev(cell: dict[str, Any]) -> None:
         os.symlink(target, path)
 
 
-def _confine() -> None:
+def _confine(refused: bytes) -> None:
     """Give up every capability, for good, and what the host keeps for its own root."""
     call("prctl", "prctl", PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
     capability = 0
@@ -257,38 +221,18 @@ def _confine() -> None:
     call("set no_new_privs", "prctl", PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     header, none = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION_3, 0), (ctypes.c_uint32 * 6)()
     call("drop capabilities", "capset", ctypes.byref(header), ctypes.byref(none))
-    _refuse_calls()
+    _refuse_calls(refused)
     for what, most in LIMITS.items():
         hard = resource.getrlimit(what)[1]
         limit = most if hard == resource.RLIM_INFINITY else min(most, hard)
         resource.setrlimit(what, (limit, limit))
 
 
-def _refuse_calls() -> None:
-    """Refuse system calls that no tool of GRUB's makes, and that reach beyond the cell, or far
-    into the kernel, with no right.
-    """
-    program = [(LOAD, 0, 0, 4)]  # struct seccomp_data: nr, arch, instruction_pointer, args
-    for arch, numbers in REFUSED.items():
-        rules = [
-            (LOAD, 0, 0, 0),
-            (JUMP_AT_LEAST, 0, 1, X32),
-            (RETURN, 0, 0, FAIL_WITH | errno.EPERM),
-        ]
-        for number in (*numbers, *REFUSED_EVERYWHERE):
-            rules += [(JUMP_EQUAL, 0, 1, number), (RETURN, 0, 0, FAIL_WITH | errno.EPERM)]
-        rules += [(JUMP_EQUAL, 0, 1, CLONE3), (RETURN, 0, 0, FAIL_WITH | errno.ENOSYS)]
-        rules += [(JUMP_EQUAL, 0, 3, CLONE[arch]), (LOAD, 0, 0, 16)]
-        rules += [
-            (JUMP_ANY, 0, 1, CLONE_NEW_ANY),
-            (RETURN, 0, 0, FAIL_WITH | errno.EPERM),
-            (RETURN, 0, 0, ALLOW),
-        ]
-        program += [(JUMP_EQUAL, 0, len(rules), arch), *rules]
-    program.append((RETURN, 0, 0, ALLOW))
-    code = b"".join(struct.pack("=HBBI", *instruction) for instruction in program)
-    pointer = ctypes.create_string_buffer(code)
-    filter_of = struct.pack("HP", len(program), ctypes.addressof(pointer))
+def _refuse_calls(program: bytes) -> None:
+    """Refuse the system calls that `program`, made by `seccomp`, lets through no more."""
+    code = ctypes.create_string_buffer(program)
+    length = len(program) // INSTRUCTION
+    filter_of = struct.pack("HP", length, ctypes.addressof(code))  # linux/filter.h: sock_fprog
     call("refuse system calls", "prctl", PR_SET_SECCOMP, SECCOMP_MODE_FILTER, filter_of, 0, 0)
 
 

@@ -8,7 +8,8 @@ from contextlib import contextmanager, suppress
 from typing import TypeVar
 
 from guest_hooks.errors import GuestHooksError, LackingError, NotRepairedError
-from guest_hooks.machine.root import EXHAUSTED, Root
+from guest_hooks.machine.path_errors import EXHAUSTED
+from guest_hooks.machine.root import Root
 
 T = TypeVar("T")
 _WRONG_CALLS = (errno.EBADF, errno.EFAULT, errno.ENOTSOCK)

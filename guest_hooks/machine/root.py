@@ -14,20 +14,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from guest_hooks.errors import LackingError
+from guest_hooks.machine.path_errors import leading_nowhere, naming
 
 Owner = tuple[int, int]
 """The numbers of the user and the group that a file belongs to."""
 SMALL = 4096
 """Bytes to ask for where a file tells no size, as those of /proc and /sys do."""
 MAX_LINKS = 40
-EXHAUSTED = {
-    errno.EMFILE: "this process may open no more files: ulimit -n",
-    errno.ENFILE: "the machine has as many files open as it may: sysctl fs.file-nr",
-    errno.ENOMEM: "the machine has no memory left: free -m",
-}
-"""Errors that tell of this process or machine and nothing of the file that was asked for, and
-where to look.
-"""
 LARGE, MOST_HOLES = 16 * 1024 * 1024, 4
 """Bytes from which on a file must not be more than so many times what the file system holds of
 it: packed files have no holes.
@@ -41,41 +34,6 @@ MOST_FILES = 4096
 
 class NotRegularError(LackingError):
     """A fifo, device, directory or over-long file stands where a plain file is expected."""
-
-
-class ExhaustedError(LackingError):
-    """There is no descriptor or memory left to read with; no `OSError`, which many take for a
-    verdict on the file.
-    """
-
-
-@contextmanager
-def _leading_nowhere() -> Iterator[None]:
-    """End the block where a path leads nowhere, by links that lead to each other, too."""
-    try:
-        yield
-    except (FileNotFoundError, NotADirectoryError):
-        pass
-    except OSError as error:
-        if error.errno != errno.ELOOP:
-            raise
-
-
-@contextmanager
-def _naming(path: str) -> Iterator[None]:
-    """Let an error of the block name the directory `path`: what is asked by a descriptor knows
-    a last component at most.
-    """
-    try:
-        yield
-    except OSError as error:
-        if error.errno in EXHAUSTED:
-            raise ExhaustedError(
-                f"{path or '/'} could not be looked at: {error.strerror}",
-                hint=EXHAUSTED[error.errno],
-            ) from error
-        error.filename = path or "/"
-        raise
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,13 +76,13 @@ class Root:
 
     def lstat(self, path: str) -> os.stat_result | None:
         """The status of `path` itself, or None where nothing stands there."""
-        with _leading_nowhere(), self.parent(path) as (fd, name), _naming(os.path.dirname(path)):
+        with leading_nowhere(), self.parent(path) as (fd, name), naming(os.path.dirname(path)):
             return os.stat(name, dir_fd=fd, follow_symlinks=False) if name else os.fstat(fd)
         return None
 
     def stat(self, path: str) -> os.stat_result | None:
         """The status of what `path` leads to inside the root, or None where it leads nowhere."""
-        with _leading_nowhere():
+        with leading_nowhere():
             return self.lstat(self.resolve(path))
         return None
 
@@ -143,7 +101,7 @@ class Root:
                 done = os.path.dirname(done) if done else ""
                 done = "" if done == "/" else done
                 continue
-            with self._unlinked(done) as fd, _naming(done):
+            with self._unlinked(done) as fd, naming(done):
                 status = os.stat(part, dir_fd=fd, follow_symlinks=False)
                 if not stat.S_ISLNK(status.st_mode):
                     done = f"{done}/{part}"
@@ -261,24 +219,24 @@ class Root:
                     os.fsync(readable)
 
     def _found(self, path: str) -> int | None:
-        with _leading_nowhere():
+        with leading_nowhere():
             return self._walk(path)
         return None
 
     def _walk(self, path: str) -> int:
-        with self._unlinked(self.resolve(path).rstrip("/")) as fd, _naming(path):
+        with self._unlinked(self.resolve(path).rstrip("/")) as fd, naming(path):
             return os.dup(fd)
 
     @contextmanager
     def _unlinked(self, path: str) -> Iterator[int]:
         """A descriptor of `path`, of whose components none may be a link."""
         flags = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
-        with _naming(path):
+        with naming(path):
             fd = os.open(self.path, flags)
         try:
             for part in path.split("/"):
                 if part:
-                    with _naming(path):
+                    with naming(path):
                         below = os.open(part, flags | os.O_NOFOLLOW, dir_fd=fd)
                     os.close(fd)
                     fd = below
@@ -289,7 +247,7 @@ class Root:
     @staticmethod
     @contextmanager
     def _readable(fd: int, path: str) -> Iterator[int]:
-        with _naming(path):
+        with naming(path):
             readable = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=fd)
         try:
             yield readable
@@ -299,7 +257,7 @@ class Root:
 
 def _read_at(directory: int, name: str, path: str, limit: int) -> bytes:
     """The bytes of the plain file `name` in an open directory; `path` is what messages call it."""
-    with _naming(path):
+    with naming(path):
         fd = os.open(
             name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory
         )
@@ -317,7 +275,7 @@ def _read_at(directory: int, name: str, path: str, limit: int) -> bytes:
             raise NotRegularError(
                 f"{path} is {status.st_size} bytes long, and nearly all of it is holes"
             )
-        with _naming(path):
+        with naming(path):
             data = os.read(fd, max(status.st_size + 1, SMALL))
             data = data if len(data) == status.st_size else data + _rest(fd, limit)
         if len(data) > limit:

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from guest_hooks.errors import LackingError
-from guest_hooks.machine import tree_disks
+from guest_hooks.machine import seccomp, tree_disks
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import CommandError
 from guest_hooks.machine.tree_disks import TreeDisk
@@ -96,6 +96,7 @@ def tree_command(
         "mounts": sorted(path for disk in disks for path in disk.paths if path != "/"),
         "directories": ["/dev/disk/by-uuid", "/dev/mapper"],
         **_dev(disks),
+        "refused": seccomp.program().hex(),
         "staging": staging,
         "binds": [[bind.name, bind.path] for bind in binds],
     }

@@ -11,11 +11,11 @@ from guest_hooks.formats.grub_menu import Menu
 from guest_hooks.formats.grub_state import UnknownFileError
 from guest_hooks.machine import beneath, block_devices
 from guest_hooks.machine.block_devices import BlockDevice
-from guest_hooks.machine.boot_files import InitrdFacts, KernelFacts, Memory
+from guest_hooks.machine.boot_files import Memory
 from guest_hooks.machine.grub_tools import GRUB_DIR, GRUBENV
 from guest_hooks.machine.root import NotRegularError, Root
 from guest_hooks.machine.run import Run
-from guest_hooks.model import BootFilesystem, Guest, Mode
+from guest_hooks.model import BootFilesystem, Guest, InitrdFacts, KernelFacts, Mode
 from guest_hooks.preflight.links import stage1
 from guest_hooks.preflight.links.stage1 import Disks
 from guest_hooks.preflight.needs import OPTIONS, Kernel

@@ -6,9 +6,8 @@ Vocabulary of preflight.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from guest_hooks.formats.unpack import Compression
-from guest_hooks.machine.boot_files import KernelFacts
-from guest_hooks.model import Mode
+from guest_hooks.formats.compression import Compression
+from guest_hooks.model import KernelFacts, Mode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,21 +5,20 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from guest_hooks.daemon import pacing
-from guest_hooks.daemon.pacing import (
+from guest_hooks.daemon import events, pacing
+from guest_hooks.daemon.events import (
     Action,
     Ended,
     Look,
     News,
     Noticed,
-    Pace,
     Repair,
     Seen,
     Tell,
     Tick,
-    Vigil,
     Why,
 )
+from guest_hooks.daemon.pacing import Pace, Vigil
 
 PACE = Pace(settle=0.3, audit=1000.0)
 DAMAGE = ("/boot/xen/pvboot-x86_64.elf",)
@@ -49,7 +48,7 @@ class World:
     def __post_init__(self) -> None:
         self.vigil: Vigil = pacing.begin(self.now, self.pace)
 
-    def happen(self, happening: pacing.Happening) -> None:
+    def happen(self, happening: events.Happening) -> None:
         self.vigil, actions = pacing.step(self.vigil, happening, self.now, self.pace)
         for action in actions:
             self.act(action)

@@ -15,8 +15,9 @@ import pytest
 
 from guest_hooks.formats import initrd
 from guest_hooks.machine import block_devices
-from guest_hooks.machine.boot_files import KernelFacts, read_initrd, read_kernel
+from guest_hooks.machine.boot_files import read_initrd, read_kernel
 from guest_hooks.machine.root import Root
+from guest_hooks.model import KernelFacts
 from guest_hooks.survey import grub_config
 from guest_hooks.targets import HANDOVER
 from tests.support import images

@@ -15,7 +15,13 @@ from hypothesis import strategies as st
 
 from guest_hooks.errors import FormatError
 from guest_hooks.formats import bzimage, unpack
-from guest_hooks.formats.unpack import Compression
+from guest_hooks.formats.compression import (
+    PACKAGES,
+    Compression,
+    LibraryMissingError,
+    UnreasonableError,
+    detect,
+)
 from tests.support import kernels
 
 
@@ -156,11 +162,11 @@ def test_a_missing_library_is_no_fault_of_the_kernel(
     data = kernels.bzimage(compression=compression)
     for module in ("zstandard", "lz4", "lz4.block", "lzo"):
         monkeypatch.setitem(__import__("sys").modules, module, None)
-    with pytest.raises(unpack.LibraryMissingError) as caught:
+    with pytest.raises(LibraryMissingError) as caught:
         bzimage.notes(data, bzimage.parse(data))
     assert (caught.value.code, caught.value.hint) == (
         "cannot-look-inside",
-        f"apt install {unpack.PACKAGES[Compression(compression)]}",
+        f"apt install {PACKAGES[Compression(compression)]}",
     )
 
 
@@ -169,7 +175,7 @@ def test_a_bomb_costs_one_chunk_at_a_time(
     compression: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = kernels.bzimage(kernels.vmlinux() + bytes(1 << 24), compression)
-    with pytest.raises(unpack.UnreasonableError) as caught:
+    with pytest.raises(UnreasonableError) as caught:
         bzimage.notes(data, bzimage.parse(data), to_the_end=True)
     assert caught.value.code == "cannot-look-inside"
     monkeypatch.setattr(unpack, "RATIO", 1 << 20)
@@ -196,7 +202,7 @@ def test_any_damage_of_a_member_is_a_format_error(compression: str, patch: bytes
     packed = PACKED[compression]
     at %= len(packed)
     data = packed[:at] + patch + packed[at + len(patch) :]
-    found = outcome(lambda: all(unpack.stream(memoryview(data), unpack.detect(data[:16]))))
+    found = outcome(lambda: all(unpack.stream(memoryview(data), detect(data[:16]))))
     assert found in (
         "",
         "corrupt",

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from guest_hooks.daemon import watcher
+from guest_hooks.daemon import pacing
 from guest_hooks.machine import service
 from guest_hooks.machine.root import Root
 from tests.support import watcher_process
@@ -164,9 +164,9 @@ def test_every_wait_is_one_that_poll_takes(seconds: float) -> None:
     waiter = select.poll()
     ready, _ = socket.socketpair()
     waiter.register(ready, select.POLLOUT)
-    assert waiter.poll(watcher._milliseconds(seconds)) != []
-    assert (watcher._milliseconds(seconds) or 0) >= min(seconds * 1000, 60_000)
-    assert watcher._milliseconds(math.inf) is None
+    assert waiter.poll(pacing.poll_timeout(seconds)) != []
+    assert (pacing.poll_timeout(seconds) or 0) >= min(seconds * 1000, 60_000)
+    assert pacing.poll_timeout(math.inf) is None
 
 
 def test_a_wrong_configuration_on_reload_is_told_and_not_taken(running: Service) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from guest_hooks.errors import FormatError
 from guest_hooks.formats import initrd, kernel_config
-from guest_hooks.formats.unpack import Compression
+from guest_hooks.formats.compression import Compression
 from tests.support import kernels
 
 RELEASE = "6.1.0-99-amd64"

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from guest_hooks.daemon import pacing
-from guest_hooks.daemon.pacing import News, Noticed, Pace, Phase, Reloaded, Why
+from guest_hooks.daemon.events import News, Noticed, Reloaded, Why
+from guest_hooks.daemon.pacing import Pace, Phase
 from tests.support.vigil_world import DAMAGE, PACE, World, settled
 
 

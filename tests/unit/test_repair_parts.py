@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from guest_hooks.config import Config
-from guest_hooks.daemon import glance, news, pacing
+from guest_hooks.daemon import events, glance, news
 from guest_hooks.daemon.glance import Glance
 from guest_hooks.errors import LackingError
 from guest_hooks.machine import block_device_changes, fingerprint, journal, manager, mounts, service
@@ -318,12 +318,12 @@ def test_more_block_devices_than_the_kernel_keeps_are_a_change() -> None:
 @pytest.mark.parametrize(
     "tell",
     [
-        pacing.Tell(news=each, cause="no space", differences=("/boot/xen/x",))
-        for each in pacing.News
+        events.Tell(news=each, cause="no space", differences=("/boot/xen/x",))
+        for each in events.News
     ],
 )
 def test_every_news_has_words(
-    tell: pacing.Tell,
+    tell: events.Tell,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
     capfd: pytest.CaptureFixture[str],

@@ -7,8 +7,8 @@ Sources: Linux init/initramfs.c, init/do_mounts.c; initramfs-tools scripts/{loca
 from collections.abc import Sequence
 from functools import partial
 
-from guest_hooks.formats.unpack import Compression
-from guest_hooks.machine.boot_files import InitrdFacts
+from guest_hooks.formats.compression import Compression
+from guest_hooks.model import InitrdFacts
 from guest_hooks.preflight.needs import UNPACKERS, Driver, Kernel, Needs
 from guest_hooks.preflight.result import Certainty, Finding, Link
 from guest_hooks.problems.boot import InitrdProblem

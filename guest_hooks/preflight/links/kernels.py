@@ -9,9 +9,8 @@ from dataclasses import replace
 from functools import partial
 
 from guest_hooks.formats.bzimage import GRUB_XEN_UNPACKS
-from guest_hooks.formats.unpack import Compression
-from guest_hooks.machine.boot_files import KernelFacts
-from guest_hooks.model import Mode, Severity
+from guest_hooks.formats.compression import Compression
+from guest_hooks.model import KernelFacts, Mode, Severity
 from guest_hooks.preflight.needs import Kernel, Needs
 from guest_hooks.preflight.result import Certainty, Finding, Link
 from guest_hooks.problems.boot import KernelProblem

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from guest_hooks.errors import FormatError
 from guest_hooks.formats import pygrub_menu
 from guest_hooks.formats.grub_menu import Boot, Choice, Entry, Menu
-from guest_hooks.formats.pygrub_menu import Image, PygrubMenu
+from guest_hooks.formats.pygrub_entries import Image, PygrubMenu
 from guest_hooks.model import BootFilesystem
 from guest_hooks.preflight.result import Finding, Link
 from guest_hooks.problems.menus import PygrubProblem

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What an error of the kernel says of a path: that it leads nowhere, or nothing of it at all."""
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from guest_hooks.errors import LackingError
+
+EXHAUSTED = {
+    errno.EMFILE: "this process may open no more files: ulimit -n",
+    errno.ENFILE: "the machine has as many files open as it may: sysctl fs.file-nr",
+    errno.ENOMEM: "the machine has no memory left: free -m",
+}
+"""Errors that tell of this process or machine and nothing of the file that was asked for, and
+where to look.
+"""
+
+
+class ExhaustedError(LackingError):
+    """There is no descriptor or memory left to read with; no `OSError`, which many take for a
+    verdict on the file.
+    """
+
+
+@contextmanager
+def leading_nowhere() -> Iterator[None]:
+    """End the block where a path leads nowhere, by links that lead to each other, too."""
+    try:
+        yield
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+
+
+@contextmanager
+def naming(path: str) -> Iterator[None]:
+    """Let an error of the block name the directory `path`: what is asked by a descriptor knows
+    a last component at most.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in EXHAUSTED:
+            raise ExhaustedError(
+                f"{path or '/'} could not be looked at: {error.strerror}",
+                hint=EXHAUSTED[error.errno],
+            ) from error
+        error.filename = path or "/"
+        raise
