@@ -27,6 +27,11 @@ GRUB_FILE_FILTER_COMPRESSION_FIRST to _LAST). It takes the length word that Linu
 away for xz alone, and lzopio refuses a payload with that word: LZO is no good. Same in 2.06 and
 2.12."""
 
+GRUB_OPENS = frozenset({Compression.GZIP, Compression.XZ})
+"""How an ELF file as a whole may be packed for the same loader: grub_file_open() unpacks it
+(GRUB grub-core/io/{gzio,xzio}.c).
+"""
+
 ENTRY, XEN_VERSION, LOADER, PHYS32_ENTRY = 1, 5, 8, 18  # xen/include/public/elfnote.h
 LINUX_VERSION_NOTE = 256  # the release, since 5.18 (linux/include/linux/build-salt.h)
 
@@ -42,6 +47,7 @@ class ImageFormat(StrEnum):
 
     BZIMAGE = "bzimage"
     ELF = "elf"
+    PACKED_ELF = "packed-elf"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,9 +101,12 @@ def parse(data: bytes) -> Image:
             loads_high=True,
             compression=Compression.NONE,
             payload=(0, len(data)),
-            needed_size=_elf_end(data),
+            needed_size=elf_end(data),
             size=len(data),
         )
+    packing = detect(data[:16])
+    if packing in GRUB_OPENS:
+        return _packed_elf(data, packing)
     if not data.strip(b"\0"):
         raise CodedFormatError(
             FileProblem.NOT_A_KERNEL,
@@ -110,6 +119,29 @@ def parse(data: bytes) -> Image:
             FileProblem.NOT_A_KERNEL, "the file has neither a Linux setup header nor an ELF header"
         )
     return _bzimage(data)
+
+
+def _packed_elf(data: bytes, compression: Compression) -> Image:
+    """A vmlinux in a gzip or xz file, as far as its first bytes tell."""
+    try:
+        head = next(iter(unpack.stream(memoryview(data), compression)), b"")
+    except CodedFormatError as error:
+        if error.code is FileProblem.CORRUPT and len(data) < _HEADER_END:
+            raise CodedFormatError(ImageProblem.TRUNCATED, error.message) from error
+        raise
+    if not head.startswith(b"\x7fELF"):
+        what = f"the file is packed with {compression} and holds no ELF file"
+        raise CodedFormatError(FileProblem.NOT_A_KERNEL, what)
+    return Image(
+        format=ImageFormat.PACKED_ELF,
+        protocol=0,
+        bits={1: 32, 2: 64}.get(head[4] if len(head) > 4 else 0, 0),
+        loads_high=True,
+        compression=compression,
+        payload=(0, len(data)),
+        needed_size=len(data),
+        size=len(data),
+    )
 
 
 def _bzimage(data: bytes) -> Image:
@@ -259,7 +291,7 @@ class _Forward:
             pass
 
 
-def _elf_end(data: bytes) -> int:
+def elf_end(data: bytes) -> int:
     """The least length of the ELF file `data`: the end of its last segment; `FormatError` where
     its headers are cut short.
     """

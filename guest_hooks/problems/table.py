@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from guest_hooks.problems.boot import InitrdProblem, KernelProblem, RootProblem, Stage1Problem
 from guest_hooks.problems.images import FileProblem, ImageProblem
 from guest_hooks.problems.menus import LegacyProblem, MenuProblem, PygrubProblem
+from guest_hooks.problems.pv_kernels import PvKernelProblem
 from guest_hooks.problems.row import ProblemCode
 from guest_hooks.problems.runs import RunProblem
 from guest_hooks.problems.second_stage import SecondStageProblem
@@ -16,6 +17,7 @@ GROUPS: Mapping[str, type[ProblemCode]] = {
     "The bytes of a second stage": ImageProblem,
     "The menu": MenuProblem,
     "A kernel": KernelProblem,
+    "A kernel's copy for PV": PvKernelProblem,
     "An initial RAM disk": InitrdProblem,
     "The root file system": RootProblem,
     "pygrub": PygrubProblem,
