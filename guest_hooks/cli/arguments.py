@@ -10,9 +10,9 @@ from typing import Any, NoReturn
 
 from guest_hooks import __version__, nearest
 from guest_hooks.errors import UsageError
+from guest_hooks.program import PROGRAM
 from guest_hooks.targets import TARGETS, named
 
-PROGRAM = "xen-guest-bootloader"
 DEFAULT_VERB = "status"
 
 

@@ -13,8 +13,8 @@ from guest_hooks.formats import grub_core, moddep, second_stage
 from guest_hooks.machine.receipts import Receipt, TargetReceipt
 from guest_hooks.machine.root import NotRegularError, Root
 from guest_hooks.model import Choices
+from guest_hooks.survey.observed import Evidence, Found, ModuleDir, Packaged
 from guest_hooks.survey.plan import Plan
-from guest_hooks.survey.verdict import Evidence, Found, ModuleDir, Packaged
 from guest_hooks.targets import Target
 
 LISTS = frozenset(

@@ -17,8 +17,8 @@ from guest_hooks.machine.root import NotRegularError, Root
 from guest_hooks.machine.run import Run, run
 from guest_hooks.model import Change, GrubCfgStatus, Problem, Severity, State, Why
 from guest_hooks.problems.menus import MenuProblem
+from guest_hooks.program import SYNC
 from guest_hooks.survey import kernel_images
-from guest_hooks.survey.verdict import SYNC
 from guest_hooks.targets import HANDOVER
 
 PATH = "/boot/grub/grub.cfg"

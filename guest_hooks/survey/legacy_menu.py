@@ -11,8 +11,8 @@ from guest_hooks.machine import durable
 from guest_hooks.machine.root import NotRegularError, Root
 from guest_hooks.model import BootFilesystem, Change, Mode, Problem, Severity
 from guest_hooks.problems.menus import LegacyProblem
+from guest_hooks.program import SYNC
 from guest_hooks.survey.plan import Plan
-from guest_hooks.survey.verdict import SYNC
 
 PATH = "/boot/grub/menu.lst"
 MARK = "# Made by xen-guest-bootloader: changes are lost while legacy_menu = true."

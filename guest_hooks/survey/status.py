@@ -20,6 +20,7 @@ from guest_hooks.model import (
     Status,
 )
 from guest_hooks.problems.second_stage import SecondStageProblem
+from guest_hooks.program import SYNC
 from guest_hooks.survey import evidence, grub_config, last_boot, legacy_menu, plan, verdict
 from guest_hooks.survey.plan import Plan, Wanted
 from guest_hooks.targets import TARGETS
@@ -97,7 +98,7 @@ def _menu(
     and a UUID was not known.
     """
     root_uuid = disks.root_uuid(root)
-    command = verdict.SYNC if config.update_grub else "update-grub"
+    command = SYNC if config.update_grub else "update-grub"
     kept = receipt.kept.get(grub_config.PATH)
     found = grub_config.status(
         root, fs_uuid=boot.fs_uuid, root_uuid=root_uuid, command=command, kept=kept, run=run

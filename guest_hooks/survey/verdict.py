@@ -2,21 +2,20 @@
 """What is there against what should be: a verdict for one target, with every reason. Pure."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from guest_hooks.errors import FormatError
 from guest_hooks.formats import pvh_bridge, second_stage
 from guest_hooks.formats.grub_core import Core
 from guest_hooks.formats.second_stage import SecondStage
-from guest_hooks.machine.receipts import TargetReceipt
 from guest_hooks.model import FileStatus, Problem, State, TargetStatus
 from guest_hooks.problems.images import ImageProblem
 from guest_hooks.problems.row import Effect, ProblemCode
 from guest_hooks.problems.second_stage import SecondStageProblem
+from guest_hooks.survey.observed import Evidence, Found, Packaged
 from guest_hooks.survey.plan import FileKind, Plan, PlannedFile
 
-SYNC = "xen-guest-bootloader sync"
 _CONFIG_PREFIX = re.compile(r"^set prefix=\(\$root\)'(.*)'$", re.MULTILINE)
 MOST_NAMES = 5
 NOT_KNOWN = (
@@ -24,49 +23,6 @@ NOT_KNOWN = (
 )
 FATAL_PROBLEMS = frozenset(code for code in SecondStageProblem if code.row.effect is Effect.ENDS)
 """What a second stage that is well in itself can't boot with."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
-    """One file as it stands: its bytes, or None and why they were not read; None without a
-    reason: nothing stands there.
-    """
-
-    data: bytes | None = None
-    sha256: str = ""
-    unread: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Packaged:
-    """What grub-xen-bin offers for a target: its version and the hashes of its kernel and
-    modules; empty where not installed.
-    """
-
-    version: str = ""
-    kernel_sha256: str = ""
-    modules: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModuleDir:
-    """How /boot/grub/<target> differs from what it should hold: names missing or with other
-    content, and its core.elf's hash.
-    """
-
-    missing: tuple[str, ...] = ()
-    differing: tuple[str, ...] = ()
-    core_sha256: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Evidence:
-    """All that a verdict on one target rests on; `found` has every path of the plan."""
-
-    found: Mapping[str, Found]
-    packaged: Packaged
-    module_dir: ModuleDir
-    remembered: TargetReceipt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

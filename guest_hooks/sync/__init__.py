@@ -11,9 +11,9 @@ from guest_hooks.machine import disks, receipts
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import Run, run
 from guest_hooks.model import State
+from guest_hooks.program import SYNC
 from guest_hooks.survey import grub_config
 from guest_hooks.survey.status import Survey, require, survey
-from guest_hooks.survey.verdict import SYNC
 from guest_hooks.sync import commit, menus, packages, safeguard, second_stages, unchanged, work
 from guest_hooks.sync.foretold import foretell
 from guest_hooks.sync.menus import Step

@@ -18,8 +18,8 @@ from guest_hooks.machine.run import CommandError, Run, run
 from guest_hooks.model import State
 from guest_hooks.survey import verdict
 from guest_hooks.survey.evidence import choices, find, is_from_package, sha256
+from guest_hooks.survey.observed import Evidence, Found, ModuleDir, Packaged
 from guest_hooks.survey.plan import FileKind, Plan
-from guest_hooks.survey.verdict import Evidence, Found, ModuleDir, Packaged
 from guest_hooks.targets import BOOT_XEN
 
 KEY = ".key-"

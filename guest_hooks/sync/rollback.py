@@ -15,9 +15,9 @@ from guest_hooks.machine.run import Run, run
 from guest_hooks.model import Change, Problem, Reason, State
 from guest_hooks.problems.second_stage import SecondStageProblem
 from guest_hooks.survey import evidence, verdict
+from guest_hooks.survey.observed import Evidence, Found
 from guest_hooks.survey.plan import MINIMAL, FileKind, Plan
 from guest_hooks.survey.status import Survey, require, survey
-from guest_hooks.survey.verdict import Evidence, Found
 from guest_hooks.sync import commit
 from guest_hooks.sync.build import Built
 from guest_hooks.sync.result import Result

@@ -18,10 +18,10 @@ from guest_hooks.machine.receipts import Kept, Receipt
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import Run, run
 from guest_hooks.model import GrubCfgStatus, Mode, State, Status, TargetStatus
+from guest_hooks.program import SYNC
 from guest_hooks.survey import grub_config
 from guest_hooks.survey.plan import Plan
 from guest_hooks.survey.status import MODULES_OF, Survey
-from guest_hooks.survey.verdict import SYNC
 from guest_hooks.sync.build import Built
 
 

@@ -12,8 +12,8 @@ from guest_hooks.machine.receipts import TargetReceipt
 from guest_hooks.model import BootFilesystem, Guest, Mode, Place, Severity, State, TargetStatus
 from guest_hooks.survey import plan, verdict
 from guest_hooks.survey.evidence import sha256
+from guest_hooks.survey.observed import Evidence, Found, ModuleDir, Packaged
 from guest_hooks.survey.plan import Plan, Wanted
-from guest_hooks.survey.verdict import Evidence, Found, ModuleDir, Packaged
 from guest_hooks.targets import TARGETS
 from tests.support import second_stages
 from tests.support.second_stages import CONFIG, UUID, core_image

@@ -13,12 +13,12 @@ from typing import TextIO
 
 from guest_hooks import terminal
 from guest_hooks.cli import arguments
-from guest_hooks.cli.arguments import PROGRAM
 from guest_hooks.cli.session import Session, stdout
 from guest_hooks.errors import ExitCode, GuestHooksError, UsageError
 from guest_hooks.machine import streams
 from guest_hooks.machine.failures import looked_at
 from guest_hooks.machine.root import Root
+from guest_hooks.program import PROGRAM
 from guest_hooks.report import as_json, as_text
 from guest_hooks.report.as_text import Style
 

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The verb `stage1`: a stage 1 for a host."""
 
-from guest_hooks.cli.arguments import PROGRAM
 from guest_hooks.cli.session import Session, stdout
 from guest_hooks.errors import ExitCode, UsageError
 from guest_hooks.host import stage1_image
+from guest_hooks.program import PROGRAM
 from guest_hooks.report import as_json
 from guest_hooks.targets import named
 

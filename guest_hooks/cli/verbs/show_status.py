@@ -4,12 +4,12 @@
 import os
 
 from guest_hooks import terminal
-from guest_hooks.cli.arguments import PROGRAM
 from guest_hooks.cli.session import Session, stdout
 from guest_hooks.errors import ExitCode, NotApplicableError, UsageError
 from guest_hooks.machine import guest, service, streams
 from guest_hooks.machine.config_files import configuration
 from guest_hooks.preflight import preflight
+from guest_hooks.program import PROGRAM
 from guest_hooks.report import as_json, as_metrics, as_text, boot_chain
 from guest_hooks.survey.status import survey
 

@@ -1,0 +1,5 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How this program is called, and what messages ask people to type."""
+
+PROGRAM = "xen-guest-bootloader"
+SYNC = f"{PROGRAM} sync"

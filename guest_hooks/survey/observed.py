@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What was found of one target in a guest's tree: what a verdict rests on."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from guest_hooks.machine.receipts import TargetReceipt
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """One file as it stands: its bytes, or None and why they were not read; None without a
+    reason: nothing stands there.
+    """
+
+    data: bytes | None = None
+    sha256: str = ""
+    unread: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Packaged:
+    """What grub-xen-bin offers for a target: its version and the hashes of its kernel and
+    modules; empty where not installed.
+    """
+
+    version: str = ""
+    kernel_sha256: str = ""
+    modules: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModuleDir:
+    """How /boot/grub/<target> differs from what it should hold: names missing or with other
+    content, and its core.elf's hash.
+    """
+
+    missing: tuple[str, ...] = ()
+    differing: tuple[str, ...] = ()
+    core_sha256: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """All that a verdict on one target rests on; `found` has every path of the plan."""
+
+    found: Mapping[str, Found]
+    packaged: Packaged
+    module_dir: ModuleDir
+    remembered: TargetReceipt
