@@ -16,16 +16,17 @@ from guest_hooks import terminal
 from guest_hooks.errors import LackingError, NotRepairedError
 from guest_hooks.machine import streams
 from guest_hooks.machine.root import Root
-from guest_hooks.report.as_text import Style
+from guest_hooks.report.layout import Style
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """What every verb is given."""
+    """What every verb is given: `style` is for stdout, `error_style` for stderr."""
 
     options: argparse.Namespace
     root: Root
     style: Style
+    error_style: Style
 
     def say(self, lines: Sequence[str]) -> None:
         """What a person asked to see, on stdout; nothing with `--quiet` or `--json`."""

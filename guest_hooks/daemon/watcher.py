@@ -212,11 +212,12 @@ class Watcher:
         try:
             differences = self._glance.differences()
         except GuestHooksError as error:
-            self._tell(look_at=service.utc(time.time()), look=error.message)
+            self._tell(look_at=service.utc(time.time()), look=error.message, is_well=False)
             return events.Seen(error=error.message, is_waiting=isinstance(error, UnmountedError))
         self._tell(
             look_at=service.utc(time.time()),
             look=f"differs: {', '.join(differences)}" if differences else "as it was left",
+            is_well=not differences,
         )
         return events.Seen(differences=differences, holder=self._met() if differences else "")
 

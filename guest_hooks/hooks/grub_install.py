@@ -22,8 +22,8 @@ from guest_hooks.machine.config_files import configuration
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import CommandError, become
 from guest_hooks.model import Choices
-from guest_hooks.report import as_text
-from guest_hooks.report.as_text import Style
+from guest_hooks.report import messages
+from guest_hooks.report.styles import style_of
 from guest_hooks.sync import sync
 from guest_hooks.sync.result import Request
 from guest_hooks.targets import TARGETS, Target
@@ -54,7 +54,7 @@ def _run(root: Root, arguments: Sequence[str]) -> ExitCode | int:
         config = configuration(root)
     except UsageError as error:
         # Debian's own works whatever our configuration says.
-        streams.say(as_text.error_text(error, Style()))
+        streams.say(messages.error_text(error, style_of(sys.stderr)))
         return _passed(_added(root, Config(), named), arguments)
     targets = (
         [TARGETS[name] for name in named if name in TARGETS]
@@ -69,7 +69,7 @@ def _run(root: Root, arguments: Sequence[str]) -> ExitCode | int:
     except LackingError as error:
         # What staging lacks, such as the right to make a mount namespace, the real one does
         # without.
-        streams.say(as_text.error_text(error, Style()))
+        streams.say(messages.error_text(error, style_of(sys.stderr)))
         return _passed(added, arguments)
     if code != 0:
         _answer(f"done {code}")

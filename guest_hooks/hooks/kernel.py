@@ -3,6 +3,7 @@
 boot fails its installation.
 """
 
+import sys
 from collections.abc import Sequence
 
 from guest_hooks.config import Config
@@ -13,8 +14,8 @@ from guest_hooks.machine.barrier import barrier
 from guest_hooks.machine.config_files import configuration
 from guest_hooks.machine.root import Root
 from guest_hooks.model import State, Status
-from guest_hooks.report import as_text
-from guest_hooks.report.as_text import Style
+from guest_hooks.report import messages
+from guest_hooks.report.styles import style_of
 from guest_hooks.survey import grub_config
 from guest_hooks.survey.status import survey
 from guest_hooks.survey.verdict import FATAL_PROBLEMS
@@ -31,7 +32,7 @@ def installed(root: Root, arguments: Sequence[str]) -> ExitCode:
         repaired(root)
         _settle(root)
     except GuestHooksError as error:
-        streams.say(as_text.error_text(error, Style()))
+        streams.say(messages.error_text(error, style_of(sys.stderr)))
         reasons, comfort = _judged(root)
         streams.say(comfort)
         code = ExitCode.WOULD_NOT_BOOT if reasons else code
@@ -45,7 +46,7 @@ def removed(root: Root) -> ExitCode:
         repaired(root)
         _settle(root)
     except GuestHooksError as error:
-        streams.say(as_text.error_text(error, Style()))
+        streams.say(messages.error_text(error, style_of(sys.stderr)))
     return ExitCode.OK
 
 
@@ -85,7 +86,7 @@ def _kernel_words(root: Root, arguments: Sequence[str]) -> list[str]:
     try:
         return kernel_warning(root, _bearing(root), arguments)
     except GuestHooksError as error:
-        return as_text.error_text(error, Style())
+        return messages.error_text(error, style_of(sys.stderr))
 
 
 def kernel_warning(root: Root, config: Config, arguments: Sequence[str]) -> list[str]:
@@ -100,7 +101,7 @@ def kernel_warning(root: Root, config: Config, arguments: Sequence[str]) -> list
 
     modes = tuple(dict.fromkeys(target.mode for target in own_targets(root, config)))
     findings = kernel_problems(root, guest.detect(root), arguments[0], modes=modes)
-    return boot_chain.kernel_text(arguments[0], findings)
+    return boot_chain.kernel_text(arguments[0], findings, style_of(sys.stderr))
 
 
 def _settle(root: Root) -> None:

@@ -9,8 +9,8 @@ from guest_hooks.errors import ExitCode, NotApplicableError
 from guest_hooks.machine import fingerprint, guest, streams
 from guest_hooks.machine.config_files import configuration
 from guest_hooks.machine.root import Root
-from guest_hooks.report import as_journal, as_text, progress
-from guest_hooks.report.as_text import Style
+from guest_hooks.report import as_journal, messages, progress, reasons
+from guest_hooks.report.styles import style_of
 from guest_hooks.survey import grub_config, plan
 from guest_hooks.sync import sync
 from guest_hooks.sync.result import Request, Result
@@ -44,11 +44,11 @@ def report_and_raise(result: Result) -> None:
     as_journal.tell(result)
     streams.say(
         f"xen-guest-bootloader: {line}"
-        for line in as_text.changes_text(result.changes, dry_run=False)
+        for line in reasons.changes_text(result.changes, dry_run=False)
     )
-    streams.say(as_text.warnings_text(as_journal.warnings(result), Style()))
+    streams.say(messages.warnings_text(as_journal.warnings(result), style_of(sys.stderr)))
     for failure in result.failures[1:]:
-        streams.say(as_text.error_text(failure, Style()))
+        streams.say(messages.error_text(failure, style_of(sys.stderr)))
     for failure in result.failures[:1]:
         raise failure
 

@@ -41,9 +41,9 @@ MOST_LINE = 1000
 class ServiceStatus:
     """The repair service. Times are UTC as `2026-01-31T12:00:00Z`, or empty for "not yet".
 
-    `phase` is what it is doing (`pacing.Phase`), `look` what its last look found, `repair` what its
-    last repair came to, `retry` when what resisted is tried again, `troubles` what it cannot do or
-    has met, one sentence each.
+    `phase` is what it is doing (`pacing.Phase`), `look` what its last look found and `is_well` that
+    it was nothing, `repair` what its last repair came to, `retry` when what resisted is tried
+    again, `troubles` what it cannot do or has met, one sentence each.
     """
 
     running: bool = False
@@ -52,6 +52,7 @@ class ServiceStatus:
     phase: str = ""
     look_at: str = ""
     look: str = ""
+    is_well: bool = False
     repair_at: str = ""
     repair: str = ""
     retry_at: str = ""

@@ -134,6 +134,8 @@ class Way:
                 found if is_started else [replace(finding, stops=False) for finding in found]
             )
             self.findings += second_stage.unreached(target, kind, menu)
+            if handover := second_stage.handover(target, kind, menu):
+                self.chain.append(Step(link=Link.HANDOVER, text=handover))
             self.chain.append(Step(link=Link.SECOND_STAGE, text=_second_stage_text(target)))
         return any(
             second_stage.takes_over(target, kind, menu)
@@ -254,7 +256,9 @@ class Way:
                 if kernel and kernel.facts and kernel.facts.compression
                 else ""
             )
-            self.chain.append(Step(link=Link.KERNEL, text=f"{load.kernel}{packing}"))
+            self.chain.append(
+                Step(link=Link.KERNEL, text=f"{load.kernel}{packing}", thing=load.kernel)
+            )
             self.chain.append(Step(link=Link.INITRD, text=", ".join(load.initrds) or "none"))
             self.chain.append(Step(link=Link.ROOT, text=f"root={root_fs.wanted(load.arguments)}"))
 

@@ -18,6 +18,7 @@ class Link(StrEnum):
     """The links of a boot, in their order."""
 
     STAGE1 = "stage-1"
+    HANDOVER = "handover"
     SECOND_STAGE = "second-stage"
     GRUB_CFG = "grub.cfg"
     ENTRY = "entry"
@@ -69,10 +70,13 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One link as it will be used."""
+    """One link as it will be used, in words; `thing` is the path of what is used, where it has
+    one.
+    """
 
     link: Link
     text: str
+    thing: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

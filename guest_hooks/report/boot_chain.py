@@ -1,16 +1,20 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The answer of preflight as lines for a person and as an object for `--json`."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from guest_hooks.model import Severity
-from guest_hooks.preflight.result import Certainty, Finding, Preflight
+from guest_hooks.preflight.result import Finding, Link, Preflight
+from guest_hooks.report import layout
 from guest_hooks.report.as_json import SCHEMA, guest_json
-from guest_hooks.report.as_text import Style
+from guest_hooks.report.layout import Kind, Span, Style, Text, plain
+from guest_hooks.report.problem_lines import finding, message
 
-_SURE = {Certainty.CERTAIN: "", Certainty.LIKELY: " (likely)", Certainty.UNKNOWN: " (not known)"}
+COLUMN = 13
+BAR = "*" * 72
+_LINKS = {Link.STAGE1: "stage 1", Link.SECOND_STAGE: "second stage", Link.HANDOVER: "handover"}
 
 
 def preflight_json(answer: Preflight) -> dict[str, Any]:
@@ -20,27 +24,10 @@ def preflight_json(answer: Preflight) -> dict[str, Any]:
         "ok": answer.ok,
         "will_boot": answer.will_boot,
         "guest": guest_json(answer.guest),
-        "chain": [asdict(step) for step in answer.chain],
-        "findings": [finding_json(finding) for finding in answer.findings],
+        "chain": [{"link": step.link, "text": step.text} for step in answer.chain],
+        "findings": [finding_json(each) for each in answer.findings],
         "unknown": list(answer.unknown),
     }
-
-
-def preflight_text(answer: Preflight, style: Style) -> list[str]:
-    """The chain, each finding with the console's words and the next step, the verdict, and what
-    the guest can't know.
-    """
-    lines = [f"{style.paint(f'{step.link:>12}', 'dim')}  {step.text}" for step in answer.chain]
-    for finding in answer.findings:
-        lines += finding_text(finding, style)
-    lines.append(verdict(answer, style))
-    lines += [f"  not known: {item}" for item in answer.unknown]
-    return lines
-
-
-def finding_json(finding: Finding) -> dict[str, Any]:
-    """One finding, by the name that preflight gives its code."""
-    return {**asdict(finding), "code": finding.name}
 
 
 def short_json(answer: Preflight) -> dict[str, Any]:
@@ -48,46 +35,69 @@ def short_json(answer: Preflight) -> dict[str, Any]:
     return {
         "ok": answer.ok,
         "will_boot": answer.will_boot,
-        "findings": [finding_json(finding) for finding in answer.findings],
+        "findings": [finding_json(each) for each in answer.findings],
     }
 
 
-def short_text(answer: Preflight, style: Style) -> list[str]:
-    """The line, and the findings, that `status` adds."""
-    found = [line for finding in answer.findings for line in finding_text(finding, style)]
-    return [f"Next boot: {verdict(answer, style)}", *(f"  {line}" for line in found)]
+def finding_json(found: Finding) -> dict[str, Any]:
+    """One finding, by the name that preflight gives its code."""
+    return {**asdict(found), "code": found.name}
 
 
-def verdict(answer: Preflight, style: Style) -> str:
-    """One line: whether it will boot."""
-    if not answer.will_boot:
-        return style.paint("will not boot", "bad")
-    if not answer.ok:
-        return style.paint("will boot, as far as the guest can know, and not as it should", "warn")
-    return style.paint("will boot, as far as the guest can know", "good")
+def preflight_text(answer: Preflight, style: Style) -> list[str]:
+    """The verdict, what speaks against it, the chain link by link, and what can't be known."""
+    lines = layout.row("Next boot", headline(answer), style, column=COLUMN)
+    first = leading(answer)
+    for found in answer.findings if first is None else _first(answer, first):
+        lines += finding(found, style, with_message=found is not first)
+    for step in answer.chain:
+        name = f"{_LINKS.get(step.link, step.link)}"
+        lines += layout.row(name, plain(step.text), style, column=COLUMN)
+    for number, item in enumerate(answer.unknown):
+        lines += layout.row("" if number else "Not known", plain(item), style, column=COLUMN)
+    return lines
 
 
-def kernel_text(version: str, findings: Sequence[Finding]) -> list[str]:
+def leading(answer: Preflight) -> Finding | None:
+    """The error that the headline names: the first that ends the boot, else the first."""
+    errors = [found for found in answer.findings if found.severity is Severity.ERROR]
+    return next((found for found in errors if found.stops), errors[0] if errors else None)
+
+
+def headline(answer: Preflight, *, needs_action: bool = False) -> Text:
+    """Whether it will boot, and what speaks against it; `needs_action`: other things do."""
+    first = leading(answer)
+    if first is not None:
+        verdict: Span = ("WILL NOT BOOT", Kind.BAD)
+        if answer.will_boot:
+            verdict = ("will boot, but not as it should", Kind.LOOK)
+        return verdict, (f": {message(first)}", Kind.PLAIN)
+    if needs_action:
+        return ("will boot", Kind.LOOK), (
+            f"{_kernels(answer)}; action needed, see below",
+            Kind.PLAIN,
+        )
+    return ("will boot", Kind.GOOD), (_kernels(answer), Kind.PLAIN)
+
+
+def kernel_text(version: str, findings: Sequence[Finding], style: Style) -> list[str]:
     """A warning of a new kernel that stands out from a package manager's lines; nothing where
     nothing was found.
     """
     if not findings:
         return []
-    bar = "*" * 72
-    words = [line for finding in findings for line in finding_text(finding, Style())]
-    return [bar, f"xen-guest-bootloader: this guest will not boot by Linux {version}:", *words, bar]
+    words = [line for found in findings for line in finding(found, style, indent=2)]
+    title = f"xen-guest-bootloader: this guest will not boot by Linux {version}:"
+    return [BAR, title, *words, BAR]
 
 
-def finding_text(finding: Finding, style: Style) -> list[str]:
-    """The lines of one finding."""
-    kind = "bad" if finding.severity is Severity.ERROR else "warn"
-    lines = [
-        f"{style.paint(str(finding.severity), kind)}: {finding.message}{_SURE[finding.certainty]}"
-    ]
-    if finding.console:
-        lines.append(f"  console: {finding.console}")
-    elif finding.stops:
-        lines.append("  console: says nothing")
-    if finding.hint:
-        lines.append(f"  next: {finding.hint}")
-    return lines
+def _first(answer: Preflight, first: Finding) -> Iterator[Finding]:
+    yield first
+    yield from (found for found in answer.findings if found is not first)
+
+
+def _kernels(answer: Preflight) -> str:
+    """The kernels that will be started, one for each mode that was followed."""
+    names = (step.thing.rpartition("/")[2] for step in answer.chain if step.link is Link.KERNEL)
+    found = ", ".join(dict.fromkeys(name for name in names if name))
+    return f" {found}" if found else ""

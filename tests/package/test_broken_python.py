@@ -93,7 +93,7 @@ def test_the_caller_s_environment_breaks_nothing(
     variables = "".join(f" {name}={value!r}" for name, value in environment.items())
     script = [f"/usr/bin/env{variables} {HOOK} 6.1.0-0-amd64"]
     done = guest.run("/bin/sh", "-c", *script)
-    assert f"wrote {SECOND_STAGE}" in done.stderr
+    assert f"Rebuilt {SECOND_STAGE}" in done.stderr
     guest.shell(DAMAGE)
     guest.run(
         "/usr/bin/env",

@@ -44,7 +44,7 @@ def menu(guest: TreeGuest) -> str:
 def times_made(words: str) -> int:
     """How often grub.cfg was made, by update-grub or by us."""
     return words.count("Generating grub configuration file") + words.count(
-        "wrote /boot/grub/grub.cfg"
+        "Rebuilt /boot/grub/grub.cfg"
     )
 
 
@@ -62,7 +62,7 @@ def test_a_kernel_comes_and_goes(pv_guest: TreeGuest, tmp_path: Path) -> None:
     later = debian_package.repacked(archive, tmp_path, version="99")
     pv_guest.shell(DAMAGE)
     words = install(pv_guest, later)
-    assert f"wrote {SECOND_STAGE}" in words
+    assert f"Rebuilt {SECOND_STAGE}" in words
     pv_guest.assert_right()
 
     done = pv_guest.apt("remove", package)
@@ -100,7 +100,7 @@ def test_it_acts_when_it_should(
     )
     assert done.stdout == ""
     assert (
-        done.stderr.startswith(f"xen-guest-bootloader: wrote {SECOND_STAGE} (")
+        done.stderr.startswith(f"xen-guest-bootloader: Rebuilt {SECOND_STAGE}: ")
         if acts
         else done.stderr == ""
     )

@@ -66,7 +66,7 @@ def test_grubs_modules_alone_are_enough(pv_guest: TreeGuest, tmp_path: Path) -> 
     before = pv_guest.read(SECOND_STAGE)
     words = install(pv_guest, later)
     assert words.count("Processing triggers for xen-guest-bootloader") == 1
-    assert f"wrote {SECOND_STAGE}" in words
+    assert f"Rebuilt {SECOND_STAGE}" in words
     assert pv_guest.read(SECOND_STAGE) != before
     pv_guest.assert_right()
 

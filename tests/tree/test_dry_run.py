@@ -81,4 +81,4 @@ def test_a_dry_run_is_exact_beside_a_menu_of_grub_legacy(tree: GuestTree) -> Non
 def test_a_text_dry_run_names_files_and_reasons(tree: GuestTree) -> None:
     tree.boot_xen(PV_FILE).unlink()
     told = tree.run("sync", "--dry-run", "--no-update-grub", f"--target={PV}", code=3)
-    assert told.stdout == f"would write /boot/xen/{PV_FILE} (missing)\n"
+    assert told.stdout == f"Would rebuild /boot/xen/{PV_FILE}: it was missing.\n"

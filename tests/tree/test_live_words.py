@@ -53,7 +53,7 @@ def unsure(guest: TreeGuest, *words: str) -> Outcome:
 def test_a_menu_that_grub_may_not_see_yet_is_told(settled: TreeGuest) -> None:
     settled.path(CFG).unlink()
     done = unsure(settled, "sync")
-    assert done.stdout == f"wrote {CFG} (grub-cfg-missing)\n"
+    assert done.stdout == f"Rebuilt {CFG}: it was missing.\n"
     assert done.stderr == "xen-guest-bootloader: warning: /boot/grub\n"
     settled.path(CFG).unlink()
     problems = unsure(settled, "sync", "--json").json["problems"]
@@ -64,7 +64,7 @@ def test_a_rollback_that_grub_may_not_see_yet_is_told(settled: TreeGuest) -> Non
     settled.write("/etc/xen-guest-bootloader/config.toml", 'extra_modules = ["hexdump"]\n')
     verb(settled, "sync")
     done = unsure(settled, "rollback")
-    assert done.stdout == f"wrote {FILE} (rollback)\n"
+    assert done.stdout == f"Put back {FILE}: the second stage before the present one.\n"
     assert "xen-guest-bootloader: warning: /boot/xen\n" in done.stderr
     assert f"xen-guest-bootloader: warning: {FILE} was put back by rollback" in done.stderr
     held = verb(settled, "hook", "trigger")
@@ -89,10 +89,10 @@ def test_progress_is_for_a_terminal(settled: TreeGuest) -> None:
     assert len(set(times)) > 2
     assert max(map(float, times)) > 1
     last = shown.rstrip("\r\n").splitlines()[-1]
-    assert last.rpartition("\033[K")[2].startswith("wrote ")
+    assert last.rpartition("\033[K")[2].startswith("Rebuilt ")
     settled.path(FILE).unlink()
     piped = verb(settled, "sync", "--force")
-    assert piped.stdout == f"wrote {FILE} (missing)\n"
+    assert piped.stdout == f"Rebuilt {FILE}: it was missing.\n"
     assert piped.stderr == ""
 
 

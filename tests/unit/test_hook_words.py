@@ -51,7 +51,7 @@ def test_a_warning_is_said(guest: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
     guest.setattr(repair, "sync", lambda *_arguments, **_options: result(WARNING))
     assert hooks.run(["trigger"]) == ExitCode.OK
     assert capsys.readouterr().err.splitlines() == [
-        "xen-guest-bootloader: wrote /boot/xen/pvboot-x86_64.elf (missing)",
+        "xen-guest-bootloader: Rebuilt /boot/xen/pvboot-x86_64.elf: it was missing.",
         "xen-guest-bootloader: warning: it may not be seen",
         "  -> shut down",
     ]

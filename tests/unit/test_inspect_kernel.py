@@ -4,8 +4,9 @@
 import pytest
 
 from guest_hooks.formats import inspection
-from guest_hooks.report import as_json, as_text
-from guest_hooks.report.as_text import Style
+from guest_hooks.report import as_json
+from guest_hooks.report.inspection_text import inspection_text
+from guest_hooks.report.layout import Style
 from tests.support import kernels, report_schema
 
 
@@ -20,7 +21,7 @@ def test_a_kernel_is_told_with_its_notes(compression: str) -> None:
     assert table["kernel"]["compression"] == compression
     assert {"ENTRY", "PHYS32_ENTRY"} <= table["notes"].keys()
     assert table["fits"] == []
-    assert "PV, PVH" in "\n".join(as_text.inspection_text(found, Style()))
+    assert "PV, PVH" in "\n".join(inspection_text(found, Style()))
 
 
 def test_a_kernel_that_is_cut_off_is_told_so() -> None:
@@ -28,4 +29,4 @@ def test_a_kernel_that_is_cut_off_is_told_so() -> None:
     table = as_json.inspection_json(found)
     assert report_schema.complaints(table, "inspect") == []
     assert table["format"] == "kernel"
-    assert "cut off" in "\n".join(as_text.inspection_text(found, Style()))
+    assert "cut off" in "\n".join(inspection_text(found, Style()))

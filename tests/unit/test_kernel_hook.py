@@ -57,7 +57,7 @@ def test_a_broken_configuration_fails_no_kernel(
     assert hooks.run(KERNEL) == ExitCode.OK
     words = capsys.readouterr().err
     assert "/etc/xen-guest-bootloader/config.toml: not valid TOML" in words
-    assert "-> mend or remove /etc/xen-guest-bootloader/config.toml" in words
+    assert "-> correct or remove /etc/xen-guest-bootloader/config.toml" in words
     assert "can't be told" in words
 
 

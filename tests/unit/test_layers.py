@@ -229,7 +229,7 @@ def test_the_referee_sees_a_skip() -> None:
         ),
         pytest.param(
             "guest_hooks.survey.status",
-            "from guest_hooks.report import as_text",
+            "from guest_hooks.report import messages",
             id="use-case-imports-report",
         ),
     ],

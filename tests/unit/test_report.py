@@ -34,8 +34,8 @@ from guest_hooks.model import (
 from guest_hooks.problems.menus import MenuProblem
 from guest_hooks.problems.runs import RunProblem
 from guest_hooks.problems.second_stage import SecondStageProblem
-from guest_hooks.report import as_json, as_metrics, as_text
-from guest_hooks.report.as_text import Style
+from guest_hooks.report import as_json, as_metrics, messages, problem_lines, reasons
+from guest_hooks.report.layout import Style
 from tests.support import report_schema
 
 GOLDEN = Path(__file__).parent.parent / "golden"
@@ -191,21 +191,6 @@ def test_status_as_json(name: str, status: Status) -> None:
     ("name", "status"),
     [("good", GOOD), ("bad", BAD), ("by-stage1", BY_STAGE1), ("nowhere", NOWHERE)],
 )
-@pytest.mark.parametrize(
-    ("manner", "style"),
-    [("plain", Style()), ("verbose", Style(verbose=True)), ("colour", Style(colour=True))],
-)
-def test_status_as_text(name: str, status: Status, manner: str, style: Style) -> None:
-    golden(
-        f"status-{name}-{manner}.txt",
-        "\n".join(map(terminal.shown, as_text.status_text(status, style))) + "\n",
-    )
-
-
-@pytest.mark.parametrize(
-    ("name", "status"),
-    [("good", GOOD), ("bad", BAD), ("by-stage1", BY_STAGE1), ("nowhere", NOWHERE)],
-)
 def test_status_as_metrics(name: str, status: Status) -> None:
     text = as_metrics.text(status, ServiceStatus(running=name == "good"), name == "good")
     golden(f"status-{name}.prom", text)
@@ -245,14 +230,14 @@ def test_errors_as_json() -> None:
 
 
 def test_changes_as_text() -> None:
-    assert as_text.changes_text(CHANGES, dry_run=False) == [
-        "wrote /boot/xen/pvboot-x86_64.elf (missing)",
-        "wrote /boot/grub/grub.cfg (kernel-gone, kernel-not-in-menu)",
+    assert reasons.changes_text(CHANGES, dry_run=False) == [
+        "Rebuilt /boot/xen/pvboot-x86_64.elf: it was missing.",
+        "Rebuilt /boot/grub/grub.cfg: it named a kernel that is gone and a kernel was not in it.",
     ]
-    assert as_text.changes_text(CHANGES[:1], dry_run=True) == [
-        "would write /boot/xen/pvboot-x86_64.elf (missing)"
+    assert reasons.changes_text(CHANGES[:1], dry_run=True) == [
+        "Would rebuild /boot/xen/pvboot-x86_64.elf: it was missing."
     ]
-    assert as_text.changes_text((), dry_run=False) == []
+    assert reasons.changes_text((), dry_run=False) == []
 
 
 def test_a_next_step_is_told_once() -> None:
@@ -260,21 +245,23 @@ def test_a_next_step_is_told_once() -> None:
         Problem(code=SecondStageProblem.MISSING, message="one", hint="do it"),
         Problem(code=SecondStageProblem.UUID_MISMATCH, message="two", hint="do it"),
         Problem(code=SecondStageProblem.FOREIGN, message="x"),
+        Problem(code=SecondStageProblem.FOREIGN, message="one", hint="said before"),
     ]
-    assert as_text.problem_text(problems, Style()) == [
-        "      problem: one [missing]",
-        "      problem: two [uuid-mismatch]",
-        "      problem: x [foreign]",
-        "      -> do it",
+    lines = [terminal.shown(line) for line in problem_lines.problems(problems, Style(), set())]
+    assert [line.split() for line in lines] == [
+        ["why", "one"],
+        ["why", "two"],
+        ["do", "do", "it"],
+        ["why", "x"],
     ]
 
 
 def test_an_error_is_a_line_and_a_next_step() -> None:
-    assert as_text.error_text(LackingError("no room", hint="make room"), Style()) == [
+    assert messages.error_text(LackingError("no room", hint="make room"), Style()) == [
         "xen-guest-bootloader: error: no room",
         "  -> make room",
     ]
-    assert as_text.error_text(LackingError("no room"), Style()) == [
+    assert messages.error_text(LackingError("no room"), Style()) == [
         "xen-guest-bootloader: error: no room"
     ]
 

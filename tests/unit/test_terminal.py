@@ -12,7 +12,7 @@ from guest_hooks.cli.session import Session
 from guest_hooks.errors import ExitCode
 from guest_hooks.machine.root import Root
 from guest_hooks.report import progress
-from guest_hooks.report.as_text import Style
+from guest_hooks.report.layout import Style
 from tests.support import command_line
 from tests.support.command_line import Run
 from tests.support.guest_tree import PYTHON, environment
@@ -75,7 +75,9 @@ def test_steps_are_shown_to_a_person_alone(
 
     monkeypatch.setattr(progress, "shown", note)
     options = arguments.parser().parse_args(["status", *words])
-    with Session(options=options, root=Root(str(tree)), style=Style()).step("Waiting"):
+    with Session(options=options, root=Root(str(tree)), style=Style(), error_style=Style()).step(
+        "Waiting"
+    ):
         pass
     assert steps == shown
 

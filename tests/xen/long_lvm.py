@@ -51,7 +51,7 @@ def test_it_boots_by_the_second_stages_it_made_itself(
     consoles["syncing"].expect(
         "Welcome to GRUB!",
         lvm.MAPPED,
-        *(f"wrote {path}" for path in sorted(SECOND_STAGES.values())),
+        *(f"Rebuilt {path}" for path in sorted(SECOND_STAGES.values())),
     )
     consoles["syncing"].never("Chainloading")
     boots_by_second_stage(consoles["pvh"], "pvh", prefix=f"{drive}/boot/grub")

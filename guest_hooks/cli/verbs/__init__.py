@@ -5,11 +5,9 @@ A verb imports its use case itself: Python takes longer to load all of them than
 run.
 """
 
-import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import TextIO
 
 from guest_hooks import terminal
 from guest_hooks.cli import arguments
@@ -19,8 +17,8 @@ from guest_hooks.machine import streams
 from guest_hooks.machine.failures import looked_at
 from guest_hooks.machine.root import Root
 from guest_hooks.program import PROGRAM
-from guest_hooks.report import as_json, as_text
-from guest_hooks.report.as_text import Style
+from guest_hooks.report import as_json, messages
+from guest_hooks.report.styles import page_style, style_of
 
 HOOKS = "What Debian's packages call. Each succeeds where there is nothing for it to do."
 INTERRUPTED = 130
@@ -31,7 +29,7 @@ def run(words: Sequence[str]) -> int:
     """Parse `words`, run the verb, return its exit code; the only place where errors become
     words.
     """
-    style = Style(colour=sys.stderr.isatty() and "NO_COLOR" not in os.environ)
+    style = style_of(sys.stderr)
     wants_json = "--json" in words
     try:
         if words[:1] == ["hook"] or words[:2] == ["help", "hook"]:
@@ -40,10 +38,14 @@ def run(words: Sequence[str]) -> int:
             with looked_at(Root()):
                 return _hook(words[1:])
         options = arguments.parse(words)
-        style = _style(options, sys.stderr)
+        style = style_of(sys.stderr, when=options.color, verbose=options.verbose)
+        page = style_of(sys.stdout, when=options.color, verbose=options.verbose)
         with looked_at(Root()):
             session = Session(
-                options=options, root=_root(options.root), style=_style(options, sys.stdout)
+                options=options,
+                root=_root(options.root),
+                style=page_style(page),
+                error_style=style,
             )
         with looked_at(session.root):
             code = int(_verb(options.verb)(session))
@@ -53,7 +55,7 @@ def run(words: Sequence[str]) -> int:
     except GuestHooksError as error:
         if wants_json:
             streams.say([terminal.as_json(as_json.error_json(error))], sys.stdout)
-        streams.say(as_text.error_text(error, style))
+        streams.say(messages.error_text(error, style))
         return int(error.exit_code)
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -101,14 +103,6 @@ def _mount(path: str) -> tuple[int, int, str]:
     finally:
         os.close(fd)
     return status.st_dev, status.st_ino, mount
-
-
-def _style(options: argparse.Namespace, stream: TextIO) -> Style:
-    automatic = stream.isatty() and "NO_COLOR" not in os.environ
-    return Style(
-        colour={"auto": automatic, "always": True, "never": False}[options.color],
-        verbose=options.verbose,
-    )
 
 
 def _hook(words: Sequence[str]) -> int:

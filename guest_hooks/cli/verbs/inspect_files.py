@@ -3,7 +3,8 @@
 
 from guest_hooks.cli.session import Session
 from guest_hooks.errors import ExitCode
-from guest_hooks.report import as_json, as_text
+from guest_hooks.report import as_json
+from guest_hooks.report.inspection_text import inspection_text
 from guest_hooks.survey import image_files
 
 
@@ -12,5 +13,5 @@ def inspect_files(session: Session) -> ExitCode:
     found = [image_files.inspect(path) for path in session.options.files]
     for each in found:
         session.answer(as_json.inspection_json(each))
-        session.say(as_text.inspection_text(each, session.style))
+        session.say(inspection_text(each, session.style))
     return ExitCode.OK

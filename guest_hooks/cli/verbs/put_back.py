@@ -5,7 +5,7 @@ from guest_hooks.cli.session import Session
 from guest_hooks.errors import ExitCode
 from guest_hooks.machine import streams
 from guest_hooks.machine.config_files import configuration
-from guest_hooks.report import as_journal, as_json, as_text
+from guest_hooks.report import as_journal, as_json, messages, reasons
 from guest_hooks.sync.rollback import rollback
 
 
@@ -18,8 +18,8 @@ def put_back(session: Session) -> ExitCode:
         )
     session.answer(as_json.sync_json(result.status, result.changes, result.failures))
     session.note(
-        as_text.changes_text(result.changes, dry_run=False)
+        reasons.changes_text(result.changes, dry_run=False)
         or ["Nothing to do: the two are the same."]
     )
-    streams.say(as_text.warnings_text(as_journal.warnings(result), session.style))
+    streams.say(messages.warnings_text(as_journal.warnings(result), session.error_style))
     return ExitCode.OK

@@ -6,7 +6,8 @@ from guest_hooks.errors import ExitCode, GuestHooksError
 from guest_hooks.machine import streams
 from guest_hooks.machine.config_files import configuration
 from guest_hooks.model import State
-from guest_hooks.report import as_journal, as_json, as_text
+from guest_hooks.report import as_journal, as_json, messages, reasons
+from guest_hooks.report.status_screen import state_rows
 from guest_hooks.sync import sync
 from guest_hooks.sync.result import Request, exit_code
 
@@ -41,19 +42,19 @@ def run_sync(session: Session) -> ExitCode:
     )
     show = session.say if request.dry_run else session.note
     show(
-        as_text.changes_text(result.changes, dry_run=options.dry_run)
+        reasons.changes_text(result.changes, dry_run=options.dry_run)
         or (["Nothing to do."] if is_same else [])
     )
     if options.automatic and result.failures and set(result.failures) <= set(result.repeated):
         return code  # said by the run before, and in the journal
     for failure in result.failures:
-        streams.say(as_text.error_text(failure, session.style))
+        streams.say(messages.error_text(failure, session.error_style))
     if code is not ExitCode.OK and not result.failures and not request.dry_run:
-        streams.say(as_text.status_text(result.status, session.style))
+        streams.say(state_rows(result.status, session.error_style, set()))
     else:
         streams.say(
-            as_text.warnings_text(
-                as_journal.warnings(result, is_foretold=request.dry_run), session.style
+            messages.warnings_text(
+                as_journal.warnings(result, is_foretold=request.dry_run), session.error_style
             )
         )
     return code

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The verb `detect`: which guest this is, and which targets it needs."""
 
+from dataclasses import replace
+
 from guest_hooks.cli.session import Session
 from guest_hooks.errors import ExitCode, NotApplicableError
 from guest_hooks.machine import guest
 from guest_hooks.machine.config_files import configuration
-from guest_hooks.report import as_json, as_text
-from guest_hooks.report.as_text import Style
+from guest_hooks.report import as_json, guest_text
 from guest_hooks.survey import plan
 from guest_hooks.survey.grub_config import kernels
 
@@ -24,6 +25,6 @@ def show_guest(session: Session) -> ExitCode:
     except NotApplicableError as error:
         names, why = [], error
     session.answer(as_json.detect_json(here, names))
-    session.say(as_text.guest_text(here, Style(colour=session.style.colour, verbose=True)))
+    session.say(guest_text.guest_text(here, replace(session.style, verbose=True)))
     session.say([f"targets: {', '.join(names)}"] if why is None else [why.message])
     return ExitCode.OK if why is None else ExitCode.NOT_APPLICABLE

@@ -2,6 +2,7 @@
 """The verb `status`: how the guest is, and whether its next boot works."""
 
 import os
+import time
 
 from guest_hooks import terminal
 from guest_hooks.cli.session import Session, stdout
@@ -10,7 +11,8 @@ from guest_hooks.machine import guest, service, streams
 from guest_hooks.machine.config_files import configuration
 from guest_hooks.preflight import preflight
 from guest_hooks.program import PROGRAM
-from guest_hooks.report import as_json, as_metrics, as_text, boot_chain
+from guest_hooks.report import as_json, as_metrics, boot_chain, guest_text, messages
+from guest_hooks.report.status_screen import Scene, status_screen
 from guest_hooks.survey.status import survey
 
 
@@ -27,8 +29,8 @@ def show_status(session: Session) -> ExitCode:
         if session.options.metrics:
             raise
         session.answer(as_json.no_status_json(guest.detect(session.root), error))
-        session.say(as_text.guest_text(guest.detect(session.root), session.style))
-        streams.say(as_text.error_text(error, session.style))
+        session.say(guest_text.guest_text(guest.detect(session.root), session.style))
+        streams.say(messages.error_text(error, session.error_style))
         return error.exit_code
     watcher = service.read(session.root) if session.root.is_live else None
     next_boot = None
@@ -45,6 +47,6 @@ def show_status(session: Session) -> ExitCode:
         "next_boot": boot_chain.short_json(next_boot) if next_boot else None,
     }
     session.answer(answer)
-    session.say(as_text.status_text(status, session.style, watcher))
-    session.say(boot_chain.short_text(next_boot, session.style) if next_boot else [])
+    scene = Scene(status=status, next_boot=next_boot, service=watcher, now=time.time())
+    session.say(status_screen(scene, session.style))
     return ExitCode.OK if status.ok else ExitCode.DIFFERS

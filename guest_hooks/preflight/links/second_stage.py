@@ -9,7 +9,7 @@ from guest_hooks.model import BootFilesystem, Mode, Problem, Severity, State, Ta
 from guest_hooks.preflight.result import Certainty, Finding, Link
 from guest_hooks.problems.row import Effect, ProblemCode
 from guest_hooks.problems.second_stage import SecondStageProblem
-from guest_hooks.targets import HANDOVER, TARGETS
+from guest_hooks.targets import BOOT_XEN, HANDOVER, TARGETS
 
 _ONLY_IF_IT_READS_MODULES = (
     SecondStageProblem.MODULE_DIR_DIFFERS,
@@ -43,6 +43,16 @@ def takes_over(target: TargetStatus, kind: Stage1, menu: str) -> bool:
             return False
         case State.INVALID:
             return any(problem.code.row.effect is Effect.ENDS for problem in target.problems)
+
+
+def handover(target: TargetStatus, kind: Stage1, menu: str) -> str:
+    """How a stage 1 of `kind` that reads the menu comes to this second stage, in words; empty
+    where it looks for it itself, or does not come to it.
+    """
+    bridge = TARGETS[target.target].bridge
+    if not bridge or kind is Stage1.OWN or not takes_over(target, kind, menu):
+        return ""
+    return f"the script at the top of grub.cfg starts the bridge {BOOT_XEN}/{bridge}"
 
 
 def is_started(target: TargetStatus, kind: Stage1, menu: str) -> bool:

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The hold: an admin's word that no automatic run changes anything, until a time or until it is
+taken back.
+"""
+
+import json
+import math
+import time
+from dataclasses import dataclass
+
+from guest_hooks.machine import durable, lock, receipts
+from guest_hooks.machine.root import NotRegularError, Root
+
+PATH = f"{receipts.STATE_DIR}/hold.json"
+NEVER = math.inf
+SCHEMA = 1
+MAX_SIZE = 4096
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hold:
+    """Since when, until when (`NEVER`: until `release`) and by whom; times are seconds since the
+    epoch.
+    """
+
+    since: float
+    until: float = NEVER
+    by: str = ""
+
+
+def load(root: Root, *, now: float | None = None) -> Hold | None:
+    """The hold that is in force at `now`, by default at this moment; None where there is none, or
+    where its time is over.
+
+    A file that can't be understood is a hold without an end: somebody asked for one.
+    """
+    try:
+        hold = _parse(root.read(PATH, limit=MAX_SIZE))
+    except FileNotFoundError:
+        return None
+    except (OSError, NotRegularError):
+        hold = Hold(since=0.0)
+    return hold if (time.time() if now is None else now) < hold.until else None
+
+
+def save(root: Root, hold: Hold, *, lock_timeout: float) -> None:
+    """Put `hold` in force; when this returns, no automatic run is under way. Raises `LockedError`
+    where one does not end.
+    """
+    table = {
+        "schema": SCHEMA,
+        "since": hold.since,
+        "until": None if hold.until == NEVER else hold.until,
+        "by": hold.by,
+    }
+    with lock.held(root, timeout=lock_timeout):
+        durable.make_dirs(root, receipts.STATE_DIR)
+        durable.replace(root, PATH, (json.dumps(table) + "\n").encode())
+
+
+def release(root: Root, *, lock_timeout: float) -> bool:
+    """Take the hold back; whether there was one."""
+    if not root.exists(PATH):
+        return False
+    with lock.held(root, timeout=lock_timeout):
+        durable.remove(root, PATH)
+    return True
+
+
+def _parse(data: bytes) -> Hold:
+    try:
+        table = json.loads(data)
+        until = table["until"]
+        return Hold(
+            since=float(table["since"]),
+            until=NEVER if until is None else float(until),
+            by=str(table["by"]),
+        )
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return Hold(since=0.0)

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How the automatic repairs are: on, on hold, turned off, failing; as rows of the status screen."""
+
+import calendar
+import time
+from contextlib import suppress
+
+from guest_hooks.machine.hold import NEVER, Hold
+from guest_hooks.machine.service import ServiceStatus
+from guest_hooks.report import units
+from guest_hooks.report.layout import Kind, Style, Text, plain, row
+from guest_hooks.report.problem_lines import below, step
+
+COLUMN = 13
+_UNHOLD = "xen-guest-bootloader unhold"
+
+
+def hold_text(hold: Hold, now: float) -> str:
+    """Since when, until when and by whom."""
+    since = f" since {units.clock(hold.since, now)}" if hold.since else ""
+    end = "" if hold.until == NEVER else f" until {units.moment(hold.until, now)}"
+    return f"on hold{since}{end}{f', by {hold.by}' if hold.by else ''}"
+
+
+def repair_rows(
+    service: ServiceStatus | None, hold: Hold | None, now: float, style: Style, *, repair: bool
+) -> list[str]:
+    """The row of the repairs, and below it what to do."""
+    if hold is not None:
+        lines = row(
+            "Repair",
+            ((hold_text(hold, now), Kind.LOOK), ("; nothing is changed automatically", Kind.PLAIN)),
+            style,
+            column=COLUMN,
+        )
+        return lines + step(_UNHOLD, style)
+    if not repair:
+        text: Text = (
+            ("off", Kind.LOOK),
+            (": repair = false in the configuration; nothing is changed automatically", Kind.PLAIN),
+        )
+        return row("Repair", text, style, column=COLUMN)
+    if service is None:
+        return []
+    lines = row("Repair", _service(service, now), style, column=COLUMN)
+    for trouble in service.troubles:
+        lines += below("note", plain(trouble), style)
+    if not service.running:
+        lines += step("systemctl start xen-guest-bootloader", style)
+    return lines
+
+
+def _service(service: ServiceStatus, now: float) -> Text:
+    if not service.running:
+        return ("off", Kind.LOOK), (": the repair service is not running", Kind.PLAIN)
+    checked = _moment(service.look_at, now)
+    if service.retry_at:
+        why = service.repair if service.repair not in ("", "done") else service.look
+        return ("failing", Kind.BAD), (
+            f": {why}; next try {_moment(service.retry_at, now)}",
+            Kind.PLAIN,
+        )
+    if not checked:
+        return plain("on; it has not checked anything yet")
+    return plain(f"on; checked {checked}, {'all well' if service.is_well else service.look}")
+
+
+def _moment(text: str, now: float) -> str:
+    """A point in time of the state file (UTC) in local time with its age; empty for none."""
+    with suppress(ValueError):
+        return units.moment(calendar.timegm(time.strptime(text, "%Y-%m-%dT%H:%M:%SZ")), now)
+    return ""

@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Ten guests as `status` meets them: what was found, what the screen says first, how it exits."""
+
+import calendar
+from dataclasses import dataclass, replace
+
+from guest_hooks.machine.hold import Hold
+from guest_hooks.machine.service import ServiceStatus
+from guest_hooks.model import (
+    BootFilesystem,
+    FileStatus,
+    GrubCfgStatus,
+    Guest,
+    LastBoot,
+    Mode,
+    Problem,
+    State,
+    Status,
+    TargetStatus,
+)
+from guest_hooks.preflight.result import Finding, Link, Preflight, Step
+from guest_hooks.problems.boot import KernelProblem
+from guest_hooks.problems.menus import MenuProblem
+from guest_hooks.problems.second_stage import SecondStageProblem
+from guest_hooks.report.status_screen import Scene
+
+NOW = float(calendar.timegm((2026, 11, 25, 14, 42, 0)))
+PV_PATH = "/boot/xen/pvboot-x86_64.elf"
+CLOUD = "/boot/vmlinuz-6.1.0-56-cloud-amd64"
+
+GUEST = Guest(mode=Mode.PV, bits=64, evidence=("/sys/hypervisor/guest_type: PV",))
+BOOT = BootFilesystem(
+    mountpoint="/boot",
+    device="/dev/xvda1",
+    fs_type="ext4",
+    fs_uuid="0f0e0d0c-0b0a-4908-8706-050403020100",
+    grub_dir="/grub",
+)
+SECOND_STAGE = TargetStatus(
+    target="x86_64-xen",
+    required=True,
+    state=State.CURRENT,
+    files=(FileStatus(path=PV_PATH, state=State.CURRENT, sha256="a" * 64, size=1213872),),
+    prefix="($root)/grub",
+    fs_uuid=BOOT.fs_uuid,
+    modules=87,
+    grub_version="2.06-13+deb12u2",
+)
+WELL = Status(
+    guest=GUEST,
+    boot=BOOT,
+    targets=(SECOND_STAGE,),
+    grub_cfg=GrubCfgStatus(path="/boot/grub/grub.cfg", state=State.CURRENT),
+    last_boot=LastBoot(via="second-stage", prefix="(xen/xvda,gpt1)/grub", platform="xen"),
+)
+RUNNING = ServiceStatus(
+    running=True,
+    pid=400,
+    since="2026-11-25T08:00:00Z",
+    phase="quiet",
+    look_at="2026-11-25T14:40:00Z",
+    look="as it was left",
+    is_well=True,
+)
+CHAIN = (
+    Step(
+        link=Link.STAGE1,
+        text="Debian's PV stage 1 finds /xen/pvboot-x86_64.elf on /dev/xvda1",
+    ),
+    Step(link=Link.SECOND_STAGE, text=f"{PV_PATH} (x86_64-xen): current"),
+    Step(link=Link.GRUB_CFG, text="the second stage reads /boot/grub/grub.cfg, 3 entries"),
+    Step(link=Link.ENTRY, text="the default is 'Debian GNU/Linux'"),
+    Step(link=Link.KERNEL, text="/vmlinuz-6.1.0-56-amd64", thing="/vmlinuz-6.1.0-56-amd64"),
+    Step(link=Link.INITRD, text="/initrd.img-6.1.0-56-amd64"),
+    Step(link=Link.ROOT, text="root=UUID=6d8a9b46-1c39-4a6f-a1a5-1d4d2f1d8a70"),
+)
+BOOTS = Preflight(guest=GUEST, chain=CHAIN, findings=(), unknown=("the host's type=",))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Situation:
+    """What was found, the first words of the screen, and the exit code."""
+
+    scene: Scene
+    first: str
+    code: int
+
+
+def _stale() -> Status:
+    problem = Problem(
+        code=SecondStageProblem.GRUB_DIFFERS,
+        message=f"{PV_PATH} was made by GRUB 2.06-13+deb12u1; installed is 2.06-13+deb12u2",
+        hint="bring it up to date with: xen-guest-bootloader sync",
+    )
+    target = replace(SECOND_STAGE, state=State.STALE, grub_version="2.06-13+deb12u1")
+    return replace(WELL, targets=(replace(target, problems=(problem,)),))
+
+
+def _foreign() -> Status:
+    problem = Problem(
+        code=SecondStageProblem.FOREIGN,
+        message=f"{PV_PATH} is a valid Xen image that grub-install did not make",
+        hint="set accept_foreign = true, or replace it with: xen-guest-bootloader sync --adopt",
+    )
+    target = replace(SECOND_STAGE, state=State.FOREIGN, grub_version="", problems=(problem,))
+    return replace(WELL, targets=(target,))
+
+
+def _no_kernel() -> Status:
+    problem = Problem(
+        code=MenuProblem.KERNEL_GONE,
+        message="/boot/grub/grub.cfg names what is no longer in /boot: vmlinuz-6.1.0-56-amd64",
+        hint="make it anew with: xen-guest-bootloader sync",
+    )
+    menu = GrubCfgStatus(path="/boot/grub/grub.cfg", state=State.STALE, problems=(problem,))
+    return replace(WELL, grub_cfg=menu)
+
+
+LZ4 = Finding(
+    code=KernelProblem.COMPRESSION,
+    link=Link.KERNEL,
+    thing=CLOUD,
+    message="GRUB can't unpack this kernel (LZ4) in a PV guest",
+    console="error: not xen image.",
+    hint='apt install linux-image-amd64; or have the host start the guest with type="pvh"',
+)
+GONE = Finding(
+    code=KernelProblem.MISSING,
+    link=Link.KERNEL,
+    thing="/boot/vmlinuz-6.1.0-56-amd64",
+    message="/boot/vmlinuz-6.1.0-56-amd64 is missing, and no other kernel is left in /boot",
+    console="error: file `/vmlinuz-6.1.0-56-amd64' not found.",
+    hint="apt install linux-image-amd64",
+)
+FAILING = replace(
+    RUNNING,
+    repair="/boot/xen needs 2.8 MiB, and 2.5 MiB are free",
+    retry_at="2026-11-25T14:47:00Z",
+    is_well=False,
+)
+SCENES = {
+    "well": Situation(
+        scene=Scene(status=WELL, next_boot=BOOTS, service=RUNNING, now=NOW),
+        first="will boot vmlinuz-6.1.0-56-amd64",
+        code=0,
+    ),
+    "will not boot": Situation(
+        scene=Scene(
+            status=WELL, next_boot=replace(BOOTS, findings=(LZ4,)), service=RUNNING, now=NOW
+        ),
+        first="WILL NOT BOOT: GRUB can't unpack",
+        code=3,
+    ),
+    "stale": Situation(
+        scene=Scene(status=_stale(), next_boot=BOOTS, service=RUNNING, now=NOW),
+        first="will boot vmlinuz-6.1.0-56-amd64; action needed",
+        code=3,
+    ),
+    "failing repair": Situation(
+        scene=Scene(status=_stale(), next_boot=BOOTS, service=FAILING, now=NOW),
+        first="will boot vmlinuz-6.1.0-56-amd64; action needed",
+        code=3,
+    ),
+    "held": Situation(
+        scene=Scene(
+            status=WELL,
+            next_boot=BOOTS,
+            service=RUNNING,
+            hold=Hold(since=NOW - 600, until=NOW + 3 * 3600, by="alice"),
+            now=NOW,
+        ),
+        first="will boot vmlinuz-6.1.0-56-amd64",
+        code=0,
+    ),
+    "foreign": Situation(
+        scene=Scene(status=_foreign(), next_boot=BOOTS, service=RUNNING, now=NOW),
+        first="will boot vmlinuz-6.1.0-56-amd64; action needed",
+        code=3,
+    ),
+    "no root": Situation(
+        scene=Scene(status=WELL, service=RUNNING, now=NOW), first="not known", code=0
+    ),
+    "no kernel left": Situation(
+        scene=Scene(
+            status=_no_kernel(),
+            next_boot=replace(BOOTS, findings=(GONE,)),
+            service=RUNNING,
+            now=NOW,
+        ),
+        first="WILL NOT BOOT: /boot/vmlinuz-6.1.0-56-amd64 is missing",
+        code=3,
+    ),
+}
+"""Those that have a screen; an HVM guest and a wrong configuration end before, with an error."""

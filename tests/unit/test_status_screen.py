@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The one screen of `status`, word for word: the verdict first, few lines, no line too long.
+
+`UPDATE_GOLDEN=1` writes the files of tests/golden/screens, for the eyes of a reviewer.
+"""
+
+import io
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from guest_hooks import terminal
+from guest_hooks.report import layout, units
+from guest_hooks.report.layout import COLOURS, Kind, Palette, Style
+from guest_hooks.report.status_screen import status_screen
+from guest_hooks.report.styles import page_style, style_of
+from tests.support.scenes import SCENES, Situation
+
+GOLDEN = Path(__file__).parent.parent / "golden/screens"
+STYLES = {
+    "80": Style(width=80),
+    "120": Style(width=120),
+    "verbose": Style(width=80, verbose=True),
+    "basic": Style(width=80, palette=Palette.BASIC),
+    "rich": Style(width=80, palette=Palette.RICH),
+}
+
+
+@pytest.fixture(autouse=True)
+def zone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Local time is UTC."""
+    monkeypatch.setenv("TZ", "UTC0")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+def screen(situation: Situation, style: Style) -> list[str]:
+    return [terminal.shown(line) for line in status_screen(situation.scene, style)]
+
+
+@pytest.mark.parametrize("name", STYLES)
+def test_the_screens(name: str) -> None:
+    text = "".join(
+        f"$ status   # {situation}\n" + "".join(f"{line}\n" for line in screen(each, STYLES[name]))
+        for situation, each in SCENES.items()
+    )
+    path = GOLDEN / f"{name}.txt"
+    if os.environ.get("UPDATE_GOLDEN"):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+    assert text == path.read_text()
+
+
+@pytest.mark.parametrize("situation", SCENES)
+def test_the_verdict_comes_first(situation: str) -> None:
+    expected = SCENES[situation]
+    lines = screen(expected, Style(width=80))
+    assert (
+        " ".join(lines).replace("              ", "").startswith(f"Next boot    {expected.first}")
+    )
+    assert max(map(len, lines)) <= 80
+    if expected.code == 0:
+        assert len(lines) <= 8
+
+
+@pytest.mark.parametrize("situation", SCENES)
+def test_no_good_word_where_something_is_wrong(situation: str) -> None:
+    each = SCENES[situation]
+    first = screen(each, STYLES["basic"])[0]
+    good = f"\033[{COLOURS[Palette.BASIC][Kind.GOOD]}m"
+    assert (good in first) == (each.code == 0 and each.scene.next_boot is not None)
+
+
+def luminance(red: int, green: int, blue: int) -> float:
+    """The relative luminance of an sRGB colour (WCAG 2, 1.4.3)."""
+    parts = [part / 255 for part in (red, green, blue)]
+    linear = [
+        part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
+    ]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("background", [0.0, 1.0], ids=["dark", "light"])
+@pytest.mark.parametrize("kind", [Kind.GOOD, Kind.BAD, Kind.LOOK])
+def test_a_colour_is_readable(kind: Kind, background: float) -> None:
+    number = int(COLOURS[Palette.RICH][kind].removeprefix("38;5;")) - 16
+    steps = (0, 95, 135, 175, 215, 255)  # xterm's cube of 6 by 6 by 6 colours
+    own = luminance(steps[number // 36], steps[number // 6 % 6], steps[number % 6])
+    low, high = sorted((own, background))
+    assert (high + 0.05) / (low + 0.05) > 3.8
+
+
+class Screen(io.StringIO):
+    """A stream that is a terminal, or not."""
+
+    def __init__(self, *, is_terminal: bool) -> None:
+        super().__init__()
+        self._is_terminal = is_terminal
+
+    def isatty(self) -> bool:
+        return self._is_terminal
+
+
+@pytest.mark.parametrize(
+    ("environ", "when", "is_terminal", "expected"),
+    [
+        pytest.param({"TERM": "dumb"}, "auto", True, Palette.NONE, id="dumb"),
+        pytest.param({"TERM": "vt220"}, "auto", True, Palette.BASIC, id="serial"),
+        pytest.param({"TERM": "xterm-256color"}, "auto", True, Palette.RICH, id="xterm"),
+        pytest.param({"TERM": "xterm-256color"}, "auto", False, Palette.NONE, id="pipe"),
+        pytest.param({"TERM": "xterm-256color"}, "always", False, Palette.RICH, id="always"),
+        pytest.param({}, "always", False, Palette.BASIC, id="always-without-a-terminal"),
+        pytest.param({"TERM": "xterm"}, "never", True, Palette.NONE, id="never"),
+        pytest.param({"TERM": "xterm", "NO_COLOR": ""}, "auto", True, Palette.NONE, id="no-color"),
+    ],
+)
+def test_when_there_are_colours(
+    environ: dict[str, str], when: str, is_terminal: bool, expected: Palette
+) -> None:
+    style = style_of(Screen(is_terminal=is_terminal), when=when, environ=environ)
+    assert style.palette is expected
+    assert style.width == (80 if is_terminal else 0)
+    assert page_style(style, {}).width == 80
+    assert (
+        page_style(style_of(Screen(is_terminal=False), environ={}), {"COLUMNS": "99"}).width == 99
+    )
+
+
+def test_a_command_is_not_broken() -> None:
+    style = Style(width=50)
+    hint = layout.command_last("bring it up to date with: xen-guest-bootloader sync", style, 10)
+    assert layout.block(layout.plain(hint), style, indent=10) == [
+        "          bring it up to date with:",
+        "          xen-guest-bootloader sync",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("count", "words"),
+    [
+        (0, "0 B"),
+        (1023, "1023 B"),
+        (2936012, "2.8 MiB"),
+        (64 << 20, "64.0 MiB"),
+        (400 << 20, "400 MiB"),
+    ],
+)
+def test_sizes(count: int, words: str) -> None:
+    assert units.size(count) == words
+
+
+@pytest.mark.parametrize(
+    ("away", "words"),
+    [
+        (-120, "14:40 (2 min ago)"),
+        (-30, "14:41 (30 s ago)"),
+        (3 * 3600, "17:42 (in 3 h)"),
+        (-86400 * 5, "2026-11-20 14:42 (5 days ago)"),
+        (86400 * 1.5, "2026-11-27 02:42 (in 1 day)"),
+    ],
+)
+def test_times(away: float, words: str) -> None:
+    now = SCENES["well"].scene.now
+    assert units.moment(now + away, now) == words
