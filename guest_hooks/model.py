@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Self
 
 from guest_hooks.problems import row
-from guest_hooks.problems.row import ProblemCode
+from guest_hooks.problems.row import Actor, ProblemCode
 
 Severity = row.Severity
 State = row.State
@@ -118,6 +118,7 @@ class Problem:
     message: str
     hint: str = ""
     severity: Severity = Severity.ERROR
+    actor: Actor = Actor.HERE
 
     @classmethod
     def of(
@@ -129,8 +130,13 @@ class Problem:
         **fields: str,
     ) -> Self:
         """The problem `code` with the hint of the table, whose fields are filled in."""
-        hint = code.row.hint.format(**fields)
-        return cls(code=code, message=message, hint=hint, severity=severity or code.row.severity)
+        return cls(
+            code=code,
+            message=message,
+            hint=code.row.hint.format(**fields),
+            severity=severity or code.row.severity,
+            actor=code.row.actor,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,13 +173,22 @@ class TargetStatus:
         return self.files[0].path
 
 
+class MenuFault(StrEnum):
+    """What is wrong with the text of a grub.cfg."""
+
+    EMPTY = "empty"
+    CUT_OFF = "cut off"
+    REFUSED = "refused by GRUB's parser"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GrubCfgStatus:
-    """The verdict for grub.cfg."""
+    """The verdict for grub.cfg; `fault` says why it is invalid, if its text is."""
 
     path: str
     state: State
     problems: tuple[Problem, ...] = ()
+    fault: MenuFault | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -248,6 +263,7 @@ class KernelFacts:
     cause: str = ""
     unread: str = ""
     hint: str = ""
+    is_empty: bool = False
     is_bzimage: bool = False
     is_verified: bool = False
     loads_high: bool = True

@@ -96,7 +96,8 @@ def _kernel(data: bytes) -> Kernel | None:
     try:
         found = bzimage.notes(data, image)
     except CodedFormatError as error:
-        unread = Problem(code=error.code, message=error.message, hint=error.hint)
+        why = Problem.of(error.code, error.message, release=image.release or "VERSION")
+        unread = replace(why, hint=error.hint or why.hint)
         return (
             Kernel(image=image, release=image.release, unread=unread)
             if image.format is ImageFormat.BZIMAGE

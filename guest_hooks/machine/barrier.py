@@ -16,7 +16,7 @@ from guest_hooks.machine import libc, reach, xfs_log
 from guest_hooks.machine.failures import told, uninterrupted
 from guest_hooks.machine.freeze import Failpoint, freeze_and_thaw, no_failpoint
 from guest_hooks.machine.root import Root
-from guest_hooks.model import Problem, Severity
+from guest_hooks.model import Problem
 from guest_hooks.problems.runs import RunProblem
 
 # linux/magic.h
@@ -139,42 +139,27 @@ def _checkpoint(fd: int) -> bool:
 
 
 def _late(root: Root, path: str, wait: float) -> Problem:
-    return Problem(
-        code=LATE,
-        message=(
-            f"{root.outside(path)} is written, but after {wait:g} s XFS has it only in its log,"
-            " which GRUB does not read: until it is in place GRUB finds what was there before,"
-            " which is whole"
-        ),
-        hint=(
-            "a clean shutdown or unmount puts it in place; how often XFS does it by itself: sysctl"
-            " fs.xfs.xfssyncd_centisecs"
-        ),
-        severity=Severity.WARNING,
+    return Problem.of(
+        LATE,
+        f"{root.outside(path)} is written, but after {wait:g} s XFS has it only in its log,"
+        " which GRUB does not read: until it is in place GRUB finds what was there before,"
+        " which is whole",
     )
 
 
 def _unsure(root: Root, path: str, error: OSError, magic: int) -> Problem:
     where = root.outside(path)
     if error.errno in _NOT_KNOWN or isinstance(error, FileNotFoundError):
-        return Problem(
-            code=RunProblem.BARRIER_UNKNOWN,
-            message=(
-                f"{where} is written, but nothing is known that makes GRUB see it on this file"
-                f" system (type {magic:#x})"
-            ),
-            hint="a clean shutdown or unmount does",
-            severity=Severity.WARNING,
+        return Problem.of(
+            RunProblem.BARRIER_UNKNOWN,
+            f"{where} is written, but nothing is known that makes GRUB see it on this file"
+            f" system (type {magic:#x})",
         )
     if error.errno in _REFUSED:
-        return Problem(
-            code=RunProblem.BARRIER_REFUSED,
-            message=(
-                f"{where} is written, but having its file system put it where GRUB sees it is"
-                f" refused: {error.strerror}"
-            ),
-            hint="a clean shutdown or unmount does the same",
-            severity=Severity.WARNING,
+        return Problem.of(
+            RunProblem.BARRIER_REFUSED,
+            f"{where} is written, but having its file system put it where GRUB sees it is"
+            f" refused: {error.strerror}",
         )
     if error.errno in (errno.EBUSY, errno.ETIMEDOUT):
         reason = (

@@ -18,7 +18,7 @@ from guest_hooks.model import InitrdFacts, KernelFacts
 from guest_hooks.problems.images import FileProblem, ImageProblem
 
 CACHE = "/var/lib/xen-guest-bootloader/preflight.json"
-VERSION = 1
+VERSION = 2
 """Goes up with whatever changes what the facts mean."""
 MAX_FILE = 1 << 30
 MAX_CACHE = 8 << 20
@@ -120,11 +120,12 @@ def read_kernel(root: Root, path: str) -> KernelFacts:
     """The facts of the kernel file `path`, read anew; a file that is no whole kernel is a fact
     too.
     """
+    data = b""
     try:
         data = root.read(path, limit=MAX_FILE)
         image = bzimage.parse(data)
     except FormatError as error:
-        return KernelFacts(fault=str(error.code), cause=error.message)
+        return KernelFacts(fault=str(error.code), cause=error.message, is_empty=not data)
     except PermissionError:
         return KernelFacts(unread=f"no right to read {path}", hint="run as root")
     except (OSError, NotRegularError) as error:

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field, fields
 from guest_hooks.errors import GuestHooksError
 from guest_hooks.machine import durable
 from guest_hooks.machine.root import NotRegularError, Root
-from guest_hooks.model import Choices, Problem, Severity
+from guest_hooks.model import Choices, Problem
 from guest_hooks.problems.runs import RunProblem
 
 STATE_DIR = "/var/lib/xen-guest-bootloader"
@@ -168,14 +168,7 @@ def save(root: Root, receipt: Receipt) -> tuple[Problem, ...]:
         durable.replace(root, RECEIPT, (json.dumps(table, indent=1) + "\n").encode())
     except GuestHooksError as error:
         message = f"what was installed could not be noted: {error.message}"
-        return (
-            Problem(
-                code=RunProblem.RECEIPT_NOT_KEPT,
-                message=message,
-                hint=error.hint,
-                severity=Severity.WARNING,
-            ),
-        )
+        return (Problem.of(RunProblem.RECEIPT_NOT_KEPT, message, step=error.hint),)
     return ()
 
 

@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from guest_hooks.config import Config
 from guest_hooks.errors import FormatError, GuestHooksError
 from guest_hooks.formats import grub_cfg, grubenv, kernel_config
 from guest_hooks.formats.grub_menu import Menu
@@ -15,13 +16,17 @@ from guest_hooks.machine.boot_files import Memory
 from guest_hooks.machine.grub_tools import GRUB_DIR, GRUBENV
 from guest_hooks.machine.root import NotRegularError, Root
 from guest_hooks.machine.run import Run
-from guest_hooks.model import BootFilesystem, Guest, InitrdFacts, KernelFacts, Mode
+from guest_hooks.model import BootFilesystem, Guest, InitrdFacts, KernelFacts, Mode, State, Status
 from guest_hooks.preflight.links import stage1
 from guest_hooks.preflight.links.stage1 import Disks
 from guest_hooks.preflight.needs import OPTIONS, Kernel
+from guest_hooks.preflight.steps import InitrdMaker, Steps
 
 MAX_CFG = 4 << 20
 MAX_CONFIG = 2 << 20
+DEFAULTS = "/etc/default/grub"
+SCRIPTS = "/etc/grub.d"
+KERNEL_NAMES = ("vmlinuz-", "kernel-")
 MAX_DISKS = 32
 """How many file systems other than /boot's are looked at; a guest with more is told so."""
 DRIVE = "(boot)"
@@ -209,3 +214,35 @@ def kernel(root: Root, path: str, facts: KernelFacts | None) -> Kernel:
         builtin=kernel_config.builtin_modules(builtin) if builtin else frozenset(),
         has_modules=root.exists(f"/lib/modules/{release}"),
     )
+
+
+def steps(root: Root, status: Status, config: Config) -> Steps:
+    """How this guest is repaired, by what is installed in it."""
+    menu = status.grub_cfg
+    by_dracut = root.exists("/usr/bin/dracut") and not root.exists("/usr/sbin/update-initramfs")
+    return Steps(
+        is_menu_ours=config.update_grub
+        and menu is not None
+        and menu.state not in (State.CURRENT, State.UNKNOWN),
+        maker=InitrdMaker.DRACUT if by_dracut else InitrdMaker.INITRAMFS_TOOLS,
+        bits=status.guest.bits,
+        has_kernels=any(name.startswith(KERNEL_NAMES) for name in root.names("/boot")),
+        sources=_menu_sources(root),
+    )
+
+
+def _menu_sources(root: Root) -> dict[str, str]:
+    """The admin's files that decide what is in the menu: their texts by path."""
+    paths = (
+        f"{GRUB_DIR}/custom.cfg",
+        DEFAULTS,
+        *(f"{DEFAULTS}.d/{name}" for name in root.names(f"{DEFAULTS}.d")),
+        *(f"{SCRIPTS}/{name}" for name in root.names(SCRIPTS)),
+    )
+    texts = {path: _code(root.read_text(path, limit=MAX_CFG) or "") for path in paths}
+    return {path: text for path, text in texts.items() if text}
+
+
+def _code(text: str) -> str:
+    """`text` without the lines that are comments of a shell's."""
+    return "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))

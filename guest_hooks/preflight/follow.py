@@ -2,6 +2,7 @@
 """One boot in one mode, followed from stage 1 to the root file system."""
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from guest_hooks.config import Config, Stage1
 from guest_hooks.errors import FormatError
@@ -12,20 +13,22 @@ from guest_hooks.machine.boot_files import Memory
 from guest_hooks.machine.grub_tools import GRUBENV
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import Run
-from guest_hooks.model import BootFilesystem, Mode, Severity, State, Status, TargetStatus
+from guest_hooks.model import BootFilesystem, MenuFault, Mode, Severity, State, Status, TargetStatus
 from guest_hooks.preflight import facts
 from guest_hooks.preflight.links import entries, pygrub, root_fs, second_stage, stage1
 from guest_hooks.preflight.links.entries import Files, Ground
 from guest_hooks.preflight.needs import Needs
 from guest_hooks.preflight.result import Finding, Link, Step
+from guest_hooks.preflight.steps import Steps
 from guest_hooks.problems.menus import MenuProblem
 from guest_hooks.targets import TARGETS
 
 FSTAB = "/etc/fstab"
-_UPDATE = "make it with: xen-guest-bootloader sync"
+RESCUE = "grub>"
+"""What a GRUB without a menu shows."""
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(kw_only=True)
 class Way:
     """One boot in one mode, followed from the first link to the last that can be reached."""
 
@@ -41,6 +44,11 @@ class Way:
     chain: list[Step] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
+
+    @cached_property
+    def steps(self) -> Steps:
+        """How this guest is repaired."""
+        return facts.steps(self.root, self.status, self.config)
 
     @property
     def targets(self) -> tuple[TargetStatus, ...]:
@@ -156,16 +164,7 @@ class Way:
             self.unknown.append(f"what {path} says: it can't be read")
             return
         if text is None:
-            self.findings.append(
-                Finding(
-                    code=MenuProblem.MISSING,
-                    link=Link.GRUB_CFG,
-                    thing=path,
-                    message=f"{path} is missing",
-                    console="grub>",
-                    hint=_UPDATE,
-                )
-            )
+            self._missing(path)
             return
         if self._is_bad(path):
             return
@@ -178,7 +177,7 @@ class Way:
             return
         self._grubenv()
         choice = grub_menu.default(menu)
-        self.findings += entries.choice_finding(choice, menu)
+        self.findings += entries.choice_finding(choice, menu, self.steps)
         reader = "the second stage" if by_second_stage else "stage 1"
         self.chain.append(
             Step(link=Link.GRUB_CFG, text=f"{reader} reads {path}, {len(list(menu.all()))} entries")
@@ -193,38 +192,35 @@ class Way:
         if menu is None or menu.state is not State.INVALID:
             return False
         for problem in menu.problems:
-            console = (
-                "error: syntax error."
-                if "cut off" not in problem.message and "empty" not in problem.message
-                else "grub>"
+            finding = Finding.of(
+                problem.code, link=Link.GRUB_CFG, thing=path, message=problem.message, menu=""
             )
-            self.findings.append(
-                Finding(
-                    code=problem.code,
-                    link=Link.GRUB_CFG,
-                    thing=path,
-                    message=problem.message,
-                    console=console,
-                    hint=problem.hint,
-                )
-            )
+            console = finding.console if menu.fault is MenuFault.REFUSED else RESCUE
+            self.findings.append(replace(finding, console=console, hint=problem.hint))
         return True
+
+    def _missing(self, path: str) -> None:
+        step = self.steps.menu()
+        finding = Finding.of(
+            MenuProblem.MISSING,
+            link=Link.GRUB_CFG,
+            thing=path,
+            message=f"{path} is missing",
+            menu="",
+        )
+        self.findings.append(replace(finding, hint=step.words, actor=step.actor))
 
     def _grubenv(self) -> None:
         fault = facts.environment(self.root)[1]
         if fault:
             message = f"{GRUBENV}: {fault}; GRUB goes on without its saved entry"
-            hint = f"grub-editenv {GRUBENV} create"
             self.findings.append(
-                Finding(
-                    code=MenuProblem.GRUBENV,
+                Finding.of(
+                    MenuProblem.GRUBENV,
                     link=Link.GRUB_CFG,
                     thing=GRUBENV,
                     message=message,
-                    console="error: invalid environment block.",
-                    hint=hint,
-                    stops=False,
-                    severity=Severity.WARNING,
+                    path=GRUBENV,
                 )
             )
 
@@ -242,7 +238,9 @@ class Way:
             },
             initrds=initrd_facts,
         )
-        ground = Ground(files=files, boot=self.boot, devices=self.devices, needs=self._needs)
+        ground = Ground(
+            files=files, boot=self.boot, devices=self.devices, needs=self._needs, steps=self.steps
+        )
         findings, unknown = entries.findings(menu, choice, ground)
         self.findings += findings
         self.unknown += unknown
@@ -280,6 +278,8 @@ class Way:
             ),
             by_grub=self.config.stage1 is not Stage1.PYGRUB,
             running=facts.running(self.root, self.status.guest, self.mode),
+            root=root_fs.wanted(load.arguments),
+            steps=self.steps,
         )
 
     def _unknowable(self) -> None:

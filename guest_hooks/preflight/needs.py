@@ -4,10 +4,11 @@ Vocabulary of preflight.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from guest_hooks.formats.compression import Compression
 from guest_hooks.model import KernelFacts, Mode
+from guest_hooks.preflight.steps import Steps
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +29,7 @@ class Needs:
     `widths` are those of the PV second stages; drivers and programs are needed to reach the root;
     `by_grub` says that GRUB loads the kernel (pygrub leaves that to libxenguest, which unpacks
     more), `loader_is_certain` that this is known; `running` is the release of the kernel that runs
-    now.
+    now, `root` what the entry names as its root.
     """
 
     mode: Mode
@@ -38,6 +39,8 @@ class Needs:
     loader_is_certain: bool = False
     by_grub: bool = True
     running: str = ""
+    root: str = ""
+    steps: Steps = field(default_factory=Steps)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +54,13 @@ class Kernel:
     options: Mapping[str, str]
     builtin: frozenset[str] = frozenset()
     has_modules: bool = True
+
+    @property
+    def release(self) -> str:
+        """The kernel's release; by the name of the file if the kernel doesn't say."""
+        if self.facts is not None and self.facts.release:
+            return self.facts.release
+        return self.path.rpartition("/")[2].partition("-")[2] or "VERSION"
 
 
 XEN_DISK = Driver(

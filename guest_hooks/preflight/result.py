@@ -9,7 +9,7 @@ from typing import Self
 
 from guest_hooks.model import Guest, Severity
 from guest_hooks.problems import row
-from guest_hooks.problems.row import Effect, ProblemCode
+from guest_hooks.problems.row import Actor, Effect, ProblemCode
 
 Certainty = row.Certainty
 
@@ -45,6 +45,7 @@ class Finding:
     hint: str = ""
     severity: Severity = Severity.ERROR
     stops: bool = True
+    actor: Actor = Actor.GUEST
 
     @classmethod
     def of(cls, code: ProblemCode, *, link: Link, thing: str, message: str, **fields: str) -> Self:
@@ -60,6 +61,7 @@ class Finding:
             hint=known.hint.format(**fields),
             severity=known.severity,
             stops=known.effect is Effect.ENDS,
+            actor=known.actor,
         )
 
     @property

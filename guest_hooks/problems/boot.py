@@ -8,17 +8,23 @@ _REINSTALL = (
     "apt install --reinstall linux-image-{release}"
 )
 _XEN_KERNEL = (
-    "boot a kernel built with CONFIG_XEN_PV, such as linux-image-amd64, or have the host start "
-    "this guest as PVH"
+    "boot a kernel built with CONFIG_XEN_PV, such as {package}, or have the host start this guest "
+    "as PVH"
 )
-_PVH_KERNEL = "boot a kernel built with CONFIG_XEN_PVH, such as linux-image-amd64"
-_INITRD = "make it anew: update-initramfs -u -k {release}"
+_PVH_KERNEL = "boot a kernel built with CONFIG_XEN_PVH, such as {package}"
+_INITRD = "make it again: {make}"
 _NO_ROOT = "ALERT!  {root} does not exist.  Dropping to a shell!"
 _PANIC = "Kernel panic - not syncing: VFS: Unable to mount root fs"
 
 
 def _ends(
-    code: str, meaning: str, console: str, hint: str, certainty: Certainty = Certainty.CERTAIN
+    code: str,
+    meaning: str,
+    console: str,
+    hint: str,
+    *,
+    step: str = "",
+    certainty: Certainty = Certainty.CERTAIN,
 ) -> Row:
     """What ends the boot and is repaired inside the guest."""
     return Row(
@@ -27,6 +33,7 @@ def _ends(
         effect=Effect.ENDS,
         console=console,
         hint=hint,
+        step=step,
         actor=Actor.GUEST,
         certainty=certainty,
     )
@@ -40,21 +47,23 @@ class Stage1Problem(ProblemCode):
         "Stage 1 finds neither a second stage nor grub.cfg.",
         effect=Effect.ENDS,
         console="error: no such device: {path}.",
-        hint="make grub.cfg and the second stage: xen-guest-bootloader sync",
+        hint="{remedy}",
     )
     OTHER_DISK_FIRST = Row(
         "other-disk-first",
         "Stage 1 takes a second stage or grub.cfg from another disk.",
         effect=Effect.ENDS,
         console="Chainloading ({device}){path}",
-        hint="detach {device}, or rename the file on it",
+        hint="{step}",
+        step="detach DEVICE, or rename the file on it",
         actor=Actor.HOST,
         certainty=Certainty.LIKELY,
     )
     OTHER_DISK_HAS_COPY = Row(
         "other-disk-has-copy",
         "Another disk has the same file, and the order of the disks is the host's.",
-        hint="detach {device}, or rename the file on it",
+        hint="{step}",
+        step="detach DEVICE, or rename the file on it",
         actor=Actor.HOST,
         severity=Severity.WARNING,
         certainty=Certainty.LIKELY,
@@ -68,7 +77,8 @@ class KernelProblem(ProblemCode):
         "kernel-missing",
         "A kernel that the menu names is not there.",
         "error: file `{path}' not found.",
-        "make the menu anew: update-grub",
+        "{step}",
+        step="make the menu again: xen-guest-bootloader sync",
     )
     INVALID = _ends(
         "kernel-invalid",
@@ -96,7 +106,7 @@ class KernelProblem(ProblemCode):
         "kernel-width",
         "A PV guest's kernel has another width than its second stage.",
         "incompatible architecture",
-        "boot a kernel of that width",
+        "boot a kernel of {widths} bits",
     )
     NO_PV = _ends("kernel-no-pv", "The kernel can't run as a PV guest.", "", _XEN_KERNEL)
     NO_NOTES = _ends(
@@ -115,13 +125,13 @@ class KernelProblem(ProblemCode):
         "kernel-not-bzimage",
         "The kernel is a bare ELF file, and GRUB's PVH loader starts only bzImages.",
         "error: invalid magic number.",
-        "boot a bzImage",
+        "boot a kernel as Debian packs it: /boot/vmlinuz-{release}",
     )
     PROTOCOL = _ends(
         "kernel-protocol",
         "The kernel can't be started by the 32-bit boot protocol.",
         "32-bit boot",
-        "boot a newer kernel",
+        "boot a newer kernel, such as {package}",
     )
     NO_PVH = _ends(
         "kernel-no-pvh",
@@ -161,7 +171,7 @@ class InitrdProblem(ProblemCode):
         "initrd-none",
         "A kernel that needs an initial RAM disk is started without one.",
         _PANIC,
-        "make one: update-initramfs -c -k {release}, then update-grub",
+        "make one: {make}, then: update-grub",
     )
     COMPRESSION = _ends(
         "initrd-compression",
@@ -196,21 +206,24 @@ class RootProblem(ProblemCode):
         "root-none",
         "An entry names no root file system.",
         "No root device specified. Boot arguments must include a root= parameter.",
-        "set GRUB_DEVICE's file system up, then update-grub",
+        "add root= to the entry where it is made (/etc/default/grub, /etc/grub.d), then: "
+        "update-grub",
     )
     OF_BUILDER = Row(
         "root-of-builder",
         "An entry's root= names a disk of the machine that built the image.",
         effect=Effect.ENDS,
         console=_NO_ROOT,
-        hint="make the menu in the guest (update-grub), or on the image from outside: "
-        "xen-guest-bootloader sync --root DIR",
+        hint="{step}",
+        step="make the menu again: update-grub",
+        actor=Actor.GUEST,
     )
     MISSING = _ends(
         "root-missing",
         "No disk of the guest is what an entry's root= names.",
         _NO_ROOT,
-        "update-grub",
+        "{step}",
+        step="correct root= in /etc/default/grub if it is there, then: update-grub",
     )
     TWICE = _ends(
         "root-twice",

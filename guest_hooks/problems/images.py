@@ -126,5 +126,5 @@ class FileProblem(ProblemCode):
     CANNOT_LOOK_INSIDE = Row(
         "cannot-look-inside",
         "The Python library that unpacks the file is not installed, or takes too much memory.",
-        hint="apt install {package}",
+        hint="install the library that the message names",
     )

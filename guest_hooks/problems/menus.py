@@ -3,8 +3,8 @@
 
 from guest_hooks.problems.row import Actor, Certainty, Effect, ProblemCode, Row, Severity, State
 
-_UPDATE = "make it anew with: xen-guest-bootloader sync"
-_UPDATE_GRUB = "make the menu anew: update-grub"
+_MAKE = "make it with: {menu}"
+_UPDATE = "make it again with: {menu}"
 _LEGACY = "set legacy_menu = true, then: xen-guest-bootloader sync"
 _OR_NO_PYGRUB = "ask the host's admin for a GRUB image in place of pygrub"
 PYGRUB_ENDS = "RuntimeError: Unable to find partition containing kernel"
@@ -19,7 +19,7 @@ class MenuProblem(ProblemCode):
         "grub.cfg is missing.",
         effect=Effect.ENDS,
         console="grub>",
-        hint="make it with: xen-guest-bootloader sync",
+        hint=_MAKE,
         state=State.MISSING,
     )
     UNREADABLE = Row(
@@ -27,7 +27,7 @@ class MenuProblem(ProblemCode):
         "grub.cfg can't be read, or is no regular file.",
         effect=Effect.ENDS,
         console="grub>",
-        hint="make it with: xen-guest-bootloader sync",
+        hint=_MAKE,
         state=State.INVALID,
     )
     INVALID = Row(
@@ -35,7 +35,7 @@ class MenuProblem(ProblemCode):
         "grub.cfg is empty, cut off, or refused by GRUB's parser.",
         effect=Effect.ENDS,
         console="error: syntax error.",
-        hint="make it with: xen-guest-bootloader sync",
+        hint=_MAKE,
         state=State.INVALID,
     )
     NOT_KNOWN = Row(
@@ -53,7 +53,8 @@ class MenuProblem(ProblemCode):
     KERNEL_INCOMPLETE = Row(
         "kernel-incomplete",
         "The menu lacks a kernel, and that kernel can't be booted yet.",
-        hint="dpkg --configure -a",
+        hint="{step}",
+        step="dpkg --configure -a; or: apt install --reinstall linux-image-RELEASE",
         actor=Actor.GUEST,
         severity=Severity.WARNING,
     )
@@ -113,14 +114,16 @@ class MenuProblem(ProblemCode):
     KEPT = Row(
         "menu-kept",
         "A sync kept grub.cfg, since by the one that it made the guest would not boot.",
-        hint="mend that; or take the new one all the same: xen-guest-bootloader sync --force",
+        hint="{step}",
+        step="correct what the message names; or: xen-guest-bootloader sync --force",
     )
     EMPTY = Row(
         "menu-empty",
         "grub.cfg makes a menu without entries.",
         effect=Effect.ENDS,
         console="grub>",
-        hint=_UPDATE_GRUB,
+        hint="{step}",
+        step="update-grub; in a guest without a kernel: apt install linux-image-amd64",
         actor=Actor.GUEST,
     )
     DEFAULT_NOT_THERE = Row(
@@ -136,7 +139,8 @@ class MenuProblem(ProblemCode):
         "An entry looks for a file system that the guest does not have; GRUB goes on where "
         "grub.cfg is.",
         console="error: no such device: {uuid}.",
-        hint=_UPDATE_GRUB,
+        hint="{step}",
+        step="make the menu again: update-grub",
         actor=Actor.GUEST,
         severity=Severity.WARNING,
     )
@@ -156,7 +160,8 @@ class LegacyProblem(ProblemCode):
     MENU = Row(
         "legacy-menu",
         "menu.lst does not start the second stage, and legacy_menu = true asks for it.",
-        hint="make it with: xen-guest-bootloader sync",
+        hint="{step}",
+        step="xen-guest-bootloader sync; move a menu.lst of your own away before that",
         console="grubdom>",
         effect=Effect.MAY_END,
     )

@@ -55,7 +55,8 @@ class Row:
 
     `meaning` is a sentence for the manual. `console` is what the guest's console shows, `hint` the
     next step; both are templates for `str.format`, whose fields the finding fills in. An empty
-    `console` means that nothing is shown. `state` is what follows for a second stage or a menu.
+    `console` means that nothing is shown. `state` is what follows for a second stage or a menu,
+    `step` what the field {step} of the hint usually is.
     """
 
     code: str
@@ -63,6 +64,7 @@ class Row:
     effect: Effect = Effect.NONE
     console: str = ""
     hint: str = ""
+    step: str = ""
     actor: Actor = Actor.HERE
     state: State | None = None
     severity: Severity = Severity.ERROR

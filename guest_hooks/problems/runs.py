@@ -32,19 +32,22 @@ class RunProblem(ProblemCode):
     RECEIPT_NOT_KEPT = Row(
         "receipt-not-kept",
         "What was installed could not be noted in /var/lib/xen-guest-bootloader.",
-        hint="see the message: make room, or mount /var writable",
+        hint="{step}",
+        step="make room, or mount /var writable",
         severity=Severity.WARNING,
     )
     PREVIOUS_NOT_KEPT = Row(
         "previous-not-kept",
         "The second stage before this one could not be kept for rollback.",
-        hint="see the message: make room, or mount /var writable",
+        hint="{step}",
+        step="make room, or mount /var writable",
         severity=Severity.WARNING,
     )
     TARGET_FAILED = Row(
         "target-failed",
         "The second stage of an optional target could not be made.",
-        hint="see the message",
+        hint="{step}",
+        step="see the message; xen-guest-bootloader sync tries again",
         severity=Severity.WARNING,
     )
     OPTIONAL_TARGET = Row(
@@ -56,6 +59,7 @@ class RunProblem(ProblemCode):
     PACKAGES = Row(
         "package-manager-at-work",
         "Packages are being installed meanwhile, so what was done may soon be out of date.",
-        hint="run it again when that has ended",
+        hint="{step}",
+        step="let it finish, then: xen-guest-bootloader sync",
         severity=Severity.WARNING,
     )

@@ -148,8 +148,8 @@ class SecondStageProblem(SecondStageCode):
     NOT_BOOTED_BY = Row(
         "not-booted-by-second-stage",
         "This boot came by the host's GRUB alone, though a second stage was there.",
-        hint="have the host start a stage 1 that looks for it: Debian's, or one made by "
-        "xen-guest-bootloader stage1 build",
+        hint="{step}",
+        step="have the host start a stage 1 that looks for it, such as Debian's",
         actor=Actor.HOST,
         severity=Severity.WARNING,
     )

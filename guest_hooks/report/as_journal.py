@@ -73,12 +73,7 @@ def warnings(result: Result, *, is_foretold: bool = False) -> tuple[Problem, ...
 def _left(target: TargetStatus) -> Problem:
     """An optional target that is not current, which is no failure."""
     message = f"{target.target}, which is optional, is {target.state}"
-    return Problem(
-        code=RunProblem.OPTIONAL_TARGET,
-        message=message,
-        hint="look why: xen-guest-bootloader status",
-        severity=Severity.WARNING,
-    )
+    return Problem.of(RunProblem.OPTIONAL_TARGET, message)
 
 
 def _states(status: Status) -> dict[str, tuple[str, str]]:

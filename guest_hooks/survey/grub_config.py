@@ -6,6 +6,7 @@ without ever leaving a broken one.
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from guest_hooks.errors import FormatError, KeptError, NotRepairedError
 from guest_hooks.formats import disk_names, grub_cfg
@@ -15,8 +16,9 @@ from guest_hooks.machine.failures import told
 from guest_hooks.machine.receipts import Kept
 from guest_hooks.machine.root import NotRegularError, Root
 from guest_hooks.machine.run import Run, run
-from guest_hooks.model import Change, GrubCfgStatus, Problem, Severity, State, Why
+from guest_hooks.model import Change, GrubCfgStatus, MenuFault, Problem, Severity, State, Why
 from guest_hooks.problems.menus import MenuProblem
+from guest_hooks.problems.row import Actor
 from guest_hooks.program import SYNC
 from guest_hooks.survey import kernel_images
 from guest_hooks.targets import HANDOVER
@@ -38,6 +40,8 @@ Judge = Callable[[bytes], Sequence[str]]
 empty: it may be replaced.
 """
 KEPT = MenuProblem.KEPT
+Say = Callable[[MenuProblem, str], Problem]
+"""A problem with the menu, with the command that makes it again."""
 
 
 def kernels(root: Root) -> tuple[str, ...]:
@@ -65,18 +69,24 @@ def status(
     try:
         data = root.read(PATH)
     except FileNotFoundError:
-        return _verdict(MenuProblem.MISSING, f"{PATH} is missing")
+        return _verdict(MenuProblem.MISSING, f"{PATH} is missing", command)
     except PermissionError:
-        return _verdict(MenuProblem.NOT_KNOWN, f"{PATH} is not for this user to read")
+        return _verdict(MenuProblem.NOT_KNOWN, f"{PATH} is not for this user to read", command)
     except (OSError, NotRegularError) as error:
-        return _verdict(MenuProblem.UNREADABLE, f"{PATH} can't be read: {error}")
+        return _verdict(MenuProblem.UNREADABLE, f"{PATH} can't be read: {error}", command)
     fault = _fault(root, data, run=run)
     if fault:
-        return _verdict(MenuProblem.INVALID, f"{PATH}: {fault}")
+        found = _verdict(MenuProblem.INVALID, f"{PATH}: {fault}", command)
+        return replace(found, fault=_kind_of_fault(data))
     text = data.decode(errors="replace")
-    hint = why_unlisted(root) or f"make it anew with: {command}"
+    outside = why_unlisted(root)
+
+    def problem(code: MenuProblem, message: str) -> Problem:
+        found = _problem(code, message, command)
+        return replace(found, hint=outside) if outside else found
+
     stale = tuple(
-        Problem(code=code, message=message, hint=hint)
+        problem(code, message)
         for code, message in (
             *_of_kernels_gone(root, text),
             *(list(_of_another_disk(text, fs_uuid)) or _of_another_root(text, root_uuid)),
@@ -85,13 +95,13 @@ def status(
         )
     )
     problems = (
-        *_unlisted(root, text, hint, run=run),
-        *_of_initrds(root, text, hint, run=run),
+        *_unlisted(root, text, problem, run=run),
+        *_of_initrds(root, text, problem, run=run),
         *stale,
     )
     is_stale = any(problem.severity is Severity.ERROR for problem in problems)
     if is_stale and kept is not None and kept.sha256 == _sha256(data):
-        problems += (Problem(code=KEPT, message=kept.message, hint=kept.hint),)
+        problems += (Problem.of(KEPT, kept.message, step=kept.hint),)
     return GrubCfgStatus(
         path=PATH, state=State.STALE if is_stale else State.CURRENT, problems=problems
     )
@@ -139,7 +149,7 @@ def refresh(
     return [Change(path=PATH, before=_sha256(before), after=_sha256(made.data), why=why)], unsure
 
 
-def _unlisted(root: Root, text: str, hint: str, *, run: Run) -> Iterator[Problem]:
+def _unlisted(root: Root, text: str, problem: Say, *, run: Run) -> Iterator[Problem]:
     """The kernels that the menu lacks; one whose installation is not complete is not missed,
     and told of.
     """
@@ -153,15 +163,14 @@ def _unlisted(root: Root, text: str, hint: str, *, run: Run) -> Iterator[Problem
         if found is None:
             lacking.append(os.path.basename(path))
             continue
-        yield Problem(
-            code=MenuProblem.KERNEL_INCOMPLETE,
-            message=f"{path} is left out of the menu, for it can't be booted yet: {found.why}",
-            hint=found.hint,
-            severity=Severity.WARNING,
+        yield Problem.of(
+            MenuProblem.KERNEL_INCOMPLETE,
+            f"{path} is left out of the menu, for it can't be booted yet: {found.why}",
+            step=found.hint,
         )
     if lacking:
         message = f"{PATH} does not name {', '.join(sorted(lacking))}"
-        yield Problem(code=MenuProblem.KERNEL_NOT_LISTED, message=message, hint=hint)
+        yield problem(MenuProblem.KERNEL_NOT_LISTED, message)
 
 
 def _of_kernels_gone(root: Root, text: str) -> Iterator[tuple[MenuProblem, str]]:
@@ -181,7 +190,7 @@ def _of_kernels_gone(root: Root, text: str) -> Iterator[tuple[MenuProblem, str]]
         )
 
 
-def _of_initrds(root: Root, text: str, hint: str, *, run: Run) -> Iterator[Problem]:
+def _of_initrds(root: Root, text: str, problem: Say, *, run: Run) -> Iterator[Problem]:
     """The entries without the initrd that is there for their kernel, and those with one that is
     gone and not needed.
     """
@@ -209,9 +218,7 @@ def _of_initrds(root: Root, text: str, hint: str, *, run: Run) -> Iterator[Probl
         (MenuProblem.INITRD_GONE, gone, "names an initrd that is gone for"),
     ):
         if found:
-            yield Problem(
-                code=code, message=f"{PATH} {words} {', '.join(sorted(found))}", hint=hint
-            )
+            yield problem(code, f"{PATH} {words} {', '.join(sorted(found))}")
 
 
 def _named(text: str) -> set[str] | None:
@@ -303,6 +310,14 @@ def _fault(root: Root, data: bytes, *, run: Run) -> str:
     return grub_tools.script_error(root, data, run=run)
 
 
+def _kind_of_fault(data: bytes) -> MenuFault:
+    """What kind of fault it is that `_fault` says."""
+    if not data.strip():
+        return MenuFault.EMPTY
+    is_cut_off = _is_generated(data) and grub_cfg.unclosed_section(data.decode(errors="replace"))
+    return MenuFault.CUT_OFF if is_cut_off else MenuFault.REFUSED
+
+
 def _is_generated(data: bytes) -> bool:
     return b"### BEGIN /etc/grub.d/" in data
 
@@ -318,5 +333,11 @@ def _sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest() if data else ""
 
 
-def _verdict(code: MenuProblem, message: str) -> GrubCfgStatus:
-    return GrubCfgStatus(path=PATH, state=code.state, problems=(Problem.of(code, message),))
+def _verdict(code: MenuProblem, message: str, command: str) -> GrubCfgStatus:
+    return GrubCfgStatus(path=PATH, state=code.state, problems=(_problem(code, message, command),))
+
+
+def _problem(code: MenuProblem, message: str, command: str) -> Problem:
+    """A problem whose next step is `command`, which makes the menu."""
+    actor = code.row.actor if command == SYNC else Actor.GUEST
+    return replace(Problem.of(code, message, menu=command), actor=actor)

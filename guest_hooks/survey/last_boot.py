@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from guest_hooks.formats import boot_provenance
 from guest_hooks.machine.root import Root
-from guest_hooks.model import LastBoot, Mode, Problem, Severity, State, TargetStatus
+from guest_hooks.model import LastBoot, Mode, Problem, State, TargetStatus
 from guest_hooks.problems.second_stage import SecondStageProblem
 from guest_hooks.survey import grub_config
 from guest_hooks.targets import BOOT_XEN, TARGETS
@@ -40,11 +40,10 @@ def problems(root: Root, boot: LastBoot, targets: Sequence[TargetStatus]) -> tup
     mode = PLATFORMS[boot.platform]
     started = _started(root)
     return tuple(
-        Problem(
-            code=SecondStageProblem.NOT_BOOTED_BY,
-            message=f"this boot came by the host's GRUB alone, though {target.path} was there",
-            hint=_HINTS[mode],
-            severity=Severity.WARNING,
+        Problem.of(
+            SecondStageProblem.NOT_BOOTED_BY,
+            f"this boot came by the host's GRUB alone, though {target.path} was there",
+            step=_HINTS[mode],
         )
         for target in targets
         if target.required and TARGETS[target.target].mode is mode and _made(root, target) < started

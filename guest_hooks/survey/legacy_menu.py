@@ -33,23 +33,16 @@ def problem(
     wanted = _text(boot, plans)
     if wanted is None:
         message = f"GRUB Legacy has no name for {boot.device}: {PATH} can't be made"
-        return Problem(
-            code=CODE, message=message, hint="set legacy_menu = false", severity=Severity.WARNING
-        )
+        return Problem.of(CODE, message, severity=Severity.WARNING, step="set legacy_menu = false")
     there = _read(root)
     if there == wanted:
         return None
     if there is not None and not there.startswith(MARK):
         hint = f"move it away, or add to it: kernel {_names(boot, plans)[0]}"
-        return Problem(
-            code=CODE,
-            message=f"{PATH} is not ours and is left alone",
-            hint=hint,
-            severity=Severity.WARNING,
+        return Problem.of(
+            CODE, f"{PATH} is not ours and is left alone", severity=Severity.WARNING, step=hint
         )
-    return Problem(
-        code=CODE, message=f"{PATH} does not start the second stage", hint=f"make it with: {SYNC}"
-    )
+    return Problem.of(CODE, f"{PATH} does not start the second stage", step=f"make it with: {SYNC}")
 
 
 def refresh(

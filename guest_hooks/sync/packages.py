@@ -18,7 +18,7 @@ from guest_hooks.errors import LockedError
 from guest_hooks.machine import dpkg, journal, lock
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import Run, run
-from guest_hooks.model import Problem, Severity
+from guest_hooks.model import Problem
 from guest_hooks.problems.runs import RunProblem
 
 CODE = RunProblem.PACKAGES
@@ -125,14 +125,7 @@ def _at_work(root: Root) -> tuple[Problem, ...]:
     if not busy:
         return ()
     message = f"packages are being installed meanwhile: {busy}"
-    return (
-        Problem(
-            code=CODE,
-            message=message,
-            hint="run it again when that has ended",
-            severity=Severity.WARNING,
-        ),
-    )
+    return (Problem.of(CODE, message, step="run it again when that has ended"),)
 
 
 class _Waiting:
@@ -176,11 +169,7 @@ class _Waiting:
                 "not waited for any longer, since no package has changed for"
                 f" {self._patience.still:g} s: {busy}"
             )
-            self.warnings = (
-                Problem(
-                    code=CODE, message=message, hint="let it finish", severity=Severity.WARNING
-                ),
-            )
+            self.warnings = (Problem.of(CODE, message, step="let it finish"),)
             return True
         if now - self._start >= self._patience.longest:
             raise LockedError(

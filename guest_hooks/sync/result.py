@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from guest_hooks.config import Config
 from guest_hooks.errors import ExitCode, GuestHooksError
-from guest_hooks.model import Change, Choices, Problem, Severity, State, Status, TargetStatus
+from guest_hooks.model import Change, Choices, Problem, State, Status, TargetStatus
 from guest_hooks.problems.runs import RunProblem
 from guest_hooks.problems.second_stage import SecondStageProblem
 from guest_hooks.survey.plan import Plan
@@ -91,11 +91,8 @@ def result_of(
 ) -> Result:
     """The result of a run; what failed for a target that is not required is a warning."""
     optional = tuple(
-        Problem(
-            code=RunProblem.TARGET_FAILED,
-            message=f"{each.name}: {each.error.message}",
-            hint=each.error.hint,
-            severity=Severity.WARNING,
+        Problem.of(
+            RunProblem.TARGET_FAILED, f"{each.name}: {each.error.message}", step=each.error.hint
         )
         for each in failures
         if not each.required

@@ -9,7 +9,7 @@ from guest_hooks.errors import GuestHooksError
 from guest_hooks.machine import receipts
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import Run
-from guest_hooks.model import Change, Problem, Severity, State, TargetStatus
+from guest_hooks.model import Change, Problem, State, TargetStatus
 from guest_hooks.problems.runs import RunProblem
 from guest_hooks.survey import evidence, plan
 from guest_hooks.survey.plan import Plan
@@ -120,12 +120,5 @@ def _keep_previous(root: Root, built: Built, core: bytes) -> tuple[Problem, ...]
         receipts.keep_previous(root, built.plan.target.name, core)
     except GuestHooksError as error:
         message = f"the second stage before this one was not kept for rollback: {error.message}"
-        return (
-            Problem(
-                code=RunProblem.PREVIOUS_NOT_KEPT,
-                message=message,
-                hint=error.hint,
-                severity=Severity.WARNING,
-            ),
-        )
+        return (Problem.of(RunProblem.PREVIOUS_NOT_KEPT, message, step=error.hint),)
     return ()

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from guest_hooks.config import Config, Modules, Stage1
 from guest_hooks.machine.block_devices import BlockDevice
-from guest_hooks.model import GrubCfgStatus, Mode, Problem, State
+from guest_hooks.model import GrubCfgStatus, MenuFault, Mode, Problem, State
 from guest_hooks.problems.menus import MenuProblem
 from tests.support import boot_tree, kernels
 from tests.support.boot_tree import NEWEST, OWN_DISK, UUID, BootTree
@@ -111,7 +111,10 @@ def refused_menu(tree: BootTree) -> None:
         code=MenuProblem.INVALID, message="grub.cfg: line 3: syntax error", hint="sync"
     )
     tree.grub_cfg = GrubCfgStatus(
-        path="/boot/grub/grub.cfg", state=State.INVALID, problems=(problem,)
+        path="/boot/grub/grub.cfg",
+        state=State.INVALID,
+        problems=(problem,),
+        fault=MenuFault.REFUSED,
     )
 
 

@@ -40,6 +40,13 @@ of the host's, or mount its disk on the host and use `--root DIR`.
 
 `preflight` writes the codes of a second stage as `second-stage-CODE`.
 """
+_USUAL = {
+    "make": "update-initramfs -u -k RELEASE",
+    "menu": "xen-guest-bootloader sync",
+    "package": "linux-image-amd64",
+    "remedy": "xen-guest-bootloader sync",
+}
+"""What a field of a row usually is; any other stands for itself."""
 _ACTORS = {Actor.HERE: "here", Actor.GUEST: "guest", Actor.HOST: "host"}
 
 
@@ -117,7 +124,8 @@ def _table(codes: list[ProblemCode]) -> Iterator[str]:
         row = code.row
         shown = _literal(row.console) if row.console else _silence(row.effect)
         what = " ".join(filter(None, (row.meaning, _EFFECTS[row.effect])))
-        cells = (shown, f"`{code}`", what, _filled(row.hint), _ACTORS[row.actor])
+        todo = _filled(row.hint.replace("{step}", row.step))
+        cells = (shown, f"`{code}`", what, todo, _ACTORS[row.actor])
         yield f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
 
 
@@ -131,8 +139,8 @@ def _literal(console: str) -> str:
 
 
 def _filled(template: str) -> str:
-    """`template` with its fields as words in capital letters."""
-    return re.sub(r"\{(\w+)\}", lambda field: field[1].upper(), template)
+    """`template` with the usual words for the fields, or the fields in capital letters."""
+    return re.sub(r"\{(\w+)\}", lambda field: _USUAL.get(field[1], field[1].upper()), template)
 
 
 if __name__ == "__main__":

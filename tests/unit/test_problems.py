@@ -28,6 +28,7 @@ def test_codes_are_unique_and_well_formed() -> None:
 def test_every_row_says_what_it_is_and_what_to_do() -> None:
     assert [code for code in CODES if not code.row.meaning.endswith(".")] == []
     assert [code for code in CODES if not code.row.hint] == []
+    assert [code for code in CODES if ("{step}" in code.row.hint) != bool(code.row.step)] == []
 
 
 def test_what_ends_the_boot_is_an_error() -> None:

@@ -12,9 +12,8 @@ from guest_hooks.model import BootFilesystem, InitrdFacts, Severity
 from guest_hooks.preflight.links import initrds, kernels, root_fs, stage1
 from guest_hooks.preflight.needs import Kernel, Needs
 from guest_hooks.preflight.result import Certainty, Finding, Link
+from guest_hooks.preflight.steps import NextStep, Steps
 from guest_hooks.problems.menus import MenuProblem
-
-UPDATE = "make the menu anew: update-grub"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +34,7 @@ class Ground:
     boot: BootFilesystem
     devices: Sequence[BlockDevice]
     needs: Callable[[Boot], Needs]
+    steps: Steps
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,7 +133,13 @@ def _entry(
         return ()
     where = place(load, boot, devices)
     search = (
-        (_search_in_vain(entry, where.missing, is_sure=bool(devices)),) if where.missing else ()
+        (
+            _search_in_vain(
+                entry, where.missing, ground.steps.menu(where.missing), is_sure=bool(devices)
+            ),
+        )
+        if where.missing
+        else ()
     )
     path = stage1.in_guest(load.kernel, boot) if where.is_here else ""
     if not path or path not in files.kernels:
@@ -163,56 +169,51 @@ def _entry(
         ),
         *initrds.initrd_findings(kernel, pairs, here),
         *kernels.modules_finding(kernel),
-        *root_fs.findings(load.arguments, entry.title, devices),
+        *root_fs.findings(load.arguments, entry.title, devices, ground.steps),
     )
 
 
-def _search_in_vain(entry: Entry, key: str, *, is_sure: bool) -> Finding:
-    return Finding(
-        code=MenuProblem.FILE_SYSTEM_MISSING,
+def _search_in_vain(entry: Entry, key: str, step: NextStep, *, is_sure: bool) -> Finding:
+    vain = Finding.of(
+        MenuProblem.FILE_SYSTEM_MISSING,
         link=Link.ENTRY,
         thing=key,
         message=(
             f"the entry {entry.title!r} looks for the file system {key}, which this guest does not"
             " have"
         ),
-        console=f"error: no such device: {key}.",
-        certainty=Certainty.CERTAIN if is_sure else Certainty.LIKELY,
-        hint=UPDATE,
-        stops=False,
-        severity=Severity.WARNING,
+        uuid=key,
+        step=step.words,
     )
+    certainty = Certainty.CERTAIN if is_sure else Certainty.LIKELY
+    return replace(vain, certainty=certainty, actor=step.actor)
 
 
 def _as_grub_says(finding: Finding, guest_path: str, grub_path: str) -> Finding:
     return replace(finding, console=finding.console.replace(guest_path, grub_path))
 
 
-def choice_finding(choice: Choice, menu: Menu) -> tuple[Finding, ...]:
+def choice_finding(choice: Choice, menu: Menu, steps: Steps) -> tuple[Finding, ...]:
     """What is wrong with the default itself."""
     if not menu.entries:
-        return (
-            Finding(
-                code=MenuProblem.EMPTY,
-                link=Link.GRUB_CFG,
-                thing="grub.cfg",
-                message="grub.cfg makes a menu without entries",
-                console="grub>",
-                hint=UPDATE,
-            ),
+        step = steps.first_entries()
+        empty = Finding.of(
+            MenuProblem.EMPTY,
+            link=Link.GRUB_CFG,
+            thing="grub.cfg",
+            message="grub.cfg makes a menu without entries",
+            step=step.words,
         )
+        return (replace(empty, actor=step.actor),)
     if choice.is_named or not choice.is_sure or not choice.wanted:
         return ()
     title = choice.entry.title if choice.entry else ""
     return (
-        Finding(
-            code=MenuProblem.DEFAULT_NOT_THERE,
+        Finding.of(
+            MenuProblem.DEFAULT_NOT_THERE,
             link=Link.ENTRY,
             thing=choice.wanted,
             message=f"the default {choice.wanted!r} names no entry: GRUB starts {title!r} instead",
-            console=f"Booting `{title}'",
-            hint="set GRUB_DEFAULT in /etc/default/grub and run update-grub, or: grub-set-default",
-            severity=Severity.WARNING,
-            stops=False,
+            title=title,
         ),
     )

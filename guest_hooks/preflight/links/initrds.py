@@ -5,6 +5,7 @@ Sources: Linux init/initramfs.c, init/do_mounts.c; initramfs-tools scripts/{loca
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
 from guest_hooks.formats.compression import Compression
@@ -14,15 +15,13 @@ from guest_hooks.preflight.result import Certainty, Finding, Link
 from guest_hooks.problems.boot import InitrdProblem
 from guest_hooks.problems.images import ImageProblem
 
-_initrd = partial(Finding, link=Link.INITRD)
-_NO_ROOT = "ALERT!  … does not exist.  Dropping to a shell!"
-_PANIC = "Kernel panic - not syncing: VFS: Unable to mount root fs"
-_UNPACKING = "Initramfs unpacking failed"
-"""Linux goes on with what came before the damage, as far as that gets it."""
-_DAMAGES = {
-    InitrdProblem.EMPTY: (InitrdProblem.EMPTY, _PANIC),
-    "initrd-unknown": (InitrdProblem.INVALID, _PANIC),
-    ImageProblem.TRUNCATED: (InitrdProblem.TRUNCATED, _PANIC),
+_initrd = partial(Finding.of, link=Link.INITRD)
+_UNKNOWN = "initrd-unknown"
+"""The fault of a file that is neither an archive nor packed (`boot_files.InitrdFacts`)."""
+_DAMAGES: dict[str, InitrdProblem] = {
+    InitrdProblem.EMPTY: InitrdProblem.EMPTY,
+    _UNKNOWN: InitrdProblem.INVALID,
+    ImageProblem.TRUNCATED: InitrdProblem.TRUNCATED,
 }
 
 
@@ -32,8 +31,9 @@ def initrd_findings(
     """What keeps `kernel`, started with these initrds, from its root file system; they are one
     after another in memory.
     """
-    again = _again(kernel)
-    found = [finding for path, facts in initrds for finding in _initrd_damage(path, facts, again)]
+    found = [
+        finding for path, facts in initrds for finding in _initrd_damage(kernel, path, facts, needs)
+    ]
     if found:
         return tuple(found)
     contents = [facts for _, facts in initrds if facts is not None]
@@ -47,17 +47,15 @@ def initrd_findings(
             f"{kernel.path} is started without an initrd, and {lacking[0].what}"
             f" ({lacking[0].module}) is not built into it"
         )
-        hint = f"make one: update-initramfs -c -k {_version(kernel)}, then update-grub"
-        return (
-            _initrd(
-                code=InitrdProblem.NONE,
-                thing=kernel.path,
-                message=message,
-                console=_PANIC,
-                hint=hint,
-            ),
+        make = needs.steps.initrd(kernel.release, is_there=False)
+        none = _initrd(
+            InitrdProblem.NONE,
+            thing=kernel.path,
+            message=message,
+            make=make,
         )
-    return tuple(_contents(kernel, initrds[-1][0], contents, lacking, needs.programs))
+        return (none,)
+    return tuple(_contents(kernel, initrds[-1][0], contents, lacking, needs))
 
 
 def _contents(
@@ -65,9 +63,11 @@ def _contents(
     path: str,
     contents: Sequence[InitrdFacts],
     lacking: Sequence[Driver],
-    programs: Sequence[str],
+    needs: Needs,
 ) -> list[Finding]:
-    again = _again(kernel)
+    found = partial(
+        _initrd, thing=path, make=needs.steps.initrd(kernel.release, is_there=True), root=needs.root
+    )
     compressions = [Compression(facts.compression) for facts in contents if facts.compression]
     for compression in compressions:
         option = UNPACKERS.get(compression)
@@ -76,84 +76,44 @@ def _contents(
                 f"{path} is packed with {compression}, and {kernel.path} was built without"
                 f" CONFIG_{option}"
             )
-            return [
-                _initrd(
-                    code=InitrdProblem.COMPRESSION,
-                    thing=path,
-                    message=message,
-                    console=_PANIC,
-                    hint=f"set COMPRESS, then {again}",
-                )
-            ]
+            return [found(InitrdProblem.COMPRESSION, message=message)]
     versions = {version for facts in contents for version in facts.kernels}
     release = kernel.facts.release if kernel.facts else ""
     if lacking and versions and release and release not in versions:
         message = (
             f"{path} was made for {', '.join(sorted(versions))}, and {kernel.path} is {release}"
         )
-        return [
-            _initrd(
-                code=InitrdProblem.OF_ANOTHER_KERNEL,
-                thing=path,
-                message=message,
-                console=_NO_ROOT,
-                hint=again,
-            )
-        ]
+        return [found(InitrdProblem.OF_ANOTHER_KERNEL, message=message)]
     modules = {module for facts in contents for module in facts.modules}
     present = {program for facts in contents for program in facts.programs}
-    found = []
+    rows = []
     for driver in lacking:
         if driver.module not in modules:
             message = (
                 f"{path} lacks {driver.module}, {driver.what}, which is not built into"
                 f" {kernel.path}"
             )
-            found.append(
-                _initrd(
-                    code=InitrdProblem.LACKS_MODULE,
-                    thing=path,
-                    message=message,
-                    console=_NO_ROOT,
-                    hint=again,
-                    certainty=_sure(kernel),
-                )
-            )
-    for program in programs:
+            lacks = found(InitrdProblem.LACKS_MODULE, message=message)
+            rows.append(replace(lacks, certainty=_sure(kernel)))
+    for program in needs.programs:
         if program not in present:
             message = f"{path} lacks {program}, without which the root file system can't be set up"
-            found.append(
-                _initrd(
-                    code=InitrdProblem.LACKS_PROGRAM,
-                    thing=path,
-                    message=message,
-                    console=_NO_ROOT,
-                    hint=again,
-                )
-            )
-    return found
+            rows.append(found(InitrdProblem.LACKS_PROGRAM, message=message, program=program))
+    return rows
 
 
-def _initrd_damage(path: str, facts: InitrdFacts | None, again: str) -> list[Finding]:
+def _initrd_damage(
+    kernel: Kernel, path: str, facts: InitrdFacts | None, needs: Needs
+) -> list[Finding]:
+    make = needs.steps.initrd(kernel.release, is_there=facts is not None)
     if facts is None:
-        console = f"error: file `{path}' not found."
-        return [
-            _initrd(
-                code=InitrdProblem.MISSING,
-                thing=path,
-                message=f"{path} is not there",
-                console=console,
-                hint=again,
-            )
-        ]
+        message = f"{path} is not there"
+        return [_initrd(InitrdProblem.MISSING, thing=path, message=message, path=path, make=make)]
     if not facts.fault:
         return []
-    code, console = _DAMAGES.get(facts.fault, (InitrdProblem.DAMAGED, _UNPACKING))
-    return [
-        _initrd(
-            code=code, thing=path, message=f"{path}: {facts.cause}", console=console, hint=again
-        )
-    ]
+    # Linux goes on with what came before the damage, as far as that gets it.
+    code = _DAMAGES.get(facts.fault, InitrdProblem.DAMAGED)
+    return [_initrd(code, thing=path, message=f"{path}: {facts.cause}", make=make)]
 
 
 def _is_module(driver: Driver, kernel: Kernel) -> bool:
@@ -165,11 +125,3 @@ def _is_module(driver: Driver, kernel: Kernel) -> bool:
 
 def _sure(kernel: Kernel) -> Certainty:
     return Certainty.CERTAIN if kernel.options or kernel.builtin else Certainty.LIKELY
-
-
-def _again(kernel: Kernel) -> str:
-    return f"make it anew: update-initramfs -u -k {_version(kernel)}"
-
-
-def _version(kernel: Kernel) -> str:
-    return kernel.facts.release if kernel.facts and kernel.facts.release else "VERSION"

@@ -4,20 +4,17 @@ needs to reach it. Pure.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from guest_hooks.formats import disk_names
 from guest_hooks.machine.block_devices import BlockDevice
 from guest_hooks.preflight.needs import CRYPT, DEVICE_MAPPER, FILE_SYSTEMS, XEN_DISK, Driver
-from guest_hooks.preflight.result import Certainty, Finding, Link
+from guest_hooks.preflight.result import Finding, Link
+from guest_hooks.preflight.steps import Steps
 from guest_hooks.problems.boot import RootProblem
 
-ANEW = (
-    "make the menu in the guest (update-grub), or on the image from outside: xen-guest-bootloader"
-    " sync --root DIR"
-)
-_root = partial(Finding, link=Link.ROOT)
+_root = partial(Finding.of, link=Link.ROOT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,71 +78,40 @@ def _mapper_name(value: str) -> str:
 
 
 def findings(
-    arguments: Sequence[str], title: str, devices: Sequence[BlockDevice]
+    arguments: Sequence[str], title: str, devices: Sequence[BlockDevice], steps: Steps
 ) -> tuple[Finding, ...]:
     """What is wrong with the root= of an entry; nothing where no device is known, as in an
     image.
     """
     value = wanted(arguments)
+    thing = f"root={value}"
+    step = steps.menu(thing)
     if not value:
         message = f"the entry {title!r} names no root file system (root=)"
-        console = "No root device specified. Boot arguments must include a root= parameter."
-        return (
-            _root(
-                code=RootProblem.NONE,
-                thing=f"root={value}",
-                message=message,
-                console=console,
-                hint="set GRUB_DEVICE's file system up, then update-grub",
-            ),
-        )
+        return (_root(RootProblem.NONE, thing=thing, message=message, step=step.words),)
     if disk_names.is_builders(value):
         message = (
             f"the entry {title!r} wants root={value}, a disk of the machine that built this image"
         )
-        console = f"ALERT!  {value} does not exist.  Dropping to a shell!"
-        return (
-            _root(
-                code=RootProblem.OF_BUILDER,
-                thing=f"root={value}",
-                message=message,
-                console=console,
-                hint=ANEW,
-            ),
+        builders = _root(
+            RootProblem.OF_BUILDER, thing=thing, message=message, root=value, step=step.words
         )
+        return (replace(builders, actor=step.actor),)
     if not devices or not _can_be_told(value):
         return ()
     if find(value, devices) is None:
         message = f"the entry {title!r} wants root={value}, and no disk of this guest has that"
-        return (
-            _root(
-                code=RootProblem.MISSING,
-                thing=f"root={value}",
-                message=message,
-                console=f"ALERT!  {value} does not exist.  Dropping to a shell!",
-                hint="update-grub",
-            ),
+        missing = _root(
+            RootProblem.MISSING, thing=thing, message=message, root=value, step=step.words
         )
+        return (replace(missing, actor=step.actor),)
     kind, key = _tag(value)
     twins = [
         device.path for device in devices if kind == "UUID" and device.uuid.lower() == key.lower()
     ]
     if len(twins) > 1 and not _is_one_file_system(twins, devices):
         message = f"root={value} is on {' and '.join(twins)}: which of them is mounted is chance"
-        hint = (
-            "give one another UUID (tune2fs -U random, xfs_admin -U generate), or detach it:"
-            f" {twins[-1]}"
-        )
-        return (
-            _root(
-                code=RootProblem.TWICE,
-                thing=f"root={value}",
-                message=message,
-                console="",
-                hint=hint,
-                certainty=Certainty.LIKELY,
-            ),
-        )
+        return (_root(RootProblem.TWICE, thing=thing, message=message, device=twins[-1]),)
     return ()
 
 

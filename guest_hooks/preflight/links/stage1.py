@@ -7,15 +7,16 @@ grub-core/disk/xen/xendisk.c, which lists disks as xenstore does.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from guest_hooks.config import Stage1
 from guest_hooks.machine.block_devices import BlockDevice
-from guest_hooks.model import BootFilesystem, Mode, Severity
+from guest_hooks.model import BootFilesystem, Mode
 from guest_hooks.preflight.result import Certainty, Finding, Link, Step
 from guest_hooks.problems.boot import Stage1Problem
 from guest_hooks.problems.menus import LegacyProblem
+from guest_hooks.problems.row import Actor
 
 MENU = "grub/grub.cfg"
 BRIDGE = "xen/pvhboot-i386.linux"
@@ -179,20 +180,16 @@ def follow(
             tuple(found),
             "",
         )
-    console = f"error: no such device: {wanted(kind, mode, arches)[-2]}."
     message = f"{title} finds nothing to start on {disks.boot}"
-    certainty = Certainty.CERTAIN if not disks.unread else Certainty.LIKELY
-    found.append(
-        Finding(
-            code=Stage1Problem.FINDS_NOTHING,
-            link=Link.STAGE1,
-            thing=disks.boot,
-            message=message,
-            console=console,
-            certainty=certainty,
-            hint=disks.remedy,
-        )
+    nothing = Finding.of(
+        Stage1Problem.FINDS_NOTHING,
+        link=Link.STAGE1,
+        thing=disks.boot,
+        message=message,
+        path=wanted(kind, mode, arches)[-2],
+        remedy=disks.remedy,
     )
+    found.append(replace(nothing, certainty=_sure(disks), actor=_actor(disks.remedy)))
     return (Step(link=Link.STAGE1, text=message),), tuple(found), ""
 
 
@@ -202,38 +199,27 @@ def legacy_findings(
     """What keeps pvgrub-legacy from starting a second stage by its menu; `names` are the second
     stages' file names.
     """
-    found = partial(Finding, link=Link.STAGE1, thing=path)
-    setting = "set legacy_menu = true, then: xen-guest-bootloader sync"
+    found = partial(Finding.of, link=Link.STAGE1, thing=path)
     rows: list[Finding] = []
     if not boot.fs_type.startswith("ext"):
         message = f"pvgrub-legacy can't read {boot.fs_type}, the file system of /boot"
-        rows.append(
-            found(
-                code=LegacyProblem.FILE_SYSTEM,
-                message=message,
-                console="grubdom>",
-                hint="use ext3 for /boot",
-            )
-        )
+        rows.append(found(LegacyProblem.FILE_SYSTEM, message=message))
     if text is None:
         message = f"{path} is missing, and pvgrub-legacy reads no other menu"
-        rows.append(
-            found(
-                code=LegacyProblem.MENU_MISSING, message=message, console="grubdom>", hint=setting
-            )
-        )
+        rows.append(found(LegacyProblem.MENU_MISSING, message=message))
     elif not any(name in text for name in names):
         message = f"{path} does not name the second stage"
-        rows.append(
-            found(
-                code=LegacyProblem.MENU_OTHER,
-                message=message,
-                hint=setting,
-                stops=False,
-                severity=Severity.WARNING,
-            )
-        )
+        rows.append(found(LegacyProblem.MENU_OTHER, message=message))
     return tuple(rows)
+
+
+def _sure(disks: Disks) -> Certainty:
+    return Certainty.LIKELY if disks.unread else Certainty.CERTAIN
+
+
+def _actor(step: str) -> Actor:
+    """Who takes `step`, which is `MAKE` or a command that mounts the guest's disk."""
+    return Actor.HERE if step == MAKE else Actor.GUEST
 
 
 def _comes_first(device: str, disks: Disks) -> bool:
@@ -248,19 +234,17 @@ def _other_disk(path: str, device: str, title: str, disks: Disks, *, is_here: bo
         if is_here
         else "this guest's disk has none by that name"
     )
-    return Finding(
-        code=Stage1Problem.OTHER_DISK_FIRST,
+    first = Finding.of(
+        Stage1Problem.OTHER_DISK_FIRST,
         link=Link.STAGE1,
         thing=device,
         message=f"{title} takes {path} from {device}, not from this guest: {why}",
-        console=(
-            f"Chainloading ({device.partition(',')[0].replace('/dev/', 'xen/')}){path}"
-            if path.endswith(".elf")
-            else ""
-        ),
-        certainty=Certainty.LIKELY,
-        hint=_removal(path, device, disks),
+        device=device.partition(",")[0].replace("/dev/", "xen/"),
+        path=path,
+        step=_removal(path, device, disks),
     )
+    console = first.console if path.endswith(".elf") else ""
+    return replace(first, console=console, actor=_remover(path, device, disks))
 
 
 def _removal(path: str, device: str, disks: Disks) -> str:
@@ -270,18 +254,20 @@ def _removal(path: str, device: str, disks: Disks) -> str:
     return disks.removals.get((device, path)) or f"detach {device}, or rename the file on it"
 
 
+def _remover(path: str, device: str, disks: Disks) -> Actor:
+    return Actor.GUEST if (device, path) in disks.removals else Actor.HOST
+
+
 def _copy(path: str, devices: Sequence[str], title: str, disks: Disks) -> Finding:
     where = ", ".join(devices)
-    return Finding(
-        code=Stage1Problem.OTHER_DISK_HAS_COPY,
+    copy = Finding.of(
+        Stage1Problem.OTHER_DISK_HAS_COPY,
         link=Link.STAGE1,
         thing=devices[0],
         message=(
             f"{path} is also on {where}: {title} takes the first it meets, and the order of disks"
             " is the host's"
         ),
-        certainty=Certainty.LIKELY,
-        hint=_removal(path, devices[0], disks),
-        severity=Severity.WARNING,
-        stops=False,
+        step=_removal(path, devices[0], disks),
     )
+    return replace(copy, actor=_remover(path, devices[0], disks))

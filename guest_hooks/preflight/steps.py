@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The next steps that repair a guest of this kind: its menu, its initial RAM disks, its kernels.
+Pure.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from guest_hooks.model import Mode
+from guest_hooks.problems.row import Actor
+from guest_hooks.program import SYNC
+
+UPDATE_GRUB = "update-grub"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NextStep:
+    """What to do, as words with the commands to run, and who does it."""
+
+    words: str
+    actor: Actor = Actor.GUEST
+
+
+class InitrdMaker(StrEnum):
+    """What makes a guest's initial RAM disks."""
+
+    INITRAMFS_TOOLS = "initramfs-tools"
+    DRACUT = "dracut"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Steps:
+    """How a guest is repaired.
+
+    `is_menu_ours`: a sync sees by itself that grub.cfg has to be made again. `bits` is the width of
+    the guest's kernels, `has_kernels` whether there is any. `sources` are the texts of the files
+    from which update-grub makes the menu, by path.
+    """
+
+    is_menu_ours: bool = False
+    maker: InitrdMaker = InitrdMaker.INITRAMFS_TOOLS
+    bits: int = 64
+    has_kernels: bool = True
+    sources: Mapping[str, str] = field(default_factory=dict)
+
+    def menu(self, wrong: str = "") -> NextStep:
+        """Make a menu without `wrong`, a word of it: update-grub writes again what a file says."""
+        source = next((path for path, text in self.sources.items() if wrong and wrong in text), "")
+        if source:
+            return NextStep(words=f"correct {wrong} in {source}, then: {UPDATE_GRUB}")
+        if self.is_menu_ours:
+            return NextStep(words=f"make the menu again: {SYNC}", actor=Actor.HERE)
+        return NextStep(words=f"make the menu again: {UPDATE_GRUB}")
+
+    def first_entries(self) -> NextStep:
+        """Make a menu that has entries."""
+        if self.has_kernels:
+            return self.menu()
+        return NextStep(words=f"apt install {self.kernel(Mode.PVH)}")
+
+    def initrd(self, release: str, *, is_there: bool) -> str:
+        """The command that makes the initial RAM disk of a kernel, again if one `is_there`."""
+        match self.maker:
+            case InitrdMaker.INITRAMFS_TOOLS:
+                return f"update-initramfs -{'u' if is_there else 'c'} -k {release}"
+            case InitrdMaker.DRACUT:
+                return f"dracut --force /boot/initrd.img-{release} {release}"
+
+    def kernel(self, mode: Mode) -> str:
+        """A package of Debian's with a kernel for this guest."""
+        if self.bits == 64:
+            return "linux-image-amd64"
+        # Linux 5.9 and later can't be a 32-bit PV guest.
+        return "one of Linux before 5.9" if mode is Mode.PV else "linux-image-686-pae"

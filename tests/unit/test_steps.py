@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The next step that preflight names is one that repairs this guest."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from guest_hooks.model import GrubCfgStatus, State
+from guest_hooks.problems.row import Actor
+from tests.support.boot_damage import INITRD, KERNEL, set_root
+from tests.support.boot_tree import NEWEST, BootTree
+
+
+def kernel_gone(tree: BootTree) -> None:
+    """As a sync sees it, too."""
+    tree.remove(KERNEL)
+    tree.grub_cfg = GrubCfgStatus(path="/boot/grub/grub.cfg", state=State.STALE)
+
+
+def builders_root(tree: BootTree) -> None:
+    set_root("root=/dev/nbd7")(tree)
+    tree.write("etc/default/grub", b'#root=/dev/nbd7\nGRUB_CMDLINE_LINUX="root=/dev/nbd7"\n')
+
+
+def commented_root(tree: BootTree) -> None:
+    set_root("root=/dev/nbd7")(tree)
+    tree.write("etc/default/grub", b"# not root=/dev/nbd7\n")
+
+
+def no_initrd(tree: BootTree) -> None:
+    tree.remove(INITRD)
+
+
+def no_initrd_with_dracut(tree: BootTree) -> None:
+    tree.remove(INITRD)
+    tree.write("usr/bin/dracut", b"")
+
+
+def bad_initrd(tree: BootTree) -> None:
+    tree.write(INITRD, b"")
+
+
+def empty_menu(tree: BootTree) -> None:
+    tree.write("boot/grub/grub.cfg", b"set timeout=5\n")
+
+
+def no_kernel_at_all(tree: BootTree) -> None:
+    empty_menu(tree)
+    for image in (tree.top / "boot").glob("vmlinuz-*"):
+        image.unlink()
+
+
+def own_entry_without_kernel(tree: BootTree) -> None:
+    tree.remove(KERNEL)
+    tree.write("etc/grub.d/40_custom", f"linux /{KERNEL}\n".encode())
+
+
+@pytest.mark.parametrize(
+    ("damage", "hint", "actor"),
+    [
+        pytest.param(
+            set_root("root=/dev/nbd7"), "make the menu again: update-grub", Actor.GUEST, id="root"
+        ),
+        pytest.param(
+            builders_root,
+            "correct root=/dev/nbd7 in /etc/default/grub, then: update-grub",
+            Actor.GUEST,
+            id="root-of-the-command-line",
+        ),
+        pytest.param(
+            commented_root, "make the menu again: update-grub", Actor.GUEST, id="root-in-a-comment"
+        ),
+        pytest.param(
+            kernel_gone,
+            "make the menu again: xen-guest-bootloader sync",
+            Actor.HERE,
+            id="kernel-that-a-sync-sees",
+        ),
+        pytest.param(
+            own_entry_without_kernel,
+            f"correct vmlinuz-{NEWEST} in /etc/grub.d/40_custom, then: update-grub",
+            Actor.GUEST,
+            id="kernel-of-an-entry-of-the-admins",
+        ),
+        pytest.param(
+            no_initrd, f"make it again: update-initramfs -c -k {NEWEST}", Actor.GUEST, id="initrd"
+        ),
+        pytest.param(
+            bad_initrd,
+            f"make it again: update-initramfs -u -k {NEWEST}",
+            Actor.GUEST,
+            id="bad-initrd",
+        ),
+        pytest.param(
+            no_initrd_with_dracut,
+            f"make it again: dracut --force /boot/initrd.img-{NEWEST} {NEWEST}",
+            Actor.GUEST,
+            id="initrd-of-dracut",
+        ),
+        pytest.param(empty_menu, "make the menu again: update-grub", Actor.GUEST, id="empty-menu"),
+        pytest.param(
+            no_kernel_at_all, "apt install linux-image-amd64", Actor.GUEST, id="no-kernel-at-all"
+        ),
+    ],
+)
+def test_the_step_is_for_this_guest(
+    tmp_path: Path, damage: Callable[[BootTree], object], hint: str, actor: Actor
+) -> None:
+    tree = BootTree(tmp_path)
+    damage(tree)
+    findings = tree.preflight().findings
+    assert [(finding.hint, finding.actor) for finding in findings if finding.stops] == [
+        (hint, actor)
+    ]
