@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from guest_hooks.config import Config
 from guest_hooks.errors import ExitCode, GuestHooksError, UsageError
-from guest_hooks.hooks.repair import is_ours, own_targets, repaired, step
+from guest_hooks.hooks.repair import is_ours, own_targets, step, synced
 from guest_hooks.machine import guest, streams
 from guest_hooks.machine.barrier import barrier
 from guest_hooks.machine.config_files import configuration
@@ -19,6 +19,7 @@ from guest_hooks.report.styles import style_of
 from guest_hooks.survey import grub_config
 from guest_hooks.survey.status import survey
 from guest_hooks.survey.verdict import FATAL_PROBLEMS
+from guest_hooks.sync.result import Result
 
 
 def installed(root: Root, arguments: Sequence[str]) -> ExitCode:
@@ -29,8 +30,7 @@ def installed(root: Root, arguments: Sequence[str]) -> ExitCode:
     """
     code = ExitCode.OK
     try:
-        repaired(root)
-        _settle(root)
+        _settle(root, synced(root))
     except GuestHooksError as error:
         streams.say(messages.error_text(error, style_of(sys.stderr)))
         reasons, comfort = _judged(root)
@@ -43,8 +43,7 @@ def installed(root: Root, arguments: Sequence[str]) -> ExitCode:
 def removed(root: Root) -> ExitCode:
     """Never fails: a removal that fails helps nobody."""
     try:
-        repaired(root)
-        _settle(root)
+        _settle(root, synced(root))
     except GuestHooksError as error:
         streams.say(messages.error_text(error, style_of(sys.stderr)))
     return ExitCode.OK
@@ -104,10 +103,12 @@ def kernel_warning(root: Root, config: Config, arguments: Sequence[str]) -> list
     return boot_chain.kernel_text(arguments[0], findings, style_of(sys.stderr))
 
 
-def _settle(root: Root) -> None:
-    """Bring to the disk what the kernel's package and update-grub wrote: the menu of before
-    names a kernel that may be gone.
+def _settle(root: Root, result: Result | None) -> None:
+    """Bring to the disk what the kernel's package and update-grub wrote, unless the sync with this
+    `result` did: the menu of before names a kernel that may be gone.
     """
+    if result is not None and result.is_settled:
+        return
     if is_ours(root, configuration(root)):
         with step("Waiting until GRUB reads the new menu"):
             problem = barrier(root, grub_config.PATH)

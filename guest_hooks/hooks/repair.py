@@ -24,12 +24,18 @@ is there to try again.
 
 def repaired(root: Root) -> ExitCode:
     """Sync where there is something to do; raises what kept a required target from it."""
-    config = configuration(root)
-    if is_ours(root, config) and not fingerprint.holds():
-        report_and_raise(
-            sync(root, config, Request(automatic=True, lock_timeout=LOCK_TIMEOUT), step=step)
-        )
+    synced(root)
     return ExitCode.OK
+
+
+def synced(root: Root) -> Result | None:
+    """As `repaired`: what came of the sync, None where there was nothing to do."""
+    config = configuration(root)
+    if not is_ours(root, config) or fingerprint.holds():
+        return None
+    result = sync(root, config, Request(automatic=True, lock_timeout=LOCK_TIMEOUT), step=step)
+    report_and_raise(result)
+    return result
 
 
 def step(what: str) -> AbstractContextManager[None]:

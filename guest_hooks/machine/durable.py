@@ -8,22 +8,20 @@ work, once for all the files of a commit.
 
 import errno
 import os
-import re
-import secrets
 import stat
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
 
 from guest_hooks.errors import NotRepairedError
-from guest_hooks.machine import libc, removal
-from guest_hooks.machine.barrier import barrier, is_late, open_directory, settle
+from guest_hooks.machine import libc, removal, temporary
+from guest_hooks.machine.barrier import barrier, is_late, open_directory
 from guest_hooks.machine.failures import told, uninterrupted
 from guest_hooks.machine.freeze import Failpoint, no_failpoint
 from guest_hooks.machine.root import Owner, Root
+from guest_hooks.machine.settling import Settling
 from guest_hooks.model import Problem
 
-TEMPORARY = ".xen-guest-bootloader-{}.tmp"
-_OURS = re.compile(r"\.xen-guest-bootloader-[0-9a-f]{16}\.tmp")
 MOST_ASIDE = 100
 
 
@@ -47,7 +45,7 @@ def replace_all(
     *,
     mode: int = 0o644,
     owner: Owner | None = None,
-    failpoint: Failpoint = no_failpoint,
+    settling: Settling | None = None,
 ) -> tuple[Problem, ...]:
     """Make every path of `files`, all in one directory, a file of exactly those bytes; GRUB
     never reads less than a whole one.
@@ -55,53 +53,57 @@ def replace_all(
     GRUB sees metadata as it happens to be written back. So the new files are settled on the disk
     before a name points to them, and the old ones keep a second name until the new names are
     settled, too, or longer where that is late or the run ends there: then they are left to `sweep`.
-    `failpoint` is called with `prepared`, `settled`, `renamed`, `seen` and `done`. Returns what
-    `barrier` could not make sure of. Raises `NotRepairedError` where the new files can't be settled
-    in time: no name has changed then.
+    With `settling` this second wait is the caller's, and so is what could not be made sure of; else
+    that is returned. Raises `NotRepairedError` where the new files can't be settled in time: then
+    no name has changed.
     """
+    waits = settling or Settling(root)
     prepared, kept = dict[str, str](), list[str]()
     where = os.path.dirname(next(iter(files)))
-    needed: Sequence[str] = ()
+    has_changed = False
     try:
         for path, data in files.items():
             with told(root, path, "written", need=len(data)):
                 prepared[path] = _prepare(root, path, data, mode, owner)
                 kept += _keep(root, path)
-        failpoint("prepared")
-        first = settle(root, where)
-        failpoint("settled")
-        needed = kept
+        waits.before_names(where)
+        has_changed = True
         for path in files:
             with told(root, path, "replaced"):
                 _take_name(root, prepared[path], path)
             del prepared[path]
-        failpoint("renamed")
-        second = barrier(root, where)
-        failpoint("seen")
-        needed = kept if is_late(second) else ()
     finally:
-        _remove_each(root, {*prepared.values(), *kept} - {*needed})
-    failpoint("done")
-    return tuple(problem for problem in {first, second} if problem is not None)
+        _remove_each(root, {*prepared.values(), *(() if has_changed else kept)})
+    return _changed(root, waits, where, kept, is_own=settling is None)
 
 
-def remove_all(root: Root, paths: Sequence[str]) -> tuple[Problem, ...]:
+def remove_all(
+    root: Root, paths: Sequence[str], *, settling: Settling | None = None
+) -> tuple[Problem, ...]:
     """Remove the files `paths`, all in one directory; afterwards GRUB finds none of them, and
     it never reads less than a whole one.
 
-    As in `replace_all`, a second name stands until the first is gone for GRUB, too. Returns what
-    `barrier` could not make sure of.
+    As in `replace_all`, a second name stands until the first is gone for GRUB, too.
     """
     if not paths:
         return ()
+    waits = settling or Settling(root)
     kept: list[str] = []
     for path in paths:
         with told(root, path, "removed"):
             kept += _keep(root, path)
         remove(root, path)
-    problem = barrier(root, os.path.dirname(paths[0]))
-    _remove_each(root, kept if not is_late(problem) else ())
-    return (problem,) if problem is not None else ()
+    return _changed(root, waits, os.path.dirname(paths[0]), kept, is_own=settling is None)
+
+
+def _changed(
+    root: Root, settling: Settling, where: str, kept: Sequence[str], *, is_own: bool
+) -> tuple[Problem, ...]:
+    settling.after_names(where, [partial(remove, root, path) for path in kept])
+    if not is_own:
+        return ()
+    settling.finish()
+    return settling.problems
 
 
 def _remove_each(root: Root, paths: Iterable[str]) -> None:
@@ -121,7 +123,7 @@ def fill_dir(root: Root, path: str, files: Mapping[str, bytes], *, mode: int = 0
         directory = root.open_dir(path)
         try:
             for file, data in files.items():
-                _write(directory, file, data, mode, sync=False)
+                temporary.write(directory, file, data, mode, sync=False)
         finally:
             os.close(directory)
 
@@ -190,7 +192,7 @@ def sweep(root: Root, directory: str) -> tuple[str, ...]:
     """Remove what a killed `replace` left in `directory` and return those names; call it under
     the lock.
     """
-    left = tuple(name for name in root.names(directory) if _OURS.fullmatch(name))
+    left = tuple(name for name in root.names(directory) if temporary.is_ours(name))
     # One of them may be the file that GRUB still finds by the proper name.
     if not left or is_late(barrier(root, directory)):
         return ()
@@ -210,39 +212,23 @@ def make_dirs(root: Root, path: str) -> None:
 
 def _replace(root: Root, path: str, data: bytes, mode: int, failpoint: Failpoint) -> None:
     with root.parent(path) as (directory, name):
-        with _temporary(directory) as (temporary, keep):
-            _write(directory, temporary, data, mode, failpoint=failpoint)
-            _rename(directory, temporary, name, root.outside(path))
+        with temporary.held(directory) as (new, keep):
+            temporary.write(directory, new, data, mode, failpoint=failpoint)
+            _rename(directory, new, name, root.outside(path))
             keep()
         failpoint("renamed")
         _sync_directory(directory)
         failpoint("done")
 
 
-@contextmanager
-def _temporary(directory: int) -> Iterator[tuple[str, Callable[[], object]]]:
-    """A free name in `directory`; what stands there at the end is removed, unless `keep`, the
-    second value, was called.
-    """
-    name = TEMPORARY.format(secrets.token_hex(8))
-    with ExitStack() as unless_kept:
-        unless_kept.callback(_forget, directory, name)
-        yield name, unless_kept.pop_all
-
-
-def _forget(directory: int, name: str) -> None:
-    with suppress(OSError):  # it may never have been made; why is on its way up
-        os.unlink(name, dir_fd=directory)
-
-
 def _prepare(root: Root, path: str, data: bytes, mode: int, owner: Owner | None) -> str:
     """Write `data` beside `path` and return under which name."""
-    with root.parent(path) as (directory, _), _temporary(directory) as (temporary, keep):
-        _write(directory, temporary, data, mode)
+    with root.parent(path) as (directory, _), temporary.held(directory) as (new, keep):
+        temporary.write(directory, new, data, mode)
         if owner is not None:
-            os.chown(temporary, *owner, dir_fd=directory, follow_symlinks=False)
+            os.chown(new, *owner, dir_fd=directory, follow_symlinks=False)
         keep()
-    return os.path.join(os.path.dirname(path), temporary)
+    return os.path.join(os.path.dirname(path), new)
 
 
 def _keep(root: Root, path: str) -> list[str]:
@@ -250,7 +236,7 @@ def _keep(root: Root, path: str) -> list[str]:
     nothing where there is no such file.
     """
     with root.parent(path) as (directory, name):
-        second = TEMPORARY.format(secrets.token_hex(8))
+        second = temporary.name()
         try:
             if not stat.S_ISREG(os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode):
                 return []
@@ -260,47 +246,18 @@ def _keep(root: Root, path: str) -> list[str]:
     return [os.path.join(os.path.dirname(path), second)]
 
 
-def _take_name(root: Root, temporary: str, path: str) -> None:
+def _take_name(root: Root, new: str, path: str) -> None:
     with root.parent(path) as (directory, name):
-        _rename(directory, os.path.basename(temporary), name, root.outside(path))
+        _rename(directory, os.path.basename(new), name, root.outside(path))
         _sync_directory(directory)
 
 
-def _rename(directory: int, temporary: str, name: str, where: str) -> None:
+def _rename(directory: int, new: str, name: str, where: str) -> None:
     try:
-        os.rename(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
+        os.rename(new, name, src_dir_fd=directory, dst_dir_fd=directory)
     except IsADirectoryError:
         _remove_empty(directory, name, where)
-        os.rename(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
-
-
-def _write(
-    directory: int,
-    name: str,
-    data: bytes,
-    mode: int,
-    *,
-    sync: bool = True,
-    failpoint: Failpoint = no_failpoint,
-) -> None:
-    # A named file, not O_TMPFILE: linkat(2) cannot replace, so a name would be needed anyway.
-    fd = os.open(
-        name,
-        os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC,
-        0o600,
-        dir_fd=directory,
-    )
-    try:
-        os.fchmod(fd, mode)
-        left = memoryview(data)
-        while left:
-            left = left[os.write(fd, left) :]
-        failpoint("written")
-        if sync:
-            os.fsync(fd)
-        failpoint("synced")
-    finally:
-        os.close(fd)
+        os.rename(new, name, src_dir_fd=directory, dst_dir_fd=directory)
 
 
 def _remove_empty(directory: int, name: str, where: str) -> None:

@@ -16,6 +16,7 @@ from guest_hooks.machine.failures import told
 from guest_hooks.machine.receipts import Kept
 from guest_hooks.machine.root import NotRegularError, Root
 from guest_hooks.machine.run import Run, run
+from guest_hooks.machine.settling import Settling
 from guest_hooks.model import Change, GrubCfgStatus, MenuFault, Problem, Severity, State, Why
 from guest_hooks.problems.menus import MenuProblem
 from guest_hooks.problems.row import Actor
@@ -114,12 +115,17 @@ def reasons(status: GrubCfgStatus) -> tuple[Why, ...]:
 
 
 def refresh(
-    root: Root, why: tuple[Why, ...], *, judge: Judge = lambda _made: (), run: Run = run
-) -> tuple[list[Change], tuple[Problem, ...]]:
+    root: Root,
+    why: tuple[Why, ...],
+    settling: Settling,
+    *,
+    judge: Judge = lambda _made: (),
+    run: Run = run,
+) -> list[Change]:
     """Make grub.cfg anew as update-grub does, check it, and replace it unless it comes out the
     same.
 
-    Returns what changed, and what could not be made sure of. Raises `NotRepairedError` where what
+    Returns what changed; GRUB sees it when `settling` ends. Raises `NotRepairedError` where what
     grub-mkconfig made is empty, cut off or refused by GRUB's parser, `KeptError` where `judge` has
     something against it; the old one stays.
     """
@@ -132,7 +138,7 @@ def refresh(
         )
     before = _read(root)
     if before == made.data:
-        return [], ()
+        return []
     against = judge(made.data)
     if against:
         raise KeptError(
@@ -145,8 +151,10 @@ def refresh(
         )
     with told(root, PATH, "replaced"):
         where = root.destination(PATH)
-    unsure = durable.replace_all(root, {where: made.data}, mode=made.mode, owner=made.owner)
-    return [Change(path=PATH, before=_sha256(before), after=_sha256(made.data), why=why)], unsure
+    durable.replace_all(
+        root, {where: made.data}, mode=made.mode, owner=made.owner, settling=settling
+    )
+    return [Change(path=PATH, before=_sha256(before), after=_sha256(made.data), why=why)]
 
 
 def _unlisted(root: Root, text: str, problem: Say, *, run: Run) -> Iterator[Problem]:

@@ -9,6 +9,7 @@ import re
 from guest_hooks.config import Config
 from guest_hooks.machine import durable
 from guest_hooks.machine.root import NotRegularError, Root
+from guest_hooks.machine.settling import Settling
 from guest_hooks.model import BootFilesystem, Change, Mode, Problem, Severity
 from guest_hooks.problems.menus import LegacyProblem
 from guest_hooks.program import SYNC
@@ -46,14 +47,14 @@ def problem(
 
 
 def refresh(
-    root: Root, boot: BootFilesystem, plans: tuple[Plan, ...]
-) -> tuple[list[Change], tuple[Problem, ...]]:
-    """Write menu.lst, after `problem` said that it is to be made; what changed, and what could
-    not be made sure of.
+    root: Root, boot: BootFilesystem, plans: tuple[Plan, ...], settling: Settling
+) -> list[Change]:
+    """Write menu.lst, after `problem` said that it is to be made; what changed. GRUB sees it when
+    `settling` ends.
     """
     text = _text(boot, plans) or ""
     before = _read(root)
-    unsure = durable.replace_all(root, {PATH: text.encode()})
+    durable.replace_all(root, {PATH: text.encode()}, settling=settling)
     return [
         Change(
             path=PATH,
@@ -61,7 +62,7 @@ def refresh(
             after=_sha256(text),
             why=(CODE,),
         )
-    ], unsure
+    ]
 
 
 def _text(boot: BootFilesystem, plans: tuple[Plan, ...]) -> str | None:

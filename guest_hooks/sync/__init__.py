@@ -8,8 +8,10 @@ from dataclasses import replace
 from guest_hooks.config import Config
 from guest_hooks.errors import GuestHooksError, LackingError, NotRepairedError
 from guest_hooks.machine import disks, receipts
+from guest_hooks.machine.grub_tools import GRUB_DIR
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import Run, run
+from guest_hooks.machine.settling import Settling
 from guest_hooks.model import State
 from guest_hooks.program import SYNC
 from guest_hooks.survey import grub_config
@@ -57,8 +59,9 @@ def sync(
         with step("Removing what an earlier run left"):
             commit.sweep(root)
         built, failures = second_stages.build_all(root, found, wanted.targets, request, step, run)
+        settling = Settling(root)
         with step("Writing to the disk"):
-            changes, warnings = second_stages.install(root, config, found, built, run)
+            changes, unkept = second_stages.install(root, config, found, built, settling, run)
         judged = (
             None
             if request.force
@@ -67,26 +70,29 @@ def sync(
         made = menus.renew(
             root,
             found,
-            judged,
-            menus.Wanted(grub_cfg=wanted.menu, menu_lst=wanted.legacy_menu),
+            menus.Wanted(grub_cfg=wanted.menu, judged=judged, menu_lst=wanted.legacy_menu),
+            settling,
             step=step,
             run=run,
         )
         failures += [
             Failure(name=path, required=True, error=error) for path, error in made.failures
         ]
+        with step("Waiting until GRUB reads what was written"):
+            settling.finish()
         earlier = receipts.load(root)
         unnoted = receipts.save(root, receipt_of(earlier, built, failures, made.changes))
         after = survey(root, config, targets=request.targets, boot=found.status.boot, run=run)
         failures += _as_before(root, after) if wanted.menu and not failures else ()
         unchanged.remember(root, after, request.targets)
-        unsure = (*unsettled, *warnings, *made.unsure, *unnoted)
+        unsure = (*unsettled, *settling.problems, *unkept, *unnoted)
         outcome = result_of(
             found, after, (*changes, *made.changes), (*wanted.failures, *failures), unsure
         )
         return replace(
             outcome,
             repeated=tuple(each for each in outcome.failures if safeguard.is_known(earlier, each)),
+            is_settled=settling.is_settled(GRUB_DIR),
         )
 
 

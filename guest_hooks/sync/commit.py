@@ -9,12 +9,14 @@ self-contained one stands in until the directory has been exchanged.
 
 import stat
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 from guest_hooks.formats import pvh_bridge
 from guest_hooks.machine import durable, grub_tools, receipts, space, staging
-from guest_hooks.machine.barrier import barrier, is_late, settle
+from guest_hooks.machine.barrier import barrier, is_late
 from guest_hooks.machine.root import Root
-from guest_hooks.model import Change, Problem, Reason, TargetStatus, Why
+from guest_hooks.machine.settling import Settling
+from guest_hooks.model import Change, Reason, TargetStatus, Why
 from guest_hooks.problems.second_stage import SecondStageProblem
 from guest_hooks.survey.evidence import find, installed, is_from_package, sha256
 from guest_hooks.survey.plan import FileKind
@@ -37,20 +39,23 @@ def sweep(root: Root) -> None:
     staging.sweep()
     for directory in (BOOT_XEN, grub_tools.GRUB_DIR, receipts.STATE_DIR, receipts.PREVIOUS_DIR):
         durable.sweep(root, directory)
-    for target in TARGETS.values():
-        durable.remove_tree(root, target.grub_dir + NEW_SUFFIX)
+    for new in (target.grub_dir + NEW_SUFFIX for target in TARGETS.values()):
+        # It may be the directory that GRUB still finds by the proper name.
+        if root.lstat(new) is not None and not is_late(barrier(root, new)):
+            durable.remove_tree(root, new)
 
 
 def install(
     root: Root,
     built: Sequence[Built],
     before: Sequence[TargetStatus],
+    settling: Settling,
     *,
     reads_modules: bool = False,
     stand_ins: Sequence[Built] = (),
-) -> tuple[list[Change], tuple[Problem, ...]]:
-    """Install all of `built`, whose verdicts so far are `before`; what changed, and what could
-    not be made sure of.
+) -> list[Change]:
+    """Install all of `built`, whose verdicts so far are `before`; what changed. GRUB sees the last
+    of it when `settling` ends.
 
     `reads_modules`: these second stages are not self-contained. `stand_ins` are self-contained ones
     to boot from while a module directory changes; without one, nothing may be there that boots from
@@ -62,30 +67,27 @@ def install(
     spare = {path: data for each in stand_ins for path, data in each.files.items()}
     space.require(root, BOOT_XEN, _peak(files, spare, odd))
     changed = changes(root, built, before)
-    warnings: list[Problem] = []
     if reads_modules:
-        warnings += _put(root, spare)
-        warnings += _exchange(root, odd, whole=True)
-        warnings += _put(
-            root,
-            files
-            | {path: data for each in built for path, data in each.files.items() if path in spare},
-        )
+        _put(root, spare, settling)
+        _exchange(root, odd, settling, whole=True)
+        again = {path: data for each in built for path, data in each.files.items() if path in spare}
+        _put(root, files | again, settling)
     else:
-        warnings += _put(root, files)
-        warnings += _exchange(root, odd, whole=False)
-    warnings += durable.remove_all(root, _unwanted(root, built))
-    return changed, tuple(dict.fromkeys(warnings))
+        _put(root, files, settling)
+        _exchange(root, odd, settling, whole=False)
+    durable.remove_all(root, _unwanted(root, built), settling=settling)
+    return changed
 
 
 def install_files(
-    root: Root, built: Sequence[Built], before: Sequence[TargetStatus]
-) -> tuple[list[Change], tuple[Problem, ...]]:
+    root: Root, built: Sequence[Built], before: Sequence[TargetStatus], settling: Settling
+) -> list[Change]:
     """As `install`, for second stages that bring no module directory with them."""
     files = _differing(root, built)
     space.require(root, BOOT_XEN, _peak(files, {}, ()))
     changed = _file_changes(root, files, built, before)
-    return changed, _put(root, files)
+    _put(root, files, settling)
+    return changed
 
 
 def changes(root: Root, built: Sequence[Built], before: Sequence[TargetStatus]) -> list[Change]:
@@ -142,37 +144,32 @@ def _differing(root: Root, built: Sequence[Built]) -> dict[str, bytes]:
     }
 
 
-def _put(root: Root, files: Mapping[str, bytes]) -> tuple[Problem, ...]:
+def _put(root: Root, files: Mapping[str, bytes], settling: Settling) -> None:
     """Replace files that all lie in /boot/xen; a directory with somebody's files in the way is
     given another name.
     """
     if not files:
-        return ()
+        return
     durable.make_dirs(root, BOOT_XEN)
     for path in files:
         status = root.lstat(path)
         if status is not None and stat.S_ISDIR(status.st_mode) and root.names(path):
             durable.move_aside(root, path)
-    return durable.replace_all(root, files)
+    durable.replace_all(root, files, settling=settling)
 
 
-def _exchange(root: Root, built: Sequence[Built], *, whole: bool) -> tuple[Problem, ...]:
+def _exchange(root: Root, built: Sequence[Built], settling: Settling, *, whole: bool) -> None:
     """Exchange module directories; with `whole` GRUB must find either the whole old or the
     whole new one at any instant.
     """
-    warnings: list[Problem | None] = []
     for each in built:
         where = each.plan.target.grub_dir
         new = where + NEW_SUFFIX
         durable.fill_dir(root, new, _kept(root, where) | dict(each.module_files))
         if whole:
-            warnings.append(settle(root, where))
+            settling.before_names(where)
         durable.exchange_dir(root, new, where)
-        seen = barrier(root, where)
-        warnings.append(seen)
-        if not is_late(seen):
-            durable.remove_tree(root, new)
-    return tuple(problem for problem in warnings if problem is not None)
+        settling.after_names(where, [partial(durable.remove_tree, root, new)])
 
 
 def _kept(root: Root, where: str) -> dict[str, bytes]:

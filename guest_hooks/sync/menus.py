@@ -10,67 +10,66 @@ from dataclasses import dataclass
 from guest_hooks.errors import GuestHooksError
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import Run
-from guest_hooks.model import Change, Problem, Status, Why
+from guest_hooks.machine.settling import Settling
+from guest_hooks.model import Change, Status, Why
 from guest_hooks.survey import grub_config, legacy_menu
 from guest_hooks.survey.status import Survey
 from guest_hooks.sync import safeguard
 
 Step = Callable[[str], AbstractContextManager[object]]
 """Told what is being done, for as long as it is."""
-Refreshed = tuple[Sequence[Change], Sequence[Problem]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """Which menus are to be made: grub.cfg for the reasons given, if any, and menu.lst."""
+    """Which menus are to be made: grub.cfg for the reasons given, if any, and menu.lst.
+
+    `judged` is how the guest is by now, for grub.cfg to be judged by; None where any grub.cfg is to
+    be taken.
+    """
 
     grub_cfg: tuple[Why, ...] = ()
+    judged: Status | None = None
     menu_lst: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Renewed:
-    """What changed, what could not be made sure of, and what kept which file from being made."""
+    """What changed, and what kept which file from being made."""
 
     changes: tuple[Change, ...]
-    unsure: tuple[Problem, ...]
     failures: tuple[tuple[str, GuestHooksError], ...]
 
 
 def renew(
-    root: Root, found: Survey, judged: Status | None, wanted: Wanted, *, step: Step, run: Run
+    root: Root, found: Survey, wanted: Wanted, settling: Settling, *, step: Step, run: Run
 ) -> Renewed:
     """Make those of the menus that are `wanted`; one that fails does not keep the other from
-    being made.
-
-    `judged` is how the guest is by now, for grub.cfg to be judged by; None where any grub.cfg is to
-    be taken.
+    being made. GRUB sees them when `settling` ends.
     """
     changes: list[Change] = []
-    unsure: list[Problem] = []
     failures: list[tuple[str, GuestHooksError]] = []
 
     def judge(made: bytes) -> Sequence[str]:
-        return safeguard.menu(root, found.config, judged, made, run=run) if judged else ()
+        if wanted.judged is None:
+            return ()
+        return safeguard.menu(root, found.config, wanted.judged, made, run=run)
 
-    def grub_cfg() -> Refreshed:
+    def grub_cfg() -> Sequence[Change]:
         with step("Making grub.cfg"):
-            return grub_config.refresh(root, wanted.grub_cfg, judge=judge, run=run)
+            return grub_config.refresh(root, wanted.grub_cfg, settling, judge=judge, run=run)
 
-    def menu_lst() -> Refreshed:
+    def menu_lst() -> Sequence[Change]:
         with step("Making menu.lst"):
             boot = found.status.boot
-            return legacy_menu.refresh(root, boot, found.plans) if boot else ((), ())
+            return legacy_menu.refresh(root, boot, found.plans, settling) if boot else ()
 
     for is_wanted, path, refresh in (
         (bool(wanted.grub_cfg), grub_config.PATH, grub_cfg),
         (wanted.menu_lst, legacy_menu.PATH, menu_lst),
     ):
         try:
-            made, warnings = refresh() if is_wanted else ((), ())
+            changes += refresh() if is_wanted else ()
         except GuestHooksError as error:
             failures.append((path, error))
-        else:
-            changes += made
-            unsure += warnings
-    return Renewed(changes=tuple(changes), unsure=tuple(unsure), failures=tuple(failures))
+    return Renewed(changes=tuple(changes), failures=tuple(failures))

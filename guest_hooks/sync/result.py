@@ -40,6 +40,7 @@ class Result:
     required targets.
 
     `repeated` are those of `failures` that an earlier run has already reported in the same words.
+    `is_settled`: GRUB sees the file system of /boot/grub as it is after this run, whoever wrote it.
     """
 
     before: Status
@@ -47,6 +48,7 @@ class Result:
     changes: tuple[Change, ...] = ()
     failures: tuple[GuestHooksError, ...] = ()
     repeated: tuple[GuestHooksError, ...] = ()
+    is_settled: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

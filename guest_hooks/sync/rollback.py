@@ -12,6 +12,7 @@ from guest_hooks.machine import disks, lock, receipts
 from guest_hooks.machine.receipts import Receipt, TargetReceipt
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import Run, run
+from guest_hooks.machine.settling import Settling
 from guest_hooks.model import Change, Problem, Reason, State
 from guest_hooks.problems.second_stage import SecondStageProblem
 from guest_hooks.survey import evidence, verdict
@@ -170,7 +171,9 @@ def _put_back(
         status for status in found.status.targets if status.target == previous.plan.target.name
     )
     present = evidence.find(root, status.path).data
-    changes, unsure = commit.install_files(root, [previous], [status])
+    settling = Settling(root)
+    changes = commit.install_files(root, [previous], [status], settling)
+    settling.finish()
     if present not in (None, previous.core) and status.state in (State.CURRENT, State.STALE):
         receipts.keep_previous(root, status.target, present)
-    return [replace(change, why=(Reason.ROLLBACK,)) for change in changes], unsure
+    return [replace(change, why=(Reason.ROLLBACK,)) for change in changes], settling.problems

@@ -9,6 +9,7 @@ from guest_hooks.errors import GuestHooksError
 from guest_hooks.machine import receipts
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import Run
+from guest_hooks.machine.settling import Settling
 from guest_hooks.model import Change, Problem, State, TargetStatus
 from guest_hooks.problems.runs import RunProblem
 from guest_hooks.survey import evidence, plan
@@ -54,13 +55,18 @@ def build_all(
 
 
 def install(
-    root: Root, config: Config, found: Survey, built: Sequence[tuple[Built, TargetStatus]], run: Run
-) -> tuple[list[Change], tuple[Problem, ...]]:
+    root: Root,
+    config: Config,
+    found: Survey,
+    built: Sequence[tuple[Built, TargetStatus]],
+    settling: Settling,
+    run: Run,
+) -> tuple[list[Change], list[Problem]]:
     """Install what was built, and keep what it replaces for `rollback`; what changed, and what
-    could not be made sure of.
+    could not be kept. GRUB sees the last of it when `settling` ends.
     """
     if not built:
-        return [], ()
+        return [], []
     stand_ins = []
     reads_modules = config.modules is Modules.MINIMAL
     if reads_modules:
@@ -73,8 +79,8 @@ def install(
         _previous(root, each, status) if config.keep_previous else None for each, status in built
     ]
     made, before = [each for each, _ in built], [status for _, status in built]
-    changes, unsure = commit.install(
-        root, made, before, reads_modules=reads_modules, stand_ins=stand_ins
+    changes = commit.install(
+        root, made, before, settling, reads_modules=reads_modules, stand_ins=stand_ins
     )
     # Only now: an install that is refused, and a kill before this line, leave an older one, which
     # rollback can still put back.
@@ -84,7 +90,7 @@ def install(
         if core
         for problem in _keep_previous(root, each, core)
     ]
-    return changes, (*unsure, *unkept)
+    return changes, unkept
 
 
 def _boots_from_directory(root: Root, built: Built, status: TargetStatus) -> bool:

@@ -9,6 +9,7 @@ from contextlib import suppress
 
 from guest_hooks.errors import ExitCode, LackingError
 from guest_hooks.machine import space
+from guest_hooks.machine.settling import Settling
 from guest_hooks.model import BootFilesystem, State, TargetStatus
 from guest_hooks.survey.plan import FileKind, Plan, PlannedFile
 from guest_hooks.sync import commit
@@ -35,7 +36,9 @@ def steps(lab: Lab, made: Scenario, *, step: int = KIB) -> Iterator[str]:
         leave(lab, free)
         names = _names(lab)
         try:
-            commit.install(lab.root, [built], [_BEFORE])
+            settling = Settling(lab.root)
+            commit.install(lab.root, [built], [_BEFORE], settling)
+            settling.finish()
         except LackingError as error:
             said = (
                 "it needs " in error.message

@@ -29,12 +29,12 @@ def test_what_grub_install_wrote_is_not_on_the_disk_when_it_returns(tmp_path: Pa
 
 _BROKEN = """
 import sys
-from guest_hooks.machine import durable
+from guest_hooks.machine import durable, settling
 {change}
 from guest_hooks import cli
 sys.exit(cli.main())
 """
-_NO_FIRST_BARRIER = "durable.settle = lambda root, path: None"
+_NO_FIRST_BARRIER = "settling.settle = lambda root, path: None"
 _NO_SECOND_NAME = "durable._keep = lambda root, path: []"
 
 

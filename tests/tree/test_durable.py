@@ -199,7 +199,7 @@ def test_late_after_it_the_old_file_keeps_a_second_name(
         root = Root(str(disk.top))
         durable.make_dirs(root, "/boot/xen")
         durable.replace(root, PATH, OLD)
-        monkeypatch.setattr("guest_hooks.machine.durable.settle", lambda _root, _path: None)
+        monkeypatch.setattr("guest_hooks.machine.settling.settle", lambda _root, _path: None)
         monkeypatch.setattr(
             "guest_hooks.machine.xfs_log.wait_until_in_place", lambda _fd, _timeout: False
         )

@@ -41,8 +41,8 @@ def unsure(guest: TreeGuest, *words: str) -> Outcome:
     GRUB see what was written.
     """
     script = (
-        "import sys; from guest_hooks import cli; from guest_hooks.machine import durable; from"
-        " guest_hooks.model import *; durable.barrier = lambda root, where:"
+        "import sys; from guest_hooks import cli; from guest_hooks.machine import settling; from"
+        " guest_hooks.model import *; settling.barrier = lambda root, where:"
         " Problem(code='barrier-unknown', message=where, severity=Severity.WARNING);"
         f" sys.exit(cli.main({list(words)!r}))"
     )

@@ -3,6 +3,7 @@
 
 import io
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -80,3 +81,17 @@ def test_the_wait_for_a_slow_file_system_is_shown_on_a_terminal(guest: pytest.Mo
     guest.setattr(kernel, "barrier", lambda _root, _path: time.sleep(0.5))
     hooks.run(["kernel-postrm", "6.1.0-0-amd64", "/boot/vmlinuz-6.1.0-0-amd64"])
     assert "Waiting until GRUB reads the new menu … 0.2 s" in screen.getvalue()
+
+
+@pytest.mark.parametrize("is_settled", [True, False])
+def test_what_the_sync_has_waited_for_is_not_waited_for_again(
+    guest: pytest.MonkeyPatch, is_settled: bool
+) -> None:
+    waits: list[str] = []
+    done = replace(result(), is_settled=is_settled)
+    guest.setattr(repair, "sync", lambda *_arguments, **_options: done)
+    guest.setattr(kernel, "configuration", lambda _root: Config())
+    guest.setattr(kernel, "is_ours", lambda _root, _config: True)
+    guest.setattr(kernel, "barrier", lambda _root, path: waits.append(path))
+    hooks.run(["kernel-postrm", "6.1.0-0-amd64", "/boot/vmlinuz-6.1.0-0-amd64"])
+    assert waits == ([] if is_settled else ["/boot/grub/grub.cfg"])

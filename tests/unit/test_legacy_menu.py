@@ -6,10 +6,9 @@ from pathlib import Path
 import pytest
 
 from guest_hooks.config import Config
-from guest_hooks.machine import durable
 from guest_hooks.machine.root import Root
-from guest_hooks.model import BootFilesystem, Guest, Mode, Problem, Severity
-from guest_hooks.problems.runs import RunProblem
+from guest_hooks.machine.settling import Settling
+from guest_hooks.model import BootFilesystem, Guest, Mode, Severity
 from guest_hooks.survey import legacy_menu, plan
 from guest_hooks.survey.plan import Plan, Wanted
 from guest_hooks.targets import named
@@ -61,19 +60,10 @@ def test_the_menu_starts_the_second_stage(
     found = legacy_menu.problem(root, ON, boot, plans)
     assert found is not None
     assert found.severity is Severity.ERROR
-    (change,), _ = legacy_menu.refresh(root, boot, plans)
+    (change,) = legacy_menu.refresh(root, boot, plans, Settling(root))
     assert change.before == ""
     assert f"\nkernel {kernel}\n" in root.read(legacy_menu.PATH).decode()
     assert legacy_menu.problem(root, ON, boot, plans) is None
-
-
-def test_what_could_not_be_made_sure_of_is_told(
-    root: Root, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    unsure = Problem(code=RunProblem.BARRIER_REFUSED, message="not sure", severity=Severity.WARNING)
-    monkeypatch.setattr(durable, "replace_all", lambda *_arguments, **_keywords: (unsure,))
-    boot = _boot("/dev/xvda1")
-    assert legacy_menu.refresh(root, boot, _plans(boot, "x86_64-xen"))[1] == (unsure,)
 
 
 def test_an_admins_menu_is_left_alone(root: Root, tmp_path: Path) -> None:

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""New files under a name of nobody's: written whole, on the disk, and gone unless kept."""
+
+import os
+import re
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+
+from guest_hooks.machine.freeze import Failpoint, no_failpoint
+
+_NAME = ".xen-guest-bootloader-{}.tmp"
+_OURS = re.compile(r"\.xen-guest-bootloader-[0-9a-f]{16}\.tmp")
+
+
+def name() -> str:
+    """A name that nothing has."""
+    return _NAME.format(secrets.token_hex(8))
+
+
+def is_ours(name: str) -> bool:
+    """Whether `name` is one that `name()` makes."""
+    return _OURS.fullmatch(name) is not None
+
+
+@contextmanager
+def held(directory: int) -> Iterator[tuple[str, Callable[[], object]]]:
+    """A free name in `directory`; what stands there at the end is removed, unless the second value,
+    `keep`, was called.
+    """
+    free = name()
+    with ExitStack() as unless_kept:
+        unless_kept.callback(_forget, directory, free)
+        yield free, unless_kept.pop_all
+
+
+def write(
+    directory: int,
+    name: str,
+    data: bytes,
+    mode: int,
+    *,
+    sync: bool = True,
+    failpoint: Failpoint = no_failpoint,
+) -> None:
+    """Make the new file `name` of exactly `data`, on the disk if `sync`; `failpoint` is called with
+    `written` and `synced`.
+    """
+    # A named file, not O_TMPFILE: linkat(2) cannot replace, so a name would be needed anyway.
+    fd = os.open(
+        name,
+        os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC,
+        0o600,
+        dir_fd=directory,
+    )
+    try:
+        os.fchmod(fd, mode)
+        left = memoryview(data)
+        while left:
+            left = left[os.write(fd, left) :]
+        failpoint("written")
+        if sync:
+            os.fsync(fd)
+        failpoint("synced")
+    finally:
+        os.close(fd)
+
+
+def _forget(directory: int, name: str) -> None:
+    with suppress(OSError):  # it may never have been made; why is on its way up
+        os.unlink(name, dir_fd=directory)
