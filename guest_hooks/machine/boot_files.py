@@ -6,7 +6,7 @@ costs a second or two.
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, fields
 from typing import Any, TypeVar
@@ -33,6 +33,8 @@ arch/x86/platform/pvh/head.S.
 
 
 Facts = TypeVar("Facts", KernelFacts, InitrdFacts)
+_KINDS = {KernelFacts: "kernel", InitrdFacts: "initrd"}
+"""The names of the facts in the file where they are remembered."""
 
 
 class Memory:
@@ -44,27 +46,16 @@ class Memory:
         self._root = root
         self._known = _load(root)
         self._used: dict[str, dict[str, Any]] = {}
+        self._seen: dict[tuple[object, ...], KernelFacts | InitrdFacts] = {}
         self._has_news = False
 
     def kernel(self, path: str) -> KernelFacts | None:
         """The facts of the kernel at `path`, None where no file is there."""
-        signature = self._signature(path)
-        if signature is None:
-            return None
-        known = _revived(KernelFacts, self._recall(path, "kernel", signature))
-        facts = known if known is not None else read_kernel(self._root, path)
-        self._keep(path, "kernel", signature, facts, is_new=known is None)
-        return facts
+        return self._facts(KernelFacts, path, read_kernel)
 
     def initrd(self, path: str) -> InitrdFacts | None:
         """The facts of the initrd at `path`, None where no file is there."""
-        signature = self._signature(path)
-        if signature is None:
-            return None
-        known = _revived(InitrdFacts, self._recall(path, "initrd", signature))
-        facts = known if known is not None else read_initrd(self._root, path)
-        self._keep(path, "initrd", signature, facts, is_new=known is None)
-        return facts
+        return self._facts(InitrdFacts, path, read_initrd)
 
     def save(self) -> None:
         """Write what was learnt; no right to, or no room, is no fault: the next run reads the
@@ -83,28 +74,39 @@ class Memory:
                 with os.fdopen(os.open(name, flags, 0o600, dir_fd=directory), "wb") as file:
                     file.write(data)
 
-    def _signature(self, path: str) -> list[int] | None:
+    def _facts(
+        self, kind: type[Facts], path: str, read: Callable[[Root, str], Facts]
+    ) -> Facts | None:
         status = self._root.stat(path)
-        return (
-            None
-            if status is None
-            else [status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns]
-        )
+        if status is None:
+            return None
+        signature: list[int] = [
+            status.st_ino,
+            status.st_size,
+            status.st_mtime_ns,
+            status.st_ctime_ns,
+        ]
+        # A file of a thousand names is read once.
+        file = (kind, status.st_dev, *signature)
+        known = self._seen.get(file) or self._recall(path, kind, signature)
+        facts = known if isinstance(known, kind) else read(self._root, path)
+        self._seen[file] = facts
+        self._keep(path, signature, facts, is_new=known is None)
+        return facts
 
-    def _recall(self, path: str, kind: str, signature: list[int]) -> object:
+    def _recall(self, path: str, kind: type[Facts], signature: list[int]) -> Facts | None:
         entry = self._known.get(path)
         if (
             isinstance(entry, dict)
-            and entry.get("kind") == kind
+            and entry.get("kind") == _KINDS[kind]
             and entry.get("signature") == signature
         ):
-            return entry.get("facts")
+            return _revived(kind, entry.get("facts"))
         return None
 
     def _keep(
         self,
         path: str,
-        kind: str,
         signature: list[int],
         facts: KernelFacts | InitrdFacts,
         *,
@@ -112,6 +114,7 @@ class Memory:
     ) -> None:
         if facts.unread:  # what could not be looked into may be after the next `apt install`
             return
+        kind = _KINDS[type(facts)]
         self._used[path] = {"kind": kind, "signature": signature, "facts": asdict(facts)}
         self._has_news = self._has_news or is_new
 

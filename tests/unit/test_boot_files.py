@@ -49,6 +49,15 @@ class TestMemory:
         assert "kernel-compression" in {finding.code for finding in tree.preflight().findings}
         assert reads == [f"/{KERNEL}"]
 
+    def test_a_file_of_many_names_is_read_once(self, tmp_path: Path, reads: list[str]) -> None:
+        tree = BootTree(tmp_path)
+        for number in range(50):
+            os.link(tree.top / KERNEL, tree.top / f"boot/vmlinuz-7.0.0-{number}-amd64")
+        memory = boot_files.Memory(Root(str(tmp_path)))
+        names = [name for name in os.listdir(tree.top / "boot") if name.startswith("vmlinuz-7")]
+        assert len({memory.kernel(f"/boot/{name}") for name in names}) == 1
+        assert len(reads) == 1
+
     @pytest.mark.parametrize(
         "damage",
         [
