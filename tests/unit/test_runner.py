@@ -1,8 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """How a run deals its tests out to workers, and what it says of their time."""
 
+import os
+import subprocess
+from pathlib import Path
+
 import pytest
 
+from tests.support.checkout import CHECKOUT
+from tests.support.guest_tree import PYTHON
 from tests.support.kinds import Times, kind
 from tests.support.workers import FIRST, group, urgency
 
@@ -66,3 +72,71 @@ def test_the_time_of_each_kind_is_summed_up() -> None:
 
 def test_a_test_elsewhere_has_no_kind() -> None:
     assert kind("test_a.py::test_b/c/d") == ""
+
+
+LEFT_OUT = """
+import pytest
+@pytest.fixture
+def skipping(): pytest.skip("here")
+@pytest.fixture
+def skipping_at_its_end():
+    yield
+    pytest.skip("here")
+def test_that_runs(): pass
+@pytest.mark.skip(reason="here")
+def test_marked(): pass
+def test_that_skips(): pytest.skip("here")
+def test_whose_fixture_skips(skipping): pass
+def test_whose_fixture_skips_at_its_end(skipping_at_its_end): pass
+@pytest.mark.parametrize("row", [])
+def test_without_rows(row): pass
+@pytest.mark.xfail(reason="here")
+def test_that_may_fail(): assert False
+@pytest.mark.xfail(reason="here")
+def test_that_may_fail_and_does_not(): pass
+"""
+
+
+def results(tests: Path, *options: str) -> tuple[int, set[str]]:
+    """The exit code of a run of a directory's tests as the project runs its own; what it says of
+    each.
+    """
+    done = subprocess.run(
+        [PYTHON, "-m", "pytest", "-p", "tests.conftest", "-p", "no:cacheprovider", "-rA", *options],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        cwd=tests,
+        env={
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": str(CHECKOUT),
+            "PYTHONDONTWRITEBYTECODE": "1",
+        },
+    )
+    lines = done.stdout.partition("short test summary info")[2].splitlines()
+    said = {line.partition(" - ")[0] for line in lines if line.startswith(tuple("PFEXS"))}
+    return done.returncode, {line.replace("test_a.py::", "") for line in said}
+
+
+def test_a_test_that_is_left_out_has_failed(tmp_path: Path) -> None:
+    """Whatever leaves it out, and in a worker too."""
+    (tmp_path / "test_a.py").write_text(LEFT_OUT)
+    code, said = results(tmp_path, "--dist=loadscope", f"--tx=2*popen//python={PYTHON}")
+    assert code == 1
+    assert said == {
+        "PASSED test_that_runs",
+        "ERROR test_marked",
+        "FAILED test_that_skips",
+        "ERROR test_whose_fixture_skips",
+        "PASSED test_whose_fixture_skips_at_its_end",
+        "ERROR test_whose_fixture_skips_at_its_end",
+        "ERROR test_without_rows[row0]",
+        "FAILED test_that_may_fail",
+        "FAILED test_that_may_fail_and_does_not",
+    }
+
+
+def test_a_module_that_is_left_out_has_failed(tmp_path: Path) -> None:
+    (tmp_path / "test_a.py").write_text("import pytest\npytest.importorskip('no_such_module')\n")
+    assert results(tmp_path, "-n0") == (2, {"ERROR test_a.py"})

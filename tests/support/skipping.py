@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A test that is skipped, or that may fail, is one that failed: what did not run shows nothing."""
+
+from collections.abc import Generator
+from typing import Any
+
+import pytest
+
+
+@pytest.hookimpl(hookwrapper=True, tryfirst=True)
+def pytest_runtest_makereport() -> Generator[None, Any, None]:
+    """Judge a test, its setup and its teardown, after pytest itself has judged them."""
+    outcome = yield
+    refuse(outcome.get_result())
+
+
+@pytest.hookimpl(hookwrapper=True, tryfirst=True)
+def pytest_make_collect_report() -> Generator[None, Any, None]:
+    """Judge a module that leaves out all of its tests."""
+    outcome = yield
+    refuse(outcome.get_result())
+
+
+def refuse(report: pytest.TestReport | pytest.CollectReport) -> None:
+    """Let a report that says "skipped", or that a failure was expected, say "failed"."""
+    # pytest's own mark of xfail(), which it has set on the report by then (_pytest/skipping.py).
+    expected = vars(report).pop("wasxfail", None)
+    if report.outcome == "skipped" or expected is not None:
+        report.outcome = "failed"
+        why = _reason(report) if expected is None else f"its failure is expected: {expected}"
+        report.longrepr = f"{report.nodeid}: no test is left out. {why}"
+
+
+def _reason(report: pytest.TestReport | pytest.CollectReport) -> str:
+    """Why it was skipped, in the words of whoever did."""
+    longrepr = report.longrepr
+    return str(longrepr[2]) if isinstance(longrepr, tuple) else str(longrepr)
