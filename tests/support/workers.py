@@ -6,15 +6,13 @@ from typing import Any
 
 from xdist.scheduler import LoadScopeScheduling
 
-from tests.support.kinds import kind
+ALONE = ("tests/xen/", "tests/service/", "tests/package/test_fresh_machine.py")
+"""Of these no two tests run at once: they share one guest, or need processors or memory for two."""
 
-FIRST = ("xen", "service", "package", "reliability", "tree", "unit")
-"""The kinds with the longest groups first: what begins late must be short, or one worker ends
-long after another.
+FIRST = (*ALONE, "tests/package/", "tests/reliability/", "tests/tree/", "tests/unit/")
+"""Those with the longest groups first: what begins late must be short, or one worker ends long
+after another.
 """
-
-ALONE = ("xen", "service")
-"""Of these no two tests run at once: they share one guest, or need the processors."""
 
 
 def group(nodeid: str) -> str:
@@ -23,8 +21,8 @@ def group(nodeid: str) -> str:
     This is a module, because its tests share what it built, or the part of a module that has a
     Debian release of its own.
     """
-    if kind(nodeid) in ALONE:
-        return kind(nodeid)
+    if alone := [place for place in ALONE if nodeid.startswith(place)]:
+        return alone[0]
     module, _, test = nodeid.partition("::")
     suite = re.search(r"\[.*\b(bookworm|trixie)\b", test)
     return f"{module} {suite.group(1)}" if suite else module
@@ -32,8 +30,8 @@ def group(nodeid: str) -> str:
 
 def urgency(group: str) -> int:
     """Groups with a lower number begin first."""
-    found = group if group in ALONE else kind(group)
-    return FIRST.index(found) if found in FIRST else len(FIRST)
+    places = [number for number, place in enumerate(FIRST) if group.startswith(place)]
+    return min(places, default=len(FIRST))
 
 
 class Scheduling(LoadScopeScheduling):  # type: ignore[misc]

@@ -10,7 +10,7 @@ import pytest
 from tests.support.checkout import CHECKOUT
 from tests.support.guest_tree import PYTHON
 from tests.support.kinds import Times, kind
-from tests.support.workers import FIRST, group, urgency
+from tests.support.workers import ALONE, FIRST, group, urgency
 
 
 @pytest.mark.parametrize(
@@ -34,8 +34,13 @@ from tests.support.workers import FIRST, group, urgency
             "tests/tree/test_bookworm.py",
             id="a-name-is-no-release",
         ),
-        pytest.param("tests/service/test_life.py::test_a", "service", id="one-guest"),
-        pytest.param("tests/xen/long_boots.py::test_a[trixie]", "xen", id="one-xen"),
+        pytest.param("tests/service/test_life.py::test_a", "tests/service/", id="one-guest"),
+        pytest.param("tests/xen/long_boots.py::test_a[trixie]", "tests/xen/", id="one-xen"),
+        pytest.param(
+            "tests/package/test_fresh_machine.py::test_a[trixie]",
+            "tests/package/test_fresh_machine.py",
+            id="one-machine",
+        ),
     ],
 )
 def test_tests_that_share_something_share_a_worker(nodeid: str, expected: str) -> None:
@@ -43,13 +48,18 @@ def test_tests_that_share_something_share_a_worker(nodeid: str, expected: str) -
 
 
 def test_long_groups_begin_first() -> None:
-    names = [f"tests/{name}/test_a.py::test_b[trixie]" for name in FIRST]
+    names = [
+        f"{place}::test_b" if place.endswith(".py") else f"{place}test_a.py::test_b"
+        for place in FIRST
+    ]
     assert sorted(set(names), key=lambda name: urgency(group(name))) == names
 
 
-def test_every_kind_of_test_has_its_place(request: pytest.FixtureRequest) -> None:
-    tests = request.config.rootpath / "tests"
-    assert {path.parent.name for path in tests.glob("*/test_*.py")} == set(FIRST)
+def test_each_kind_of_test_and_each_that_is_alone_is_there(request: pytest.FixtureRequest) -> None:
+    top = request.config.rootpath
+    kinds = {f"tests/{path.parent.name}/" for path in top.glob("tests/*/test_*.py")}
+    assert kinds == {place for place in FIRST if place.endswith("/")}
+    assert [place for place in ALONE if not (top / place).exists()] == []
 
 
 def test_the_time_of_each_kind_is_summed_up() -> None:
