@@ -6,7 +6,6 @@ No Debian tree is unpacked and no chroot entered, so a sync costs what it costs 
 thousands of them fit into a test.
 """
 
-import functools
 import os
 import shutil
 import subprocess
@@ -18,7 +17,7 @@ from pathlib import Path
 from guest_hooks.machine.barrier import barrier
 from guest_hooks.machine.root import Root
 from guest_hooks.survey.evidence import is_from_package
-from tests.support import images
+from tests.support import bytecode, images
 from tests.support.checkout import CACHE, CHECKOUT
 from tests.support.debian_tree import Kind, Suite, tarball
 
@@ -238,15 +237,6 @@ class Lab:
         return View(core=core, menu=cat(image, MENU), modules=modules_there(image))
 
 
-@functools.cache
-def _compile() -> None:
-    """Let Python compile the program once and not in each of thousands of runs, which are told
-    to write no byte code.
-    """
-    compiler = ["/usr/bin/python3", "-m", "compileall", "-q", str(CHECKOUT / "guest_hooks")]
-    subprocess.run(compiler, stdout=subprocess.DEVNULL, check=True, timeout=120)
-
-
 def cat(image: Path, path: str) -> bytes | None:
     """What GRUB's drivers read at `path`, as the guest names it, on an image that is /boot;
     None where they find nothing.
@@ -290,7 +280,7 @@ def lab(
     """A lab with an empty disk, mounted; `image` is where its backing file is to be, if not in
     memory.
     """
-    _compile()
+    bytecode.make()
     directory.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         images.tool("mount", "-t", "tmpfs", "-o", "mode=755", "lab", str(directory))

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from guest_hooks.targets import TARGETS
-from tests.support import images, tree_guest, waiting
+from tests.support import bytecode, images, tree_guest, waiting
 from tests.support.checkout import CHECKOUT
 from tests.support.debian_tree import Kind, Suite, tarball, unpack
 from tests.support.tree_guest import Platform, TreeGuest
@@ -81,6 +81,7 @@ def command(top: Path, *words: str) -> list[str]:
 
 def environment() -> dict[str, str]:
     """A caller's environment in which Python finds the checkout."""
+    bytecode.make()
     return {
         "PYTHONPATH": str(CHECKOUT),
         "PYTHONDONTWRITEBYTECODE": "1",
@@ -227,6 +228,7 @@ def live_guest(
             ignore=shutil.ignore_patterns("__pycache__"),
         )
         guest.environment["PYTHONDONTWRITEBYTECODE"] = "1"
+        guest.run(*bytecode.command(PYTHON_LIBRARY))
         yield guest
 
 
