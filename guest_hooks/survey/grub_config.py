@@ -122,12 +122,31 @@ def refresh(
     judge: Judge = lambda _made: (),
     run: Run = run,
 ) -> list[Change]:
-    """Make grub.cfg anew as update-grub does, check it, and replace it unless it comes out the
-    same.
+    """Replace grub.cfg by what update-grub would write, unless that is the same.
 
-    Returns what changed; GRUB sees it when `settling` ends. Raises `NotRepairedError` where what
-    grub-mkconfig made is empty, cut off or refused by GRUB's parser, `KeptError` where `judge` has
-    something against it; the old one stays.
+    Returns what changed; GRUB sees it when `settling` ends. Raises as `successor`; then the old one
+    stays.
+    """
+    found = successor(root, why, judge=judge, run=run)
+    if found is None:
+        return []
+    made, change = found
+    with told(root, PATH, "replaced"):
+        where = root.destination(PATH)
+    durable.replace_all(
+        root, {where: made.data}, mode=made.mode, owner=made.owner, settling=settling
+    )
+    return [change]
+
+
+def successor(
+    root: Root, why: tuple[Why, ...], *, judge: Judge, run: Run = run
+) -> tuple[mkconfig.Made, Change] | None:
+    """The grub.cfg that would replace the one there is, checked, and what that changes; None where
+    grub-mkconfig makes the same again.
+
+    Raises `NotRepairedError` where what grub-mkconfig made is empty, cut off or refused by GRUB's
+    parser, `KeptError` where `judge` has something against it.
     """
     made = mkconfig.make(root, PATH, run=run)
     fault = _fault(root, made.data, run=run)
@@ -138,7 +157,7 @@ def refresh(
         )
     before = _read(root)
     if before == made.data:
-        return []
+        return None
     against = judge(made.data)
     if against:
         raise KeptError(
@@ -147,14 +166,9 @@ def refresh(
             path=PATH,
             before=_sha256(before),
             made=_sha256(made.data),
-            hint=f"mend that; or take the new one all the same: {SYNC} --force",
+            hint=f"repair that; or use the new one all the same: {SYNC} --force",
         )
-    with told(root, PATH, "replaced"):
-        where = root.destination(PATH)
-    durable.replace_all(
-        root, {where: made.data}, mode=made.mode, owner=made.owner, settling=settling
-    )
-    return [Change(path=PATH, before=_sha256(before), after=_sha256(made.data), why=why)]
+    return made, Change(path=PATH, before=_sha256(before), after=_sha256(made.data), why=why)
 
 
 def _unlisted(root: Root, text: str, problem: Say, *, run: Run) -> Iterator[Problem]:

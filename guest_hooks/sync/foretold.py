@@ -4,14 +4,15 @@
 import os
 from collections.abc import Sequence
 
+from guest_hooks.errors import GuestHooksError
 from guest_hooks.machine import receipts, staging
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import Run
-from guest_hooks.model import Change, TargetStatus
+from guest_hooks.model import Change, Status, TargetStatus
 from guest_hooks.survey import evidence, grub_config, legacy_menu
 from guest_hooks.survey.plan import Plan
 from guest_hooks.survey.status import Survey
-from guest_hooks.sync import commit
+from guest_hooks.sync import commit, safeguard
 from guest_hooks.sync.build import Built, foresee
 from guest_hooks.sync.menus import Step
 from guest_hooks.sync.result import Failure, Request
@@ -46,8 +47,28 @@ def foretell(
     if work.legacy_menu:
         changes.append(Change(path=legacy_menu.PATH, before="", after="", why=(legacy_menu.CODE,)))
     if work.menu:
-        changes.append(Change(path=grub_config.PATH, before="", after="", why=work.menu))
+        installed = safeguard.with_installed(found.status, [each for each, _ in built])
+        judged = None if request.force else installed
+        try:
+            can_make = can_tell and root.is_live
+            changes += _menu(root, found, work, judged, run) if can_make else [_some_menu(work)]
+        except GuestHooksError as error:
+            failures.append(Failure(name=grub_config.PATH, required=True, error=error))
     return tuple(changes), failures
+
+
+def _menu(root: Root, found: Survey, work: Work, judged: Status | None, run: Run) -> list[Change]:
+    """What making grub.cfg would change; raises what would keep a sync from replacing it."""
+
+    def judge(made: bytes) -> Sequence[str]:
+        return safeguard.menu(root, found.config, judged, made, run=run) if judged else ()
+
+    successor = grub_config.successor(root, work.menu, judge=judge, run=run)
+    return [successor[1]] if successor else []
+
+
+def _some_menu(work: Work) -> Change:
+    return Change(path=grub_config.PATH, before="", after="", why=work.menu)
 
 
 def _foreseen(

@@ -61,7 +61,7 @@ def test_a_damaged_grub_cfg_is_made_anew(
     told = verb(settled, "sync", "--dry-run", "--json", code=3)
     done = verb(settled, "sync", "--json")
     assert [(change["path"], change["why"]) for change in done.json["changed"]] == [(CFG, [code])]
-    assert [change["path"] for change in told.json["changed"]] == [CFG]
+    assert told.json["changed"] == done.json["changed"]
     assert settled.read(CFG) == good
     assert path.stat().st_mode & 0o777 == (0o600 if state == "missing" else 0o644)
 

@@ -248,8 +248,11 @@ def test_a_menu_that_boots_is_kept_from_one_that_does_not(unfinished: TreeGuest)
     guest, kept = unfinished, unfinished.read(CFG)
     assert verb(guest, "preflight", "--json", code=None).json["will_boot"]
 
+    told = verb(guest, "sync", "--dry-run", code=3)
+    assert guest.read(CFG) == kept
     done = verb(guest, "sync", code=4)
     assert guest.read(CFG) == kept
+    assert told.stderr == done.stderr, "a dry run says beforehand what is kept, and why"
     assert f"{CFG} was kept: " in done.stderr
     assert "vmlinuz-9.0 is started without an initrd" in done.stderr
     assert "sync --force" in done.stderr
