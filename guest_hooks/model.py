@@ -55,6 +55,17 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Unreadable:
+    """The features of a file system that the GRUB of this version does not read, as mkfs names
+    them; `readers` is the first version that reads them all, empty where none does yet.
+    """
+
+    features: tuple[str, ...]
+    version: str
+    readers: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BootFilesystem:
     """The file system that holds /boot, and where on the disks the directories are that GRUB reads.
 
@@ -64,7 +75,7 @@ class BootFilesystem:
     cannot find it by UUID alone, else empty; `modules` are the GRUB modules (file system, partition
     map, RAID, LVM, LUKS) without which a second stage cannot read it. `grub` and `xen` say where
     /boot/grub and /boot/xen are, None where they are simply in /boot. `is_known` is False where
-    neither GRUB nor udev could be asked.
+    neither GRUB nor udev could be asked. `unreadable` says why this guest's GRUB can't read them.
     """
 
     mountpoint: str
@@ -79,6 +90,7 @@ class BootFilesystem:
     grub: Place | None = None
     xen: Place | None = None
     is_known: bool = True
+    unreadable: "Unreadable | None" = None
 
     @property
     def boot_place(self) -> Place:

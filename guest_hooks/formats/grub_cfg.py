@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from guest_hooks.errors import FormatError
-from guest_hooks.formats import grub_script
+from guest_hooks.formats import grub_menu, grub_script
 from guest_hooks.formats.grub_budget import Budget
 from guest_hooks.formats.grub_commands import FEATURES
 from guest_hooks.formats.grub_follow import Follower
@@ -20,22 +20,25 @@ def read(
     variables: Mapping[str, str] | None = None,
     grubenv: Mapping[str, str] | None = None,
     look: Look | None = None,
+    commands: frozenset[str] | None = None,
 ) -> Menu:
     """The menu that `text` makes with GRUB's `variables` ($prefix, $grub_platform …), the
-    environment block and other files.
+    environment block, other files, and the `commands` of this GRUB (None: not known).
 
     Raises `FormatError` (`grub-cfg-syntax`, `grub-cfg-too-long`).
     """
     statements = grub_script.parse(text)
     known = FEATURES | dict(variables or {})
     scope = Scope(known, known, Budget(len(text)))
-    follower = Follower(State(scope=scope, grubenv=grubenv, look=look or _unknown_file))
+    state = State(scope=scope, grubenv=grubenv, look=look or _unknown_file, commands=commands)
+    follower = Follower(state)
     follower.follow(statements)
     entries = follower.entries()
     return Menu(
         entries=entries,
         variables=scope.variables,
         not_understood=tuple(dict.fromkeys(follower.state.unclear)),
+        waits=bool(state.load.does) or grub_menu.waits(scope.variables),
     )
 
 

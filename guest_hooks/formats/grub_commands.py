@@ -108,9 +108,11 @@ def _load_initrds(state: State, _: str, arguments: list[str], __: Command) -> bo
     return True
 
 
-def _load_module(state: State, _: str, arguments: list[str], __: Command) -> bool:
-    """One file and its arguments."""
-    state.load.initrds += arguments[:1]
+def _load_module(state: State, name: str, arguments: list[str], command: Command) -> bool:
+    """One file and its arguments; a PV guest's kernel does not take it for an initrd."""
+    if state.scope.variables.get("grub_platform") == "xen":
+        return _load_other(state, name, arguments, command)
+    state.load.initrds += [word for word in arguments if not word.startswith("--")][:1]
     return True
 
 
@@ -118,6 +120,12 @@ def _load_other(state: State, name: str, _: list[str], command: Command) -> bool
     state.load.not_understood = f"line {command.line}: {name}"
     state.unclear.append(f"line {command.line}: {name}")
     return True
+
+
+def _end(state: State, name: str, _: list[str], __: Command) -> None:
+    """What waits for a line, or ends GRUB or the guest."""
+    if not state.doubt and not state.load.does:
+        state.load.does = name
 
 
 def _leave(state: State, name: str, arguments: list[str], command: Command) -> None:
@@ -175,5 +183,15 @@ HANDLERS: dict[str, Handler] = {
         _succeed,
     ),
     **_all("false", _fail),
+    **_all("read halt reboot exit", _end),
 }
 """By name; what is not here may do anything but change a variable, and its status is not known."""
+
+LOADERS = frozenset(
+    """linux linux16 linuxefi initrd initrd16 initrdefi multiboot multiboot2 xen_hypervisor
+    module module2 xen_module chainloader pxechainloader fwsetup kfreebsd knetbsd knetbsd_aout
+    kopenbsd ntldr freedos plan9 truecrypt xnu_kernel xnu_kernel64 appleloader""".split()
+)
+"""What starts something, each on some of GRUB's platforms: one that lacks it complains, goes on,
+and in the end has nothing to start.
+"""

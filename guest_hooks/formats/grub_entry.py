@@ -12,7 +12,10 @@ _WITH_VALUE = frozenset({"--class", "--users", "--hotkey", "--source", "--id"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Heading:
-    """What stands before an entry's block: `arguments` are $1 (the title) and on inside it."""
+    """What stands before an entry's block: `arguments` are $1 (the title) and on inside it.
+
+    `is_unrestricted`: with `superusers` set, GRUB starts it without asking who is there.
+    """
 
     title: str
     id: str
@@ -25,7 +28,7 @@ def heading(words: Sequence[str]) -> Heading | None:
     and makes no entry.
     """
     arguments: list[str] = []
-    identifier, is_unrestricted = "", False
+    identifier, is_unrestricted, has_users = "", False, False
     rest = iter(words)
     for word in rest:
         option, equals, value = word.partition("=")
@@ -38,6 +41,7 @@ def heading(words: Sequence[str]) -> Heading | None:
             if found is None or option == "--source":  # a source stands in the place of a block
                 return None
             identifier = found if option == "--id" else identifier
+            has_users = has_users or option == "--users"
         elif word.startswith("-") and word != "-":
             return None
         else:
@@ -49,7 +53,7 @@ def heading(words: Sequence[str]) -> Heading | None:
         title=title,
         id=identifier or title,
         arguments=tuple(arguments),
-        is_unrestricted=is_unrestricted,
+        is_unrestricted=is_unrestricted and not has_users,
     )
 
 

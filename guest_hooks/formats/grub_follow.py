@@ -9,9 +9,10 @@ import re
 from collections.abc import Sequence
 
 from guest_hooks.errors import FormatError
-from guest_hooks.formats import grub_script
-from guest_hooks.formats.grub_commands import HANDLERS, IN_DOUBT
+from guest_hooks.formats import grub_menu, grub_script
+from guest_hooks.formats.grub_commands import HANDLERS, IN_DOUBT, LOADERS
 from guest_hooks.formats.grub_menu import Boot, Entry
+from guest_hooks.formats.grub_scope import Scope
 from guest_hooks.formats.grub_script import Command, For, Function, If, Statements, While
 from guest_hooks.formats.grub_state import LeaveError, Load, Pending, State, UnknownFileError
 from guest_hooks.formats.grub_test import UNKNOWN
@@ -120,8 +121,27 @@ class Follower:
             return True
         if name in ("source", "."):
             return self._source(arguments[0] if arguments else "")
+        return self._builtin(name, arguments, command)
+
+    def _builtin(self, name: str, arguments: list[str], command: Command) -> bool | None:
+        if self._lacks(name):
+            return False
         handler = HANDLERS.get(name)
-        return handler(self.state, name, arguments, command) if handler else None
+        if handler is None:
+            self.state.load.is_doubtful = True
+            return None
+        return handler(self.state, name, arguments, command)
+
+    def _lacks(self, name: str) -> bool:
+        """Whether this GRUB does not have the command `name`: it complains and goes on."""
+        state = self.state
+        if state.commands is None or name not in LOADERS or name in state.commands:
+            return False
+        if not state.doubt:
+            state.load.lacking.append(name)
+        elif not state.load.not_understood:
+            state.load.not_understood = f"{name} {IN_DOUBT}"
+        return True
 
     def _call(self, name: str, arguments: Sequence[str]) -> bool | None:
         if self.calls >= MAX_CALLS:
@@ -165,6 +185,8 @@ class Follower:
             if pending.is_submenu
             else state.scope.copy(heading.arguments)
         )
+        if pending.is_submenu:
+            scope.variables["timeout"] = "0"  # menu.c: grub_menu_execute_entry
         load = Load(modules=[*state.load.modules])
         inside = Follower(
             State(
@@ -173,6 +195,7 @@ class Follower:
                 look=state.look,
                 functions=state.functions,
                 load=load,
+                commands=state.commands,
             ),
             calls=self.calls + 1,
         )
@@ -195,10 +218,19 @@ class Follower:
             entries=entries,
             boot=boot if load.kernel and not pending.is_submenu else None,
             not_understood=load.not_understood or (IN_DOUBT if pending.is_in_doubt else ""),
-            is_unrestricted=heading.is_unrestricted,
+            asks=not heading.is_unrestricted and _is_set(state.scope, "superusers"),
+            lacking=tuple(dict.fromkeys(load.lacking)),
+            does=load.does,
+            is_doubtful=load.is_doubtful,
+            waits=grub_menu.waits(scope.variables) if pending.is_submenu else False,
             sets_default=pending.is_submenu and "default" in scope.variables,
             default=scope.variables.get("default"),
         )
+
+
+def _is_set(scope: Scope, name: str) -> bool | None:
+    """Whether a variable is set, to an empty value or another; None where that is not known."""
+    return None if scope.variables.get(name, "") is None else name in scope.variables
 
 
 def _is_pattern(word: str) -> bool:

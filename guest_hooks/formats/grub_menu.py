@@ -33,8 +33,11 @@ class Entry:
     """One line of the menu: a submenu has `entries`, one that loads a kernel `boot`;
     `not_understood` says why not, or is empty.
 
-    A submenu that `sets_default` does not start what the default says behind its own name, but
-    `default` (None: not known).
+    `asks` says that GRUB asks for a user's name before it starts it (None: not known), `lacking`
+    are commands in it that this GRUB does not have, `does` is one in it that loads nothing and
+    ends or waits, and one that `is_doubtful` has commands of which nothing is known. A submenu that
+    `sets_default` does not start what the default says behind its own name, but `default` (None:
+    not known); `waits` is that of the menu that it opens.
     """
 
     title: str
@@ -44,7 +47,11 @@ class Entry:
     entries: "tuple[Entry, ...]" = ()
     boot: Boot | None = None
     not_understood: str = ""
-    is_unrestricted: bool = False
+    asks: bool | None = False
+    lacking: tuple[str, ...] = ()
+    does: str = ""
+    is_doubtful: bool = False
+    waits: bool | None = False
     sets_default: bool = False
     default: str | None = None
 
@@ -61,11 +68,14 @@ class Entry:
 class Menu:
     """What the file leaves behind: the entries, the variables (None: set, to what is not
     known), and what could not be followed.
+
+    `waits` says that GRUB starts nothing until a key is pressed (None: not known).
     """
 
     entries: tuple[Entry, ...]
     variables: Mapping[str, str | None]
     not_understood: tuple[str, ...] = ()
+    waits: bool | None = False
 
     def all(self) -> Iterator[Entry]:
         """Every entry that is no submenu, in order."""
@@ -78,13 +88,30 @@ class Choice:
     """The entry that boots unattended.
 
     `wanted` is the default as it is set, `is_named` says that it names an entry, `is_sure` that it
-    is known.
+    is known; `way` are the submenus that GRUB opens on the way, and the entry.
     """
 
     entry: Entry | None
     wanted: str
     is_named: bool = True
     is_sure: bool = True
+    way: tuple[Entry, ...] = ()
+
+
+def waits(variables: Mapping[str, str | None]) -> bool | None:
+    """Whether a menu with these variables waits for a key (menu.c: grub_menu_get_timeout); None
+    where its timeout is not known.
+    """
+    if "timeout" not in variables:
+        return True
+    value = variables["timeout"]
+    if value is None:
+        return None
+    digits = re.match(r"\s*(?:0[xX]([0-9a-fA-F]+)|([0-9]+))", value)
+    if digits is None:
+        return True
+    seconds = int(digits[1], 16) if digits[1] else int(digits[2][:MAX_DIGITS])
+    return seconds % (1 << 32) >= 1 << 31  # an int of 32 bits, and less than 0
 
 
 def default(menu: Menu) -> Choice:
@@ -95,17 +122,25 @@ def default(menu: Menu) -> Choice:
     is_sure = value is not None
     wanted = rest = value or ""
     entries, named, entry = menu.entries, True, None
+    way: list[Entry] = []
     while entries:
         index, found, is_certain = _number(entries, rest)
         named, is_sure = named and (found or rest == ""), is_sure and is_certain
         entry = entries[index]
+        way.append(entry)
         if not entry.is_submenu:
             break
         rest = re.sub(r"^(?:>>|[^>])*(?:>|$)", "", rest, count=1)
         if entry.sets_default:
             rest, is_sure = entry.default or "", is_sure and entry.default is not None
         entries = entry.entries
-    return Choice(entry=entry, wanted=wanted, is_named=named, is_sure=is_sure and entry is not None)
+    return Choice(
+        entry=entry,
+        wanted=wanted,
+        is_named=named,
+        is_sure=is_sure and entry is not None,
+        way=tuple(way),
+    )
 
 
 def _number(entries: tuple[Entry, ...], wanted: str) -> tuple[int, bool, bool]:

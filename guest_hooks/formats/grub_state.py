@@ -41,6 +41,9 @@ class Load:
     initrds: list[str] = field(default_factory=list)
     modules: list[str] = field(default_factory=list)
     not_understood: str = ""
+    lacking: list[str] = field(default_factory=list)
+    does: str = ""
+    is_doubtful: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +60,8 @@ class Pending:
 class State:
     """All that commands change; `doubt` counts the conditions around us that could not be
     decided.
+
+    `commands` are those of this GRUB, None where they are not known.
     """
 
     scope: Scope
@@ -66,6 +71,7 @@ class State:
     load: Load = field(default_factory=Load)
     pending: list[Pending] = field(default_factory=list)
     unclear: list[str] = field(default_factory=list)
+    commands: frozenset[str] | None = None
     doubt: int = 0
 
     def set(self, variable: str, value: str | None) -> None:

@@ -12,11 +12,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from guest_hooks.errors import LackingError
-from guest_hooks.machine import boot_mounts, grub_tools, mounts, tree_place
+from guest_hooks.machine import (
+    boot_features,
+    boot_mounts,
+    grub_tools,
+    mounts,
+    tree_facts,
+    tree_place,
+)
 from guest_hooks.machine.mounts import Mount
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import CommandError, Run, run
-from guest_hooks.model import BootFilesystem, Place
+from guest_hooks.model import BootFilesystem, Place, Unreadable
 from guest_hooks.targets import BOOT_XEN
 
 if TYPE_CHECKING:
@@ -44,13 +51,14 @@ def boot_filesystem(root: Root, *, run: Run = run) -> BootFilesystem:
     """The file systems of /boot, /boot/grub and /boot/xen, as GRUB will have to find them.
 
     Raises `LackingError` where /boot is missing, where what the guest's boot mounts on the way is
-    not mounted, where the tree shows no file system of its own, or one that GRUB cannot read.
+    not mounted, where the tree shows no file system of its own, or one that GRUB cannot read for
+    another reason than a feature that is too new for it.
     """
     boot_mount(root)
     inside = "" if root.is_live else os.path.realpath(root.path)
     table = _mounts(root)
     lying = {path: _lying(root, table, path) for path in DIRECTORIES}
-    known = _asked(root, lying, run) if os.geteuid() == 0 else {}
+    known, unreadable = _asked(root, lying, run) if os.geteuid() == 0 else ({}, None)
     boot, grub, xen = (_place(lying[path], known.get(path)) for path in DIRECTORIES)
     own, answers = lying[BOOT].mount, known.get(grub_tools.GRUB_DIR, {})
     return BootFilesystem(
@@ -66,27 +74,52 @@ def boot_filesystem(root: Root, *, run: Run = run) -> BootFilesystem:
         grub=grub,
         xen=xen,
         is_known=bool(answers or grub.fs_uuid),
+        unreadable=unreadable,
     )
 
 
-def _asked(root: Root, lying: Mapping[str, _Lying], run: Run) -> dict[str, Mapping[str, str]]:
-    """GRUB's word on each directory, or on what is there of its path."""
+def _asked(
+    root: Root, lying: Mapping[str, _Lying], run: Run
+) -> tuple[dict[str, Mapping[str, str]], Unreadable | None]:
+    """GRUB's word on each directory, or on what is there of its path; and what it can't read."""
     groups: dict[str, list[str]] = {}
     for path, each in lying.items():
         groups.setdefault(each.mount.mountpoint, []).append(path)
     order = [path for paths in groups.values() for path in paths]
+    devices = dict.fromkeys(each.mount.source for each in lying.values())
     try:
         answers = grub_tools.facts(
             root, [[lying[path].there for path in paths] for paths in groups.values()], run=run
         )
     except CommandError as error:
+        unreadable = boot_features.unreadable(root, devices, is_refused=True)
+        if unreadable is not None and not any(_is_volume(device) for device in devices):
+            return {path: _by_superblock(each) for path, each in lying.items()}, unreadable
         mount = lying[BOOT].mount
         raise LackingError(
             f"GRUB cannot read the file system of {root.outside(BOOT)} ({mount.fs_type} on"
             f" {mount.source}): {error.said}",
             hint="see what it is with: findmnt -T /boot; grub-probe -v /boot",
         ) from error
-    return dict(zip(order, answers, strict=True))
+    # A tree's own GRUB is not run: what it reads, its version tells.
+    unreadable = None if root.is_live else boot_features.unreadable(root, devices)
+    return dict(zip(order, answers, strict=True)), unreadable
+
+
+def _by_superblock(lying: _Lying) -> Mapping[str, str]:
+    """What GRUB would say of a plain disk if it could read it."""
+    return {
+        "fs_uuid": mounts.device_uuid(lying.mount.source),
+        "abstraction": "",
+        "drive": "",
+        "partmap": "msdos gpt",
+        "fs": tree_facts.GRUB_FS.get(lying.mount.fs_type, ""),
+        "path": lying.mount.place(lying.outside),
+    }
+
+
+def _is_volume(device: str) -> bool:
+    return os.path.basename(os.path.realpath(device)).startswith(VOLUMES)
 
 
 def _lying(root: Root, table: tuple[Mount, ...], path: str) -> _Lying:

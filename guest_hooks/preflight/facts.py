@@ -7,10 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 from guest_hooks.config import Config
 from guest_hooks.errors import FormatError, GuestHooksError
-from guest_hooks.formats import grub_cfg, grubenv, kernel_config
+from guest_hooks.formats import command_list, grub_cfg, grubenv, kernel_config
+from guest_hooks.formats.fs_features import Feature
 from guest_hooks.formats.grub_menu import Menu
 from guest_hooks.formats.grub_state import UnknownFileError
 from guest_hooks.machine import beneath, block_devices
+from guest_hooks.machine import boot_features as on_disk
 from guest_hooks.machine.block_devices import BlockDevice
 from guest_hooks.machine.boot_files import Memory
 from guest_hooks.machine.grub_tools import GRUB_DIR, GRUBENV
@@ -21,6 +23,7 @@ from guest_hooks.preflight.links import stage1
 from guest_hooks.preflight.links.stage1 import Disks
 from guest_hooks.preflight.needs import OPTIONS, Kernel
 from guest_hooks.preflight.steps import InitrdMaker, Steps
+from guest_hooks.targets import TARGETS
 
 MAX_CFG = 4 << 20
 MAX_CONFIG = 2 << 20
@@ -44,6 +47,12 @@ def devices(root: Root, boot: BootFilesystem, *, run: Run) -> tuple[BlockDevice,
     except GuestHooksError:
         return ()
     return found if any(device.uuid and device.uuid == boot.fs_uuid for device in found) else ()
+
+
+def boot_features(boot: BootFilesystem) -> tuple[Feature, ...]:
+    """The features of the file systems of the boot files that not every GRUB reads."""
+    places = (boot.xen_place, boot.grub_place, boot.boot_place)
+    return on_disk.on(dict.fromkeys(place.device for place in places))
 
 
 def disks(
@@ -147,7 +156,26 @@ def environment(root: Root) -> tuple[Mapping[str, str] | None, str]:
         return {}, str(error)
 
 
-def menu(root: Root, boot: BootFilesystem, text: str, mode: Mode, *, by_second_stage: bool) -> Menu:
+def commands(root: Root, targets: Iterable[str]) -> frozenset[str] | None:
+    """The commands of this guest's GRUB for `targets`, of which one starts the next boot; None
+    where they are not known.
+
+    A host's GRUB of the same platform has the same loaders.
+    """
+    texts = (root.read_text(f"{TARGETS[name].lib_dir}/command.lst") for name in targets)
+    found = [command_list.parse(text) for text in texts if text]
+    return frozenset().union(*found) or None
+
+
+def menu(
+    root: Root,
+    boot: BootFilesystem,
+    text: str,
+    mode: Mode,
+    *,
+    targets: Iterable[str],
+    by_second_stage: bool,
+) -> Menu:
     """The menu as the second stage sees it, or as the host's stage 1 does, which knows no
     grubenv; raises `FormatError`.
     """
@@ -169,7 +197,13 @@ def menu(root: Root, boot: BootFilesystem, text: str, mode: Mode, *, by_second_s
         return root.read_text(name, limit=MAX_CFG) if root.exists(name) else None
 
     saved = environment(root)[0] if by_second_stage else None
-    return grub_cfg.read(text, variables=variables, grubenv=saved, look=look)
+    return grub_cfg.read(
+        text,
+        variables=variables,
+        grubenv=saved,
+        look=look,
+        commands=commands(root, targets),
+    )
 
 
 def running(root: Root, guest: Guest, mode: Mode) -> str:

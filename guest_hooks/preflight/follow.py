@@ -15,7 +15,15 @@ from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import Run
 from guest_hooks.model import BootFilesystem, MenuFault, Mode, Severity, State, Status, TargetStatus
 from guest_hooks.preflight import facts
-from guest_hooks.preflight.links import entries, pygrub, root_fs, second_stage, stage1
+from guest_hooks.preflight.links import (
+    boot_fs,
+    entries,
+    pygrub,
+    root_fs,
+    second_stage,
+    stage1,
+    unattended,
+)
 from guest_hooks.preflight.links.entries import Files, Ground
 from guest_hooks.preflight.needs import Needs
 from guest_hooks.preflight.result import Finding, Link, Step
@@ -60,6 +68,7 @@ class Way:
     def follow(self) -> "Way":
         """Follow every link; `chain`, `findings` and `unknown` then say what was met."""
         self._stage1()
+        self._boot_fs()
         by_second_stage = self._second_stage()
         self._menu(by_second_stage=by_second_stage)
         self._unknowable()
@@ -101,6 +110,12 @@ class Way:
         self.unknown += [f"what is on {device}, which could not be read" for device in disks.unread]
         if not self.devices:
             self.unknown.append("which other disks this guest will have, and what is on them")
+
+    def _boot_fs(self) -> None:
+        if self.config.stage1 in (Stage1.PYGRUB, Stage1.GRUB_LEGACY):
+            return
+        features = facts.boot_features(self.boot)
+        self.findings += boot_fs.findings(self.boot, features, self.status.last_boot)
 
     def _pygrub(self) -> pygrub.Chosen:
         def read(path: str) -> str | None:
@@ -170,7 +185,12 @@ class Way:
             return
         try:
             menu = facts.menu(
-                self.root, self.boot, text, self.mode, by_second_stage=by_second_stage
+                self.root,
+                self.boot,
+                text,
+                self.mode,
+                targets=[target.target for target in self.targets if target.required],
+                by_second_stage=by_second_stage,
             )
         except FormatError as error:
             self.unknown.append(f"which entry {path} starts: {error.message}")
@@ -178,6 +198,9 @@ class Way:
         self._grubenv()
         choice = grub_menu.default(menu)
         self.findings += entries.choice_finding(choice, menu, self.steps)
+        goes_on, unknown = unattended.findings(menu, choice)
+        self.findings += goes_on
+        self.unknown += unknown
         reader = "the second stage" if by_second_stage else "stage 1"
         self.chain.append(
             Step(link=Link.GRUB_CFG, text=f"{reader} reads {path}, {len(list(menu.all()))} entries")

@@ -70,6 +70,29 @@ class Stage1Problem(ProblemCode):
     )
 
 
+class BootFsProblem(ProblemCode):
+    """Whether GRUB reads the file system of /boot."""
+
+    UNREADABLE = Row(
+        "boot-file-system-unreadable",
+        "The guest's own GRUB is too old for a feature of /boot's file system.",
+        effect=Effect.ENDS,
+        console="no such device: ",
+        hint="{step}",
+        step="put /boot on a file system made without that feature, or install a newer GRUB",
+        actor=Actor.GUEST,
+    )
+    NEWER_THAN_HOST = Row(
+        "boot-file-system-newer-than-host",
+        "A feature of /boot's file system is newer than the GRUB that a host may start.",
+        console="no such device: ",
+        hint="ask the host's admin whether stage 1 is GRUB {readers} or later",
+        actor=Actor.HOST,
+        severity=Severity.WARNING,
+        certainty=Certainty.UNKNOWN,
+    )
+
+
 class KernelProblem(ProblemCode):
     """What keeps a kernel of the menu from starting."""
 

@@ -7,6 +7,12 @@ _MAKE = "make it with: {menu}"
 _UPDATE = "make it again with: {menu}"
 _LEGACY = "set legacy_menu = true, then: xen-guest-bootloader sync"
 _OR_NO_PYGRUB = "ask the host's admin for a GRUB image in place of pygrub"
+_OTHER_DEFAULT = "set GRUB_DEFAULT=0, or another entry, in /etc/default/grub, then: update-grub"
+NO_HYPERVISOR = (
+    "set XEN_OVERRIDE_GRUB_DEFAULT=0 in /etc/default/grub.d/xen.cfg, or remove the hypervisor "
+    "(apt purge xen-hypervisor-common), then: update-grub"
+)
+"""The file is a conffile of that package's, which makes its entry the default."""
 PYGRUB_ENDS = "RuntimeError: Unable to find partition containing kernel"
 """What pygrub ends with on the host, whatever the cause; the guest is not started at all."""
 
@@ -124,6 +130,47 @@ class MenuProblem(ProblemCode):
         console="grub>",
         hint="{step}",
         step="update-grub; in a guest without a kernel: apt install linux-image-amd64",
+        actor=Actor.GUEST,
+    )
+    WAITS = Row(
+        "menu-waits",
+        "The menu has no timeout, so GRUB waits for a key.",
+        effect=Effect.ENDS,
+        console="GNU GRUB",
+        hint="set GRUB_TIMEOUT=5 in /etc/default/grub, then: update-grub",
+        actor=Actor.GUEST,
+    )
+    ASKS = Row(
+        "menu-asks",
+        "GRUB asks for a user's name before it starts the default entry.",
+        effect=Effect.ENDS,
+        console="Enter username:",
+        hint="add --unrestricted to CLASS in /etc/grub.d/10_linux, then: update-grub",
+        actor=Actor.GUEST,
+    )
+    COMMAND_MISSING = Row(
+        "entry-command-missing",
+        "The default entry needs a command that GRUB does not have in such a guest, as "
+        "xen-hypervisor's does.",
+        effect=Effect.ENDS,
+        console="can't find command `{command}'.",
+        hint=_OTHER_DEFAULT,
+        actor=Actor.GUEST,
+    )
+    OTHER_SYSTEM = Row(
+        "entry-starts-hypervisor",
+        "The default entry starts a hypervisor, which finds no machine of its own in a guest.",
+        effect=Effect.ENDS,
+        hint=NO_HYPERVISOR,
+        actor=Actor.GUEST,
+        certainty=Certainty.LIKELY,
+    )
+    STARTS_NOTHING = Row(
+        "entry-starts-nothing",
+        "The default entry loads no kernel, waits for a line, or ends GRUB.",
+        effect=Effect.ENDS,
+        console="Booting `",
+        hint=_OTHER_DEFAULT,
         actor=Actor.GUEST,
     )
     DEFAULT_NOT_THERE = Row(

@@ -3,7 +3,13 @@
 
 from collections.abc import Mapping
 
-from guest_hooks.problems.boot import InitrdProblem, KernelProblem, RootProblem, Stage1Problem
+from guest_hooks.problems.boot import (
+    BootFsProblem,
+    InitrdProblem,
+    KernelProblem,
+    RootProblem,
+    Stage1Problem,
+)
 from guest_hooks.problems.images import FileProblem, ImageProblem
 from guest_hooks.problems.menus import LegacyProblem, MenuProblem, PygrubProblem
 from guest_hooks.problems.pv_kernels import PvKernelProblem
@@ -13,6 +19,7 @@ from guest_hooks.problems.second_stage import SecondStageProblem
 
 GROUPS: Mapping[str, type[ProblemCode]] = {
     "Stage 1 and the disks": Stage1Problem,
+    "The file system of /boot": BootFsProblem,
     "A second stage": SecondStageProblem,
     "The bytes of a second stage": ImageProblem,
     "The menu": MenuProblem,

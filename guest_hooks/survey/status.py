@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from guest_hooks.config import Config
-from guest_hooks.machine import disks, guest, package_states, receipts
+from guest_hooks.machine import boot_features, disks, guest, package_states, receipts
 from guest_hooks.machine.receipts import Receipt
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import Run, run
@@ -19,6 +19,7 @@ from guest_hooks.model import (
     State,
     Status,
 )
+from guest_hooks.problems.boot import BootFsProblem
 from guest_hooks.problems.second_stage import SecondStageProblem
 from guest_hooks.program import SYNC
 from guest_hooks.survey import evidence, grub_config, last_boot, legacy_menu, plan, verdict
@@ -83,6 +84,7 @@ def survey(
         last_boot=came_by,
         problems=(
             *(problem for want in wants for problem in _lacking(root, want)),
+            *_unreadable(boot),
             *_legacy(root, config, boot, plans),
             *(() if targets else _left_behind(root, receipt, wants)),
             *last_boot.problems(root, came_by, judged),
@@ -116,6 +118,13 @@ def require(root: Root, config: Config, targets: Sequence[str] = ()) -> None:
     """
     plan.wanted(guest.detect(root), config, targets, grub_config.kernels(root))
     disks.boot_mount(root)
+
+
+def _unreadable(boot: BootFilesystem) -> tuple[Problem, ...]:
+    if boot.unreadable is None:
+        return ()
+    message, step = boot_features.explain(boot), boot_features.remedy(boot)
+    return (Problem.of(BootFsProblem.UNREADABLE, message, step=step),)
 
 
 def _legacy(

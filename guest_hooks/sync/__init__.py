@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from guest_hooks.config import Config
 from guest_hooks.errors import GuestHooksError, LackingError, NotRepairedError
-from guest_hooks.machine import disks, receipts
+from guest_hooks.machine import boot_features, disks, receipts
 from guest_hooks.machine.grub_tools import GRUB_DIR
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import Run, run
@@ -34,6 +34,7 @@ def sync(
     """
     if request.dry_run:
         found = survey(root, config, targets=request.targets, asked=request.choices, run=run)
+        _require_readable(found)
         wanted = work.decide(found, request)
         foretold, failures = foretell(root, found, wanted, request, step, run)
         return result_of(found, found, foretold, (*wanted.failures, *failures), ())
@@ -49,6 +50,7 @@ def sync(
     ) as unsettled:
         with step("Looking at what is there"):
             found = survey(root, config, targets=request.targets, asked=request.choices, run=run)
+        _require_readable(found)
         wanted = work.decide(found, request)
         if wanted.is_nothing:
             with suppress(GuestHooksError):  # what a killed run left takes room, and no more
@@ -94,6 +96,12 @@ def sync(
             repeated=tuple(each for each in outcome.failures if safeguard.is_known(earlier, each)),
             is_settled=settling.is_settled(GRUB_DIR),
         )
+
+
+def _require_readable(found: Survey) -> None:
+    boot = found.status.boot
+    if boot is not None and boot.unreadable is not None:
+        raise LackingError(boot_features.explain(boot), hint=boot_features.remedy(boot))
 
 
 def _as_before(root: Root, after: Survey) -> list[Failure]:

@@ -167,3 +167,61 @@ def remove_modules(tree: BootTree) -> None:
 
 def packed(compression: str) -> Damage:
     return lambda tree: tree.write(KERNEL, boot_tree.kernel(compression=compression))
+
+
+def default_entry(block: str, *, before: str = "") -> Damage:
+    """Another entry in front of the menu's, which the default then means."""
+
+    def damage(tree: BootTree) -> None:
+        first = "### BEGIN /etc/grub.d/10_linux ###\n"
+        tree.edit_menu(first, f"{first}{before}menuentry 'First' {{\n{block}\n}}\n")
+
+    return damage
+
+
+def hypervisor(loader: str = "multiboot2", module: str = "module2") -> Damage:
+    """What xen-hypervisor in a guest makes: an entry as grub's 20_linux_xen writes it, the default
+    by that package's /etc/default/grub.d/xen.cfg.
+    """
+    title = "Debian GNU/Linux, with Xen hypervisor"
+    entry = f"""menuentry '{title}' --class xen $menuentry_id_option 'xen-gnulinux-simple' {{
+\tinsmod part_msdos
+\tsearch --no-floppy --fs-uuid --set=root {UUID}
+\techo\t'Loading Xen 4.17-amd64 ...'
+        if [ "$grub_platform" = "pc" -o "$grub_platform" = "" ]; then
+            xen_rm_opts=
+        else
+            xen_rm_opts="no-real-mode edd=off"
+        fi
+\t{loader}\t/boot/xen-4.17-amd64.gz placeholder  ${{xen_rm_opts}}
+\techo\t'Loading Linux {NEWEST} ...'
+\t{module}\t/{KERNEL} placeholder root=/dev/xvda1 ro console=hvc0 quiet
+\techo\t'Loading initial ramdisk ...'
+\t{module}\t--nounzip   /{INITRD}
+}}
+"""
+
+    def damage(tree: BootTree) -> None:
+        end = "### END /etc/grub.d/10_linux ###\n"
+        tree.edit_menu(end, end + entry)
+        tree.edit_menu('set default="0"', f'set default="{title}"')
+        tree.write("boot/xen-4.17-amd64.gz", b"a hypervisor")
+
+    return damage
+
+
+def timeout(value: str) -> Damage:
+    return lambda tree: tree.edit_menu("set timeout=5\n", f"set timeout={value}\n")
+
+
+SUPERUSER = "set superusers=root\npassword_pbkdf2 root grub.pbkdf2.sha512.10000.x\n"
+
+
+def password(option: str = "") -> Damage:
+    """/etc/grub.d/40_custom with a superuser; `option` is what 10_linux gives its entries."""
+
+    def damage(tree: BootTree) -> None:
+        tree.edit_menu("### BEGIN /etc/grub.d/10_linux ###\n", SUPERUSER)
+        tree.edit_menu("--class gnu-linux ", f"--class gnu-linux {option}")
+
+    return damage

@@ -65,6 +65,12 @@ OWN = BlockDevice(
     label="root",
     parent="xvda",
 )
+COMMANDS = {
+    Mode.PV: "*search: search\ninitrd: linux\nlinux: linux\nmodule: linux\nmultiboot: linux\n",
+    Mode.PVH: "*search: search\ninitrd: linux\nlinux: linux\nmodule: multiboot\n"
+    "module2: multiboot2\nmultiboot: multiboot\nmultiboot2: multiboot2\n",
+}
+"""Of command.lst what is of interest here; a test compares the loaders with GRUB's own."""
 _CACHE: dict[tuple[object, ...], bytes] = {}
 
 
@@ -178,6 +184,7 @@ class BootTree:
             "boot/grub/grub.cfg",
             handover() + (CHECKOUT / "tests/data/grub_cfg/bookworm-simple.cfg").read_bytes(),
         )
+        self.write(f"{row.lib_dir.lstrip('/')}/command.lst", COMMANDS[self.mode].encode())
         self.write("boot/grub/grubenv", b"# GRUB Environment Block\n".ljust(1024, b"#"))
         self.write("etc/fstab", f"UUID={UUID} / ext4 errors=remount-ro 0 1\n".encode())
         for each in paths:

@@ -13,13 +13,20 @@ from pathlib import Path
 SECONDS = 5.0
 MARK, END = "BOOT", "ENDS"
 """Between these two words stands what an entry prints in place of what it would load."""
-_ENDS = (b"Press any key", b"grub> ", b"GNU GRUB", END.encode())
+_ENDS = (b"Press any key", b"grub> ", b"GNU GRUB", b"Enter username", END.encode())
 
 
 def started(directory: Path, menu: str, files: Mapping[str, str]) -> tuple[str | None, bool]:
     """What the entry that GRUB starts by itself prints between `MARK` and `END`, and whether
     GRUB complained of anything.
     """
+    text = screen(directory, menu, files)
+    found = re.search(rf"{MARK} (.*?) ?{END}", text)
+    return (found[1] if found else None), "error: " in text
+
+
+def screen(directory: Path, menu: str, files: Mapping[str, str]) -> str:
+    """What GRUB shows until it has started something, or waits for somebody."""
     directory.mkdir(exist_ok=True)
     for name, text in {**files, "grub.cfg": menu}.items():
         (directory / name).write_text(text)
@@ -28,18 +35,12 @@ def started(directory: Path, menu: str, files: Mapping[str, str]) -> tuple[str |
         command = ["grub-emu", "-r", "host", "-d", str(directory)]
         os.execve("/usr/bin/grub-emu", command, {"TERM": "dumb", "PATH": "/usr/bin"})  # noqa: S606 - in a terminal of its own
     try:
-        screen = _read(terminal)
+        shown = _read(terminal).decode(errors="replace")
     finally:
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
         os.close(terminal)
-    text = (
-        re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen.decode(errors="replace"))
-        .replace("\r", "")
-        .replace("\n", "")
-    )
-    found = re.search(rf"{MARK} (.*?) ?{END}", text)
-    return (found[1] if found else None), "error: " in text
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|[\r\n]", "", shown)
 
 
 def _read(terminal: int) -> bytes:

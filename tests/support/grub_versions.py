@@ -31,12 +31,20 @@ class Grub:
     @property
     def mkimage(self) -> tuple[str, ...]:
         """Its grub-mkimage, run with its own C library."""
+        return self._program("grub-mkimage")
+
+    @property
+    def fstest(self) -> tuple[str, ...]:
+        """Its grub-fstest: its drivers of file systems as a program."""
+        return self._program("grub-fstest")
+
+    def _program(self, name: str) -> tuple[str, ...]:
         loader = self.tree / "usr/lib64/ld-linux-x86-64.so.2"
         return (
             str(loader),
             "--library-path",
             str(self.tree / "usr/lib/x86_64-linux-gnu"),
-            str(self.tree / "usr/bin/grub-mkimage"),
+            str(self.tree / f"usr/bin/{name}"),
         )
 
     @property

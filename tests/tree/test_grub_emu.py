@@ -229,3 +229,83 @@ def test_debians_menus(tmp_path: Path, path: Path) -> None:
         assert real is not None
         assert ours(menu, {}, saved={}) is not None
         assert (ours(menu, {}, saved={}) or "").split() == real.split()
+
+
+USER = "set superusers=root\npassword root secret\n"
+ONE = f"menuentry one {{\n{LINUX} /k\n}}\n"
+FREE = ONE.replace("one {", "one --unrestricted {")
+SUB = f"submenu s {{\n{ONE}}}\n"
+
+
+@pytest.mark.parametrize(
+    ("menu", "happens"),
+    [
+        pytest.param(f"set timeout=0\n{ONE}", "starts", id="no-timeout"),
+        pytest.param(f"set timeout=0x0\n{ONE}", "starts", id="hexadecimal"),
+        pytest.param(ONE, "waits", id="timeout-not-set"),
+        pytest.param(f"set timeout=-1\n{ONE}", "waits", id="timeout-below-nothing"),
+        pytest.param(f"set timeout=\n{ONE}", "waits", id="empty-timeout"),
+        pytest.param(f"set timeout=never\n{ONE}", "waits", id="timeout-of-words"),
+        pytest.param(f"set timeout=4294967295\n{ONE}", "waits", id="timeout-beyond-an-int"),
+        pytest.param(f"set timeout=0 \nunset timeout\n{ONE}", "waits", id="timeout-unset"),
+        pytest.param(f"set timeout=0\n{USER}{ONE}", "asks", id="password"),
+        pytest.param(f"set timeout=0\nset superusers=\n{ONE}", "asks", id="nobody-is-superuser"),
+        pytest.param(f"set timeout=0\n{USER}{FREE}", "starts", id="unrestricted"),
+        pytest.param(f"set timeout=0\npassword root secret\n{ONE}", "starts", id="no-superuser"),
+        pytest.param(
+            f"set timeout=0\n{USER}{FREE.replace('--un', '--users x --un')}", "asks", id="users"
+        ),
+        pytest.param(f"set timeout=0\n{USER}{SUB}", "asks", id="password-for-a-submenu"),
+        pytest.param(
+            f"set timeout=0\n{USER}{SUB.replace('s {', 's --unrestricted {')}",
+            "starts",
+            id="a-submenu-knows-no-superusers",
+        ),
+        pytest.param(
+            f"set timeout=0\n{USER}export superusers\n{SUB.replace('s {', 's --unrestricted {')}",
+            "asks",
+            id="unless-it-is-told",
+        ),
+        pytest.param(
+            f"set timeout=0\n{SUB.replace('s {', 's {{set timeout=-1')}".replace("{{", "{\n"),
+            "waits",
+            id="submenu-with-a-timeout-of-its-own",
+        ),
+        pytest.param("set timeout=0\nmenuentry x {\ntrue\n}\n", "nothing", id="no-kernel"),
+        pytest.param(
+            "set timeout=0\nmenuentry x {\nxen_hypervisor /xen\nxen_module /k\n}\n",
+            "nothing",
+            id="commands-of-another-platform",
+        ),
+    ],
+)
+def test_whether_it_goes_on_alone(tmp_path: Path, menu: str, happens: str) -> None:
+    emulated = re.sub(rf"{LINUX} (.*)", rf"echo {grub_emu.MARK} \1 {grub_emu.END}\nexit", menu)
+    assert seen(grub_emu.screen(tmp_path, emulated, {})) == happens
+    assert foretold(menu.replace(LINUX, "linux")) == happens
+
+
+def seen(screen: str) -> str:
+    """What happened, by what GRUB showed."""
+    if grub_emu.END in screen:
+        return "starts"
+    if "Enter username" in screen:
+        return "asks"
+    return "nothing" if "Press any key" in screen else "waits"
+
+
+def foretold(text: str) -> str:
+    """What we say that happens."""
+    commands = frozenset({"linux", "initrd"})
+    found = grub_cfg.read(text, variables={"root": "host"}, grubenv={}, commands=commands)
+    choice = grub_menu.default(found)
+    assert choice.is_sure
+    assert choice.entry is not None
+    assert found.waits is not None
+    if any(entry.asks for entry in choice.way[:1]):
+        return "waits" if found.waits else "asks"
+    if found.waits or any(entry.waits for entry in choice.way):
+        return "waits"
+    if any(entry.asks for entry in choice.way):
+        return "asks"
+    return "starts" if choice.entry.boot is not None else "nothing"

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from guest_hooks.formats.grub_menu import Boot, Choice, Entry, Menu
 from guest_hooks.machine.block_devices import BlockDevice
 from guest_hooks.model import BootFilesystem, InitrdFacts, Severity
-from guest_hooks.preflight.links import initrds, kernels, root_fs, stage1
+from guest_hooks.preflight.links import initrds, kernels, root_fs, stage1, unattended
 from guest_hooks.preflight.needs import Kernel, Needs
 from guest_hooks.preflight.result import Certainty, Finding, Link
 from guest_hooks.preflight.steps import NextStep, Steps
@@ -124,6 +124,8 @@ def _entry(
 ) -> tuple[Finding, ...]:
     files, boot, devices = ground.files, ground.boot, ground.devices
     load = entry.boot
+    if unattended.is_explained(entry):
+        return ()
     if load is None or entry.not_understood:
         if is_default:
             unknown.append(

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which features of /boot's file systems a GRUB may be too old to read: this guest's own, and a
+host's.
+"""
+
+import re
+from collections.abc import Iterable
+
+from guest_hooks.formats import fs_features
+from guest_hooks.formats.fs_features import Feature
+from guest_hooks.machine.root import Root
+from guest_hooks.model import BootFilesystem, Unreadable
+from guest_hooks.targets import TARGETS
+
+_VERSION = re.compile(r'^grub_package_version="(.*)"$', re.MULTILINE)
+
+
+def on(devices: Iterable[str]) -> tuple[Feature, ...]:
+    """The features of the file systems on `devices` that not every GRUB reads; none of a device
+    that can't be read.
+    """
+    return tuple(dict.fromkeys(feature for device in devices for feature in _of(device)))
+
+
+def unreadable(
+    root: Root, devices: Iterable[str], *, is_refused: bool = False
+) -> Unreadable | None:
+    """The features for which this guest's GRUB can't read the file systems on `devices`, None
+    where there is none.
+
+    A feature that is in no table counts where GRUB has refused the file system: `is_refused`.
+    """
+    version = own_version(root)
+    found = fs_features.unreadable(on(devices), version) if version else ()
+    named = tuple(feature for feature in found if feature.is_known or is_refused)
+    if not named:
+        return None
+    names = tuple(feature.name for feature in named)
+    return Unreadable(features=names, version=version, readers=fs_features.readers(named))
+
+
+def explain(boot: BootFilesystem) -> str:
+    """Why this guest's GRUB can't read /boot; empty where it can."""
+    found = boot.unreadable
+    if found is None:
+        return ""
+    return (
+        f"GRUB {found.version} can't read {boot.device}, the file system of /boot"
+        f" ({boot.fs_type} with {', '.join(found.features)})"
+    )
+
+
+def remedy(boot: BootFilesystem) -> str:
+    """The next step where this guest's GRUB can't read /boot."""
+    found = boot.unreadable
+    if found is None:
+        return ""
+    other = f"put /boot on a file system made without {', '.join(found.features)}"
+    return f"install grub-xen-bin {found.readers} or later, or {other}" if found.readers else other
+
+
+def own_version(root: Root) -> str:
+    """The version of the GRUB that this guest makes second stages of; empty where none is
+    installed.
+    """
+    texts = (root.read_text(f"{target.lib_dir}/modinfo.sh") or "" for target in TARGETS.values())
+    found = (_VERSION.search(text) for text in texts)
+    return next((match[1] for match in found if match), "")
+
+
+def _of(device: str) -> tuple[Feature, ...]:
+    try:
+        with open(device, "rb") as file:
+            return fs_features.features(file.read(fs_features.SIZE))
+    except OSError:
+        return ()
