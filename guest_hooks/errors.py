@@ -34,7 +34,8 @@ _MEANINGS = {
     ExitCode.FAULT: "an internal error; its traceback is in the journal",
     ExitCode.USAGE: "wrong usage or configuration; nothing was changed",
     ExitCode.DIFFERS: (
-        "not as it should be: status, preflight or sync --dry-run found something to do"
+        "not as it should be: status, preflight or sync --dry-run found something to do, or the"
+        " next boot is known not to work"
     ),
     ExitCode.NOT_REPAIRED: "could not be repaired; what was there before is still there",
     ExitCode.NOT_APPLICABLE: (

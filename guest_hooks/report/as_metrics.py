@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from guest_hooks.machine.service import ServiceStatus
-from guest_hooks.model import Severity, State, Status
+from guest_hooks.model import Severity, State
+from guest_hooks.survey.outlook import Outlook
 
 PREFIX = "xen_guest_bootloader"
 
@@ -24,20 +25,19 @@ class _Metric:
     series: tuple[tuple[Mapping[str, str], int], ...]
 
 
-def text(
-    status: Status, service: ServiceStatus | None = None, next_boot: bool | None = None
-) -> str:
-    """The lines of one status; what was not looked at, `service` or `next_boot`, has no series."""
-    return "".join(
-        f"{line}\n" for metric in _metrics(status, service, next_boot) for line in _lines(metric)
-    )
+def text(outlook: Outlook, service: ServiceStatus | None = None) -> str:
+    """The lines of one status; what was not looked at, the service or the next boot, has no
+    series.
+    """
+    return "".join(f"{line}\n" for metric in _metrics(outlook, service) for line in _lines(metric))
 
 
-def _metrics(
-    status: Status, service: ServiceStatus | None, next_boot: bool | None
-) -> Iterator[_Metric]:
+def _metrics(outlook: Outlook, service: ServiceStatus | None) -> Iterator[_Metric]:
+    status, next_boot = outlook.status, outlook.next_boot
     yield _gauge(
-        "ok", "Whether nothing is left to do, as the exit code of status tells.", status.ok
+        "ok",
+        "Whether nothing is left to do and the next boot works as far as known: exit code 0.",
+        outlook.ok,
     )
     targets = [
         (
@@ -83,7 +83,7 @@ def _metrics(
         yield _gauge(
             "next_boot_ok",
             "Whether preflight found nothing in the way of the next boot.",
-            next_boot,
+            next_boot.ok,
         )
 
 

@@ -5,12 +5,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from guest_hooks.machine.service import ServiceStatus
 from guest_hooks.model import Severity
 from guest_hooks.preflight.result import Finding, Link, Preflight
 from guest_hooks.report import layout
-from guest_hooks.report.as_json import SCHEMA, guest_json
+from guest_hooks.report.as_json import SCHEMA, guest_json, status_json
 from guest_hooks.report.layout import Kind, Span, Style, Text, plain
 from guest_hooks.report.problem_lines import finding, message
+from guest_hooks.survey.outlook import Outlook
 
 COLUMN = 13
 BAR = "*" * 72
@@ -30,6 +32,15 @@ def preflight_json(answer: Preflight) -> dict[str, Any]:
     }
 
 
+def outlook_json(outlook: Outlook, service: ServiceStatus | None = None) -> dict[str, Any]:
+    """What `status --json` prints: the status, the next boot, and the one verdict on both."""
+    return {
+        **status_json(outlook.status, service),
+        "ok": outlook.ok,
+        "next_boot": short_json(outlook.next_boot) if outlook.next_boot else None,
+    }
+
+
 def short_json(answer: Preflight) -> dict[str, Any]:
     """The `next_boot` object of `status --json`."""
     return {
@@ -41,7 +52,9 @@ def short_json(answer: Preflight) -> dict[str, Any]:
 
 def finding_json(found: Finding) -> dict[str, Any]:
     """One finding, by the name that preflight gives its code."""
-    return {**asdict(found), "code": found.name}
+    known = {**asdict(found), "code": found.name}
+    del known["actor"]
+    return known
 
 
 def preflight_text(answer: Preflight, style: Style) -> list[str]:

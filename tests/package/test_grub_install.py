@@ -122,7 +122,9 @@ def test_a_pvh_guest_needs_no_target(make_guest: MakeGuest, deb: Path) -> None:
 def test_a_named_target_is_installed(pv_guest: TreeGuest) -> None:
     done = pv_guest.run("grub-install", "--target=i386-xen")
     assert "Installing for i386-xen platform.\n" in done.stderr
-    found = pv_guest.run("xen-guest-bootloader", "status", "--json", "--target", "i386-xen")
+    found = pv_guest.run(
+        "xen-guest-bootloader", "status", "--json", "--target", "i386-xen", check=False
+    )
     assert '"state": "current"' in found.stdout
     assert pv_guest.disk.copy().cat("/boot/xen/pvboot-i386.elf")
 

@@ -15,7 +15,7 @@ import pytest
 from prometheus_client import parser
 
 from guest_hooks import terminal
-from guest_hooks.errors import LackingError, NotApplicableError, NotRepairedError
+from guest_hooks.errors import ExitCode, LackingError, NotApplicableError, NotRepairedError
 from guest_hooks.machine.service import ServiceStatus
 from guest_hooks.model import (
     BootFilesystem,
@@ -31,11 +31,14 @@ from guest_hooks.model import (
     Status,
     TargetStatus,
 )
+from guest_hooks.preflight.result import Finding, Link, Preflight
+from guest_hooks.problems.boot import KernelProblem
 from guest_hooks.problems.menus import MenuProblem
 from guest_hooks.problems.runs import RunProblem
 from guest_hooks.problems.second_stage import SecondStageProblem
-from guest_hooks.report import as_json, as_metrics, messages, problem_lines, reasons
+from guest_hooks.report import as_json, as_metrics, boot_chain, messages, problem_lines, reasons
 from guest_hooks.report.layout import Style
+from guest_hooks.survey.outlook import Outlook
 from tests.support import report_schema
 
 GOLDEN = Path(__file__).parent.parent / "golden"
@@ -192,7 +195,8 @@ def test_status_as_json(name: str, status: Status) -> None:
     [("good", GOOD), ("bad", BAD), ("by-stage1", BY_STAGE1), ("nowhere", NOWHERE)],
 )
 def test_status_as_metrics(name: str, status: Status) -> None:
-    text = as_metrics.text(status, ServiceStatus(running=name == "good"), name == "good")
+    outlook = Outlook(status=status, next_boot=next_boot(works=name == "good"))
+    text = as_metrics.text(outlook, ServiceStatus(running=name == "good"))
     golden(f"status-{name}.prom", text)
     families = list(parser.text_string_to_metric_families(text))
     assert {family.type for family in families} == {"gauge"}
@@ -201,8 +205,38 @@ def test_status_as_metrics(name: str, status: Status) -> None:
     }
 
 
+def next_boot(*, works: bool) -> Preflight:
+    finding = Finding.of(
+        KernelProblem.MISSING, link=Link.KERNEL, thing="k", message="gone", path="k", step="s"
+    )
+    findings = () if works else (finding,)
+    return Preflight(guest=GOOD.guest, chain=(), findings=findings, unknown=())
+
+
+@pytest.mark.parametrize(
+    ("status", "answer", "ok"),
+    [
+        pytest.param(GOOD, next_boot(works=True), True, id="good"),
+        pytest.param(GOOD, None, True, id="next-boot-not-looked-at"),
+        pytest.param(GOOD, next_boot(works=False), False, id="next-boot-fails"),
+        pytest.param(BAD, next_boot(works=True), False, id="bad"),
+    ],
+)
+def test_every_reader_of_a_status_is_told_the_same(
+    status: Status, answer: Preflight | None, ok: bool
+) -> None:
+    outlook = Outlook(status=status, next_boot=answer)
+    table = boot_chain.outlook_json(outlook)
+    assert report_schema.complaints(table, "status") == []
+    assert table["ok"] is ok
+    assert outlook.exit_code is (ExitCode.OK if ok else ExitCode.DIFFERS)
+    assert f"\nxen_guest_bootloader_ok {int(ok)}\n" in as_metrics.text(outlook)
+
+
 def test_what_was_not_looked_at_has_no_metric() -> None:
-    names = set(re.findall(r"^# TYPE (\S+) gauge$", as_metrics.text(GOOD), re.MULTILINE))
+    names = set(
+        re.findall(r"^# TYPE (\S+) gauge$", as_metrics.text(Outlook(status=GOOD)), re.MULTILINE)
+    )
     assert names == {
         f"xen_guest_bootloader_{name}"
         for name in (

@@ -13,6 +13,7 @@ from guest_hooks.preflight import preflight
 from guest_hooks.program import PROGRAM
 from guest_hooks.report import as_json, as_metrics, boot_chain, guest_text, messages
 from guest_hooks.report.status_screen import Scene, status_screen
+from guest_hooks.survey.outlook import Outlook
 from guest_hooks.survey.status import survey
 
 
@@ -37,16 +38,12 @@ def show_status(session: Session) -> ExitCode:
     if os.geteuid() == 0:
         with session.step("Following the next boot"):
             next_boot = preflight(session.root, config, status, remember=False)
+    outlook = Outlook(status=status, next_boot=next_boot)
     if session.options.metrics:
         with stdout():
-            found = as_metrics.text(status, watcher, next_boot.ok if next_boot else None)
-            print(terminal.printable_lines(found), end="", flush=True)
-        return ExitCode.OK if status.ok else ExitCode.DIFFERS
-    answer = {
-        **as_json.status_json(status, watcher),
-        "next_boot": boot_chain.short_json(next_boot) if next_boot else None,
-    }
-    session.answer(answer)
+            print(terminal.printable_lines(as_metrics.text(outlook, watcher)), end="", flush=True)
+        return outlook.exit_code
+    session.answer(boot_chain.outlook_json(outlook, watcher))
     scene = Scene(status=status, next_boot=next_boot, service=watcher, now=time.time())
     session.say(status_screen(scene, session.style))
-    return ExitCode.OK if status.ok else ExitCode.DIFFERS
+    return outlook.exit_code
