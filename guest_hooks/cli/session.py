@@ -17,6 +17,16 @@ from guest_hooks.errors import LackingError, NotRepairedError
 from guest_hooks.machine import streams
 from guest_hooks.machine.root import Root
 from guest_hooks.report.layout import Style
+from guest_hooks.report.next_steps import Given
+
+
+def given_by(options: argparse.Namespace) -> Given:
+    """What the command line gave; a verb that takes no target was given none."""
+    return Given(
+        root=options.root if options.root != "/" else "",
+        targets=tuple(getattr(options, "target", ())),
+        config=options.config or "",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +37,11 @@ class Session:
     root: Root
     style: Style
     error_style: Style
+
+    @property
+    def given(self) -> Given:
+        """What this run was given, for the next steps that it names."""
+        return given_by(self.options)
 
     def say(self, lines: Sequence[str]) -> None:
         """What a person asked to see, on stdout; nothing with `--quiet` or `--json`."""

@@ -11,13 +11,14 @@ from collections.abc import Callable, Sequence
 
 from guest_hooks import terminal
 from guest_hooks.cli import arguments
-from guest_hooks.cli.session import Session, stdout
+from guest_hooks.cli.session import Session, given_by, stdout
 from guest_hooks.errors import ExitCode, GuestHooksError, UsageError
 from guest_hooks.machine import streams
 from guest_hooks.machine.failures import looked_at
 from guest_hooks.machine.root import Root
 from guest_hooks.program import PROGRAM
 from guest_hooks.report import as_json, messages
+from guest_hooks.report.next_steps import Given
 from guest_hooks.report.styles import page_style, style_of
 
 HOOKS = "What Debian's packages call. Each succeeds where there is nothing for it to do."
@@ -31,6 +32,7 @@ def run(words: Sequence[str]) -> int:
     """
     style = style_of(sys.stderr)
     wants_json = "--json" in words
+    given = Given()
     try:
         if words[:1] == ["hook"] or words[:2] == ["help", "hook"]:
             if words[0] == "help" or words[1:2] in (["--help"], ["-h"]):
@@ -38,6 +40,7 @@ def run(words: Sequence[str]) -> int:
             with looked_at(Root()):
                 return _hook(words[1:])
         options = arguments.parse(words)
+        given = given_by(options)
         style = style_of(sys.stderr, when=options.color, verbose=options.verbose)
         page = style_of(sys.stdout, when=options.color, verbose=options.verbose)
         with looked_at(Root()):
@@ -53,6 +56,7 @@ def run(words: Sequence[str]) -> int:
             sys.stdout.flush()  # a full disk shows here, and not when the interpreter ends
         return code
     except GuestHooksError as error:
+        given.error(error)
         if wants_json:
             streams.say([terminal.as_json(as_json.error_json(error))], sys.stdout)
         streams.say(messages.error_text(error, style))

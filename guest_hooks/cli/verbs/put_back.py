@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The verb `rollback`: the previous second stage in the place of the present one."""
 
+from dataclasses import replace
+
 from guest_hooks.cli.session import Session
 from guest_hooks.errors import ExitCode
 from guest_hooks.machine import streams
@@ -16,6 +18,7 @@ def put_back(session: Session) -> ExitCode:
         result = rollback(
             session.root, config, session.options.target, lock_timeout=session.options.lock_timeout
         )
+    result = replace(result, status=session.given.status(result.status))
     session.answer(as_json.sync_json(result.status, result.changes, result.failures))
     session.note(
         reasons.changes_text(result.changes, dry_run=False)

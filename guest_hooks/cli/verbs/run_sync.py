@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The verb `sync`: what is missing or out of date is made."""
 
+from dataclasses import replace
+
 from guest_hooks.cli.session import Session
 from guest_hooks.errors import ExitCode, GuestHooksError
 from guest_hooks.machine import streams
@@ -35,6 +37,9 @@ def run_sync(session: Session) -> ExitCode:
         raise
     if is_told:
         as_journal.tell(result)
+    result = replace(result, status=session.given.status(result.status))
+    for failure in result.failures:
+        session.given.error(failure)
     session.answer(as_json.sync_json(result.status, result.changes, result.failures))
     code = exit_code(result, request, config)
     is_same = code is ExitCode.OK and all(

@@ -16,6 +16,7 @@ def show_preflight(session: Session) -> ExitCode:
     answer = preflight(
         session.root, config, status, remember=session.root.is_live
     )  # nothing is left in an image
+    answer = session.given.preflight(answer)
     session.answer(boot_chain.preflight_json(answer))
     session.say(boot_chain.preflight_text(answer, session.style))
     return ExitCode.OK if answer.ok else ExitCode.DIFFERS

@@ -38,6 +38,8 @@ def show_status(session: Session) -> ExitCode:
     if os.geteuid() == 0:
         with session.step("Following the next boot"):
             next_boot = preflight(session.root, config, status, remember=False)
+    status = session.given.status(status)
+    next_boot = session.given.preflight(next_boot) if next_boot else None
     outlook = Outlook(status=status, next_boot=next_boot)
     if session.options.metrics:
         with stdout():
