@@ -56,6 +56,7 @@ class Config:
     settle_seconds: float = 0.3
     audit_interval: float = 86400.0
     stage1: Stage1 = Stage1.AUTO
+    repair: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

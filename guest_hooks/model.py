@@ -301,3 +301,20 @@ class InitrdFacts:
     kernels: tuple[str, ...] = ()
     modules: tuple[str, ...] = ()
     programs: tuple[str, ...] = ()
+
+
+class Doer(StrEnum):
+    """By whom a boot file was changed."""
+
+    HOOK = "hook"
+    SERVICE = "service"
+    TIMER = "timer"
+    PERSON = "person"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class By:
+    """Who did something, and its name: the hook and its package, or the person's user name."""
+
+    doer: Doer
+    name: str = ""

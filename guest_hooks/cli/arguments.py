@@ -1,17 +1,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The words of the command line: its verbs, their options, the common ones; one table each."""
+"""The words of a command line, parsed by the tables of `options`."""
 
 import argparse
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from guest_hooks import __version__, nearest
+from guest_hooks.cli.options import COMMON, OPTIONS, VERBS, Option, Verb
 from guest_hooks.errors import UsageError
 from guest_hooks.program import PROGRAM
-from guest_hooks.targets import TARGETS, named
 
 DEFAULT_VERB = "status"
 
@@ -42,206 +40,6 @@ class _Parser(argparse.ArgumentParser):
                 hint=nearest.hint(str(value), known, otherwise=otherwise),
             )
 
-
-def _seconds(text: str) -> float:
-    with suppress(ValueError):
-        value = float(text)
-        if 0 <= value < float("inf"):
-            return value
-    raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds")
-
-
-def _target(text: str) -> str:
-    return named(text).name
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verb:
-    """One row of the command line: what the verb does, in words that fit into `--help`, and its
-    options by name.
-    """
-
-    name: str
-    does: str
-    options: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Option:
-    """One option or positional word: its names, what argparse is told of it, and what kind of value
-    completion offers.
-    """
-
-    names: tuple[str, ...]
-    settings: dict[str, Any]
-    completes: str = ""
-
-
-VERBS = (
-    Verb(
-        name="status",
-        does="will the next boot work, and what needs attention",
-        options=("target", "metrics"),
-    ),
-    Verb(name="preflight", does="follow the next boot, link by link", options=("target",)),
-    Verb(
-        name="sync",
-        does="build, verify and install what is missing or out of date",
-        options=(
-            "target",
-            "dry-run",
-            "force",
-            "adopt",
-            "no-update-grub",
-            "automatic",
-            "lock-timeout",
-        ),
-    ),
-    Verb(
-        name="rollback",
-        does="put back the previous second stage",
-        options=("target", "lock-timeout"),
-    ),
-    Verb(
-        name="detect", does="which guest this is, and which targets it needs", options=("target",)
-    ),
-    Verb(name="inspect", does="what a second stage, core image or kernel is", options=("files",)),
-    Verb(name="config", does="the values in force, and the file each comes from"),
-    Verb(name="watch", does="run the repair service in the foreground"),
-    Verb(
-        name="stage1",
-        does="for a host: print a stage 1's grub.cfg, or build an image",
-        options=("action", "target", "output"),
-    ),
-)
-VERB_NAMES = (*(verb.name for verb in VERBS), "hook", "help")
-
-OPTIONS: dict[str, Option] = {
-    "target": Option(
-        names=("--target", "-t"),
-        settings={
-            "action": "append",
-            "type": _target,
-            "default": [],
-            "metavar": "TARGET",
-            "help": f"only this target; again for more: {', '.join(TARGETS)}",
-        },
-        completes=" ".join(TARGETS),
-    ),
-    "metrics": Option(
-        names=("--metrics",),
-        settings={
-            "action": "store_true",
-            "help": "print metrics for Prometheus' node exporter instead",
-        },
-    ),
-    "dry-run": Option(
-        names=("--dry-run", "-n"),
-        settings={
-            "action": "store_true",
-            "help": "show what would be changed and why; exit code 3 if anything",
-        },
-    ),
-    "force": Option(
-        names=("--force",),
-        settings={"action": "store_true", "help": "rebuild what is current, too"},
-    ),
-    "adopt": Option(
-        names=("--adopt",),
-        settings={
-            "action": "store_true",
-            "help": "replace a second stage that grub-install did not make",
-        },
-    ),
-    "no-update-grub": Option(
-        names=("--no-update-grub",),
-        settings={
-            "dest": "update_grub",
-            "action": "store_false",
-            "help": "leave grub.cfg as it is",
-        },
-    ),
-    "automatic": Option(
-        names=("--automatic",),
-        settings={
-            "action": "store_true",
-            "help": "as the service does: heed a hold and a rollback, wait for apt",
-        },
-    ),
-    "lock-timeout": Option(
-        names=("--lock-timeout",),
-        settings={
-            "type": _seconds,
-            "default": 60.0,
-            "metavar": "SECONDS",
-            "help": "how long to wait for another run to end (default: 60)",
-        },
-    ),
-    "action": Option(
-        names=("action",),
-        settings={
-            "choices": ("config", "build"),
-            "help": "print the configuration, or build an image with it",
-        },
-        completes="config build",
-    ),
-    "output": Option(
-        names=("--output", "-o"),
-        settings={"metavar": "FILE", "default": None, "help": "where stage1 build puts the image"},
-        completes="FILES",
-    ),
-    "files": Option(
-        names=("files",),
-        settings={"nargs": "+", "metavar": "FILE", "help": "a file of this machine"},
-        completes="FILES",
-    ),
-}
-
-COMMON = (
-    Option(
-        names=("--root",),
-        settings={
-            "metavar": "DIR",
-            "default": "/",
-            "help": "work on the guest's tree mounted at DIR",
-        },
-        completes="DIRECTORIES",
-    ),
-    Option(
-        names=("--json",),
-        settings={
-            "action": "store_true",
-            "default": False,
-            "help": "one JSON object on standard output",
-        },
-    ),
-    Option(
-        names=("--quiet", "-q"),
-        settings={"action": "store_true", "default": False, "help": "only what is wrong"},
-    ),
-    Option(
-        names=("--verbose", "-v"),
-        settings={
-            "action": "store_true",
-            "default": False,
-            "help": "with details and problem codes",
-        },
-    ),
-    Option(
-        names=("--color",),
-        settings={
-            "choices": ("auto", "always", "never"),
-            "default": "auto",
-            "help": "when to use colours",
-        },
-        completes="auto always never",
-    ),
-    Option(
-        names=("--config",),
-        settings={"metavar": "FILE", "default": None, "help": "read this configuration alone"},
-        completes="FILES",
-    ),
-)
 
 _HELP = """\
 usage: {program} [VERB] [OPTION...]

@@ -36,13 +36,14 @@ class Seen:
     itself failed.
 
     `is_waiting`: only something that will be noticed, such as a mount, can help; no time is set for
-    another try.
+    another try. `held_for`: for so many seconds nothing may be repaired.
     """
 
     differences: tuple[str, ...] = ()
     holder: str = ""
     error: str = ""
     is_waiting: bool = False
+    held_for: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +82,7 @@ class News(StrEnum):
     UNDONE = "undone"
     MENDED = "mended"
     BLOCKED = "blocked"
+    HELD = "held"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

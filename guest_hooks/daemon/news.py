@@ -71,6 +71,10 @@ def tell(news: events.Tell) -> None:
             journal.send(Outcome.UNDONE, message, path=path, cause=paths)
         case events.News.BLOCKED:
             journal.send(Outcome.WAITING, f"a repair waits: {news.cause}", cause=news.cause)
+        case events.News.HELD:
+            message = f"changed: {paths}; not repaired, because automatic repairs are on hold"
+            hint = "xen-guest-bootloader unhold"
+            journal.send(Outcome.NOTICED, message, path=path, cause=paths, hint=hint)
         case events.News.MENDED:
             journal.send(
                 Outcome.MENDED, f"as it should be again, after: {news.cause}", cause=news.cause

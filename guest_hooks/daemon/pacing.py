@@ -57,6 +57,7 @@ class Phase(StrEnum):
     SETTLING = "settling"
     BLOCKED = "blocked"
     REPAIRING = "repairing"
+    HELD = "held"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +112,8 @@ def step(vigil: Vigil, happening: Happening, now: float, pace: Pace) -> Step:
         case Tick():
             return _tick(vigil, now, pace)
         case Seen():
+            if happening.held_for:
+                return _hold(vigil, happening, now)
             return _seen(vigil, happening, now, pace)
         case Ended():
             return _ended(vigil, happening, now, pace)
@@ -177,6 +180,22 @@ def _seen(vigil: Vigil, seen: Seen, now: float, pace: Pace) -> Step:
         vigil, phase=Phase.REPAIRING, blamed=seen.differences, repairs=repairs, retry=NEVER
     )
     return repairing, (Repair(why=why, differences=seen.differences),)
+
+
+def _hold(vigil: Vigil, seen: Seen, now: float) -> Step:
+    """Wait for the end of the hold; what differs is told once."""
+    held = replace(
+        vigil,
+        phase=Phase.HELD,
+        due=now + seen.held_for,
+        latest=NEVER,
+        asked=Why.CHANGED,
+        retry=NEVER,
+        blamed=seen.differences,
+    )
+    if not seen.differences or seen.differences == vigil.blamed:
+        return held, ()
+    return held, (Tell(news=News.HELD, differences=seen.differences),)
 
 
 def _is_known(vigil: Vigil, seen: Seen) -> bool:

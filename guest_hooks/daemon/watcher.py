@@ -20,7 +20,7 @@ from guest_hooks.daemon import events, news, pacing
 from guest_hooks.daemon.glance import Glance
 from guest_hooks.daemon.subjects import DIRECTORIES, MOUNTED
 from guest_hooks.errors import ExitCode, GuestHooksError, LackingError, UnmountedError
-from guest_hooks.machine import holders, lock, manager, service
+from guest_hooks.machine import hold, holders, lock, manager, service
 from guest_hooks.machine.block_device_changes import BlockDevices
 from guest_hooks.machine.config_files import configuration
 from guest_hooks.machine.disks import BOOT
@@ -87,7 +87,8 @@ class Watcher:
         self._glance = glance
         self._fix = fix
         self._overseer = overseer
-        self._pace = _pace(configure())
+        self._config = configure()
+        self._pace = _pace(self._config)
         self._state = service.StateFile(root)
         self._told = service.ServiceStatus(
             running=True, pid=os.getpid(), since=service.utc(time.time())
@@ -219,7 +220,11 @@ class Watcher:
             look=f"differs: {', '.join(differences)}" if differences else "as it was left",
             is_well=not differences,
         )
-        return events.Seen(differences=differences, holder=self._met() if differences else "")
+        return events.Seen(
+            differences=differences,
+            holder=self._met() if differences else "",
+            held_for=hold.held_for(self._root, repair=self._config.repair),
+        )
 
     def _met(self) -> str:
         """Who has our lock, and would keep a repair waiting; for the package manager a repair
@@ -267,10 +272,11 @@ class Watcher:
     def _reload(self) -> None:
         self._overseer.reloading()
         try:
-            self._pace = _pace(self._configure())
+            self._config = self._configure()
         except GuestHooksError as error:
             news.tell_reload(error)
         else:
+            self._pace = _pace(self._config)
             self._happen(events.Reloaded())
         self._overseer.ready()
 

@@ -55,6 +55,6 @@ def run(words: Sequence[str]) -> ExitCode | int:
         case Hook.GRUB_INSTALL:
             return grub_install.run(root, arguments)
         case Hook.TRIGGER | Hook.FIRST_BOOT:
-            return repair.repaired(root)
+            return repair.repaired(root, name)
         case other:
             assert_never(other)

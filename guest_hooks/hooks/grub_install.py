@@ -17,7 +17,7 @@ from guest_hooks.formats import second_stage
 from guest_hooks.hooks import grub_options
 from guest_hooks.hooks.grub_options import CommandLine, Meaning
 from guest_hooks.hooks.repair import LOCK_TIMEOUT, own_targets, report_and_raise, step
-from guest_hooks.machine import grub_tools, lock, staging, streams
+from guest_hooks.machine import doer, grub_tools, lock, staging, streams
 from guest_hooks.machine.config_files import configuration
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import CommandError, become
@@ -84,7 +84,7 @@ def _run(root: Root, arguments: Sequence[str]) -> ExitCode | int:
     )
     result = sync(root, config, request, step=step)
     _answer(f"done {int(result.failures[0].exit_code) if result.failures else 0}")
-    report_and_raise(result)
+    report_and_raise(result, doer.of_hook(doer.GRUB_INSTALL))
     return ExitCode.OK
 
 

@@ -30,7 +30,7 @@ def installed(root: Root, arguments: Sequence[str]) -> ExitCode:
     """
     code = ExitCode.OK
     try:
-        _settle(root, synced(root))
+        _settle(root, synced(root, "kernel-postinst"))
     except GuestHooksError as error:
         streams.say(messages.error_text(error, style_of(sys.stderr)))
         reasons, comfort = _judged(root)
@@ -43,7 +43,7 @@ def installed(root: Root, arguments: Sequence[str]) -> ExitCode:
 def removed(root: Root) -> ExitCode:
     """Never fails: a removal that fails helps nobody."""
     try:
-        _settle(root, synced(root))
+        _settle(root, synced(root, "kernel-postrm"))
     except GuestHooksError as error:
         streams.say(messages.error_text(error, style_of(sys.stderr)))
     return ExitCode.OK

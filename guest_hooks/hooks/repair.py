@@ -6,9 +6,11 @@ from contextlib import AbstractContextManager
 
 from guest_hooks.config import Config
 from guest_hooks.errors import ExitCode, NotApplicableError
-from guest_hooks.machine import fingerprint, guest, streams
+from guest_hooks.machine import doer, fingerprint, guest, streams
 from guest_hooks.machine.config_files import configuration
 from guest_hooks.machine.root import Root
+from guest_hooks.model import By
+from guest_hooks.program import PROGRAM
 from guest_hooks.report import as_journal, messages, progress, reasons
 from guest_hooks.report.styles import style_of
 from guest_hooks.survey import grub_config, plan
@@ -22,19 +24,19 @@ is there to try again.
 """
 
 
-def repaired(root: Root) -> ExitCode:
+def repaired(root: Root, hook: str) -> ExitCode:
     """Sync where there is something to do; raises what kept a required target from it."""
-    synced(root)
+    synced(root, hook)
     return ExitCode.OK
 
 
-def synced(root: Root) -> Result | None:
+def synced(root: Root, hook: str) -> Result | None:
     """As `repaired`: what came of the sync, None where there was nothing to do."""
     config = configuration(root)
     if not is_ours(root, config) or fingerprint.holds():
         return None
     result = sync(root, config, Request(automatic=True, lock_timeout=LOCK_TIMEOUT), step=step)
-    report_and_raise(result)
+    report_and_raise(result, doer.of_hook(hook))
     return result
 
 
@@ -43,15 +45,17 @@ def step(what: str) -> AbstractContextManager[None]:
     return progress.shown(what, sys.stderr)
 
 
-def report_and_raise(result: Result) -> None:
-    """Say what a sync came to; of what kept required targets from it the first is raised, for
-    its caller to say.
+def report_and_raise(result: Result, by: By) -> None:
+    """Say what a sync `by` somebody came to; of what kept required targets from it the first is
+    raised, for its caller to say.
     """
-    as_journal.tell(result)
-    streams.say(
-        f"xen-guest-bootloader: {line}"
-        for line in reasons.changes_text(result.changes, dry_run=False)
-    )
+    lines = reasons.changes_text(result.changes, dry_run=result.is_held)
+    if result.is_held:
+        lines += [reasons.ON_HOLD] if lines else []
+        streams.say(f"{PROGRAM}: {line}" for line in lines)
+        return
+    as_journal.tell(result, by)
+    streams.say(f"{PROGRAM}: {line}" for line in lines)
     streams.say(messages.warnings_text(as_journal.warnings(result), style_of(sys.stderr)))
     for failure in result.failures[1:]:
         streams.say(messages.error_text(failure, style_of(sys.stderr)))

@@ -43,6 +43,17 @@ def load(root: Root, *, now: float | None = None) -> Hold | None:
     return hold if (time.time() if now is None else now) < hold.until else None
 
 
+def held_for(root: Root, *, repair: bool, now: float | None = None) -> float:
+    """For how many seconds no automatic run may change anything: 0 where it may, `NEVER` without an
+    end; `repair` is the configuration's key.
+    """
+    now = time.time() if now is None else now
+    if not repair:
+        return NEVER
+    hold = load(root, now=now)
+    return hold.until - now if hold else 0.0
+
+
 def save(root: Root, hold: Hold, *, lock_timeout: float) -> None:
     """Put `hold` in force; when this returns, no automatic run is under way. Raises `LockedError`
     where one does not end.

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from guest_hooks import terminal
+from guest_hooks.model import By
 
 SOCKET = "/run/systemd/journal/socket"
 IDENTIFIER = "xen-guest-bootloader"
@@ -32,6 +33,7 @@ class Outcome(StrEnum):
     """What came of a run of ours, or what the repair service has to say."""
 
     REPAIRED = "repaired"
+    ROLLED_BACK = "rolled-back"
     NOT_REPAIRED = "not-repaired"
     LACKING = "lacking"
     FOREIGN = "foreign"
@@ -44,6 +46,8 @@ class Outcome(StrEnum):
     WATCH_TROUBLED = "watch-troubled"
     WATCH_MENDED = "watch-mended"
     WAITING = "waiting"
+    HELD = "held"
+    RELEASED = "released"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,7 @@ class Kind:
 
 KINDS: dict[Outcome, Kind] = {
     Outcome.REPAIRED: Kind("b25e2ee9253f4f4bac14ca7b2b860a8b", 5),
+    Outcome.ROLLED_BACK: Kind("3f0c6d3c1a8b4d2f9a57c8e1f2ab9d64", 5),
     Outcome.NOT_REPAIRED: Kind("af202e5938874530b69cbae890c8c11d", 3),
     Outcome.LACKING: Kind("c512f436c82b4372ae754fb4900892bc", 3),
     Outcome.FOREIGN: Kind("62884d5900f04b26a4baec716486e4ad", 4),
@@ -70,6 +75,8 @@ KINDS: dict[Outcome, Kind] = {
     Outcome.WATCH_TROUBLED: Kind("1cae420ca6c247e996b36ebcee16572f", 4),
     Outcome.WATCH_MENDED: Kind("8a14241c43da4dd6abf16057a753cd4f", 5),
     Outcome.WAITING: Kind("f9bc3d3a98d44e1590e627764579a6ff", 5),
+    Outcome.HELD: Kind("a6d1b1f4c6e24f0b8c3f7d95e2104b7a", 5),
+    Outcome.RELEASED: Kind("d27f5c0e94b843c1b0e86a3d1c5f7e98", 5),
 }
 
 
@@ -83,12 +90,13 @@ def send(  # noqa: PLR0913 - the fields of an entry
     after: str = "",
     cause: str = "",
     hint: str = "",
+    by: By | None = None,
 ) -> None:
     """Write one entry; where no journal takes it, one line on standard error, and where that
     takes nothing either, none.
 
     Never raises, and waits `SEND_SECONDS` at most. `before` and `after` are states (`model.State`),
-    `cause` problem codes or a sentence, `hint` the next step.
+    `cause` problem codes or a sentence, `hint` the next step, `by` who did it.
     """
     kind = KINDS[outcome]
     message, hint = terminal.printable_lines(message), terminal.printable_lines(hint)
@@ -104,6 +112,8 @@ def send(  # noqa: PLR0913 - the fields of an entry
         "BOOTLOADER_STATE_AFTER": after,
         "BOOTLOADER_CAUSE": cause,
         "BOOTLOADER_HINT": hint,
+        "BOOTLOADER_BY": by.doer if by else "",
+        "BOOTLOADER_BY_NAME": by.name if by else "",
     }
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:

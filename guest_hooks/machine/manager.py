@@ -10,9 +10,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from guest_hooks.errors import ExitCode, GuestHooksError
-from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import CommandError, Run, run
 from guest_hooks.machine.service import SYNC, WATCHER
+from guest_hooks.machine.units import own_unit
 from guest_hooks.terminal import printable
 
 REPAIR_TIMEOUT = 1900.0
@@ -50,7 +50,7 @@ class Manager:
 
     def __init__(self, *, unit: str | None = None) -> None:
         self.is_there = (
-            "NOTIFY_SOCKET" in os.environ and (_own_unit() if unit is None else unit) == WATCHER
+            "NOTIFY_SOCKET" in os.environ and (own_unit() if unit is None else unit) == WATCHER
         )
         self.ping_interval = _ping_interval() if self.is_there else 0.0
         """Seconds between two pings, half of WatchdogSec; 0 where none is wanted."""
@@ -167,14 +167,3 @@ def _ping_interval() -> float:
         return 0.0
     micros = os.environ.get("WATCHDOG_USEC", "")
     return int(micros) / 2e6 if micros.isdigit() else 0.0
-
-
-def _own_unit() -> str:
-    """The unit that this process runs in, by its control group; empty where there is no systemd."""
-    # cgroups(7): "0::/system.slice/NAME.service"; in the old hierarchy "name=systemd" is between
-    # the colons.
-    lines = (Root().read_text("/proc/self/cgroup") or "").splitlines()
-    for _, names, path in (line.split(":", 2) for line in lines if line.count(":") > 1):
-        if names in ("", "name=systemd") and path != "/":
-            return os.path.basename(path)
-    return ""

@@ -8,15 +8,16 @@ import os
 from guest_hooks.errors import GuestHooksError, LackingError, NotRepairedError
 from guest_hooks.machine import journal
 from guest_hooks.machine.journal import Outcome
-from guest_hooks.model import Problem, Severity, State, Status, TargetStatus
+from guest_hooks.model import By, Problem, Severity, State, Status, TargetStatus
 from guest_hooks.problems.runs import RunProblem
 from guest_hooks.problems.second_stage import SecondStageProblem
+from guest_hooks.report.reasons import ROLLBACK, change_text
 from guest_hooks.sync.result import Result
 
 
-def tell(result: Result) -> None:
-    """One entry for each file that was changed, for each failure that is new and for each
-    warning.
+def tell(result: Result, by: By) -> None:
+    """One entry for each file that was changed `by` somebody, for each failure that is new and
+    for each warning.
     """
     if not os.path.exists(journal.SOCKET):
         return
@@ -24,13 +25,14 @@ def tell(result: Result) -> None:
     for change in result.changes:
         target, state = after.get(change.path, ("", ""))
         journal.send(
-            Outcome.REPAIRED,
-            f"{change.path} was made as it should be: {', '.join(change.why)}",
+            Outcome.ROLLED_BACK if change.why == (ROLLBACK,) else Outcome.REPAIRED,
+            change_text(change, dry_run=False),
             target=target,
             path=change.path,
             before=before[change.path][1] if change.path in before else "",
             after=state,
             cause=", ".join(change.why),
+            by=by,
         )
     foreign = {
         problem.message
@@ -39,7 +41,7 @@ def tell(result: Result) -> None:
         if problem.code == SecondStageProblem.FOREIGN
     }
     for failure in (each for each in result.failures if each not in result.repeated):
-        tell_failure(failure, is_foreign=failure.message in foreign)
+        tell_failure(failure, by, is_foreign=failure.message in foreign)
     for warning in () if result.repeated else warnings(result):
         journal.send(Outcome.WARNED, warning.message, cause=warning.message, hint=warning.hint)
 
@@ -88,7 +90,7 @@ def _states(status: Status) -> dict[str, tuple[str, str]]:
     )
 
 
-def tell_failure(error: GuestHooksError, *, is_foreign: bool = False) -> None:
+def tell_failure(error: GuestHooksError, by: By, *, is_foreign: bool = False) -> None:
     """One entry for what kept a run from its work; wrong usage and another run's lock are no
     such thing.
     """
@@ -96,4 +98,4 @@ def tell_failure(error: GuestHooksError, *, is_foreign: bool = False) -> None:
         return
     kept = Outcome.FOREIGN if is_foreign else Outcome.NOT_REPAIRED
     outcome = Outcome.LACKING if isinstance(error, LackingError) else kept
-    journal.send(outcome, error.message, cause=error.message, hint=error.hint)
+    journal.send(outcome, error.message, cause=error.message, hint=error.hint, by=by)

@@ -7,7 +7,8 @@ from typing import Any
 
 from guest_hooks.errors import ExitCode, GuestHooksError
 from guest_hooks.formats.inspection import Inspection, Kernel
-from guest_hooks.machine.service import ServiceStatus
+from guest_hooks.machine.hold import NEVER, Hold
+from guest_hooks.machine.service import ServiceStatus, utc
 from guest_hooks.model import (
     BootFilesystem,
     Change,
@@ -37,6 +38,25 @@ def guest_json(guest: Guest) -> dict[str, Any]:
 def detect_json(guest: Guest, targets: Sequence[str]) -> dict[str, Any]:
     """What `detect --json` prints."""
     return {"schema": SCHEMA, "guest": guest_json(guest), "targets": list(targets)}
+
+
+def repair_json(hold: Hold | None, *, repair: bool) -> dict[str, Any]:
+    """The `repair` object: whether automatic runs may change something, and until when they may
+    not; `repair` is the configuration's key.
+    """
+    state = "held" if hold else "on" if repair else "off"
+    until = utc(hold.until) if hold and hold.until != NEVER else ""
+    return {
+        "state": state,
+        "since": utc(hold.since) if hold and hold.since else "",
+        "until": until,
+        "by": hold.by if hold else "",
+    }
+
+
+def hold_json(hold: Hold | None, *, repair: bool) -> dict[str, Any]:
+    """What `hold --json` and `unhold --json` print."""
+    return {"schema": SCHEMA, "repair": repair_json(hold, repair=repair)}
 
 
 def status_json(status: Status, service: ServiceStatus | None = None) -> dict[str, Any]:

@@ -25,11 +25,17 @@ class _Metric:
     series: tuple[tuple[Mapping[str, str], int], ...]
 
 
-def text(outlook: Outlook, service: ServiceStatus | None = None) -> str:
-    """The lines of one status; what was not looked at, the service or the next boot, has no
-    series.
+def text(outlook: Outlook, service: ServiceStatus | None = None, held: bool | None = None) -> str:
+    """The lines of one status; what was not looked at (the service, the next boot, whether
+    automatic repairs are `held`) has no series.
     """
-    return "".join(f"{line}\n" for metric in _metrics(outlook, service) for line in _lines(metric))
+    metrics = (*_metrics(outlook, service), *_held(held))
+    return "".join(f"{line}\n" for metric in metrics for line in _lines(metric))
+
+
+def _held(held: bool | None) -> Iterator[_Metric]:
+    if held is not None:
+        yield _gauge("repair_held", "Whether automatic repairs are on hold or turned off.", held)
 
 
 def _metrics(outlook: Outlook, service: ServiceStatus | None) -> Iterator[_Metric]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from guest_hooks.config import Config
 from guest_hooks.errors import GuestHooksError, LackingError, NotRepairedError
-from guest_hooks.machine import boot_features, disks, receipts
+from guest_hooks.machine import boot_features, disks, hold, receipts
 from guest_hooks.machine.grub_tools import GRUB_DIR
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import Run, run
@@ -48,6 +48,9 @@ def sync(
         lock_timeout=request.lock_timeout,
         run=run,
     ) as unsettled:
+        if request.automatic and hold.held_for(root, repair=config.repair):
+            foreseen = replace(request, dry_run=True)
+            return replace(sync(root, config, foreseen, step=step, run=run), is_held=True)
         with step("Looking at what is there"):
             found = survey(root, config, targets=request.targets, asked=request.choices, run=run)
         _require_readable(found)

@@ -41,6 +41,8 @@ class Result:
 
     `repeated` are those of `failures` that an earlier run has already reported in the same words.
     `is_settled`: GRUB sees the file system of /boot/grub as it is after this run, whoever wrote it.
+    `is_held`: this automatic run changed nothing, because it may not; `changes` are what it would
+    have changed.
     """
 
     before: Status
@@ -49,6 +51,7 @@ class Result:
     failures: tuple[GuestHooksError, ...] = ()
     repeated: tuple[GuestHooksError, ...] = ()
     is_settled: bool = False
+    is_held: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +65,7 @@ class Failure:
 
 def exit_code(result: Result, request: Request, config: Config) -> ExitCode:
     """What a run that ended with `result` exits with."""
-    if request.dry_run:
+    if request.dry_run or result.is_held:
         return ExitCode.DIFFERS if result.changes or result.failures else ExitCode.OK
     if result.failures:
         return result.failures[0].exit_code

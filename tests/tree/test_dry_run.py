@@ -37,7 +37,7 @@ def test_a_dry_run_of_a_fresh_tree_makes_no_directory(tmp_path: Path) -> None:
         before = snapshot(fresh.top)
         told = fresh.run("sync", "--dry-run", f"--target={PV}", code=3)
         assert snapshot(fresh.top) == before
-        assert f"/boot/xen/{PV_FILE} (missing)" in told.stdout
+        assert f"Would make /boot/xen/{PV_FILE}: it is missing." in told.stdout
 
 
 @pytest.mark.parametrize("beside", ["grubenv", "locale", "fonts"])
@@ -81,4 +81,4 @@ def test_a_dry_run_is_exact_beside_a_menu_of_grub_legacy(tree: GuestTree) -> Non
 def test_a_text_dry_run_names_files_and_reasons(tree: GuestTree) -> None:
     tree.boot_xen(PV_FILE).unlink()
     told = tree.run("sync", "--dry-run", "--no-update-grub", f"--target={PV}", code=3)
-    assert told.stdout == f"Would rebuild /boot/xen/{PV_FILE}: it was missing.\n"
+    assert told.stdout == f"Would make /boot/xen/{PV_FILE}: it is missing.\n"

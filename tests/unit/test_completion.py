@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from guest_hooks.cli import arguments
+from guest_hooks.cli import options
 from guest_hooks.targets import TARGETS
 from tests.support.checkout import CHECKOUT
 
@@ -95,5 +95,5 @@ def test_the_file_is_what_the_tables_say(shell: str) -> None:
         timeout=60,
     )
     assert made.stdout == FILES[shell].read_text(), f"completion/generate {shell} >{FILES[shell]}"
-    named = [verb.name for verb in arguments.VERBS] + list(TARGETS)
+    named = [verb.name for verb in options.VERBS] + list(TARGETS)
     assert [name for name in named if name not in made.stdout] == []

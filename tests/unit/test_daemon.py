@@ -11,13 +11,14 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from guest_hooks.daemon import pacing
-from guest_hooks.machine import service
+from guest_hooks.machine import hold, service
 from guest_hooks.machine.root import Root
 from tests.support import watcher_process
 from tests.support.checkout import CHECKOUT
@@ -237,3 +238,27 @@ def test_a_repair_of_its_own_is_finished_before_it_ends(tmp_path: Path) -> None:
     finally:
         process.kill()
         process.wait()
+
+
+def test_what_changes_during_a_hold_is_repaired_afterwards(running: Service) -> None:
+    running.repaired(1)
+    file = running.tree / hold.PATH.lstrip("/")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("{}")
+    running.second_stage.unlink()
+    until(lambda: running.status.phase == "held")
+    assert running.repairs("done") == 1
+    assert "on hold" in (running.tree / "stderr").read_text()
+    file.unlink()
+    running.process.send_signal(signal.SIGHUP)
+    running.repaired(2)
+
+
+def test_a_hold_ends_by_itself(running: Service) -> None:
+    running.repaired(1)
+    root = Root(str(running.tree))
+    (running.tree / "var/lib").mkdir(parents=True, exist_ok=True)
+    hold.save(root, hold.Hold(since=0, until=time.time() + 1.5), lock_timeout=0)
+    running.second_stage.unlink()
+    until(lambda: running.status.phase == "held")
+    running.repaired(2)

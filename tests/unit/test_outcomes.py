@@ -18,7 +18,9 @@ from guest_hooks.errors import (
 from guest_hooks.machine import journal
 from guest_hooks.machine.journal import Outcome
 from guest_hooks.model import (
+    By,
     Change,
+    Doer,
     FileStatus,
     GrubCfgStatus,
     Guest,
@@ -36,6 +38,7 @@ from guest_hooks.sync.result import Result
 
 PATH = "/boot/xen/pvboot-x86_64.elf"
 MENU = "/boot/grub/grub.cfg"
+BY = By(doer=Doer.PERSON, name="alice")
 MODULES = "/boot/grub/x86_64-xen/ls.mod"
 
 
@@ -77,7 +80,7 @@ def test_a_repair_tells_the_state_that_there_was(
         )
         for path in (PATH, MENU, MODULES)
     )
-    as_journal.tell(Result(before=status(state), status=status(State.CURRENT), changes=changes))
+    as_journal.tell(Result(before=status(state), status=status(State.CURRENT), changes=changes), BY)
     rows = [
         (outcome, fields["path"], fields["target"], fields["before"], fields["after"])
         for outcome, fields in told
@@ -105,9 +108,9 @@ def test_a_failure_is_told_with_its_next_step(
 ) -> None:
     foreign = Problem(code=SecondStageProblem.FOREIGN, message="not ours")
     found = status(State.FOREIGN, foreign)
-    as_journal.tell(Result(before=found, status=found, failures=(error,)))
+    as_journal.tell(Result(before=found, status=found, failures=(error,)), BY)
     assert told == [
-        (outcome, {"message": error.message, "cause": error.message, "hint": "mend it"})
+        (outcome, {"message": error.message, "cause": error.message, "hint": "mend it", "by": BY})
     ]
 
 
@@ -115,7 +118,7 @@ def test_a_failure_is_told_with_its_next_step(
 def test_what_is_no_news_of_the_boot_loader_is_not_told(
     told: list[tuple[Outcome, dict[str, str]]], error: GuestHooksError
 ) -> None:
-    as_journal.tell_failure(error)
+    as_journal.tell_failure(error, BY)
     assert told == []
 
 
@@ -132,7 +135,8 @@ def test_without_a_journal_nothing_is_said(
             Result(before=found, status=found),
             changes=(change,),
             failures=(NotRepairedError("it broke"),),
-        )
+        ),
+        BY,
     )
     assert told == []
     assert tuple(capsys.readouterr()) == ("", "")
@@ -196,7 +200,7 @@ def test_a_warning_is_told_with_its_next_step(
     warnings = as_journal.warnings(result)
     assert [problem.message for problem in warnings] == messages
     assert all(problem.hint and problem.severity is Severity.WARNING for problem in warnings)
-    as_journal.tell(result)
+    as_journal.tell(result, BY)
     assert [(outcome, fields["message"], bool(fields["hint"])) for outcome, fields in told] == [
         (Outcome.WARNED, message, True) for message in messages
     ]

@@ -113,7 +113,7 @@ def test_the_command_line_is_stronger_than_the_configuration() -> None:
 
 def test_an_unknown_name_lists_those_there_are() -> None:
     with pytest.raises(UsageError) as caught:
-        plan.wanted(Guest(mode=Mode.PV, bits=64), Config(), ["arm64-xen"], ())
+        plan.wanted(Guest(mode=Mode.PV, bits=64), Config(), ["sparc"], ())
     assert all(name in caught.value.hint for name in TARGETS)
 
 

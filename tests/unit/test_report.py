@@ -269,7 +269,7 @@ def test_changes_as_text() -> None:
         "Rebuilt /boot/grub/grub.cfg: it named a kernel that is gone and a kernel was not in it.",
     ]
     assert reasons.changes_text(CHANGES[:1], dry_run=True) == [
-        "Would rebuild /boot/xen/pvboot-x86_64.elf: it was missing."
+        "Would make /boot/xen/pvboot-x86_64.elf: it is missing."
     ]
     assert reasons.changes_text((), dry_run=False) == []
 

@@ -8,6 +8,7 @@ run.
 import os
 import sys
 from collections.abc import Callable, Sequence
+from importlib import import_module
 
 from guest_hooks import terminal
 from guest_hooks.cli import arguments
@@ -123,43 +124,25 @@ def _hook_help() -> int:
     return int(ExitCode.OK)
 
 
-def _verb(name: str) -> Callable[[Session], ExitCode]:  # noqa: PLR0911 - one for each verb
+def _verb(name: str) -> Callable[[Session], ExitCode]:
     """What runs the verb `name`; its module, and with it its use case, is imported only now."""
-    match name:
-        case "detect":
-            from guest_hooks.cli.verbs.show_guest import show_guest
+    module, function = _VERBS[name]
+    found: Callable[[Session], ExitCode] = getattr(import_module(f"{__name__}.{module}"), function)
+    return found
 
-            return show_guest
-        case "status":
-            from guest_hooks.cli.verbs.show_status import show_status
 
-            return show_status
-        case "sync":
-            from guest_hooks.cli.verbs.run_sync import run_sync
-
-            return run_sync
-        case "preflight":
-            from guest_hooks.cli.verbs.show_preflight import show_preflight
-
-            return show_preflight
-        case "inspect":
-            from guest_hooks.cli.verbs.inspect_files import inspect_files
-
-            return inspect_files
-        case "rollback":
-            from guest_hooks.cli.verbs.put_back import put_back
-
-            return put_back
-        case "stage1":
-            from guest_hooks.cli.verbs.make_stage1 import make_stage1
-
-            return make_stage1
-        case "config":
-            from guest_hooks.cli.verbs.show_config import show_config
-
-            return show_config
-        case "watch":
-            from guest_hooks.cli.verbs.run_watch import run_watch
-
-            return run_watch
-    raise UsageError(f"unknown verb {name!r}", hint=f"see: {PROGRAM} --help")
+_VERBS = {
+    "status": ("show_status", "show_status"),
+    "preflight": ("show_preflight", "show_preflight"),
+    "sync": ("run_sync", "run_sync"),
+    "log": ("show_log", "show_log"),
+    "hold": ("set_hold", "set_hold"),
+    "unhold": ("set_hold", "end_hold"),
+    "rollback": ("put_back", "put_back"),
+    "detect": ("show_guest", "show_guest"),
+    "inspect": ("inspect_files", "inspect_files"),
+    "config": ("show_config", "show_config"),
+    "watch": ("run_watch", "run_watch"),
+    "stage1": ("make_stage1", "make_stage1"),
+}
+"""The module of each verb, and its function there."""

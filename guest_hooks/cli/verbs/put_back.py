@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from guest_hooks.cli.session import Session
 from guest_hooks.errors import ExitCode
-from guest_hooks.machine import streams
+from guest_hooks.machine import doer, streams
 from guest_hooks.machine.config_files import configuration
 from guest_hooks.report import as_journal, as_json, messages, reasons
 from guest_hooks.sync.rollback import rollback
@@ -18,6 +18,8 @@ def put_back(session: Session) -> ExitCode:
         result = rollback(
             session.root, config, session.options.target, lock_timeout=session.options.lock_timeout
         )
+    if session.root.is_live:
+        as_journal.tell(result, doer.of_command())
     result = replace(result, status=session.given.status(result.status))
     session.answer(as_json.sync_json(result.status, result.changes, result.failures))
     session.note(

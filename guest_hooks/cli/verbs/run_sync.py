@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from guest_hooks.cli.session import Session
 from guest_hooks.errors import ExitCode, GuestHooksError
-from guest_hooks.machine import streams
+from guest_hooks.machine import doer, streams
 from guest_hooks.machine.config_files import configuration
 from guest_hooks.model import State
 from guest_hooks.report import as_journal, as_json, messages, reasons
@@ -28,15 +28,16 @@ def run_sync(session: Session) -> ExitCode:
         lock_timeout=options.lock_timeout,
     )
     config = configuration(session.root, options.config)
+    by = doer.of_command(automatic=request.automatic)
     is_told = session.root.is_live and not request.dry_run
     try:
         result = sync(session.root, config, request, step=session.step)
     except GuestHooksError as error:
         if is_told:
-            as_journal.tell_failure(error)
+            as_journal.tell_failure(error, by)
         raise
-    if is_told:
-        as_journal.tell(result)
+    if is_told and not result.is_held:
+        as_journal.tell(result, by)
     result = replace(result, status=session.given.status(result.status))
     for failure in result.failures:
         session.given.error(failure)
@@ -47,14 +48,16 @@ def run_sync(session: Session) -> ExitCode:
     )
     show = session.say if request.dry_run else session.note
     show(
-        reasons.changes_text(result.changes, dry_run=options.dry_run)
+        reasons.changes_text(result.changes, dry_run=options.dry_run or result.is_held)
         or (["Nothing to do."] if is_same else [])
     )
     if options.automatic and result.failures and set(result.failures) <= set(result.repeated):
         return code  # said by the run before, and in the journal
     for failure in result.failures:
         streams.say(messages.error_text(failure, session.error_style))
-    if code is not ExitCode.OK and not result.failures and not request.dry_run:
+    if result.is_held:
+        session.note([reasons.ON_HOLD] if result.changes else [])
+    elif code is not ExitCode.OK and not result.failures and not request.dry_run:
         streams.say(state_rows(result.status, session.error_style, set()))
     else:
         streams.say(

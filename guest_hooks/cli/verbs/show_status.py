@@ -7,7 +7,7 @@ import time
 from guest_hooks import terminal
 from guest_hooks.cli.session import Session, stdout
 from guest_hooks.errors import ExitCode, NotApplicableError, UsageError
-from guest_hooks.machine import guest, service, streams
+from guest_hooks.machine import guest, hold, service, streams
 from guest_hooks.machine.config_files import configuration
 from guest_hooks.preflight import preflight
 from guest_hooks.program import PROGRAM
@@ -34,6 +34,7 @@ def show_status(session: Session) -> ExitCode:
         streams.say(messages.error_text(error, session.error_style))
         return error.exit_code
     watcher = service.read(session.root) if session.root.is_live else None
+    held = hold.load(session.root)
     next_boot = None
     if os.geteuid() == 0:
         with session.step("Following the next boot"):
@@ -43,9 +44,18 @@ def show_status(session: Session) -> ExitCode:
     outlook = Outlook(status=status, next_boot=next_boot)
     if session.options.metrics:
         with stdout():
-            print(terminal.printable_lines(as_metrics.text(outlook, watcher)), end="", flush=True)
+            found = as_metrics.text(outlook, watcher, held is not None or not config.repair)
+            print(terminal.printable_lines(found), end="", flush=True)
         return outlook.exit_code
-    session.answer(boot_chain.outlook_json(outlook, watcher))
-    scene = Scene(status=status, next_boot=next_boot, service=watcher, now=time.time())
+    repair = as_json.repair_json(held, repair=config.repair)
+    session.answer({**boot_chain.outlook_json(outlook, watcher), "repair": repair})
+    scene = Scene(
+        status=status,
+        next_boot=next_boot,
+        service=watcher,
+        hold=held,
+        repair=config.repair,
+        now=time.time(),
+    )
     session.say(status_screen(scene, session.style))
     return outlook.exit_code

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The journal read back: what was done to the boot files, entry by entry, as `journal.send` wrote
+it.
+"""
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from guest_hooks.errors import LackingError
+from guest_hooks.machine.journal import IDENTIFIER, KINDS, Outcome
+from guest_hooks.machine.run import CommandError, Run, run
+
+TIMEOUT = 60.0
+FILES = ("/var/log/journal", "/run/log/journal")
+"""Where journald keeps what it was told (systemd-journald.service(8))."""
+DEEDS = (
+    Outcome.REPAIRED,
+    Outcome.ROLLED_BACK,
+    Outcome.NOT_REPAIRED,
+    Outcome.LACKING,
+    Outcome.FOREIGN,
+    Outcome.HELD,
+    Outcome.RELEASED,
+)
+"""What was done, or was not done though it was wanted."""
+_FIELDS: tuple[str, ...] = (
+    "MESSAGE",
+    "BOOTLOADER_OUTCOME",
+    "BOOTLOADER_PATH",
+    "BOOTLOADER_TARGET",
+    "BOOTLOADER_CAUSE",
+    "BOOTLOADER_HINT",
+)
+_FIELDS += (
+    "BOOTLOADER_STATE_BEFORE",
+    "BOOTLOADER_STATE_AFTER",
+    "BOOTLOADER_BY",
+    "BOOTLOADER_BY_NAME",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One entry; `time` is in seconds since the epoch, a field that the entry lacks is empty."""
+
+    time: float
+    outcome: str
+    message: str
+    path: str = ""
+    target: str = ""
+    cause: str = ""
+    hint: str = ""
+    before: str = ""
+    after: str = ""
+    by: str = ""
+    by_name: str = ""
+
+
+def read(lines: int, *, run: Run = run) -> tuple[Entry, ...]:
+    """The last `lines` entries about the boot files, the oldest first; raises `LackingError` where
+    there is no journal to read.
+    """
+    command = [
+        "journalctl",
+        "--quiet",
+        "--no-pager",
+        "--output=json",
+        f"--output-fields={','.join(_FIELDS)}",
+    ]
+    # _UID is journald's own word (systemd.journal-fields(7)): any user may write entries under our
+    # name.
+    command += [f"--lines={lines}", "_UID=0", f"SYSLOG_IDENTIFIER={IDENTIFIER}"]
+    command += [f"MESSAGE_ID={KINDS[outcome].message_id}" for outcome in DEEDS]
+    try:
+        said = run(command, timeout=TIMEOUT).stdout
+    except CommandError as error:
+        raise LackingError(
+            f"the journal could not be read: {error.said}",
+            hint="see: journalctl -t xen-guest-bootloader",
+        ) from error
+    return tuple(_entries(said.splitlines()))
+
+
+def is_all_readable() -> bool:
+    """Whether this user may read the system's journal; where not, journalctl shows the user's own
+    entries alone.
+    """
+    if os.geteuid() == 0:
+        return True
+    # Debian gives the groups adm and systemd-journal the right to read the directory of each
+    # machine-id.
+    machines = [
+        os.path.join(top, name) for top in FILES if os.path.isdir(top) for name in os.listdir(top)
+    ]
+    return any(os.access(os.path.join(machine, "system.journal"), os.R_OK) for machine in machines)
+
+
+def _entries(lines: Sequence[bytes]) -> Iterator[Entry]:
+    for line in lines:
+        row = json.loads(line)
+        told = {name: _text(row.get(name)) for name in _FIELDS}
+        yield Entry(
+            time=int(row["__REALTIME_TIMESTAMP"]) / 1e6,
+            outcome=told["BOOTLOADER_OUTCOME"],
+            message=told["MESSAGE"],
+            path=told["BOOTLOADER_PATH"],
+            target=told["BOOTLOADER_TARGET"],
+            cause=told["BOOTLOADER_CAUSE"],
+            hint=told["BOOTLOADER_HINT"],
+            before=told["BOOTLOADER_STATE_BEFORE"],
+            after=told["BOOTLOADER_STATE_AFTER"],
+            by=told["BOOTLOADER_BY"],
+            by_name=told["BOOTLOADER_BY_NAME"],
+        )
+
+
+def _text(value: object) -> str:
+    """A field as journalctl prints it: text, the numbers of its bytes where it is not printable,
+    null where it is too long.
+    """
+    if isinstance(value, list) and all(isinstance(number, int) for number in value):
+        return bytes(value).decode(errors="replace")
+    return value if isinstance(value, str) else ""

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A hold: how it is written down, until when it lasts, and what a person is told of it."""
+
+import json
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from guest_hooks.cli import times
+from guest_hooks.errors import ExitCode, UsageError
+from guest_hooks.machine import hold
+from guest_hooks.machine.hold import NEVER, Hold
+from guest_hooks.machine.root import Root
+from tests.support import report_schema
+from tests.support.command_line import Run
+
+FILE = "var/lib/xen-guest-bootloader/hold.json"
+
+
+@pytest.fixture(autouse=True)
+def root_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+
+
+def test_hold_and_unhold(tree: Path) -> None:
+    top = ["--root", str(tree)]
+    done = Run("hold", *top, "--json")
+    assert report_schema.complaints(done.json, "hold") == []
+    assert (done.code, done.json["repair"]["state"], done.json["repair"]["until"]) == (
+        0,
+        "held",
+        "",
+    )
+    assert hold.held_for(Root(str(tree)), repair=True) == NEVER
+    assert Run("unhold", *top, "--json").json["repair"]["state"] == "on"
+    assert hold.load(Root(str(tree))) is None
+    assert not (tree / FILE).exists()
+    assert "not on hold" in Run("unhold", *top).stdout
+
+
+def test_a_hold_ends_by_itself(tree: Path) -> None:
+    now = time.time()
+    done = Run("hold", "--root", str(tree), "--until", "2h")
+    assert "on hold since" in done.stdout
+    assert "until" in done.stdout
+    root = Root(str(tree))
+    assert 7000 < hold.held_for(root, repair=True) <= 7200
+    assert hold.load(root, now=now + 7300) is None
+    assert hold.held_for(root, repair=True, now=now + 7300) == 0
+    assert hold.held_for(root, repair=False, now=now + 7300) == NEVER
+
+
+def test_a_time_that_is_over_holds_nothing(tree: Path) -> None:
+    done = Run("hold", "--root", str(tree), "--until", "2020-01-01")
+    assert done.code == ExitCode.USAGE
+    assert not (tree / FILE).exists()
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"since": 1}', '{"until": "x"}', "\x00"])
+def test_a_file_that_is_not_understood_is_a_hold(tree: Path, text: str) -> None:
+    (tree / FILE).parent.mkdir(parents=True)
+    (tree / FILE).write_text(text)
+    assert hold.load(Root(str(tree))) == Hold(since=0)
+
+
+def test_only_root_may_hold(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    for verb in ("hold", "unhold"):
+        done = Run(verb, "--root", str(tree), "--json")
+        assert done.code == ExitCode.LACKING
+        assert "must be run as root" in done.json["error"]["message"]
+
+
+def test_what_is_written_is_readable_to_all(tree: Path) -> None:
+    Run("hold", "--root", str(tree))
+    assert (tree / FILE).stat().st_mode & 0o777 == 0o644
+    assert json.loads((tree / FILE).read_text())["until"] is None
+
+
+def at(text: str) -> float:
+    return time.mktime(time.strptime(text, "%Y-%m-%d %H:%M"))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("18:00", "2026-11-25 18:00"),
+        ("9:30", "2026-11-26 09:30"),
+        ("2026-11-30", "2026-11-30 00:00"),
+        ("2026-11-30 18:00", "2026-11-30 18:00"),
+        ("2026-11-30T18:00", "2026-11-30 18:00"),
+        ("tomorrow", "2026-11-26 00:00"),
+        ("2h", "2026-11-25 16:40"),
+        ("+30min", "2026-11-25 15:10"),
+        ("3 days", "2026-11-28 14:40"),
+        ("1 week", "2026-12-02 14:40"),
+    ],
+)
+def test_a_time_as_people_write_it(text: str, expected: str) -> None:
+    assert times.until(text, at("2026-11-25 14:40")) == at(expected)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "soon", "25:00", "5", "-1h", "2026-13-01", "yesterday", "1e9h"]
+)
+def test_what_is_no_time(text: str) -> None:
+    with pytest.raises(UsageError, match="is not a time"):
+        times.until(text, at("2026-11-25 14:40"))
