@@ -5,9 +5,10 @@ that need not be mounted.
 
 import fcntl
 import json
+import os
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from guest_hooks.errors import GuestHooksError
 from guest_hooks.machine.run import Run, run
@@ -15,6 +16,7 @@ from guest_hooks.machine.run import Run, run
 LSBLK_TIMEOUT = 10
 LOOK_TIMEOUT = 5
 BLKFLSBUF = 0x1261  # linux/fs.h
+DEV = "/dev"
 _COLUMNS = "PATH,TYPE,FSTYPE,UUID,LABEL,PARTUUID,PARTLABEL,PKNAME,MOUNTPOINTS"
 _NO_DISKS = ("/dev/loop", "/dev/zram", "/dev/ram", "/dev/nbd", "/dev/fd")
 _NO_FILES = frozenset(
@@ -34,7 +36,7 @@ _NO_FILES = frozenset(
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BlockDevice:
     """One disk, partition or volume; what udev does not know is empty. `type` is lsblk's:
-    `disk`, `part`, `lvm`, `crypt`.
+    `disk`, `part`, `lvm`, `crypt`. `names` are the links in /dev that lead to it.
     """
 
     path: str
@@ -46,6 +48,7 @@ class BlockDevice:
     part_label: str = ""
     parent: str = ""
     mountpoints: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
 
     @property
     def has_files(self) -> bool:
@@ -60,7 +63,29 @@ def present(*, run: Run = run) -> tuple[BlockDevice, ...]:
     raises `GuestHooksError` as `run`.
     """
     done = run(["lsblk", "--json", "--list", "--output", _COLUMNS], timeout=LSBLK_TIMEOUT)
-    return parse(done.text)
+    links = _links()
+    return tuple(
+        replace(device, names=links.get(os.path.realpath(device.path), ()))
+        for device in parse(done.text)
+    )
+
+
+def _links() -> dict[str, tuple[str, ...]]:
+    """The links that udev and the kernel made in /dev, by the device that they lead to.
+
+    Other users can write to file systems that are mounted below /dev: none is entered.
+    """
+    found: dict[str, tuple[str, ...]] = {}
+    device = os.stat(DEV).st_dev
+    for directory, names, files in os.walk(DEV):
+        names[:] = [
+            name for name in names if os.lstat(os.path.join(directory, name)).st_dev == device
+        ]
+        for path in (os.path.join(directory, name) for name in (*files, *names)):
+            if os.path.islink(path):
+                target = os.path.realpath(path)
+                found[target] = (*found.get(target, ()), path)
+    return found
 
 
 def parse(text: str) -> tuple[BlockDevice, ...]:

@@ -4,8 +4,8 @@
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
-from guest_hooks.config import Config
 from guest_hooks.errors import FormatError, GuestHooksError
 from guest_hooks.formats import command_list, grub_cfg, grubenv, kernel_config
 from guest_hooks.formats.fs_features import Feature
@@ -18,18 +18,22 @@ from guest_hooks.machine.boot_files import Memory
 from guest_hooks.machine.grub_tools import GRUB_DIR, GRUBENV
 from guest_hooks.machine.root import NotRegularError, Root
 from guest_hooks.machine.run import Run
-from guest_hooks.model import BootFilesystem, Guest, InitrdFacts, KernelFacts, Mode, State, Status
-from guest_hooks.preflight.links import stage1
+from guest_hooks.model import (
+    BootFilesystem,
+    Guest,
+    InitrdFacts,
+    KernelFacts,
+    Mode,
+    Place,
+)
+from guest_hooks.preflight.links import root_fs, stage1
 from guest_hooks.preflight.links.stage1 import Disks
 from guest_hooks.preflight.needs import OPTIONS, Kernel
-from guest_hooks.preflight.steps import InitrdMaker, Steps
 from guest_hooks.targets import TARGETS
 
 MAX_CFG = 4 << 20
 MAX_CONFIG = 2 << 20
-DEFAULTS = "/etc/default/grub"
-SCRIPTS = "/etc/grub.d"
-KERNEL_NAMES = ("vmlinuz-", "kernel-")
+CMDLINE = "/proc/cmdline"
 MAX_DISKS = 32
 """How many file systems other than /boot's are looked at; a guest with more is told so."""
 DRIVE = "(boot)"
@@ -46,7 +50,22 @@ def devices(root: Root, boot: BootFilesystem, *, run: Run) -> tuple[BlockDevice,
         found = block_devices.present(run=run)
     except GuestHooksError:
         return ()
-    return found if any(device.uuid and device.uuid == boot.fs_uuid for device in found) else ()
+    if not any(device.uuid and device.uuid == boot.fs_uuid for device in found):
+        return ()
+    return _with_booted_name(found, root.read_text(CMDLINE) or "")
+
+
+def _with_booted_name(devices: Sequence[BlockDevice], command_line: str) -> tuple[BlockDevice, ...]:
+    """The devices, the root's with the name by which this boot found it: one that the initrd alone
+    makes is gone by now.
+    """
+    name = root_fs.wanted(command_line.split())
+    if not name.startswith("/dev/") or os.path.exists(name):
+        return tuple(devices)
+    return tuple(
+        replace(device, names=(*device.names, name)) if "/" in device.mountpoints else device
+        for device in devices
+    )
 
 
 def boot_features(boot: BootFilesystem) -> tuple[Feature, ...]:
@@ -67,7 +86,7 @@ def disks(
     other one.
     """
     wanted = tuple(dict.fromkeys(paths))
-    own = _own(boot, known)
+    own = own_devices(boot, known)
     others = [device for device in known if device.path not in own and device.has_files][:MAX_DISKS]
     elsewhere: dict[str, frozenset[str]] = {}
     removals: dict[tuple[str, str], str] = {}
@@ -108,18 +127,24 @@ def disks(
     )
 
 
-def _own(boot: BootFilesystem, known: Sequence[BlockDevice]) -> tuple[str, ...]:
+def own_devices(boot: BootFilesystem, known: Sequence[BlockDevice]) -> tuple[str, ...]:
     """The devices of the guest's own boot files, /boot's first; by udev's names where that
     knows them by others.
     """
     places = (boot.boot_place, boot.grub_place, boot.xen_place)
-    paths = {device.path for device in known}
-    by_uuid = {device.uuid: device.path for device in known if device.uuid}
-    names = (
-        place.device if place.device in paths else by_uuid.get(place.fs_uuid, place.device)
-        for place in places
-    )
-    return tuple(dict.fromkeys(names))
+    return tuple(dict.fromkeys(_device_of(place, known) for place in places))
+
+
+def _device_of(place: Place, known: Sequence[BlockDevice]) -> str:
+    """The device of `place`: by its name, and by its UUID where udev knows no such name; of two
+    with one UUID, the mounted one.
+    """
+    for device in known:
+        if place.device in (device.path, *device.names):
+            return device.path
+    same = [device for device in known if device.uuid and device.uuid == place.fs_uuid]
+    ordered = sorted(same, key=lambda device: not any(device.mountpoints))
+    return ordered[0].path if ordered else place.device
 
 
 def _on_own(
@@ -248,35 +273,3 @@ def kernel(root: Root, path: str, facts: KernelFacts | None) -> Kernel:
         builtin=kernel_config.builtin_modules(builtin) if builtin else frozenset(),
         has_modules=root.exists(f"/lib/modules/{release}"),
     )
-
-
-def steps(root: Root, status: Status, config: Config) -> Steps:
-    """How this guest is repaired, by what is installed in it."""
-    menu = status.grub_cfg
-    by_dracut = root.exists("/usr/bin/dracut") and not root.exists("/usr/sbin/update-initramfs")
-    return Steps(
-        is_menu_ours=config.update_grub
-        and menu is not None
-        and menu.state not in (State.CURRENT, State.UNKNOWN),
-        maker=InitrdMaker.DRACUT if by_dracut else InitrdMaker.INITRAMFS_TOOLS,
-        bits=status.guest.bits,
-        has_kernels=any(name.startswith(KERNEL_NAMES) for name in root.names("/boot")),
-        sources=_menu_sources(root),
-    )
-
-
-def _menu_sources(root: Root) -> dict[str, str]:
-    """The admin's files that decide what is in the menu: their texts by path."""
-    paths = (
-        f"{GRUB_DIR}/custom.cfg",
-        DEFAULTS,
-        *(f"{DEFAULTS}.d/{name}" for name in root.names(f"{DEFAULTS}.d")),
-        *(f"{SCRIPTS}/{name}" for name in root.names(SCRIPTS)),
-    )
-    texts = {path: _code(root.read_text(path, limit=MAX_CFG) or "") for path in paths}
-    return {path: text for path, text in texts.items() if text}
-
-
-def _code(text: str) -> str:
-    """`text` without the lines that are comments of a shell's."""
-    return "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))

@@ -14,7 +14,7 @@ from guest_hooks.machine.grub_tools import GRUBENV
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import Run
 from guest_hooks.model import BootFilesystem, MenuFault, Mode, Severity, State, Status, TargetStatus
-from guest_hooks.preflight import facts
+from guest_hooks.preflight import facts, tools
 from guest_hooks.preflight.links import (
     boot_fs,
     entries,
@@ -22,12 +22,14 @@ from guest_hooks.preflight.links import (
     root_fs,
     second_stage,
     stage1,
+    twins,
     unattended,
 )
 from guest_hooks.preflight.links.entries import Files, Ground
 from guest_hooks.preflight.needs import Needs
 from guest_hooks.preflight.result import Finding, Link, Step
 from guest_hooks.preflight.steps import Steps
+from guest_hooks.problems.boot import RootProblem, Stage1Problem
 from guest_hooks.problems.menus import MenuProblem
 from guest_hooks.targets import TARGETS
 
@@ -56,7 +58,7 @@ class Way:
     @cached_property
     def steps(self) -> Steps:
         """How this guest is repaired."""
-        return facts.steps(self.root, self.status, self.config)
+        return tools.steps(self.root, self.status, self.config)
 
     @property
     def targets(self) -> tuple[TargetStatus, ...]:
@@ -71,6 +73,7 @@ class Way:
         self._boot_fs()
         by_second_stage = self._second_stage()
         self._menu(by_second_stage=by_second_stage)
+        self._twins()
         self._unknowable()
         return self
 
@@ -110,6 +113,28 @@ class Way:
         self.unknown += [f"what is on {device}, which could not be read" for device in disks.unread]
         if not self.devices:
             self.unknown.append("which other disks this guest will have, and what is on them")
+
+    def _twins(self) -> None:
+        """Another disk that looks like /boot's own to GRUB's search."""
+        uuid = self.boot.grub_place.fs_uuid
+        same = twins.of(uuid, self.devices)
+        is_said = any(finding.code is RootProblem.TWICE for finding in self.findings)
+        if not same or is_said:
+            return
+        own = facts.own_devices(self.boot, self.devices)
+        is_first = next(path for path in stage1.order(same)) in own
+        found = Finding.of(
+            Stage1Problem.UUID_TWICE,
+            link=Link.STAGE1,
+            thing=next((each.path for each in same if each.path not in own), same[0].path),
+            message=(
+                f"{' and '.join(each.path for each in same)} bear the UUID {uuid} of /boot's file"
+                " system, and GRUB takes the one that is listed first"
+            ),
+            step=twins.step(same),
+        )
+        found = replace(found, actor=twins.actor(same))
+        self.findings.append(_unlikely(found) if is_first else found)
 
     def _boot_fs(self) -> None:
         if self.config.stage1 in (Stage1.PYGRUB, Stage1.GRUB_LEGACY):

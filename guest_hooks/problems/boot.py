@@ -68,6 +68,16 @@ class Stage1Problem(ProblemCode):
         severity=Severity.WARNING,
         certainty=Certainty.LIKELY,
     )
+    UUID_TWICE = Row(
+        "uuid-twice",
+        "Another disk has the UUID of the file system of /boot, and GRUB takes the one that is "
+        "listed first.",
+        effect=Effect.ENDS,
+        hint="{step}",
+        step="give one another UUID (tune2fs -U random, xfs_admin -U generate), or detach it",
+        actor=Actor.GUEST,
+        certainty=Certainty.LIKELY,
+    )
 
 
 class BootFsProblem(ProblemCode):
@@ -252,6 +262,7 @@ class RootProblem(ProblemCode):
         "root-twice",
         "Two disks have the UUID that root= names, and which is mounted is chance.",
         "",
-        "give one another UUID (tune2fs -U random, xfs_admin -U generate), or detach it: {device}",
+        "{step}",
+        step="give one another UUID (tune2fs -U random, xfs_admin -U generate), or detach it",
         certainty=Certainty.LIKELY,
     )

@@ -9,6 +9,7 @@ from functools import partial
 
 from guest_hooks.formats import disk_names
 from guest_hooks.machine.block_devices import BlockDevice
+from guest_hooks.preflight.links import twins
 from guest_hooks.preflight.needs import CRYPT, DEVICE_MAPPER, FILE_SYSTEMS, XEN_DISK, Driver
 from guest_hooks.preflight.result import Finding, Link
 from guest_hooks.preflight.steps import Steps
@@ -53,7 +54,7 @@ def find(value: str, devices: Sequence[BlockDevice]) -> BlockDevice | None:
             case "PARTLABEL":
                 is_it = device.part_label == key
             case _:
-                is_it = device.path in (value, _mapper_name(value))
+                is_it = value in device.names or device.path in (value, _mapper_name(value))
         if is_it and key:
             return device
     return None
@@ -106,12 +107,12 @@ def findings(
         )
         return (replace(missing, actor=step.actor),)
     kind, key = _tag(value)
-    twins = [
-        device.path for device in devices if kind == "UUID" and device.uuid.lower() == key.lower()
-    ]
-    if len(twins) > 1 and not _is_one_file_system(twins, devices):
-        message = f"root={value} is on {' and '.join(twins)}: which of them is mounted is chance"
-        return (_root(RootProblem.TWICE, thing=thing, message=message, device=twins[-1]),)
+    same = twins.of(key, devices) if kind == "UUID" else ()
+    if same:
+        names = " and ".join(device.path for device in same)
+        message = f"root={value} is on {names}: which of them is mounted is chance"
+        twice = _root(RootProblem.TWICE, thing=thing, message=message, step=twins.step(same))
+        return (replace(twice, actor=twins.actor(same)),)
     return ()
 
 
@@ -155,8 +156,3 @@ def _can_be_told(value: str) -> bool:
     return value.startswith("/dev/") and not value.startswith(
         ("/dev/nfs", "/dev/ram", "/dev/root", "/dev/disk/", "/dev/md/")
     )
-
-
-def _is_one_file_system(paths: Sequence[str], devices: Sequence[BlockDevice]) -> bool:
-    """Whether they are members of one btrfs, which all bear its UUID."""
-    return {device.fs_type for device in devices if device.path in paths} == {"btrfs"}

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What this guest is repaired with: what makes its menu and its initial RAM disks."""
+
+from guest_hooks.config import Config
+from guest_hooks.machine.grub_tools import GRUB_DIR
+from guest_hooks.machine.root import Root
+from guest_hooks.model import State, Status
+from guest_hooks.preflight.steps import InitrdMaker, Steps
+
+DEFAULTS = "/etc/default/grub"
+SCRIPTS = "/etc/grub.d"
+KERNEL_NAMES = ("vmlinuz-", "kernel-")
+MAX_FILE = 1 << 20
+
+
+def steps(root: Root, status: Status, config: Config) -> Steps:
+    """How this guest is repaired, by what is installed in it."""
+    menu = status.grub_cfg
+    by_dracut = root.exists("/usr/bin/dracut") and not root.exists("/usr/sbin/update-initramfs")
+    return Steps(
+        is_menu_ours=config.update_grub
+        and menu is not None
+        and menu.state not in (State.CURRENT, State.UNKNOWN),
+        maker=InitrdMaker.DRACUT if by_dracut else InitrdMaker.INITRAMFS_TOOLS,
+        bits=status.guest.bits,
+        has_kernels=any(name.startswith(KERNEL_NAMES) for name in root.names("/boot")),
+        sources=_menu_sources(root),
+    )
+
+
+def _menu_sources(root: Root) -> dict[str, str]:
+    """The admin's files that decide what is in the menu: their texts by path."""
+    paths = (
+        f"{GRUB_DIR}/custom.cfg",
+        DEFAULTS,
+        *(f"{DEFAULTS}.d/{name}" for name in root.names(f"{DEFAULTS}.d")),
+        *(f"{SCRIPTS}/{name}" for name in root.names(SCRIPTS)),
+    )
+    texts = {path: _code(root.read_text(path, limit=MAX_FILE) or "") for path in paths}
+    return {path: text for path, text in texts.items() if text}
+
+
+def _code(text: str) -> str:
+    """`text` without the lines that are comments of a shell's."""
+    return "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
