@@ -7,7 +7,9 @@ import gc
 import os
 import sys
 
+from guest_hooks import __version__
 from guest_hooks.machine import fingerprint, streams
+from guest_hooks.program import PROGRAM
 
 PLAIN_SYNC = {"sync", "-q", "--quiet", "--automatic", "--no-update-grub"}
 """Words that ask for nothing beyond what the fingerprint answers."""
@@ -36,6 +38,9 @@ def _run(words: list[str]) -> int:
     if "sync" in words and PLAIN_SYNC.issuperset(words) and fingerprint.holds():
         if not {"-q", "--quiet"} & set(words):
             streams.say(["Nothing to do: nothing has changed since the last sync."], sys.stdout)
+        return 0
+    if words == ["--version"]:
+        streams.say([f"{PROGRAM} {__version__}"], sys.stdout)
         return 0
     os.umask(UMASK)
     if words == ["watch"]:

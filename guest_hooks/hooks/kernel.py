@@ -95,7 +95,7 @@ def kernel_warning(root: Root, config: Config, arguments: Sequence[str]) -> list
     if not arguments or not is_ours(root, config):
         return []
     # Only a new kernel needs the decompressors.
-    from guest_hooks.preflight import kernel_problems  # noqa: PLC0415
+    from guest_hooks.preflight.next_boot import kernel_problems  # noqa: PLC0415
     from guest_hooks.report import boot_chain  # noqa: PLC0415
 
     modes = tuple(dict.fromkeys(target.mode for target in own_targets(root, config)))

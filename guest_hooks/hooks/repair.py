@@ -13,7 +13,7 @@ from guest_hooks.model import By
 from guest_hooks.program import PROGRAM
 from guest_hooks.report import as_journal, messages, progress, reasons
 from guest_hooks.report.styles import style_of
-from guest_hooks.survey import grub_config, plan
+from guest_hooks.survey import kernel_images, plan
 from guest_hooks.sync import sync
 from guest_hooks.sync.result import Request, Result
 from guest_hooks.targets import Target
@@ -77,7 +77,7 @@ def is_ours(root: Root, config: Config) -> bool:
 def own_targets(root: Root, config: Config) -> list[Target]:
     """The targets that this guest or its configuration wants; none where it has no second stage."""
     try:
-        wanted = plan.wanted(guest.detect(root), config, (), grub_config.kernels(root))
+        wanted = plan.wanted(guest.detect(root), config, (), kernel_images.names(root))
     except NotApplicableError:
         return []
     return [want.target for want in wanted]

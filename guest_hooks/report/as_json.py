@@ -1,14 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Results as JSON, as schema/report.schema.json describes it. What a person reads is in `prose`."""
+"""Results as JSON, as schema/report.schema.json describes it. What a person reads is beside it."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from guest_hooks.errors import ExitCode, GuestHooksError
-from guest_hooks.formats.inspection import Inspection, Kernel
-from guest_hooks.machine.hold import NEVER, Hold
-from guest_hooks.machine.service import ServiceStatus, utc
 from guest_hooks.model import (
     BootFilesystem,
     Change,
@@ -19,7 +16,9 @@ from guest_hooks.model import (
     Status,
     TargetStatus,
 )
-from guest_hooks.targets import MACHINES
+
+if TYPE_CHECKING:  # most verbs show no service, and its module takes time to load
+    from guest_hooks.machine.service import ServiceStatus
 
 SCHEMA = 1
 
@@ -40,26 +39,7 @@ def detect_json(guest: Guest, targets: Sequence[str]) -> dict[str, Any]:
     return {"schema": SCHEMA, "guest": guest_json(guest), "targets": list(targets)}
 
 
-def repair_json(hold: Hold | None, *, repair: bool) -> dict[str, Any]:
-    """The `repair` object: whether automatic runs may change something, and until when they may
-    not; `repair` is the configuration's key.
-    """
-    state = "held" if hold else "on" if repair else "off"
-    until = utc(hold.until) if hold and hold.until != NEVER else ""
-    return {
-        "state": state,
-        "since": utc(hold.since) if hold and hold.since else "",
-        "until": until,
-        "by": hold.by if hold else "",
-    }
-
-
-def hold_json(hold: Hold | None, *, repair: bool) -> dict[str, Any]:
-    """What `hold --json` and `unhold --json` print."""
-    return {"schema": SCHEMA, "repair": repair_json(hold, repair=repair)}
-
-
-def status_json(status: Status, service: ServiceStatus | None = None) -> dict[str, Any]:
+def status_json(status: Status, service: "ServiceStatus | None" = None) -> dict[str, Any]:
     """What `status --json` prints; `service` is null where no repair service belongs to the
     tree.
     """
@@ -72,7 +52,7 @@ def status_json(status: Status, service: ServiceStatus | None = None) -> dict[st
         "grub_cfg": _grub_cfg_json(status.grub_cfg) if status.grub_cfg else None,
         "last_boot": asdict(status.last_boot),
         "service": {**asdict(service), "troubles": list(service.troubles)} if service else None,
-        "problems": [_problem_json(problem) for problem in status.problems],
+        "problems": [problem_json(problem) for problem in status.problems],
     }
 
 
@@ -118,68 +98,6 @@ def fault_json(fault: Exception) -> dict[str, Any]:
     return {"schema": SCHEMA, "ok": False, "error": error}
 
 
-def inspection_json(found: Inspection) -> dict[str, Any]:
-    """What `inspect --json` prints for one file."""
-    stage, core, kernel = found.stage, found.stage.core if found.stage else None, found.kernel
-    bits = kernel.image.bits if kernel else stage.elf_class if stage else 0
-    machine = MACHINES.get(stage.machine, str(stage.machine)) if stage else None
-    if kernel:
-        machine = "x86_64" if kernel.image.bits == 64 else "i386"
-        notes: dict[str, str | int] = dict(kernel.notes)
-    else:
-        notes = (
-            {
-                note.name: note.value if isinstance(note.value, str | int) else note.value.hex()
-                for note in stage.notes
-            }
-            if stage
-            else {}
-        )
-    problems = [
-        {"target": name, **_problem_json(problem)}
-        for name, row in found.problems.items()
-        for problem in row
-    ]
-    return {
-        "schema": SCHEMA,
-        "path": found.path,
-        "size": found.size,
-        "format": found.format,
-        "bridge": found.is_bridge,
-        "class": f"ELF{bits}" if bits else None,
-        "machine": machine,
-        "notes": notes,
-        "kernel": _kernel_json(found.kernel) if found.kernel else None,
-        "prefix": core.prefix if core else "",
-        "config": core.config if core else "",
-        "fs_uuid": core.fs_uuid if core else "",
-        "grub_version": core.grub_version if core else "",
-        "modules": [module.name for module in core.modules] if core else [],
-        "module_sha256": {module.name: module.sha256 for module in core.modules} if core else {},
-        "fits": list(found.fits),
-        "problems": (
-            []
-            if kernel
-            else (
-                problems
-                if not found.fits
-                else [row for row in problems if row["target"] in found.fits]
-            )
-        ),
-    }
-
-
-def _kernel_json(kernel: Kernel) -> dict[str, Any]:
-    image = kernel.image
-    return {
-        "wrapping": str(image.format),
-        "release": kernel.release,
-        "protocol": f"{image.protocol >> 8}.{image.protocol & 255:02}" if image.protocol else "",
-        "compression": str(image.compression),
-        "unread": _problem_json(kernel.unread) if kernel.unread else None,
-    }
-
-
 def _boot_json(boot: BootFilesystem) -> dict[str, Any]:
     return {
         "mountpoint": boot.mountpoint,
@@ -212,7 +130,7 @@ def _target_json(target: TargetStatus) -> dict[str, Any]:
             {"path": f.path, "state": str(f.state), "sha256": f.sha256, "size": f.size}
             for f in target.files
         ],
-        "problems": [_problem_json(problem) for problem in target.problems],
+        "problems": [problem_json(problem) for problem in target.problems],
     }
 
 
@@ -220,11 +138,12 @@ def _grub_cfg_json(status: GrubCfgStatus) -> dict[str, Any]:
     return {
         "path": status.path,
         "state": str(status.state),
-        "problems": [_problem_json(problem) for problem in status.problems],
+        "problems": [problem_json(problem) for problem in status.problems],
     }
 
 
-def _problem_json(problem: Problem) -> dict[str, str]:
+def problem_json(problem: Problem) -> dict[str, str]:
+    """One of the `problems`."""
     return {
         "code": problem.code,
         "message": problem.message,

@@ -45,11 +45,6 @@ Say = Callable[[MenuProblem, str], Problem]
 """A problem with the menu, with the command that makes it again."""
 
 
-def kernels(root: Root) -> tuple[str, ...]:
-    """The names of the kernel images there are, as grub-mkconfig's 10_linux takes them on x86."""
-    return tuple(dict.fromkeys(os.path.basename(path) for path in kernel_images.paths(root)))
-
-
 def status(
     root: Root,
     *,

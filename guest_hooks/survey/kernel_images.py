@@ -55,6 +55,11 @@ def paths(root: Root) -> tuple[str, ...]:
     return tuple(path for path in found if _is_file(root, path))
 
 
+def names(root: Root) -> tuple[str, ...]:
+    """The names of the kernel images there are, each once."""
+    return tuple(dict.fromkeys(os.path.basename(path) for path in paths(root)))
+
+
 def initrds(root: Root, path: str) -> tuple[str, ...]:
     """The initrds there are for the kernel at `path`; grub-mkconfig gives it the first."""
     version = version_of(path)
@@ -81,7 +86,7 @@ def incomplete(root: Root, path: str, *, run: Run = run) -> Incomplete | None:
             hint = again if state == package_states.HALF_INSTALLED else "dpkg --configure -a"
             return Incomplete(path=path, why=f"its package {name} is {state}", hint=hint)
     # It needs the decompressors, and few runs come here.
-    from guest_hooks.preflight import unfit  # noqa: PLC0415
+    from guest_hooks.preflight.next_boot import unfit  # noqa: PLC0415
 
     found = unfit(root, path, next(iter(initrds(root, path)), ""))
     return Incomplete(path=path, why=found.message, hint=found.hint) if found else None

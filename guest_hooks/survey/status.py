@@ -22,7 +22,15 @@ from guest_hooks.model import (
 from guest_hooks.problems.boot import BootFsProblem
 from guest_hooks.problems.second_stage import SecondStageProblem
 from guest_hooks.program import SYNC
-from guest_hooks.survey import evidence, grub_config, last_boot, legacy_menu, plan, verdict
+from guest_hooks.survey import (
+    evidence,
+    grub_config,
+    kernel_images,
+    last_boot,
+    legacy_menu,
+    plan,
+    verdict,
+)
 from guest_hooks.survey.plan import Plan, Wanted
 from guest_hooks.targets import TARGETS
 
@@ -57,7 +65,7 @@ def survey(
     told.
     """
     here = guest.detect(root)
-    wants = plan.wanted(here, config, targets, grub_config.kernels(root))
+    wants = plan.wanted(here, config, targets, kernel_images.names(root))
     boot = boot or disks.boot_filesystem(root, run=run)
     receipt = receipts.load(root)
     plans = tuple(
@@ -116,7 +124,7 @@ def require(root: Root, config: Config, targets: Sequence[str] = ()) -> None:
     """Raise what `survey` raises of a tree with no target or no /boot of its own, before
     anything is put into it: a lock, too.
     """
-    plan.wanted(guest.detect(root), config, targets, grub_config.kernels(root))
+    plan.wanted(guest.detect(root), config, targets, kernel_images.names(root))
     disks.boot_mount(root)
 
 

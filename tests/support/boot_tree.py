@@ -23,7 +23,7 @@ from guest_hooks.model import (
     Status,
     TargetStatus,
 )
-from guest_hooks.preflight import preflight
+from guest_hooks.preflight.next_boot import preflight
 from guest_hooks.preflight.result import Preflight
 from guest_hooks.problems.table import TABLE
 from guest_hooks.survey import grub_config

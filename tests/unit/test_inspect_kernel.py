@@ -4,7 +4,7 @@
 import pytest
 
 from guest_hooks.formats import inspection
-from guest_hooks.report import as_json
+from guest_hooks.report.inspection_json import inspection_json
 from guest_hooks.report.inspection_text import inspection_text
 from guest_hooks.report.layout import Style
 from tests.support import kernels, report_schema
@@ -15,7 +15,7 @@ def test_a_kernel_is_told_with_its_notes(compression: str) -> None:
     found = inspection.inspect(
         "/boot/vmlinuz-6.1.0-1-amd64", kernels.bzimage(compression=compression)
     )
-    table = as_json.inspection_json(found)
+    table = inspection_json(found)
     assert report_schema.complaints(table, "inspect") == []
     assert (table["format"], table["class"], table["machine"]) == ("kernel", "ELF64", "x86_64")
     assert table["kernel"]["compression"] == compression
@@ -26,7 +26,7 @@ def test_a_kernel_is_told_with_its_notes(compression: str) -> None:
 
 def test_a_kernel_that_is_cut_off_is_told_so() -> None:
     found = inspection.inspect("/boot/vmlinuz", kernels.bzimage()[:-100])
-    table = as_json.inspection_json(found)
+    table = inspection_json(found)
     assert report_schema.complaints(table, "inspect") == []
     assert table["format"] == "kernel"
     assert "cut off" in "\n".join(inspection_text(found, Style()))

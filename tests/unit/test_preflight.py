@@ -12,7 +12,8 @@ from guest_hooks.hooks import kernel
 from guest_hooks.machine.block_devices import BlockDevice
 from guest_hooks.machine.root import Root
 from guest_hooks.model import Guest, Mode, Severity, State
-from guest_hooks.preflight import facts, kernel_problems
+from guest_hooks.preflight import facts
+from guest_hooks.preflight.next_boot import kernel_problems
 from guest_hooks.preflight.result import Certainty
 from guest_hooks.report import boot_chain
 from guest_hooks.report.layout import Style

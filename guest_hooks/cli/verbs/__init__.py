@@ -18,7 +18,7 @@ from guest_hooks.machine import streams
 from guest_hooks.machine.failures import looked_at
 from guest_hooks.machine.root import Root
 from guest_hooks.program import PROGRAM
-from guest_hooks.report import as_json, messages
+from guest_hooks.report import messages
 from guest_hooks.report.next_steps import Given
 from guest_hooks.report.styles import page_style, style_of
 
@@ -59,6 +59,8 @@ def run(words: Sequence[str]) -> int:
     except GuestHooksError as error:
         given.error(error)
         if wants_json:
+            from guest_hooks.report import as_json
+
             streams.say([terminal.as_json(as_json.error_json(error))], sys.stdout)
         streams.say(messages.error_text(error, style))
         return int(error.exit_code)
@@ -69,6 +71,8 @@ def run(words: Sequence[str]) -> int:
 
         _to_journal(traceback.format_exc())
         if wants_json:
+            from guest_hooks.report import as_json
+
             streams.say([terminal.as_json(as_json.fault_json(error))], sys.stdout)
         what = f"{type(error).__name__}: {error}"
         streams.say([f"{PROGRAM}: internal error: {what}; see: journalctl -t {PROGRAM}"])

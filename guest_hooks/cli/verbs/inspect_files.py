@@ -3,7 +3,7 @@
 
 from guest_hooks.cli.session import Session
 from guest_hooks.errors import ExitCode
-from guest_hooks.report import as_json
+from guest_hooks.report.inspection_json import inspection_json
 from guest_hooks.report.inspection_text import inspection_text
 from guest_hooks.survey import image_files
 
@@ -12,6 +12,6 @@ def inspect_files(session: Session) -> ExitCode:
     """Print what each file is."""
     found = [image_files.inspect(path) for path in session.options.files]
     for each in found:
-        session.answer(as_json.inspection_json(each))
+        session.answer(inspection_json(each))
         session.say(inspection_text(each, session.style))
     return ExitCode.OK

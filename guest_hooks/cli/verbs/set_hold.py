@@ -9,7 +9,7 @@ from guest_hooks.errors import ExitCode
 from guest_hooks.machine import doer
 from guest_hooks.machine.config_files import configuration
 from guest_hooks.machine.hold import NEVER
-from guest_hooks.report import as_json
+from guest_hooks.report import hold_json
 from guest_hooks.report.repair_text import hold_text
 from guest_hooks.sync.holding import hold_repairs, release_repairs
 
@@ -24,7 +24,7 @@ def set_hold(session: Session) -> ExitCode:
     held = hold_repairs(
         session.root, until=end, by=doer.of_command(), lock_timeout=options.lock_timeout
     )
-    session.answer(as_json.hold_json(held, repair=repair))
+    session.answer(hold_json.hold_json(held, repair=repair))
     session.note(
         [
             f"Automatic repairs are {hold_text(held, time.time())}.",
@@ -40,7 +40,7 @@ def end_hold(session: Session) -> ExitCode:
     was_held = release_repairs(
         session.root, by=doer.of_command(), lock_timeout=session.options.lock_timeout
     )
-    session.answer(as_json.hold_json(None, repair=repair))
+    session.answer(hold_json.hold_json(None, repair=repair))
     words = "Automatic repairs are on again."
     if not was_held:
         words = "Nothing to do: automatic repairs are not on hold."

@@ -8,18 +8,17 @@ from guest_hooks.errors import ExitCode, NotApplicableError
 from guest_hooks.machine import guest
 from guest_hooks.machine.config_files import configuration
 from guest_hooks.report import as_json, guest_text
-from guest_hooks.survey import plan
-from guest_hooks.survey.grub_config import kernels
+from guest_hooks.survey import kernel_images, plan
 
 
 def show_guest(session: Session) -> ExitCode:
     """Print it, with all the evidence."""
     here = guest.detect(session.root)
     config = configuration(session.root, session.options.config)
+    kernels = kernel_images.names(session.root)
     try:
         names = [
-            want.target.name
-            for want in plan.wanted(here, config, session.options.target, kernels(session.root))
+            want.target.name for want in plan.wanted(here, config, session.options.target, kernels)
         ]
         why = None
     except NotApplicableError as error:

@@ -4,7 +4,7 @@
 from guest_hooks.cli.session import Session
 from guest_hooks.errors import ExitCode
 from guest_hooks.machine.config_files import configuration
-from guest_hooks.preflight import preflight
+from guest_hooks.preflight.next_boot import preflight
 from guest_hooks.report import boot_chain
 from guest_hooks.survey.status import survey
 

@@ -9,9 +9,9 @@ from guest_hooks.cli.session import Session, stdout
 from guest_hooks.errors import ExitCode, NotApplicableError, UsageError
 from guest_hooks.machine import guest, hold, service, streams
 from guest_hooks.machine.config_files import configuration
-from guest_hooks.preflight import preflight
+from guest_hooks.preflight.next_boot import preflight
 from guest_hooks.program import PROGRAM
-from guest_hooks.report import as_json, as_metrics, boot_chain, guest_text, messages
+from guest_hooks.report import as_json, as_metrics, boot_chain, guest_text, hold_json, messages
 from guest_hooks.report.status_screen import Scene, status_screen
 from guest_hooks.survey.outlook import Outlook
 from guest_hooks.survey.status import survey
@@ -47,7 +47,7 @@ def show_status(session: Session) -> ExitCode:
             found = as_metrics.text(outlook, watcher, held is not None or not config.repair)
             print(terminal.printable_lines(found), end="", flush=True)
         return outlook.exit_code
-    repair = as_json.repair_json(held, repair=config.repair)
+    repair = hold_json.repair_json(held, repair=config.repair)
     session.answer({**boot_chain.outlook_json(outlook, watcher), "repair": repair})
     scene = Scene(
         status=status,

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a verb imports: Python takes longer to load the whole program than most verbs to run."""
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.support.checkout import CHECKOUT
+
+LOADED = """
+import contextlib, io, sys
+from guest_hooks.cli import main
+with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):
+    main(sys.argv[1:])
+print(*sorted(name for name in sys.modules if name.startswith("guest_hooks.")))
+"""
+USE_CASES = ("preflight.follow", "sync", "daemon", "hooks")
+GRUB_CFG = ("formats.grub_script", "formats.grub_follow", "survey.grub_config")
+IMAGES = ("formats.bzimage", "formats.second_stage", "machine.service")
+
+
+def loaded(*words: str) -> set[str]:
+    """The modules of the program that are there when a verb has run."""
+    done = subprocess.run(
+        [sys.executable, "-c", LOADED, *words],
+        cwd=CHECKOUT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    return set(done.stdout.split())
+
+
+def test_the_version_needs_no_verb() -> None:
+    assert "guest_hooks.cli.verbs" not in loaded("--version")
+
+
+@pytest.mark.parametrize(
+    ("words", "unneeded"),
+    [
+        pytest.param(["detect"], {*GRUB_CFG, *IMAGES, *USE_CASES}, id="detect"),
+        pytest.param(["inspect", "/etc/hostname"], {*GRUB_CFG, *USE_CASES}, id="inspect"),
+        pytest.param(["config"], {*GRUB_CFG, *IMAGES, *USE_CASES}, id="config"),
+    ],
+)
+def test_a_verb_loads_no_use_case_but_its_own(words: list[str], unneeded: set[str]) -> None:
+    found = {
+        name
+        for name in loaded(*words)
+        for prefix in unneeded
+        if name == f"guest_hooks.{prefix}" or name.startswith(f"guest_hooks.{prefix}.")
+    }
+    assert found == set()
