@@ -56,6 +56,7 @@ class Config:
     settle_seconds: float = 0.3
     audit_interval: float = 86400.0
     stage1: Stage1 = Stage1.AUTO
+    accept_foreign: bool = False
     repair: bool = True
 
 

@@ -165,7 +165,8 @@ class FileStatus:
 class TargetStatus:
     """The verdict for one target; `files` lists every file of its set, the protocol's own first.
 
-    `lacking` are the modules that the second stage should hold and does not.
+    `lacking` are the modules that the second stage should hold and does not. `is_accepted`: it is
+    foreign, and the configuration says that it may be.
     """
 
     target: str
@@ -178,6 +179,12 @@ class TargetStatus:
     grub_version: str = ""
     problems: tuple[Problem, ...] = ()
     lacking: tuple[str, ...] = ()
+    is_accepted: bool = False
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing is left to do: it is current, or the admin's own."""
+        return self.state is State.CURRENT or self.is_accepted
 
     @property
     def path(self) -> str:
@@ -233,7 +240,7 @@ class Status:
         among the problems.
         """
         return (
-            all(t.state is State.CURRENT for t in self.targets if t.required)
+            all(target.is_settled for target in self.targets if target.required)
             and (self.grub_cfg is None or self.grub_cfg.state is State.CURRENT)
             and not any(p.severity is Severity.ERROR for p in self.problems)
         )

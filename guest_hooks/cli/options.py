@@ -55,7 +55,7 @@ VERBS = (
         does="will the next boot work, and what needs attention",
         options=("target", "metrics"),
     ),
-    Verb(name="preflight", does="follow the next boot, link by link", options=("target",)),
+    Verb(name="preflight", does="follow the next boot, link by link", options=("target", "as")),
     Verb(
         name="sync",
         does="build, verify and install what is missing or out of date",
@@ -117,6 +117,15 @@ OPTIONS: dict[str, Option] = {
             "action": "store_true",
             "help": "print metrics for Prometheus' node exporter instead",
         },
+    ),
+    "as": Option(
+        names=("--as",),
+        settings={
+            "dest": "mode",
+            "choices": ("pv", "pvh"),
+            "help": "as if the host started the guest in this mode",
+        },
+        completes="pv pvh",
     ),
     "dry-run": Option(
         names=("--dry-run", "-n"),

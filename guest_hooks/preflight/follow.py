@@ -182,6 +182,8 @@ class Way:
                 found if is_started else [replace(finding, stops=False) for finding in found]
             )
             self.findings += second_stage.unreached(target, kind, menu)
+            if target.is_accepted:
+                self.unknown.append(f"what {target.path} does: it is no second stage of ours")
             if handover := second_stage.handover(target, kind, menu):
                 self.chain.append(Step(link=Link.HANDOVER, text=handover))
             self.chain.append(Step(link=Link.SECOND_STAGE, text=_second_stage_text(target)))

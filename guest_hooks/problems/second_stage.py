@@ -29,7 +29,7 @@ class SecondStageProblem(SecondStageCode):
     FOREIGN = Row(
         "foreign",
         "The file is a valid Xen image that grub-install did not make.",
-        hint="leave it, or replace it with: xen-guest-bootloader sync --adopt",
+        hint="set accept_foreign = true, or replace it with: xen-guest-bootloader sync --adopt",
         state=State.FOREIGN,
     )
     UUID_MISMATCH = Row(

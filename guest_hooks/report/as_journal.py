@@ -8,7 +8,7 @@ import os
 from guest_hooks.errors import GuestHooksError, LackingError, NotRepairedError
 from guest_hooks.machine import journal
 from guest_hooks.machine.journal import Outcome
-from guest_hooks.model import By, Problem, Severity, State, Status, TargetStatus
+from guest_hooks.model import By, Problem, Severity, Status, TargetStatus
 from guest_hooks.problems.runs import RunProblem
 from guest_hooks.problems.second_stage import SecondStageProblem
 from guest_hooks.report.reasons import ROLLBACK, change_text
@@ -62,9 +62,7 @@ def warnings(result: Result, *, is_foretold: bool = False) -> tuple[Problem, ...
     left = (
         ()
         if is_foretold
-        else (
-            each for each in status.targets if not each.required and each.state is not State.CURRENT
-        )
+        else (each for each in status.targets if not each.required and not each.is_settled)
     )
     return (
         *(problem for problem in told if problem.severity is Severity.WARNING),

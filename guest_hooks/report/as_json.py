@@ -120,6 +120,7 @@ def _target_json(target: TargetStatus) -> dict[str, Any]:
         "required": target.required,
         "path": first.path,
         "state": str(target.state),
+        "accepted": target.is_accepted,
         "sha256": first.sha256,
         "size": first.size,
         "prefix": target.prefix,

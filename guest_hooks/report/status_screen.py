@@ -100,11 +100,10 @@ def _next_boot(scene: Scene, style: Style, shown: set[str]) -> Iterator[str]:
 
 def _target(target: TargetStatus, *, is_one_of_many: bool) -> Text:
     version = f" (GRUB {target.grub_version})" if target.grub_version else ""
-    extra = "" if target.required else ", optional"
-    return _state(target.state), (
-        f"{GAP}{target.path}{version}{extra if is_one_of_many else ''}",
-        Kind.PLAIN,
-    )
+    accepted = ", accepted: accept_foreign = true" if target.is_accepted else ""
+    state = (f"{target.state}", Kind.GOOD) if target.is_accepted else _state(target.state)
+    optional = "" if target.required or not is_one_of_many else ", optional"
+    return state, (f"{GAP}{target.path}{version}{optional}{accepted}", Kind.PLAIN)
 
 
 def _state(state: State) -> Span:

@@ -66,6 +66,7 @@ class Plan:
     request: tuple[str, ...]
     choices: Choices = field(default_factory=Choices)
     is_asked: bool = False
+    accepts_foreign: bool = False
 
 
 def wanted(
@@ -133,6 +134,7 @@ def make(
         modules=moddep.closure(table, [*request, *MINIMAL, *boot.modules]),
         request=request,
         choices=choices,
+        accepts_foreign=config.accept_foreign,
     )
 
 

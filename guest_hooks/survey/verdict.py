@@ -57,16 +57,20 @@ def judge(plan: Plan, evidence: Evidence) -> TargetStatus:
         if file.kind is not FileKind.UNWANTED or findings[file.path]
     )
     core = stage.core if stage else None
+    state = _overall(files)
+    is_accepted = state is State.FOREIGN and plan.accepts_foreign
+    problems = (finding.problem for file in plan.files for finding in findings[file.path])
     return TargetStatus(
         target=plan.target.name,
         required=plan.required,
-        state=_overall(files),
+        state=state,
         files=files,
         prefix=_prefix(stage),
         fs_uuid=core.fs_uuid if core else "",
         modules=len(core.modules) if core else 0,
         grub_version=_version(stage, evidence.packaged) if stage else "",
-        problems=tuple(finding.problem for file in plan.files for finding in findings[file.path]),
+        problems=() if is_accepted else tuple(problems),
+        is_accepted=is_accepted,
         lacking=_lacking(plan, core) if core else (),
     )
 

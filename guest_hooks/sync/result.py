@@ -73,8 +73,9 @@ def exit_code(result: Result, request: Request, config: Config) -> ExitCode:
         status for status in result.status.targets if status.required and not is_held(status)
     ]
     menu = result.status.grub_cfg if request.update_grub and config.update_grub else None
-    states = [status.state for status in targets] + ([menu.state] if menu else [])
-    return ExitCode.OK if all(state is State.CURRENT for state in states) else ExitCode.NOT_REPAIRED
+    is_done = all(status.is_settled for status in targets)
+    is_done = is_done and (menu is None or menu.state is State.CURRENT)
+    return ExitCode.OK if is_done else ExitCode.NOT_REPAIRED
 
 
 def is_held(status: TargetStatus) -> bool:

@@ -31,6 +31,8 @@ def decide(found: Survey, request: Request) -> Work:
     """Which targets to build, and whether grub.cfg is to be made anew and why."""
     targets, failures = [], []
     for each, status in zip(found.plans, found.status.targets, strict=True):
+        if status.is_accepted and not request.adopt:
+            continue
         if status.state is State.FOREIGN and not request.adopt:
             problem = next(
                 problem for problem in status.problems if problem.code == SecondStageProblem.FOREIGN

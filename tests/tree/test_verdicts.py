@@ -240,6 +240,22 @@ def test_what_is_not_ours_wants_adopt(
     assert "foreign" in adopted.json["changed"][0]["why"]
 
 
+def test_an_image_of_the_admin_s_own_can_be_accepted(tree: GuestTree, tmp_path: Path) -> None:
+    path = tree.boot_xen(PV_FILE)
+    before = path.read_bytes()
+    image = second_stages.standalone_image(PV, "set timeout=1\n")
+    path.write_bytes(image)
+    (tmp_path / "own.toml").write_text("accept_foreign = true\n")
+    words = (f"--target={PV}", "--config", str(tmp_path / "own.toml"))
+    done = tree.sync(*words)
+    assert path.read_bytes() == image
+    assert done.stderr == ""
+    target = tree.run("status", "--json", *words, code=None).json["targets"][0]
+    assert (target["state"], target["accepted"], target["problems"]) == ("foreign", True, [])
+    tree.sync(*words, "--adopt")
+    assert path.read_bytes() == before
+
+
 def test_what_is_not_ours_does_not_keep_the_others_from_being_mended(tree: GuestTree) -> None:
     image = second_stages.standalone_image(PV, "set timeout=1\n")
     tree.boot_xen(PV_FILE).write_bytes(image)

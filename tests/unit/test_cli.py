@@ -78,6 +78,8 @@ BAD_WORDS = [
     ),
     pytest.param(["stage1"], "action", id="stage1-nothing"),
     pytest.param(["stage1", "mend"], "mend", id="stage1-unknown-action"),
+    pytest.param(["preflight", "--as", "hvm"], "hvm", id="preflight-as-what"),
+    pytest.param(["preflight", "--as", "pv", "-t", "i386-xen"], "--as", id="as-and-target"),
     pytest.param(["stage1", "build"], "--output", id="stage1-build-without-output"),
     pytest.param(["stage1", "config", "--target", "arm"], "arm", id="stage1-unknown-target"),
 ]
@@ -88,7 +90,7 @@ BAD_WORDS = [
 def test_a_wrong_word_is_named_on_one_line(
     tree: Path, words: list[str], named: str, as_json: bool
 ) -> None:
-    if words[:1] and words[0] in ON_A_TREE and "--root" not in words:
+    if words[:1] and words[0] in (*ON_A_TREE, "preflight") and "--root" not in words:
         words = [*words, "--root", str(tree)]
     before = snapshot(tree)
     done = Run(*words, *(["--json"] if as_json else []))

@@ -248,6 +248,16 @@ def test_what_grub_install_did_not_make_is_foreign(target: str) -> None:
     assert "--adopt" in status.problems[0].hint
 
 
+@pytest.mark.parametrize("target", TARGETS)
+def test_an_image_of_the_admin_s_own_is_no_problem_where_it_is_accepted(target: str) -> None:
+    made = replace(make_plan(target, boot=BOOT), accepts_foreign=True)
+    own = second_stages.standalone_image(target, "set timeout=1\n")
+    status = verdict.judge(made, evidence(target, own))
+    assert (status.state, status.problems, status.is_settled) == (State.FOREIGN, (), True)
+    damaged = verdict.judge(made, evidence(target, own[:5000]))
+    assert (damaged.is_accepted, damaged.is_settled) == (False, False)
+
+
 @pytest.mark.parametrize(
     ("target", "other", "code"),
     [

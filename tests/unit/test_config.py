@@ -44,6 +44,7 @@ def test_nothing_is_the_default() -> None:
         pytest.param("settle_seconds = 2", "settle_seconds", 2.0, id="settle-seconds"),
         pytest.param("audit_interval = 0.5", "audit_interval", 0.5, id="audit-interval"),
         pytest.param("stage1 = 'own'", "stage1", Stage1.OWN, id="stage1"),
+        pytest.param("accept_foreign = true", "accept_foreign", True, id="accept-foreign"),
         pytest.param("repair = false", "repair", False, id="repair"),
     ],
 )

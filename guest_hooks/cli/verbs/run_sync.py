@@ -7,7 +7,7 @@ from guest_hooks.cli.session import Session
 from guest_hooks.errors import ExitCode, GuestHooksError
 from guest_hooks.machine import doer, streams
 from guest_hooks.machine.config_files import configuration
-from guest_hooks.model import State
+from guest_hooks.model import State, Status
 from guest_hooks.report import as_journal, as_json, messages, reasons
 from guest_hooks.report.status_screen import state_rows
 from guest_hooks.sync import sync
@@ -43,13 +43,11 @@ def run_sync(session: Session) -> ExitCode:
         session.given.error(failure)
     session.answer(as_json.sync_json(result.status, result.changes, result.failures))
     code = exit_code(result, request, config)
-    is_same = code is ExitCode.OK and all(
-        target.state is State.CURRENT for target in result.status.targets
-    )
+    is_same = code is ExitCode.OK and all(target.is_settled for target in result.status.targets)
     show = session.say if request.dry_run else session.note
     show(
         reasons.changes_text(result.changes, dry_run=options.dry_run or result.is_held)
-        or (["Nothing to do."] if is_same else [])
+        or (_unchanged(result.status, is_forced=options.force) if is_same else [])
     )
     if options.automatic and result.failures and set(result.failures) <= set(result.repeated):
         return code  # said by the run before, and in the journal
@@ -66,3 +64,14 @@ def run_sync(session: Session) -> ExitCode:
             )
         )
     return code
+
+
+def _unchanged(status: Status, *, is_forced: bool) -> list[str]:
+    """What to say of a run that wrote nothing; a forced one has built each second stage again."""
+    built = [target for target in status.targets if target.state is State.CURRENT]
+    if not is_forced or not built:
+        return ["Nothing to do."]
+    return [
+        f"Built {target.path} again (GRUB {target.grub_version}): the same bytes, not written."
+        for target in built
+    ]
