@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import debian_package
-from tests.support.debian_tree import Kind, Suite
+from tests.support.debian_tree import SUITES, Kind, Suite
 from tests.support.once import made_once, shared_directory
 from tests.support.tree_guest import Platform, TreeGuest, copied, guest
 
@@ -16,7 +16,7 @@ MakeGuest = Callable[..., TreeGuest]
 ImageOf = Callable[..., Path]
 
 
-@pytest.fixture(params=list(Suite), ids=str)
+@pytest.fixture(params=SUITES, ids=str)
 def suite(request: pytest.FixtureRequest) -> Suite:
     """Each release in turn."""
     found: Suite = request.param
@@ -75,11 +75,11 @@ def pv_guest(make_guest: MakeGuest) -> TreeGuest:
     return make_guest(with_package=True)
 
 
-def install(made: TreeGuest, deb: Path) -> str:
+def install(made: TreeGuest, deb: Path, *options: str) -> str:
     """Install a .deb of ours with dpkg; what it said."""
     target = made.path(f"/root/{deb.name}")
     target.write_bytes(deb.read_bytes())
-    done = made.run("dpkg", "--install", f"/root/{deb.name}")
+    done = made.run("dpkg", *options, "--install", f"/root/{deb.name}")
     target.unlink()
     return done.stdout + done.stderr
 

@@ -30,7 +30,7 @@ from tests.reliability.scenario import EMBEDDED, MINIMAL, Start
 from tests.reliability.table import Row, tally
 from tests.support import fault_lab
 from tests.support.checkout import CHECKOUT
-from tests.support.debian_tree import Suite
+from tests.support.debian_tree import RELEASES
 from tests.support.fault_lab import Lab
 
 Found = Iterable[str]
@@ -186,7 +186,7 @@ def _look_sections(points: Points) -> Iterator[Section]:
 
 
 def _never_worse_sections() -> Iterator[Section]:
-    for suite in Suite:
+    for suite in RELEASES:
         find = functools.partial(never_worse.sweep, suite=suite)
         yield _section(
             "a guest in many states, every kind of run: what booted boots",

@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from tests.support import cgroup2
 from tests.support.debian_package import host
-from tests.support.debian_tree import Kind, Suite, tarball, unpack
+from tests.support.debian_tree import RELEASES, Kind, Suite, tarball, unpack
 from tests.support.waiting import until
 
 TARGET = "x86_64-xen"
@@ -354,8 +355,12 @@ def booted(
         stack.callback(host, "losetup", "--detach", loop)
         _prepare(tree, MOUNT_BOOT.replace("@LOOP@", loop).replace("@LINKS@", links), config)
         log = work / "log"
+        name = f"service-guest-{os.getpid()}"
+        # An older systemd takes the version of control groups that the machine has.
+        own_group = [] if suite in RELEASES else stack.enter_context(cgroup2.group(name))
         nspawn = subprocess.Popen(
             [
+                *own_group,
                 *(
                     "systemd-nspawn",
                     "--quiet",
@@ -366,7 +371,7 @@ def booted(
                     "--console=pipe",
                 ),
                 *(
-                    f"--machine=service-guest-{os.getpid()}",
+                    f"--machine={name}",
                     "--capability=all",
                     f"--bind={loop}:{DISK}",
                     *options,

@@ -3,6 +3,7 @@
 
 import fcntl
 import hashlib
+import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,15 +18,24 @@ BUILD_TIMEOUT = 1800
 
 
 class Suite(StrEnum):
-    """The releases the package is for."""
+    """The suites of Debian that the package is for."""
 
     BOOKWORM = "bookworm"
     TRIXIE = "trixie"
+    FORKY = "forky"
+    SID = "sid"
+
+
+RELEASES = (Suite.BOOKWORM, Suite.TRIXIE)
+"""The suites that are released."""
+SUITES = tuple(Suite(name) for name in os.environ.get("SUITES", "").split()) or RELEASES
+"""The suites that a test for each suite runs on: `SUITES=sid` for others than the released ones."""
 
 
 class Kind(StrEnum):
     """What is in a tree."""
 
+    LEAST = "least"
     BARE = "bare"
     MINIMAL = "minimal"
     FULL = "full"
@@ -34,6 +44,8 @@ class Kind(StrEnum):
 RUNTIME = ("python3", *needs.control("Depends"))
 GRUB = tuple(name for name in RUNTIME if name.startswith("grub"))
 PACKAGES = {
+    # The essential packages, apt, and what the package depends on: nothing is there by chance.
+    Kind.LEAST: RUNTIME,
     Kind.BARE: (),
     Kind.MINIMAL: GRUB,
     # A kernel, its initrd and what boots a cloud guest, besides all that the package depends on.
@@ -51,28 +63,41 @@ PACKAGES = {
 EXCLUDED = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr/share/info/*")
 
 
+MINBASE = "minbase"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
     """What makes one tarball what it is."""
 
     suite: Suite
     packages: tuple[str, ...]
+    variant: str = MINBASE
+    architecture: str = ""
 
     @property
     def digest(self) -> str:
         """Changes with whatever changes the tarball."""
-        return hashlib.sha256(
-            repr((self.suite, self.packages, EXCLUDED, "1")).encode()
-        ).hexdigest()[:12]
+        facts: tuple[object, ...] = (self.suite, self.packages, EXCLUDED, "1")
+        if self.variant != MINBASE or self.architecture:
+            facts += (self.variant, self.architecture)
+        return hashlib.sha256(repr(facts).encode()).hexdigest()[:12]
 
 
-def tarball(suite: Suite, kind: Kind, *, extra: tuple[str, ...] = ()) -> Path:
+def tarball(
+    suite: Suite, kind: Kind, *, extra: tuple[str, ...] = (), architecture: str = ""
+) -> Path:
     """The tarball of one tree, with `extra` packages; built where it is not cached, which takes
     a minute or two.
 
     Safe against another process that wants the same one.
     """
-    recipe = Recipe(suite=suite, packages=(*PACKAGES[kind], *extra))
+    recipe = Recipe(
+        suite=suite,
+        packages=(*PACKAGES[kind], *extra),
+        variant="apt" if kind is Kind.LEAST else MINBASE,
+        architecture=architecture,
+    )
     directory = CACHE / "trees"
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / f"{suite}-{kind}-{recipe.digest}.tar"
@@ -139,10 +164,13 @@ def _build(recipe: Recipe, path: Path) -> None:
     command = [
         "mmdebstrap",
         "--quiet",
-        "--variant=minbase",
+        f"--variant={recipe.variant}",
         "--format=tar",
-        f"--include={','.join(recipe.packages)}",
     ]
+    command += [f"--include={','.join(recipe.packages)}"] if recipe.packages else []
+    command += [f"--architectures={recipe.architecture}"] if recipe.architecture else []
+    if recipe.suite not in RELEASES:  # its index is valid for a week, and a mirror may be late
+        command.append("--aptopt=Acquire::Check-Valid-Until false")
     command += ["--aptopt=Acquire::Languages none", "--aptopt=APT::Install-Recommends false"]
     command += [f"--dpkgopt=path-exclude={pattern}" for pattern in EXCLUDED]
     # Nothing of the machine that built it: a guest makes its own identity.

@@ -19,7 +19,7 @@ from guest_hooks.machine.root import Root
 from guest_hooks.survey.evidence import is_from_package
 from tests.support import bytecode, images
 from tests.support.checkout import CACHE, CHECKOUT
-from tests.support.debian_tree import Kind, Suite, tarball
+from tests.support.debian_tree import RELEASES, Kind, Suite, tarball
 
 TARGET = "x86_64-xen"
 SECOND_STAGE = "/boot/xen/pvboot-x86_64.elf"
@@ -248,7 +248,7 @@ def cat(image: Path, path: str) -> bytes | None:
 
 def modules_there(image: Path) -> str:
     """Whose module directory GRUB reads whole on `image`: the name of a suite, or nothing."""
-    for suite in Suite:
+    for suite in RELEASES:
         local = grub_files(suite)
         where = f"(loop0){MODULES.removeprefix('/boot')}"
         command = ["grub-fstest", str(image), "cmp", where, str(local)]

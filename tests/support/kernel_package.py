@@ -22,7 +22,7 @@ MODULES = (
 
 def own_release(guest: TreeGuest) -> str:
     """The release of the kernel that came with the tree."""
-    (image,) = guest.path("/boot").glob("vmlinuz-6*")
+    (image,) = guest.path("/boot").glob("vmlinuz-*")
     return image.name.removeprefix("vmlinuz-")
 
 

@@ -12,7 +12,7 @@ import pytest
 from guest_hooks.machine.root import Root
 from guest_hooks.survey import kernel_images
 from tests.support import debian_tree
-from tests.support.debian_tree import Suite
+from tests.support.debian_tree import RELEASES, Suite
 
 NAMES = (
     *(
@@ -73,7 +73,7 @@ done
 """10_linux's own loop, as it is for x86."""
 
 
-@pytest.mark.parametrize("suite", list(Suite))
+@pytest.mark.parametrize("suite", RELEASES)
 def test_the_kernels_are_those_that_debians_own_rule_takes(tmp_path: Path, suite: Suite) -> None:
     lib = debian_tree.file(suite, "usr/share/grub/grub-mkconfig_lib", tmp_path)
     for directory in (tmp_path / "guest", tmp_path / "guest/boot"):

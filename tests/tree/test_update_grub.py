@@ -15,7 +15,7 @@ from guest_hooks.formats import grub_cfg
 from guest_hooks.machine.root import Root
 from guest_hooks.survey import kernel_images
 from tests.support import kernel_package
-from tests.support.debian_tree import Suite
+from tests.support.debian_tree import RELEASES
 from tests.support.guest_tree import CHEAP, live_guest, verb
 from tests.support.tree_guest import Platform, TreeGuest
 
@@ -24,7 +24,7 @@ SNIPPET = "/etc/default/grub.d/50-loud.cfg"
 SCRIPT = "/etc/grub.d/41_odd"
 
 
-@pytest.fixture(scope="module", params=list(Suite), ids=str)
+@pytest.fixture(scope="module", params=RELEASES, ids=str)
 def guest(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[TreeGuest]:
