@@ -27,6 +27,8 @@ CANNOT_CONFINE = 125
 """What `confine` exits with where it can't make its namespaces (its FAILED); importing it would
 cost each run ctypes.
 """
+NO_MOUNT, CANNOT_MOUNT = 121, 122
+"""What our shell exits with before GRUB's program runs; none of GRUB's ends so."""
 UNSHARE = ("unshare", "--mount", "--propagation", "private", "--")
 DEVICES = ("null", "zero", "full", "random", "urandom")
 NEEDED_DIRS = ("/dev", "/proc", "/sys")
@@ -57,7 +59,9 @@ def live_command(staging: str, argv: Sequence[str], *, binds: Sequence[Bind]) ->
         ["mount", "--bind", os.path.join(staging, bind.name), root.resolve(bind.path)]
         for bind in binds
     ]
-    script = "\n".join(["set -eu", *map(shlex.join, steps), 'exec "$@"'])
+    look = f"command -v mount >/dev/null || exit {NO_MOUNT}"
+    mounts = [f"{shlex.join(step)} || exit {CANNOT_MOUNT}" for step in steps]
+    script = "\n".join([look, *mounts, 'exec "$@"'])
     return [*UNSHARE, "sh", "-c", script, "sh", *argv]
 
 
@@ -132,6 +136,13 @@ def namespace() -> Iterator[None]:
     try:
         yield
     except CommandError as error:
+        if error.code == NO_MOUNT:
+            raise LackingError("mount is not installed", hint="apt install mount") from error
+        if error.code == CANNOT_MOUNT:
+            raise LackingError(
+                f"the staging directory can't be mounted over GRUB's own ({error.said})",
+                hint="run as root, outside an unprivileged container",
+            ) from error
         if (
             error.code == CANNOT_CONFINE
             or "unshare failed" in error.stderr

@@ -148,6 +148,16 @@ def essential() -> frozenset[str]:
     return frozenset(row[-1] for row in rows if row[0] == "yes" or "required" in row) | {"apt"}
 
 
+@cache
+def always_there() -> frozenset[str]:
+    """The packages without which no Debian is."""
+    form = "${Essential} ${Package}\n"
+    command = ["dpkg-query", "--show", f"--showformat={form}"]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    rows = (line.split() for line in done.stdout.splitlines())
+    return frozenset(row[1] for row in rows if row[0] == "yes")
+
+
 def _owners(paths: Iterable[str]) -> dict[str, str]:
     command = ["dpkg-query", "--search", *sorted(set(paths))]
     done = subprocess.run(command, check=False, capture_output=True, text=True)

@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the package depends on is enough: in a Debian with the essential packages and no others."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.package.conftest import install
+from tests.support.debian_tree import Kind, Suite
+from tests.support.tree_guest import guest
+
+TARGETS = ("x86_64-xen", "i386-xen", "i386-xen_pvh")
+
+
+@pytest.mark.parametrize("suite", [Suite.BOOKWORM, Suite.SID], ids=str)
+def test_what_it_depends_on_is_enough(suite: Suite, deb: Path, tmp_path: Path) -> None:
+    with guest(suite, Kind.LEAST, tmp_path / "guest") as made:
+        # There is no kernel, so the guest would not boot, and each run says so.
+        words = install(made, deb)
+        made.run("grub-install")
+        hook = "/etc/kernel/postinst.d/zz-xen-guest-bootloader"
+        words += made.run(hook, "6.1.0-0-amd64", check=False).stderr
+        made.run("xen-guest-bootloader", "preflight", check=False)
+        assert ": not found" not in words
+        assert made.states() == {"x86_64-xen": "current", "grub.cfg": "current"}
+        made.run("xen-guest-bootloader", "sync", *(f"--target={name}" for name in TARGETS))
+
+        program = made.path(made.run("which", "mount").stdout.strip())
+        program.rename(program.with_name("mount.away"))
+        done = made.run("xen-guest-bootloader", "sync", "--force", check=False)
+        assert done.returncode == 7
+        assert "mount is not installed" in done.stderr
+        assert "apt install mount" in done.stderr
+        assert "No error reported" in made.run("grub-install").stderr
