@@ -3,4 +3,4 @@
 picture of the house.
 """
 
-__version__ = "1.0.0"
+__version__ = "1.1.0"

@@ -57,12 +57,17 @@ def test_nothing_is_left_behind(
     before = guest.snapshot()
     install(guest, deb)
     assert_diverted(guest)
+    guest.shell("mkdir -p /boot/grub && update-grub")
+    assert marks_kernels(guest) is (platform is Platform.PV)
     install(guest, newer_deb)
     assert_diverted(guest)
     install(guest, newer_deb)
     assert_diverted(guest)
     guest.run("dpkg", "--remove", "xen-guest-bootloader")
     assert_not_diverted(guest)
+    assert not marks_kernels(guest)
+    guest.run("update-grub")
+    assert not marks_kernels(guest)
     guest.run("/etc/kernel/postinst.d/zz-xen-guest-bootloader", "6.1.0-0-amd64")
     install(guest, deb)
     assert_diverted(guest)
@@ -104,6 +109,13 @@ def test_a_menu_that_can_not_be_made_anew_keeps_nobody_from_removing_it(
     assert "run: update-grub" in done.stderr
     assert hands_over(pv_guest)
     assert_not_diverted(pv_guest)
+
+
+def marks_kernels(guest: TreeGuest) -> bool:
+    """Whether a kernel's command line in grub.cfg has a word of ours."""
+    menu = guest.read("/boot/grub/grub.cfg").decode()
+    assert re.search(r"^\s+linux\s", menu, re.MULTILINE)
+    return "xen_guest_bootloader" in menu
 
 
 def hands_over(guest: TreeGuest) -> bool:
