@@ -72,6 +72,10 @@ class NotRepairedError(GuestHooksError):
     """The work was tried and failed; what was there before is still there."""
 
 
+class ForeignError(NotRepairedError):
+    """What stands there is another program's, and was left alone."""
+
+
 class KeptError(NotRepairedError):
     """What stands at `path` would boot, what was made to replace it would not, and so the
     former was kept.

@@ -125,11 +125,7 @@ def repair_by_command(command: Sequence[str], *, run: Run = run) -> Repaired:
     try:
         run(command, timeout=REPAIR_TIMEOUT)
     except CommandError as error:
-        is_locked = (
-            error.message.startswith(f"{command[0]} ")
-            and f"exit code {ExitCode.LOCKED:d}:" in error.message
-        )
-        return Repaired(error=error.message, is_locked=is_locked)
+        return Repaired(error=error.message, is_locked=error.code == ExitCode.LOCKED)
     except GuestHooksError as error:
         return Repaired(error=error.message)
     return Repaired()

@@ -5,12 +5,11 @@ front door has the words.
 
 import os
 
-from guest_hooks.errors import GuestHooksError, LackingError, NotRepairedError
+from guest_hooks.errors import ForeignError, GuestHooksError, LackingError, NotRepairedError
 from guest_hooks.machine import journal
 from guest_hooks.machine.journal import Outcome
 from guest_hooks.model import By, Problem, Severity, Status, TargetStatus
 from guest_hooks.problems.runs import RunProblem
-from guest_hooks.problems.second_stage import SecondStageProblem
 from guest_hooks.report.reasons import ROLLBACK, change_text
 from guest_hooks.sync.result import Result
 
@@ -34,14 +33,8 @@ def tell(result: Result, by: By) -> None:
             cause=", ".join(change.why),
             by=by,
         )
-    foreign = {
-        problem.message
-        for status in result.status.targets
-        for problem in status.problems
-        if problem.code == SecondStageProblem.FOREIGN
-    }
     for failure in (each for each in result.failures if each not in result.repeated):
-        tell_failure(failure, by, is_foreign=failure.message in foreign)
+        tell_failure(failure, by)
     for warning in () if result.repeated else warnings(result):
         journal.send(Outcome.WARNED, warning.message, cause=warning.message, hint=warning.hint)
 
@@ -88,12 +81,12 @@ def _states(status: Status) -> dict[str, tuple[str, str]]:
     )
 
 
-def tell_failure(error: GuestHooksError, by: By, *, is_foreign: bool = False) -> None:
+def tell_failure(error: GuestHooksError, by: By) -> None:
     """One entry for what kept a run from its work; wrong usage and another run's lock are no
     such thing.
     """
     if not os.path.exists(journal.SOCKET) or not isinstance(error, LackingError | NotRepairedError):
         return
-    kept = Outcome.FOREIGN if is_foreign else Outcome.NOT_REPAIRED
+    kept = Outcome.FOREIGN if isinstance(error, ForeignError) else Outcome.NOT_REPAIRED
     outcome = Outcome.LACKING if isinstance(error, LackingError) else kept
     journal.send(outcome, error.message, cause=error.message, hint=error.hint, by=by)

@@ -3,7 +3,7 @@
 
 from dataclasses import dataclass
 
-from guest_hooks.errors import NotRepairedError
+from guest_hooks.errors import ForeignError
 from guest_hooks.model import Severity, State, TargetStatus, Why
 from guest_hooks.problems.second_stage import SecondStageProblem
 from guest_hooks.survey import grub_config, legacy_menu
@@ -37,7 +37,7 @@ def decide(found: Survey, request: Request) -> Work:
             problem = next(
                 problem for problem in status.problems if problem.code == SecondStageProblem.FOREIGN
             )
-            failures.append(failure_of(each, NotRepairedError(problem.message, hint=problem.hint)))
+            failures.append(failure_of(each, ForeignError(problem.message, hint=problem.hint)))
         elif (status.state is not State.CURRENT or request.force) and not (
             is_held(status) and request.automatic
         ):

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from guest_hooks.errors import (
+    ForeignError,
     GuestHooksError,
     LackingError,
     LockedError,
@@ -100,7 +101,7 @@ def test_a_repair_tells_the_state_that_there_was(
             NotRepairedError("it broke", hint="mend it"), Outcome.NOT_REPAIRED, id="not-repaired"
         ),
         pytest.param(LackingError("no room", hint="mend it"), Outcome.LACKING, id="lacking"),
-        pytest.param(NotRepairedError("not ours", hint="mend it"), Outcome.FOREIGN, id="foreign"),
+        pytest.param(ForeignError("not ours", hint="mend it"), Outcome.FOREIGN, id="foreign"),
     ],
 )
 def test_a_failure_is_told_with_its_next_step(
