@@ -11,8 +11,7 @@ from guest_hooks.machine.config_files import configuration
 from guest_hooks.model import Mode
 from guest_hooks.preflight.next_boot import preflight
 from guest_hooks.report import boot_chain
-from guest_hooks.survey import plan
-from guest_hooks.survey.grub_config import kernels
+from guest_hooks.survey import kernel_images, plan
 from guest_hooks.survey.status import survey
 
 
@@ -38,7 +37,7 @@ def _as_mode(session: Session, mode: Mode, config: Config) -> tuple[list[str], C
     """The targets of a guest that is started in `mode`, and the configuration to follow it by."""
     here = guest.detect(session.root)
     there = replace(here, mode=mode, efi=False)
-    wanted = plan.wanted(there, Config(), (), kernels(session.root))
+    wanted = plan.wanted(there, Config(), (), kernel_images.names(session.root))
     # What is known of the stage 1 of one mode says nothing about that of another.
     known = config if mode is here.mode else replace(config, stage1=Stage1.AUTO)
     return [want.target.name for want in wanted], known
