@@ -46,5 +46,5 @@ complete -c xen-guest-bootloader -n '__fish_seen_subcommand_from inspect' -F
 complete -c xen-guest-bootloader -n '__fish_seen_subcommand_from stage1' -a 'config build'
 complete -c xen-guest-bootloader -n '__fish_seen_subcommand_from stage1' -l target -s t -x -a 'x86_64-xen i386-xen i386-xen_pvh' -d 'only this target; again for more: x86_64-xen, i386-xen, i386-xen_pvh'
 complete -c xen-guest-bootloader -n '__fish_seen_subcommand_from stage1' -l output -s o -r -F -d 'where stage1 build puts the image'
-complete -c xen-guest-bootloader -n '__fish_seen_subcommand_from hook' -a 'kernel-postinst kernel-postrm grub-install trigger first-boot'
+complete -c xen-guest-bootloader -n '__fish_seen_subcommand_from hook' -a 'kernel-postinst pv-kernels kernel-postrm grub-install trigger first-boot'
 complete -c xen-guest-bootloader -n '__fish_seen_subcommand_from help' -a 'status preflight sync log hold unhold rollback detect inspect config watch stage1 hook'

@@ -39,6 +39,14 @@ class Stage1(StrEnum):
     PYGRUB = "pygrub"
 
 
+class PvKernels(StrEnum):
+    """Which guests get copies of kernels for PV; `auto`: those with the target x86_64-xen."""
+
+    AUTO = "auto"
+    ALWAYS = "always"
+    NEVER = "never"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """Every key there is, with its default; times are in seconds. Explained in
@@ -58,6 +66,7 @@ class Config:
     stage1: Stage1 = Stage1.AUTO
     accept_foreign: bool = False
     repair: bool = True
+    pv_kernels: PvKernels = PvKernels.AUTO
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -210,6 +210,31 @@ class GrubCfgStatus:
     fault: MenuFault | None = None
 
 
+class Start(StrEnum):
+    """How GRUB starts a kernel in one mode: the file itself, the copy in /boot/xen, or not."""
+
+    ITSELF = "itself"
+    COPY = "copy"
+    NOT = "not"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KernelStatus:
+    """One kernel of the menu, and how it starts in each mode.
+
+    `copy` is the verdict on its copy for PV, None where none is wanted; see `formats.pv_kernel`.
+    """
+
+    path: str
+    version: str
+    compression: str
+    pv: Start
+    pvh: Start
+    copy: FileStatus | None = None
+    problems: tuple[Problem, ...] = ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LastBoot:
     """By which GRUB this boot came: `via` is `second-stage`, `stage-1` or `unknown`; the rest
@@ -233,16 +258,18 @@ class Status:
     grub_cfg: GrubCfgStatus | None
     last_boot: LastBoot = field(default_factory=LastBoot)
     problems: tuple[Problem, ...] = ()
+    kernels: tuple[KernelStatus, ...] = ()
 
     @property
     def ok(self) -> bool:
         """Whether nothing is left to do: required targets current, grub.cfg current, no error
-        among the problems.
+        among the problems, those of kernels included.
         """
+        kernels = (problem for kernel in self.kernels for problem in kernel.problems)
         return (
             all(target.is_settled for target in self.targets if target.required)
             and (self.grub_cfg is None or self.grub_cfg.state is State.CURRENT)
-            and not any(p.severity is Severity.ERROR for p in self.problems)
+            and not any(p.severity is Severity.ERROR for p in (*self.problems, *kernels))
         )
 
 
@@ -275,7 +302,8 @@ class KernelFacts:
 
     `fault` is the code of what is wrong with the file, `cause` says it in words; `unread` says why
     its inside could not be looked at, and `hint` what to install; `is_verified` that these are the
-    Debian package's bytes. Without its inside no note is known.
+    Debian package's bytes. Without its inside no note is known. `sha256` is that of a file that
+    GRUB can't unpack for PV, else empty; `source` that of the kernel which a copy for PV names.
     """
 
     fault: str = ""
@@ -294,6 +322,8 @@ class KernelFacts:
     has_entry: bool = False
     has_phys32_entry: bool = False
     loader: str = ""
+    sha256: str = ""
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

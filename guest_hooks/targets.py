@@ -83,6 +83,11 @@ TARGETS: dict[str, Target] = {
 }
 
 
+def pv_kernel(version: str) -> str:
+    """Where the copy of a kernel is that GRUB can start as PV; 10_linux lists none there."""
+    return f"{BOOT_XEN}/vmlinux-{version}.gz"
+
+
 def named(name: str) -> Target:
     """The row called `name`; raises `UsageError` that lists the names there are."""
     try:

@@ -11,7 +11,7 @@ from guest_hooks.formats.grub_commands import FEATURES
 from guest_hooks.formats.grub_follow import Follower
 from guest_hooks.formats.grub_menu import Menu
 from guest_hooks.formats.grub_scope import Scope
-from guest_hooks.formats.grub_state import Look, State, UnknownFileError
+from guest_hooks.formats.grub_state import Exists, Look, State, UnknownFileError
 
 
 def read(
@@ -21,6 +21,7 @@ def read(
     grubenv: Mapping[str, str] | None = None,
     look: Look | None = None,
     commands: frozenset[str] | None = None,
+    exists: Exists | None = None,
 ) -> Menu:
     """The menu that `text` makes with GRUB's `variables` ($prefix, $grub_platform …), the
     environment block, other files, and the `commands` of this GRUB (None: not known).
@@ -30,7 +31,13 @@ def read(
     statements = grub_script.parse(text)
     known = FEATURES | dict(variables or {})
     scope = Scope(known, known, Budget(len(text)))
-    state = State(scope=scope, grubenv=grubenv, look=look or _unknown_file, commands=commands)
+    state = State(
+        scope=scope,
+        grubenv=grubenv,
+        look=look or _unknown_file,
+        exists=exists,
+        commands=commands,
+    )
     follower = Follower(state)
     follower.follow(statements)
     entries = follower.entries()

@@ -193,6 +193,7 @@ class Follower:
                 scope=scope,
                 grubenv=state.grubenv,
                 look=state.look,
+                exists=state.exists,
                 functions=state.functions,
                 load=load,
                 commands=state.commands,

@@ -22,6 +22,12 @@ that can't be told.
 """
 
 
+Exists = Callable[[str], bool | None]
+"""Whether a file that is not empty is there, by GRUB's path with its device; None where that can't
+be told.
+"""
+
+
 class LeaveError(Exception):
     """`return`, `break` or `continue` was met."""
 
@@ -67,6 +73,7 @@ class State:
     scope: Scope
     grubenv: Mapping[str, str] | None
     look: Look
+    exists: Exists | None = None
     functions: dict[str, Statements] = field(default_factory=dict)
     load: Load = field(default_factory=Load)
     pending: list[Pending] = field(default_factory=list)
@@ -89,6 +96,10 @@ class State:
         """Whether GRUB finds a file; None where that can't be told."""
         if path.endswith("/grubenv"):
             return self.grubenv is not None
+        if self.exists is not None:
+            device = self.scope.variables.get("root", "")
+            found = path if path.startswith("(") else f"({device}){path}"
+            return self.exists(found) if device is not None else None
         try:
             return self.look(path) is not None
         except UnknownFileError:

@@ -82,7 +82,7 @@ def make(kernel: bytes) -> bytes:
 def source(copy: bytes) -> str:
     """The SHA-256 of the kernel file that `copy` was made of, by its own word, or empty."""
     named = _NAMED.match(copy, _HEAD, _HEAD + _LONGEST_COMMENT)
-    return named[1].decode() if named and copy[3] == _FCOMMENT else ""
+    return named[1].decode() if named and copy[3] == _FCOMMENT and copy[0] == 0x1F else ""
 
 
 def read(copy: bytes) -> Copy:

@@ -21,6 +21,7 @@ class Hook(StrEnum):
     """The names a package knows."""
 
     KERNEL_POSTINST = "kernel-postinst"
+    PV_KERNELS = "pv-kernels"
     KERNEL_POSTRM = "kernel-postrm"
     GRUB_INSTALL = "grub-install"
     TRIGGER = "trigger"
@@ -29,6 +30,7 @@ class Hook(StrEnum):
 
 DOES = {
     Hook.KERNEL_POSTINST: "after a kernel was installed; arguments: version, image",
+    Hook.PV_KERNELS: "before update-grub lists a kernel that was installed",
     Hook.KERNEL_POSTRM: "after a kernel was removed; arguments: version, image",
     Hook.GRUB_INSTALL: "in place of grub-install, with its arguments",
     Hook.TRIGGER: "after GRUB's modules were upgraded (dpkg's trigger)",
@@ -50,6 +52,8 @@ def run(words: Sequence[str]) -> ExitCode | int:
     match Hook(name):
         case Hook.KERNEL_POSTINST:
             return kernel.installed(root, arguments)
+        case Hook.PV_KERNELS:
+            return repair.copied(root, name)
         case Hook.KERNEL_POSTRM:
             return kernel.removed(root)
         case Hook.GRUB_INSTALL:

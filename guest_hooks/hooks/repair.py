@@ -14,7 +14,7 @@ from guest_hooks.program import PROGRAM
 from guest_hooks.report import as_journal, messages, progress, reasons
 from guest_hooks.report.styles import style_of
 from guest_hooks.survey import kernel_images, plan
-from guest_hooks.sync import sync
+from guest_hooks.sync import copy_kernels, sync
 from guest_hooks.sync.result import Request, Result
 from guest_hooks.targets import Target
 
@@ -38,6 +38,18 @@ def synced(root: Root, hook: str) -> Result | None:
     result = sync(root, config, Request(automatic=True, lock_timeout=LOCK_TIMEOUT), step=step)
     report_and_raise(result, doer.of_hook(hook))
     return result
+
+
+def copied(root: Root, hook: str) -> ExitCode:
+    """Make the copies of kernels for PV that are lacking; nothing that fails here is worse than
+    without them, and so it is only said.
+    """
+    config = configuration(root)
+    if is_ours(root, config):
+        request = Request(automatic=True, lock_timeout=LOCK_TIMEOUT)
+        result = copy_kernels(root, config, request, step=step)
+        report_and_raise(result, doer.of_hook(hook))
+    return ExitCode.OK
 
 
 def step(what: str) -> AbstractContextManager[None]:

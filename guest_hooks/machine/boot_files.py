@@ -12,7 +12,7 @@ from dataclasses import asdict, fields
 from typing import Any, TypeVar
 
 from guest_hooks.errors import FormatError, GuestHooksError
-from guest_hooks.formats import bzimage, initrd, kernel_config
+from guest_hooks.formats import bzimage, initrd, kernel_config, pv_kernel
 from guest_hooks.machine.root import NotRegularError, Root
 from guest_hooks.model import InitrdFacts, KernelFacts
 from guest_hooks.problems.images import FileProblem, ImageProblem
@@ -128,7 +128,12 @@ def read_kernel(root: Root, path: str) -> KernelFacts:
         data = root.read(path, limit=MAX_FILE)
         image = bzimage.parse(data)
     except FormatError as error:
-        return KernelFacts(fault=str(error.code), cause=error.message, is_empty=not data)
+        return KernelFacts(
+            fault=str(error.code),
+            cause=error.message,
+            is_empty=not data,
+            source=pv_kernel.source(data),
+        )
     except PermissionError:
         return KernelFacts(unread=f"no right to read {path}", hint="run as root")
     except (OSError, NotRegularError) as error:
@@ -140,6 +145,8 @@ def read_kernel(root: Root, path: str) -> KernelFacts:
         "bits": image.bits,
         "compression": str(image.compression),
         "release": image.release,
+        "sha256": hashlib.sha256(data).hexdigest() if pv_kernel.is_needed(image) else "",
+        "source": pv_kernel.source(data),
     }
     if image.is_truncated:
         cause = f"the file has {image.size} bytes and must have {image.needed_size}"

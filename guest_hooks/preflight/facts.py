@@ -2,6 +2,7 @@
 """What preflight looks at on this machine: disks, the menu, kernels and initrds. No judgement."""
 
 import os
+import stat
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -27,6 +28,7 @@ from guest_hooks.model import (
     Place,
 )
 from guest_hooks.preflight.links import root_fs, stage1
+from guest_hooks.preflight.links.entries import place
 from guest_hooks.preflight.links.stage1 import Disks
 from guest_hooks.preflight.needs import OPTIONS, Kernel
 from guest_hooks.targets import TARGETS
@@ -192,7 +194,7 @@ def commands(root: Root, targets: Iterable[str]) -> frozenset[str] | None:
     return frozenset().union(*found) or None
 
 
-def menu(
+def menu(  # noqa: PLR0913 - a menu depends on all of these
     root: Root,
     boot: BootFilesystem,
     text: str,
@@ -200,9 +202,11 @@ def menu(
     *,
     targets: Iterable[str],
     by_second_stage: bool,
+    devices: Sequence[BlockDevice] = (),
 ) -> Menu:
     """The menu as the second stage sees it, or as the host's stage 1 does, which knows no
-    grubenv; raises `FormatError`.
+    grubenv; raises `FormatError`. Of the guest's `devices` those with no menu of ours are asked
+    for no file.
     """
     prefix = f"{DRIVE}{boot.grub_dir}" if by_second_stage else "(memdisk)/boot/grub"
     variables = {
@@ -221,12 +225,23 @@ def menu(
             raise UnknownFileError(path)
         return root.read_text(name, limit=MAX_CFG) if root.exists(name) else None
 
+    def exists(path: str) -> bool | None:
+        device, _, file = path.removeprefix("(").partition(")")
+        if device == "memdisk":
+            return False
+        name = stage1.in_guest(file, boot) if place(device, boot, devices).is_here else ""
+        if not name:
+            return None
+        status = root.stat(name)
+        return status is not None and stat.S_ISREG(status.st_mode) and status.st_size > 0
+
     saved = environment(root)[0] if by_second_stage else None
     return grub_cfg.read(
         text,
         variables=variables,
         grubenv=saved,
         look=look,
+        exists=exists,
         commands=commands(root, targets),
     )
 

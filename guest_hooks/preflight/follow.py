@@ -218,6 +218,7 @@ class Way:
                 self.mode,
                 targets=[target.target for target in self.targets if target.required],
                 by_second_stage=by_second_stage,
+                devices=self.devices,
             )
         except FormatError as error:
             self.unknown.append(f"which entry {path} starts: {error.message}")

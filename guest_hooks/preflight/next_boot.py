@@ -16,7 +16,7 @@ from guest_hooks.preflight.follow import FSTAB, Way
 from guest_hooks.preflight.links import initrds, kernels, root_fs
 from guest_hooks.preflight.needs import Kernel, Needs
 from guest_hooks.preflight.result import Finding, Preflight
-from guest_hooks.targets import TARGETS
+from guest_hooks.targets import TARGETS, pv_kernel
 
 
 def preflight(
@@ -89,16 +89,26 @@ def kernel_problems(
     path, initrd = f"/boot/vmlinuz-{version}", f"/boot/initrd.img-{version}"
     memory = Memory(root)
     kernel, pairs = _read(root, memory, path, initrd if root.exists(initrd) else "")
-    memory.save()
     found: list[Finding] = []
     for mode in modes or (guest.mode,):
         needs = _needs(root, mode, guest.bits)
+        started = _copy_for_pv(root, memory, kernel, version) if mode is Mode.PV else kernel
         if mode in (Mode.PV, Mode.PVH):
             found += [
-                *kernels.kernel_findings(kernel, needs),
-                *initrds.initrd_findings(kernel, pairs, needs),
+                *kernels.kernel_findings(started, needs),
+                *initrds.initrd_findings(started, pairs, needs),
             ]
+    memory.save()
     return tuple(dict.fromkeys(found))
+
+
+def _copy_for_pv(root: Root, memory: Memory, kernel: Kernel, version: str) -> Kernel:
+    """What a PV boot starts: the copy of `kernel` where there is one of it, else itself."""
+    path = pv_kernel(version)
+    copy = memory.kernel(path) if kernel.facts is not None and kernel.facts.sha256 else None
+    if copy is None or kernel.facts is None or copy.source != kernel.facts.sha256:
+        return kernel
+    return facts.kernel(root, path, copy)
 
 
 def unfit(root: Root, path: str, initrd: str) -> Finding | None:

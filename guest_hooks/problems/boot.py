@@ -132,8 +132,8 @@ class KernelProblem(ProblemCode):
         "kernel-compression",
         "The kernel is packed with what GRUB can't unpack for a PV guest (zstd, LZ4, LZO).",
         "error: not xen image.",
-        'have the host start this guest as PVH (type="pvh"), or see NOTES in '
-        "xen-guest-bootloader(8)",
+        "make a copy that it can: xen-guest-bootloader sync; or have the host start this guest as "
+        'PVH (type="pvh")',
     )
     WIDTH = _ends(
         "kernel-width",

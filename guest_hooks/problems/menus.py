@@ -72,6 +72,14 @@ class MenuProblem(ProblemCode):
         hint=_UPDATE,
         state=State.STALE,
     )
+    PV_KERNEL_NOT_LISTED = Row(
+        "pv-kernel-not-in-menu",
+        "A PV boot by the menu would start a kernel that GRUB can't unpack, beside its copy.",
+        effect=Effect.MAY_END,
+        console="error: not xen image.",
+        hint="make it again with: xen-guest-bootloader sync",
+        state=State.STALE,
+    )
     INITRD_NOT_LISTED = Row(
         "initrd-not-in-menu",
         "An entry starts a kernel without the initial RAM disk that is there for it.",

@@ -11,6 +11,7 @@ from guest_hooks.model import (
     Change,
     GrubCfgStatus,
     Guest,
+    KernelStatus,
     LastBoot,
     Problem,
     Status,
@@ -50,6 +51,7 @@ def status_json(status: Status, service: "ServiceStatus | None" = None) -> dict[
         "boot": _boot_json(status.boot) if status.boot else None,
         "targets": [_target_json(target) for target in status.targets],
         "grub_cfg": _grub_cfg_json(status.grub_cfg) if status.grub_cfg else None,
+        "kernels": [_kernel_status_json(kernel) for kernel in status.kernels],
         "last_boot": asdict(status.last_boot),
         "service": {**asdict(service), "troubles": list(service.troubles)} if service else None,
         "problems": [problem_json(problem) for problem in status.problems],
@@ -62,6 +64,7 @@ def no_status_json(guest: Guest, error: GuestHooksError) -> dict[str, Any]:
         "boot": None,
         "targets": [],
         "grub_cfg": None,
+        "kernels": [],
         "last_boot": asdict(LastBoot()),
         "problems": [],
     }
@@ -140,6 +143,18 @@ def _grub_cfg_json(status: GrubCfgStatus) -> dict[str, Any]:
         "path": status.path,
         "state": str(status.state),
         "problems": [problem_json(problem) for problem in status.problems],
+    }
+
+
+def _kernel_status_json(kernel: KernelStatus) -> dict[str, Any]:
+    copy = kernel.copy
+    return {
+        "path": kernel.path,
+        "version": kernel.version,
+        "compression": kernel.compression,
+        "starts": {"pv": str(kernel.pv), "pvh": str(kernel.pvh)},
+        "copy": {"path": copy.path, "state": str(copy.state)} if copy else None,
+        "problems": [problem_json(problem) for problem in kernel.problems],
     }
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from guest_hooks.machine.service import ServiceStatus
-from guest_hooks.model import Severity, State
+from guest_hooks.model import Severity, Start, State
 from guest_hooks.survey.outlook import Outlook
 
 PREFIX = "xen_guest_bootloader"
@@ -70,8 +70,20 @@ def _metrics(outlook: Outlook, service: ServiceStatus | None) -> Iterator[_Metri
             if state is not State.FOREIGN
         )
         yield _Metric(name="grub_cfg_state", help="The verdict on grub.cfg.", series=menu)
+    starts = tuple(
+        ({"version": kernel.version, "mode": mode, "by": str(way)}, int(start is way))
+        for kernel in status.kernels
+        for mode, start in (("pv", kernel.pv), ("pvh", kernel.pvh))
+        for way in Start
+    )
+    yield _Metric(
+        name="kernel_start",
+        help="How GRUB starts a kernel in a mode: the file itself, its copy for PV, or not.",
+        series=starts,
+    )
     everything = [*status.problems, *(status.grub_cfg.problems if status.grub_cfg else ())]
     everything += [problem for target in status.targets for problem in target.problems]
+    everything += [problem for kernel in status.kernels for problem in kernel.problems]
     counts = (
         ({"severity": str(kind)}, sum(problem.severity is kind for problem in everything))
         for kind in Severity

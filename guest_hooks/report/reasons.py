@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from guest_hooks.model import Change
 
-REMOVED = ("bridge-unwanted", "kernel-copy-unwanted")
+REMOVED = ("bridge-unwanted", "pv-kernel-unwanted")
 ROLLBACK = "rollback"
 ON_HOLD = "Nothing was changed: automatic repairs are on hold or turned off."
 _PAST = {
@@ -51,6 +51,10 @@ _REASONS = {
     "menu-of-another-root": "it {names} another root file system",
     "menu-of-builders-disk": "it {names} a disk of the machine that built the image",
     "no-handover": "it {does} not hand over to the second stage",
+    "pv-kernel-not-in-menu": "a PV boot by it {does} not start the copy of a kernel",
+    "pv-kernel-missing": "GRUB {can} not unpack the kernel for a PV guest",
+    "pv-kernel-stale": "the kernel {is} another one",
+    "pv-kernel-unwanted": "its kernel {is} gone, or no copy of it is wanted",
     "legacy-menu": "it {does} not name the second stage",
 }
 """The others are damages of the file itself, for which one phrase is enough."""

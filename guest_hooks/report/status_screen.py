@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from guest_hooks.machine.hold import Hold
 from guest_hooks.machine.service import ServiceStatus
-from guest_hooks.model import State, Status, TargetStatus
+from guest_hooks.model import Start, State, Status, TargetStatus
 from guest_hooks.preflight.result import Preflight
 from guest_hooks.report import boot_chain, guest_text, problem_lines
 from guest_hooks.report.layout import NO_BREAK, Kind, Span, Style, Text, plain, row
@@ -23,6 +23,12 @@ _STATES = {
     State.STALE: Kind.LOOK,
     State.FOREIGN: Kind.LOOK,
     State.UNKNOWN: Kind.LOOK,
+}
+_WAYS = {
+    Start.ITSELF: "by itself",
+    Start.COPY: "by its copy",
+    Start.NOT: "not",
+    Start.UNKNOWN: "not known",
 }
 _AS_ROOT = "sudo xen-guest-bootloader status"
 _BY_STAGE1 = "by the host's GRUB, not by the second stage"
@@ -69,9 +75,26 @@ def state_rows(status: Status, style: Style, shown: set[str]) -> list[str]:
         where = "" if menu.state is State.CURRENT and not style.verbose else f"{GAP}{menu.path}"
         lines += row("grub.cfg", (_state(menu.state), (where, Kind.PLAIN)), style, column=COLUMN)
         lines += problem_lines.problems(menu.problems, style, shown)
+    lines += _kernels(status, style, shown)
     others = [*problem_lines.problems(status.problems, style, shown)]
     head = row("Also", plain("found:"), style, column=COLUMN) if others else []
     return [*lines, *head, *others]
+
+
+def _kernels(status: Status, style: Style, shown: set[str]) -> list[str]:
+    """How each kernel starts in each mode; without --verbose, those that start as PV by a copy."""
+    lines: list[str] = []
+    for kernel in status.kernels:
+        copy = kernel.copy
+        if copy is None and not style.verbose:
+            continue
+        way = f"{GAP}PV {_WAYS[kernel.pv]}, PVH {_WAYS[kernel.pvh]}" if style.verbose else ""
+        place = f"{GAP}{copy.path}" if copy else f"{GAP}{kernel.path}"
+        first = _state(copy.state) if copy else (f"{State.CURRENT}", Kind.PLAIN)
+        text = (first, (f"{place}{way}", Kind.PLAIN))
+        lines += row("" if lines else "Kernels", text, style, column=COLUMN)
+        lines += problem_lines.problems(kernel.problems, style, shown)
+    return lines
 
 
 def _next_boot(scene: Scene, style: Style, shown: set[str]) -> Iterator[str]:

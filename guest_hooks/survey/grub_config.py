@@ -17,11 +17,20 @@ from guest_hooks.machine.receipts import Kept
 from guest_hooks.machine.root import NotRegularError, Root
 from guest_hooks.machine.run import Run, run
 from guest_hooks.machine.settling import Settling
-from guest_hooks.model import Change, GrubCfgStatus, MenuFault, Problem, Severity, State, Why
+from guest_hooks.model import (
+    Change,
+    GrubCfgStatus,
+    KernelStatus,
+    MenuFault,
+    Problem,
+    Severity,
+    State,
+    Why,
+)
 from guest_hooks.problems.menus import MenuProblem
 from guest_hooks.problems.row import Actor
 from guest_hooks.program import SYNC
-from guest_hooks.survey import kernel_images
+from guest_hooks.survey import kernel_images, pv_kernels
 from guest_hooks.targets import HANDOVER
 
 PATH = "/boot/grub/grub.cfg"
@@ -246,9 +255,12 @@ def _named(text: str) -> set[str] | None:
     )
 
 
-def _boots(section: str) -> list[Boot]:
+def _boots(section: str, *, as_pv: bool = False) -> list[Boot]:
+    """What the entries start; `as_pv`: in a PV boot that finds every file."""
+    variables = {"grub_platform": "xen"} if as_pv else {}
     try:
-        boots = [entry.boot for entry in grub_cfg.read(section).all()]
+        menu = grub_cfg.read(section, variables=variables, exists=lambda _: True)
+        boots = [entry.boot for entry in menu.all()]
     except FormatError:
         return []
     return [boot for boot in boots if boot is not None and boot.command.startswith("linux")]
@@ -304,16 +316,39 @@ def _in_linux_section(find: Callable[[str], Iterable[str]], text: str) -> set[st
 
 
 def _without_handover(root: Root, text: str) -> Iterator[tuple[MenuProblem, str]]:
-    """Whether a generated menu lacks what the handover's script prints; an admin may have taken
-    the script's x bits away.
-    """
-    script = root.stat(HANDOVER)
-    prints = script is not None and script.st_mode & 0o111 and root.exists(PROGRAM)
+    """Whether a generated menu lacks what the handover's script prints."""
+    prints = _prints(root, HANDOVER)
     if prints and _is_generated(text.encode()) and not grub_cfg.section(text, HANDOVER):
         yield (
             MenuProblem.NO_HANDOVER,
             f"{PATH} does not let a host's PVH GRUB hand over to this guest's second stage",
         )
+
+
+def with_copies(root: Root, found: GrubCfgStatus, kernels: Sequence[KernelStatus]) -> GrubCfgStatus:
+    """`found`, stale where a PV boot by the menu that 10_linux made would start one of `kernels`
+    beside its copy.
+    """
+    if not kernels or not _prints(root, pv_kernels.SCRIPT):
+        return found
+    if found.state not in (State.CURRENT, State.STALE):
+        return found
+    section = grub_cfg.section(_read(root).decode(errors="replace"), LINUX_SCRIPT) or ""
+    started = {os.path.basename(boot.kernel) for boot in _boots(section, as_pv=True)}
+    names = [name for each in kernels if (name := os.path.basename(each.path)) in started]
+    if not names:
+        return found
+    what = f"{PATH} has a PV boot start {', '.join(sorted(names))}, which GRUB can't unpack"
+    problem = Problem.of(MenuProblem.PV_KERNEL_NOT_LISTED, what)
+    return replace(found, state=State.STALE, problems=(*found.problems, problem))
+
+
+def _prints(root: Root, script: str) -> bool:
+    """Whether grub-mkconfig runs this script of the package's; an admin may have taken its x bits
+    away.
+    """
+    found = root.stat(script)
+    return bool(found is not None and found.st_mode & 0o111 and root.exists(PROGRAM))
 
 
 def _fault(root: Root, data: bytes, *, run: Run) -> str:

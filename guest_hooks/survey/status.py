@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 from guest_hooks.config import Config
 from guest_hooks.machine import boot_features, disks, guest, package_states, receipts
+from guest_hooks.machine.boot_files import Memory
 from guest_hooks.machine.receipts import Receipt
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import Run, run
@@ -14,8 +15,10 @@ from guest_hooks.model import (
     BootFilesystem,
     Choices,
     GrubCfgStatus,
+    KernelStatus,
     Problem,
     Severity,
+    Start,
     State,
     Status,
 )
@@ -29,6 +32,7 @@ from guest_hooks.survey import (
     last_boot,
     legacy_menu,
     plan,
+    pv_kernels,
     verdict,
 )
 from guest_hooks.survey.plan import Plan, Wanted
@@ -84,11 +88,16 @@ def survey(
     )
     judged = tuple(verdict.judge(each, evidence.gather(root, each, receipt)) for each in plans)
     came_by = last_boot.read(root)
+    required = {want.target.name: want.required for want in wants}
+    memory = Memory(root)
+    kernels = pv_kernels.survey(root, config, required, memory)
+    if root.is_live:
+        memory.save()
     status = Status(
         guest=here,
         boot=boot,
         targets=judged,
-        grub_cfg=_menu(root, config, boot, receipt, run),
+        grub_cfg=_menu(root, config, boot, receipt, kernels, run),
         last_boot=came_by,
         problems=(
             *(problem for want in wants for problem in _lacking(root, want)),
@@ -97,12 +106,18 @@ def survey(
             *(() if targets else _left_behind(root, receipt, wants)),
             *last_boot.problems(root, came_by, judged),
         ),
+        kernels=kernels,
     )
     return Survey(config=config, plans=plans, status=status)
 
 
 def _menu(
-    root: Root, config: Config, boot: BootFilesystem, receipt: Receipt, run: Run
+    root: Root,
+    config: Config,
+    boot: BootFilesystem,
+    receipt: Receipt,
+    kernels: Sequence[KernelStatus],
+    run: Run,
 ) -> GrubCfgStatus:
     """The verdict for grub.cfg; unknown where all that could be compared is as it should be,
     and a UUID was not known.
@@ -111,8 +126,15 @@ def _menu(
     command = SYNC if config.update_grub else "update-grub"
     kept = receipt.kept.get(grub_config.PATH)
     found = grub_config.status(
-        root, fs_uuid=boot.fs_uuid, root_uuid=root_uuid, command=command, kept=kept, run=run
+        root,
+        fs_uuid=boot.fs_uuid,
+        root_uuid=root_uuid,
+        command=command,
+        kept=kept,
+        run=run,
     )
+    copied = [kernel for kernel in kernels if kernel.pv is Start.COPY]
+    found = grub_config.with_copies(root, found, copied)
     if found.state is not State.CURRENT or boot.is_known:
         return found
     message = verdict.NOT_KNOWN.format(path=found.path)

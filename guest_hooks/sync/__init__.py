@@ -13,10 +13,20 @@ from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import Run, run
 from guest_hooks.machine.settling import Settling
 from guest_hooks.model import State
+from guest_hooks.problems.menus import MenuProblem
 from guest_hooks.program import SYNC
 from guest_hooks.survey import grub_config
 from guest_hooks.survey.status import Survey, require, survey
-from guest_hooks.sync import commit, menus, packages, safeguard, second_stages, unchanged, work
+from guest_hooks.sync import (
+    commit,
+    menus,
+    packages,
+    pv_kernels,
+    safeguard,
+    second_stages,
+    unchanged,
+    work,
+)
 from guest_hooks.sync.foretold import foretell
 from guest_hooks.sync.menus import Step
 from guest_hooks.sync.record import receipt_of
@@ -37,6 +47,7 @@ def sync(
         _require_readable(found)
         wanted = work.decide(found, request)
         foretold, failures = foretell(root, found, wanted, request, step, run)
+        foretold += pv_kernels.foretold(root, found, request.targets)
         return result_of(found, found, foretold, (*wanted.failures, *failures), ())
     require(root, config, request.targets)
     if os.geteuid() != 0:
@@ -55,7 +66,7 @@ def sync(
             found = survey(root, config, targets=request.targets, asked=request.choices, run=run)
         _require_readable(found)
         wanted = work.decide(found, request)
-        if wanted.is_nothing:
+        if wanted.is_nothing and not pv_kernels.foretold(root, found, request.targets):
             with suppress(GuestHooksError):  # what a killed run left takes room, and no more
                 commit.sweep(root)
             unchanged.remember(root, found, request.targets)
@@ -63,8 +74,11 @@ def sync(
         disks.require_writable(root)
         with step("Removing what an earlier run left"):
             commit.sweep(root)
-        built, failures = second_stages.build_all(root, found, wanted.targets, request, step, run)
         settling = Settling(root)
+        before = found
+        found, copied = _copied(root, found, request, settling, step=step, run=run)
+        wanted = work.decide(found, request)
+        built, failures = second_stages.build_all(root, found, wanted.targets, request, step, run)
         with step("Writing to the disk"):
             changes, unkept = second_stages.install(root, config, found, built, settling, run)
         judged = (
@@ -83,17 +97,24 @@ def sync(
         failures += [
             Failure(name=path, required=True, error=error) for path, error in made.failures
         ]
+        failures += copied.failures
         with step("Waiting until GRUB reads what was written"):
             settling.finish()
         earlier = receipts.load(root)
         unnoted = receipts.save(root, receipt_of(earlier, built, failures, made.changes))
         after = survey(root, config, targets=request.targets, boot=found.status.boot, run=run)
         failures += _as_before(root, after) if wanted.menu and not failures else ()
+        tidied = pv_kernels.tidy(root, after, request.targets, is_forced=request.force)
+        failures += tidied.failures
         unchanged.remember(root, after, request.targets)
-        unsure = (*unsettled, *settling.problems, *unkept, *unnoted)
-        outcome = result_of(
-            found, after, (*changes, *made.changes), (*wanted.failures, *failures), unsure
+        unsure = (*unsettled, *settling.problems, *unkept, *tidied.unsure, *unnoted)
+        changed = (
+            *copied.changes,
+            *changes,
+            *made.changes,
+            *tidied.changes,
         )
+        outcome = result_of(before, after, changed, (*wanted.failures, *failures), unsure)
         return replace(
             outcome,
             repeated=tuple(each for each in outcome.failures if safeguard.is_known(earlier, each)),
@@ -105,6 +126,71 @@ def _require_readable(found: Survey) -> None:
     boot = found.status.boot
     if boot is not None and boot.unreadable is not None:
         raise LackingError(boot_features.explain(boot), hint=boot_features.remedy(boot))
+
+
+def copy_kernels(
+    root: Root, config: Config, request: Request, *, step: Step = nullcontext, run: Run = run
+) -> Result:
+    """Make the copies of kernels for PV that are lacking, and nothing else, as `sync` does: before
+    update-grub lists a new kernel.
+    """
+    require(root, config, request.targets)
+    with packages.held(
+        root,
+        waits=False,
+        is_asked_for=not request.automatic,
+        lock_timeout=request.lock_timeout,
+        run=run,
+    ) as unsettled:
+        found = survey(root, config, targets=request.targets, run=run)
+        if not pv_kernels.lacking(found):
+            return result_of(found, found, (), (), unsettled)
+        if request.automatic and hold.held_for(root, repair=config.repair):
+            foretold = pv_kernels.foretold(root, found, request.targets)
+            return replace(result_of(found, found, foretold, (), unsettled), is_held=True)
+        disks.require_writable(root)
+        settling = Settling(root)
+        made = pv_kernels.renew(root, found, settling, step=step)
+        settling.finish()
+        after = survey(root, config, targets=request.targets, boot=found.status.boot, run=run)
+        unsure = (*unsettled, *settling.problems)
+        return result_of(found, after, made.changes, made.failures, unsure)
+
+
+def _copied(
+    root: Root,
+    found: Survey,
+    request: Request,
+    settling: Settling,
+    *,
+    step: Step,
+    run: Run,
+) -> tuple[Survey, pv_kernels.Renewed]:
+    """Make the copies of kernels for PV, and the menu if it does not start them, and look again.
+
+    The menu comes before a second stage here, because a second stage reads it: by the one that is
+    there it would start a kernel that GRUB can't unpack.
+    """
+
+    def looked() -> Survey:
+        return survey(
+            root,
+            found.config,
+            targets=request.targets,
+            boot=found.status.boot,
+            asked=request.choices,
+            run=run,
+        )
+
+    copied = pv_kernels.renew(root, found, settling, step=step)
+    found = looked() if copied.changes else found
+    reasons = work.decide(found, request).menu
+    if MenuProblem.PV_KERNEL_NOT_LISTED not in reasons:
+        return found, copied
+    only = menus.Wanted(grub_cfg=reasons, judged=found.status)
+    made = menus.renew(root, found, only, settling, step=step, run=run)
+    copied = replace(copied, changes=(*copied.changes, *made.changes))
+    return (looked() if made.changes else found), copied
 
 
 def _as_before(root: Root, after: Survey) -> list[Failure]:

@@ -17,7 +17,7 @@ from guest_hooks.machine.overlay import Overlay
 from guest_hooks.machine.receipts import Kept, Receipt
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import Run, run
-from guest_hooks.model import GrubCfgStatus, Mode, State, Status, TargetStatus
+from guest_hooks.model import GrubCfgStatus, Mode, Start, State, Status, TargetStatus
 from guest_hooks.program import SYNC
 from guest_hooks.survey import grub_config
 from guest_hooks.survey.plan import Plan
@@ -68,7 +68,7 @@ def second_stage(
     is_first = status.state is State.MISSING and not receipt.target(name).core_sha256
     runs_by_it = found.status.guest.mode is plan.target.mode is Mode.PV
     if is_first and runs_by_it and found.config.stage1 is Stage1.AUTO:
-        packing = _packing_of_running_kernel(root)
+        packing = "" if _starts_copies(found.status) else _packing_of_running_kernel(root)
         if packing:
             raise NotRepairedError(
                 f"no second stage was installed for {name}: the kernel that runs now is packed with"
@@ -106,6 +106,16 @@ def is_known(receipt: Receipt, failure: GuestHooksError) -> bool:
     cause.
     """
     return isinstance(failure, KeptError) and receipt.kept.get(failure.path) == _note(failure)
+
+
+def _starts_copies(status: Status) -> bool:
+    """Whether a PV boot by the menu starts the copies for PV, that of the running kernel too."""
+    menu, release = status.grub_cfg, os.uname().release
+    return (
+        menu is not None
+        and menu.state is State.CURRENT
+        and any(each.version == release and each.pv is Start.COPY for each in status.kernels)
+    )
 
 
 def _packing_of_running_kernel(root: Root) -> str:

@@ -45,7 +45,7 @@ def remember(root: Root, found: Survey, named: Sequence[str]) -> None:
 def _remember(root: Root, found: Survey) -> None:
     boot = found.status.boot
     menu = found.status.grub_cfg
-    judged = (*found.status.targets, *((menu,) if menu else ()))
+    judged = (*found.status.targets, *((menu,) if menu else ()), *found.status.kernels)
     if not found.status.ok or boot is None or any(each.problems for each in judged):
         durable.remove(root, fingerprint.FINGERPRINT)
         return
@@ -82,6 +82,7 @@ def _subjects(found: Survey, devices: Sequence[str], menus: Sequence[str]) -> li
                 legacy_menu.PATH,
                 receipts.RECEIPT,
                 *files,
+                *(kernel.copy.path for kernel in found.status.kernels if kernel.copy),
             )
         ),
         *(("dir", path) for path in (VENDOR_DIR, LOCAL_DIR, *directories)),

@@ -29,6 +29,8 @@ PACKAGES = (
     "python3-watchdog",
     "python3-pyelftools",
     "python3-systemd",
+    "python3-zstandard",
+    "python3-lz4",
     "linux-image-amd64",
     "initramfs-tools",
     "systemd-sysv",

@@ -27,6 +27,7 @@ from tests.support.guest_tree import GuestTree, snapshot
 
 PACKAGES = (
     *("python3", "python3-pyudev", "python3-watchdog", "python3-pyelftools", "python3-systemd"),
+    *("python3-zstandard", "python3-lz4"),
     *("linux-image-amd64", "initramfs-tools", "systemd-sysv", "udev", "zstd"),
 )
 EXTRA = {Suite.BOOKWORM: (*PACKAGES, "grub-pc"), Suite.TRIXIE: PACKAGES}

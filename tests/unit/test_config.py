@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guest_hooks.config import Config, Modules, Source, Stage1, parse
+from guest_hooks.config import Config, Modules, PvKernels, Source, Stage1, parse
 from guest_hooks.errors import UsageError
 
 
@@ -46,6 +46,7 @@ def test_nothing_is_the_default() -> None:
         pytest.param("stage1 = 'own'", "stage1", Stage1.OWN, id="stage1"),
         pytest.param("accept_foreign = true", "accept_foreign", True, id="accept-foreign"),
         pytest.param("repair = false", "repair", False, id="repair"),
+        pytest.param("pv_kernels = 'never'", "pv_kernels", PvKernels.NEVER, id="pv-kernels"),
     ],
 )
 def test_a_key_is_read(text: str, key: str, value: object) -> None:

@@ -23,10 +23,12 @@ from guest_hooks.model import (
     FileStatus,
     GrubCfgStatus,
     Guest,
+    KernelStatus,
     LastBoot,
     Mode,
     Problem,
     Severity,
+    Start,
     State,
     Status,
     TargetStatus,
@@ -34,6 +36,7 @@ from guest_hooks.model import (
 from guest_hooks.preflight.result import Finding, Link, Preflight
 from guest_hooks.problems.boot import KernelProblem
 from guest_hooks.problems.menus import MenuProblem
+from guest_hooks.problems.pv_kernels import PvKernelProblem
 from guest_hooks.problems.runs import RunProblem
 from guest_hooks.problems.second_stage import SecondStageProblem
 from guest_hooks.report import as_json, as_metrics, boot_chain, messages, problem_lines, reasons
@@ -106,12 +109,28 @@ PVH = TargetStatus(
     ),
 )
 CFG = GrubCfgStatus(path="/boot/grub/grub.cfg", state=State.CURRENT)
+KERNEL = KernelStatus(
+    path="/boot/vmlinuz-6.12.118+deb13-amd64",
+    version="6.12.118+deb13-amd64",
+    compression="zstd",
+    pv=Start.COPY,
+    pvh=Start.ITSELF,
+    copy=FileStatus(path="/boot/xen/vmlinux-6.12.118+deb13-amd64.gz", state=State.CURRENT),
+)
+OLDER = KernelStatus(
+    path="/boot/vmlinuz-6.1.0-56-amd64",
+    version="6.1.0-56-amd64",
+    compression="xz",
+    pv=Start.ITSELF,
+    pvh=Start.ITSELF,
+)
 GOOD = Status(
     guest=GUEST,
     boot=BOOT,
     targets=(PV,),
     grub_cfg=CFG,
     last_boot=LastBoot(via="second-stage", prefix="(xen/xvda,gpt1)/grub", platform="xen"),
+    kernels=(KERNEL, OLDER),
 )
 BAD = replace(
     GOOD,
@@ -128,6 +147,20 @@ BAD = replace(
         ),
     ),
     last_boot=LastBoot(),
+    kernels=(
+        replace(
+            KERNEL,
+            pv=Start.NOT,
+            copy=FileStatus(path=KERNEL.path, state=State.MISSING),
+            problems=(
+                Problem(
+                    code=PvKernelProblem.MISSING,
+                    message=f"there is no copy of {KERNEL.path}",
+                    hint="make it with: xen-guest-bootloader sync",
+                ),
+            ),
+        ),
+    ),
     problems=(
         Problem(
             code=RunProblem.TARGET_FAILED,
@@ -153,7 +186,12 @@ BY_STAGE1 = replace(
     ),
 )
 NOWHERE = replace(
-    GOOD, guest=Guest(mode=Mode.HVM, bits=64, efi=True), boot=None, targets=(), grub_cfg=None
+    GOOD,
+    guest=Guest(mode=Mode.HVM, bits=64, efi=True),
+    boot=None,
+    targets=(),
+    grub_cfg=None,
+    kernels=(),
 )
 
 CHANGES = (
@@ -243,6 +281,7 @@ def test_what_was_not_looked_at_has_no_metric() -> None:
             "ok",
             "second_stage_state",
             "grub_cfg_state",
+            "kernel_start",
             "problems",
             "booted_by_second_stage",
         )

@@ -51,9 +51,9 @@ class Place:
     missing: str = ""
 
 
-def place(boot: Boot, filesystem: BootFilesystem, devices: Sequence[BlockDevice]) -> Place:
-    """Where the entry that loads `boot` takes its files from."""
-    kind, _, key = boot.device.partition("/")
+def place(root: str, filesystem: BootFilesystem, devices: Sequence[BlockDevice]) -> Place:
+    """Where an entry takes its files from while $root is `root`, as in `Boot.device`."""
+    kind, _, key = root.partition("/")
     match kind:
         case "boot" | "":
             return Place(is_here=True)
@@ -82,7 +82,9 @@ def named_files(
     system.
     """
     loads = [
-        entry.boot for entry in wanted if entry.boot and place(entry.boot, boot, devices).is_here
+        entry.boot
+        for entry in wanted
+        if entry.boot and place(entry.boot.device, boot, devices).is_here
     ]
     return (
         tuple(name for load in loads if (name := stage1.in_guest(load.kernel, boot))),
@@ -133,7 +135,7 @@ def _entry(
                 f" ({entry.not_understood or 'it loads no kernel'})"
             )
         return ()
-    where = place(load, boot, devices)
+    where = place(load.device, boot, devices)
     search = (
         (
             _search_in_vain(

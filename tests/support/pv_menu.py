@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The script of /etc/grub.d that lets a PV boot start copies, run as grub-mkconfig runs it."""
+
+import subprocess
+from pathlib import Path
+
+from guest_hooks.survey import grub_config
+from tests.support.checkout import CHECKOUT
+
+SCRIPT = "grub.d/99_xen_pv_kernels"
+
+
+def rewritten(
+    text: str, boot: Path, output: Path, *, program: str = "/bin/true", code: int = 0
+) -> bytes:
+    """The menu `text` after the script has run, for the kernels and copies in `boot`.
+
+    Before and after it, something is printed to `output` through one descriptor, as by
+    grub-mkconfig; `program` stands for the package's.
+    """
+    script = (CHECKOUT / SCRIPT).read_text()
+    script = script.replace(grub_config.PROGRAM, program).replace("/boot/", f"{boot}/")
+    with output.open("wb") as file:
+        file.write(text.encode())
+        file.flush()
+        done = subprocess.run(
+            [
+                "sh",
+                "-c",
+                f"echo '### BEGIN ###'; sh {_saved(script, output)}; c=$?; echo END; exit $c",
+            ],
+            stdout=file,
+            stderr=subprocess.PIPE,
+            check=False,
+            timeout=60,
+        )
+    assert done.returncode == code, done.stderr
+    found = output.read_bytes()
+    head, begin, tail = found.rpartition(b"### BEGIN ###\n")
+    assert begin
+    assert tail == b"END\n", found
+    return head
+
+
+def _saved(script: str, output: Path) -> Path:
+    path = output.with_suffix(".sh")
+    path.write_text(script)
+    return path

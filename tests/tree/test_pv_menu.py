@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""GRUB itself, as a program, on the menus that let a PV boot start copies of kernels: in a PV boot
+the entry that would be started, with its copy, and in any other what would be started without them.
+"""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from guest_hooks.formats import pygrub_menu
+from tests.support import grub_emu, pv_menu, pygrub
+from tests.support.checkout import CHECKOUT
+
+MENUS = CHECKOUT / "tests/data/grub_cfg"
+UUID = "0f3c1a52-6e0d-4c8b-9a41-3f2f5d1c7e10"
+WITH_COPY = ("6.12.117+deb13-amd64", "6.1.0-40-amd64")
+COMMAND = re.compile(r"((?:^|; then )[ \t]*)linux[ \t]+([^;\n]*)", re.MULTILINE)
+QUIET = re.compile(
+    r"^[ \t]*(search|set root=|initrd|terminal_output|loadfont|load_video|gfxmode|echo) ?.*",
+    re.MULTILINE,
+)
+
+
+def kernels_and_copies(boot: Path, text: str) -> Path:
+    """A /boot with the kernels that `text` names, and copies of two of them."""
+    (boot / "xen").mkdir(parents=True)
+    for release in re.findall(r"vmlinuz-(\S+)", text):
+        (boot / f"vmlinuz-{release}").write_text("a kernel")
+    for release in WITH_COPY:
+        if (boot / f"vmlinuz-{release}").exists():
+            (boot / f"xen/vmlinux-{release}.gz").write_text("its copy")
+    return boot
+
+
+def menu(tmp_path: Path, name: str) -> tuple[str, str]:
+    """Debian's menu `name` in a directory of the test's, before and after the script."""
+    text = (MENUS / f"{name}.cfg").read_text().replace("/boot/", f"{tmp_path}/boot/")
+    boot = kernels_and_copies(tmp_path / "boot", text)
+    return text, pv_menu.rewritten(text, boot, tmp_path / "output").decode()
+
+
+def started(directory: Path, text: str, platform: str, env: str) -> str:
+    """What GRUB starts by itself on this platform, with these lines in its environment block."""
+    text = QUIET.sub("true", text.replace("save_env", "true"))
+    text = COMMAND.sub(rf"\1echo {grub_emu.MARK} \2 {grub_emu.END}", text)
+    block = "# GRUB Environment Block\n" + env
+    first = f"set grub_platform={platform}\nset timeout=0\n"
+    last = "\nset timeout=0\n"
+    found, _ = grub_emu.started(directory, first + text + last, {"grubenv": block})
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize(
+    ("name", "setting", "env"),
+    [
+        pytest.param("trixie-simple", "", "", id="number-0"),
+        pytest.param("trixie-simple", "1>1", "", id="recovery-of-the-newest"),
+        pytest.param("trixie-simple", "1>2", "", id="a-kernel-without-copy"),
+        pytest.param("trixie-simple", "1>4", "", id="an-older-kernel"),
+        pytest.param(
+            "trixie-simple",
+            "Advanced options for Debian GNU/Linux>Debian GNU/Linux, with Linux 6.1.0-40-amd64",
+            "",
+            id="title",
+        ),
+        pytest.param("trixie-simple", "ID", "", id="id"),
+        pytest.param("trixie-saved", "", "saved_entry=1>4\n", id="saved-number"),
+        pytest.param("trixie-saved", "", "saved_entry=ID\n", id="saved-id"),
+        pytest.param("trixie-saved", "", "saved_entry=0\nnext_entry=ID\n", id="next-entry"),
+    ],
+)
+def test_only_the_kernel_s_file_differs(tmp_path: Path, name: str, setting: str, env: str) -> None:
+    before, after = menu(tmp_path, name)
+    (ident,) = re.findall(r"menuentry_id_option '(gnulinux-6.1.0-40-amd64-advanced-\S+)'", before)
+    (above,) = re.findall(r"^submenu .*menuentry_id_option '(\S+)'", before, re.MULTILINE)
+    choose = f"\nset default='{setting}'\n".replace("ID", f"{above}>{ident}") if setting else ""
+    block = env.replace("ID", f"{above}>{ident}")
+    plain = started(tmp_path / "plain", before + choose, "xen", block)
+    for platform in ("xen_pvh", "pc", "efi"):
+        assert started(tmp_path / platform, after + choose, platform, block) == plain
+    wanted = plain
+    for release in WITH_COPY:
+        wanted = wanted.replace(f"/vmlinuz-{release} ", f"/xen/vmlinux-{release}.gz ")
+    assert started(tmp_path / "xen", after + choose, "xen", block) == wanted
+    assert (wanted == plain) is (setting == "1>2")
+
+
+def test_without_a_copy_a_pv_boot_starts_what_it_started(tmp_path: Path) -> None:
+    before, after = menu(tmp_path, "trixie-simple")
+    assert before != after
+    for copy in (tmp_path / "boot/xen").iterdir():
+        copy.write_bytes(b"")
+    plain = started(tmp_path / "plain", before, "xen", "")
+    assert started(tmp_path / "xen", after, "xen", "") == plain
+
+
+def test_pygrub_reads_the_same(tmp_path: Path) -> None:
+    names = [path.stem for path in sorted(MENUS.glob("*.cfg"))]
+    texts = []
+    for name in names:
+        before, after = menu(tmp_path / name, name)
+        there = f"{tmp_path / name}/boot/"
+        texts += [before.replace(there, "/boot/"), after.replace(there, "/boot/")]
+    found = pygrub.chosen([{"/boot/grub/grub.cfg": text} for text in texts], tmp_path)
+    assert all("kernel" in each for each in found)
+    assert found[::2] == found[1::2]
+    for before, after in zip(texts[::2], texts[1::2], strict=True):
+        ours = [pygrub_menu.read(text, pygrub_menu.FILES[0][1]) for text in (before, after)]
+        assert ours[0] == ours[1]

@@ -1,0 +1,350 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which kernels need a copy for PV, what becomes of the copies, and what room there is for them."""
+
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+
+from guest_hooks.config import Config, PvKernels
+from guest_hooks.errors import LackingError
+from guest_hooks.formats import pv_kernel
+from guest_hooks.machine import space
+from guest_hooks.machine.boot_files import Memory
+from guest_hooks.machine.root import Root
+from guest_hooks.machine.settling import Settling
+from guest_hooks.model import GrubCfgStatus, Guest, KernelStatus, Mode, Start, Status
+from guest_hooks.problems.menus import MenuProblem
+from guest_hooks.problems.pv_kernels import PvKernelProblem
+from guest_hooks.problems.row import Severity, State
+from guest_hooks.survey import grub_config, pv_kernels
+from guest_hooks.survey.status import Survey
+from guest_hooks.sync import pv_kernels as making
+from tests.support import boot_tree, kernels, pv_menu
+from tests.support.boot_tree import BootTree
+from tests.support.checkout import CHECKOUT
+
+NEW, MIDDLE, OLD = boot_tree.RELEASES
+PV = {"x86_64-xen": True}
+PVH = {"i386-xen_pvh": True}
+
+
+@dataclass(slots=True)
+class World:
+    """A guest with kernels of several compressions, and its menu as update-grub makes it."""
+
+    top: Path
+    tree: BootTree = field(init=False)
+    config: Config = field(default_factory=Config)
+
+    def __post_init__(self) -> None:
+        self.tree = BootTree(self.top)
+        for release in boot_tree.RELEASES:
+            self.install(release, "zstd")
+
+    @property
+    def root(self) -> Root:
+        return Root(str(self.top))
+
+    def install(self, release: str, compression: str) -> None:
+        self.tree.write(f"boot/vmlinuz-{release}", boot_tree.kernel(release, compression))
+
+    def copy(self, release: str) -> Path:
+        return self.top / f"boot/xen/vmlinux-{release}.gz"
+
+    def kernels(self, targets: dict[str, bool] | None = None) -> tuple[KernelStatus, ...]:
+        wanted = PV if targets is None else targets
+        return pv_kernels.survey(self.root, self.config, wanted, Memory(self.root))
+
+    def survey(self, mode: Mode = Mode.PV) -> Survey:
+        status = Status(
+            guest=Guest(mode=mode, bits=64),
+            boot=self.tree.boot,
+            targets=(),
+            grub_cfg=None,
+            kernels=self.kernels(),
+        )
+        return Survey(config=self.config, plans=(), status=status)
+
+    def renew(self) -> making.Renewed:
+        settling = Settling(self.root)
+        made = making.renew(self.root, self.survey(), settling, step=nullcontext)
+        settling.finish()
+        assert settling.problems == ()
+        return made
+
+    def update_grub(self) -> None:
+        path = self.top / "boot/grub/grub.cfg"
+        text = (CHECKOUT / "tests/data/grub_cfg/bookworm-simple.cfg").read_text()
+        path.write_bytes(pv_menu.rewritten(text, self.top / "boot", self.top / "output"))
+
+    def default(self, number: str) -> None:
+        self.tree.edit_menu('set default="0"', f'set default="{number}"')
+
+    def states(self) -> dict[str, State | None]:
+        return {
+            kernel.version: kernel.copy.state if kernel.copy else None for kernel in self.kernels()
+        }
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+def codes(found: KernelStatus) -> list[tuple[str, Severity]]:
+    return [(problem.code, problem.severity) for problem in found.problems]
+
+
+def test_copies_are_made_once_and_found_current(world: World) -> None:
+    made = world.renew()
+    assert [change.path for change in made.changes] == [
+        f"/boot/xen/vmlinux-{release}.gz" for release in boot_tree.RELEASES
+    ]
+    assert {why for change in made.changes for why in change.why} == {PvKernelProblem.MISSING}
+    assert made.failures == ()
+    for found in world.kernels():
+        assert (found.pv, found.pvh, found.problems) == (Start.COPY, Start.ITSELF, ())
+    assert world.renew() == making.Renewed()
+
+
+@pytest.mark.parametrize(
+    ("setting", "targets", "wanted"),
+    [
+        (PvKernels.AUTO, PV, True),
+        (PvKernels.AUTO, PVH, False),
+        (PvKernels.AUTO, {**PVH, "x86_64-xen": False}, True),
+        (PvKernels.ALWAYS, PVH, True),
+        (PvKernels.NEVER, PV, False),
+    ],
+)
+def test_who_gets_copies(
+    world: World, setting: PvKernels, targets: dict[str, bool], wanted: bool
+) -> None:
+    world.config = replace(world.config, pv_kernels=setting)
+    for found in world.kernels(targets):
+        assert (found.copy is not None) is wanted
+        severity = Severity.ERROR if targets.get("x86_64-xen") else Severity.WARNING
+        assert codes(found) == ([(PvKernelProblem.MISSING, severity)] if wanted else [])
+
+
+@pytest.mark.parametrize("compression", ["xz", "gzip"])
+def test_what_grub_unpacks_starts_itself(world: World, compression: str) -> None:
+    world.install(NEW, compression)
+    found = world.kernels()[0]
+    assert (found.version, found.pv, found.copy, found.problems) == (NEW, Start.ITSELF, None, ())
+
+
+def test_a_kernel_without_pv_gets_none(world: World) -> None:
+    notes = {kind: value for kind, value in kernels.LINUX_NOTES.items() if kind != 1}
+    elf = kernels.vmlinux(notes=notes, release=NEW)
+    world.tree.write(f"boot/vmlinuz-{NEW}", kernels.bzimage(elf, "zstd", release=NEW))
+    found = world.kernels()[0]
+    assert (found.pv, found.copy) == (Start.NOT, None)
+    assert [change.path for change in world.renew().changes] == [
+        f"/boot/xen/vmlinux-{release}.gz" for release in (MIDDLE, OLD)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("damage", "code"),
+    [
+        pytest.param(lambda path: path.unlink(), PvKernelProblem.MISSING, id="gone"),
+        pytest.param(
+            lambda path: path.write_bytes(path.read_bytes()[:-5000]),
+            PvKernelProblem.DAMAGED,
+            id="cut-off",
+        ),
+        pytest.param(
+            lambda path: path.write_bytes(b"\0" * 9000), PvKernelProblem.DAMAGED, id="zeros"
+        ),
+        pytest.param(
+            lambda path: path.write_bytes(
+                pv_kernel.make(kernels.bzimage(kernels.vmlinux(text_size=1 << 18), "zstd"))
+            ),
+            PvKernelProblem.STALE,
+            id="of-another-kernel",
+        ),
+    ],
+)
+def test_a_copy_that_is_not_right_is_made_again(world: World, damage: object, code: str) -> None:
+    world.renew()
+    right = world.copy(NEW).read_bytes()
+    assert callable(damage)
+    damage(world.copy(NEW))
+    assert codes(world.kernels()[0]) == [(code, Severity.ERROR)]
+    (change,) = world.renew().changes
+    assert (change.path, change.why) == (f"/boot/xen/vmlinux-{NEW}.gz", (code,))
+    assert world.copy(NEW).read_bytes() == right
+
+
+def test_a_kernel_replaced_under_the_same_name(world: World) -> None:
+    world.renew()
+    elf = kernels.vmlinux(release=NEW, text_size=200_000)
+    world.tree.write(f"boot/vmlinuz-{NEW}", kernels.bzimage(elf, "zstd", release=NEW))
+    assert codes(world.kernels()[0]) == [(PvKernelProblem.STALE, Severity.ERROR)]
+    assert world.kernels()[0].pv is Start.COPY
+    world.renew()
+    assert world.kernels()[0].problems == ()
+
+
+def limited(monkeypatch: pytest.MonkeyPatch, world: World, copies: int) -> None:
+    """Room for so many copies, whatever is in /boot/xen already."""
+    size = len(pv_kernel.make(boot_tree.kernel(NEW, "zstd")))
+
+    def free(_root: Root, _path: str) -> int:
+        used = sum(file.stat().st_size for file in (world.top / "boot/xen").glob("vmlinux-*"))
+        return copies * (size + 100) + making.MARGIN - used
+
+    monkeypatch.setattr(space, "free", free)
+
+
+def test_with_little_room_the_newest_comes_first(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limited(monkeypatch, world, 2)
+    made = world.renew()
+    assert world.states() == {NEW: State.CURRENT, MIDDLE: State.CURRENT, OLD: State.MISSING}
+    (failure,) = made.failures
+    assert isinstance(failure.error, LackingError)
+    assert failure.required
+    assert f"/boot/vmlinuz-{OLD}" in failure.error.message
+    assert "it needs" in failure.error.message
+
+
+def test_with_little_room_the_default_comes_first(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.default("1>4")  # the oldest
+    limited(monkeypatch, world, 1)
+    world.renew()
+    assert world.states() == {NEW: State.MISSING, MIDDLE: State.MISSING, OLD: State.CURRENT}
+
+
+def test_the_copy_that_the_present_menu_starts_makes_no_room(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As before update-grub lists a new kernel; afterwards the older one's copy makes room."""
+    for release in (NEW, MIDDLE):
+        world.tree.remove(f"boot/vmlinuz-{release}")
+    world.renew()
+    world.default("1>4")
+    limited(monkeypatch, world, 1)
+    world.install(NEW, "zstd")
+    (failure,) = world.renew().failures
+    assert world.states() == {NEW: State.MISSING, OLD: State.CURRENT}
+    assert isinstance(failure.error, LackingError)
+    world.tree.edit_menu('set default="1>4"', 'set default="0"')
+    made = world.renew()
+    assert world.states() == {NEW: State.CURRENT, OLD: State.MISSING}
+    assert [change.path for change in made.changes] == [
+        f"/boot/xen/vmlinux-{release}.gz" for release in (OLD, NEW)
+    ]
+
+
+def test_a_failure_keeps_no_other_copy_from_being_made(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = pv_kernel.make
+
+    def failing(data: bytes) -> bytes:
+        if data == boot_tree.kernel(MIDDLE, "zstd"):
+            raise LackingError("it fails")
+        return made(data)
+
+    monkeypatch.setattr(pv_kernel, "make", failing)
+    (failure,) = world.renew().failures
+    assert world.states() == {NEW: State.CURRENT, MIDDLE: State.MISSING, OLD: State.CURRENT}
+    assert failure.error.message.endswith("it fails")
+
+
+def test_a_removed_kernel_s_copy_goes(world: World) -> None:
+    world.renew()
+    (world.top / "boot/xen/vmlinux-mine.gz").write_bytes(b"an admin's own")
+    world.tree.remove(f"boot/vmlinuz-{OLD}")
+    made = making.tidy(world.root, world.survey(), (), is_forced=False)
+    assert [change.path for change in made.changes] == [f"/boot/xen/vmlinux-{OLD}.gz"]
+    assert sorted(path.name for path in (world.top / "boot/xen").glob("vmlinux-*")) == sorted(
+        [f"vmlinux-{release}.gz" for release in (NEW, MIDDLE)] + ["vmlinux-mine.gz"]
+    )
+    assert making.tidy(world.root, world.survey(), (), is_forced=False) == making.Renewed()
+
+
+def test_nothing_goes_where_only_some_targets_were_named(world: World) -> None:
+    world.renew()
+    world.tree.remove(f"boot/vmlinuz-{OLD}")
+    found = world.survey()
+    assert making.tidy(world.root, found, ("i386-xen_pvh",), is_forced=True) == making.Renewed()
+
+
+def test_never_keeps_the_copy_that_a_pv_guest_boots_by(world: World) -> None:
+    world.renew()
+    world.update_grub()
+    world.config = replace(world.config, pv_kernels=PvKernels.NEVER)
+    made = making.tidy(world.root, world.survey(), (), is_forced=False)
+    assert [change.path for change in made.changes] == [
+        f"/boot/xen/vmlinux-{release}.gz" for release in sorted((MIDDLE, OLD))
+    ]
+    assert [problem.code for problem in made.unsure] == [PvKernelProblem.KEPT]
+    forced = making.tidy(world.root, world.survey(), (), is_forced=True)
+    assert [change.path for change in forced.changes] == [f"/boot/xen/vmlinux-{NEW}.gz"]
+
+
+def test_never_removes_all_where_the_guest_is_pvh(world: World) -> None:
+    world.renew()
+    world.update_grub()
+    world.config = replace(world.config, pv_kernels=PvKernels.NEVER)
+    made = making.tidy(world.root, world.survey(Mode.PVH), (), is_forced=False)
+    assert len(made.changes) == len(boot_tree.RELEASES)
+
+
+def test_a_menu_that_starts_a_kernel_beside_its_copy_is_stale(world: World) -> None:
+    script = world.tree.top / pv_kernels.SCRIPT.lstrip("/")
+    script.parent.mkdir(parents=True)
+    script.write_text("")
+    script.chmod(0o755)
+    world.tree.write(grub_config.PROGRAM.lstrip("/"), b"")
+    current = GrubCfgStatus(path=grub_config.PATH, state=State.CURRENT)
+    assert grub_config.with_copies(world.root, current, ()) == current
+    world.renew()
+    found = grub_config.with_copies(world.root, current, world.kernels())
+    assert found.state is State.STALE
+    assert [problem.code for problem in found.problems] == [MenuProblem.PV_KERNEL_NOT_LISTED]
+    world.update_grub()
+    assert grub_config.with_copies(world.root, current, world.kernels()) == current
+    script.chmod(0o644)
+    world.tree.write("boot/grub/grub.cfg", b"")
+    assert grub_config.with_copies(world.root, current, world.kernels()) == current
+
+
+def test_preflight_follows_a_pv_boot_to_the_copy(world: World) -> None:
+    answer = world.tree.preflight()
+    assert {finding.code for finding in answer.findings} == {"kernel-compression"}
+    assert not answer.will_boot
+    world.renew()
+    assert not world.tree.preflight().will_boot
+    world.update_grub()
+    answer = world.tree.preflight()
+    assert answer.findings == ()
+    assert f"/boot/xen/vmlinux-{NEW}.gz" in str(answer.chain)
+    world.copy(NEW).write_bytes(world.copy(NEW).read_bytes()[:-9000])
+    answer = world.tree.preflight()
+    assert [finding.thing for finding in answer.findings] == [f"/boot/xen/vmlinux-{NEW}.gz"]
+    assert not answer.will_boot
+    world.copy(NEW).unlink()
+    assert not world.tree.preflight().will_boot
+
+
+@pytest.mark.parametrize(
+    ("versions", "newest"),
+    [
+        (("6.1.0-9-amd64", "6.1.0-10-amd64"), "6.1.0-10-amd64"),
+        (("6.12.9+deb13-amd64", "6.1.0-44-amd64"), "6.12.9+deb13-amd64"),
+        (("7.0~rc1-amd64", "7.0-amd64"), "7.0-amd64"),
+    ],
+)
+def test_versions_are_ordered_as_10_linux_orders_them(
+    versions: tuple[str, ...], newest: str
+) -> None:
+    assert max(versions, key=pv_kernels.version_key) == newest
