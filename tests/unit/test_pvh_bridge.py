@@ -8,6 +8,7 @@ import struct
 import subprocess
 import traceback
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,7 @@ from tests.support.elf32 import Load, image
 
 MIB = 1 << 20
 EMULATOR_TRIES = 3
+HALT = b"\xf4"
 RSDP = 0xFC00_8000_1234_5678
 BOOT_PARAMS = 0x8D000
 """Where GRUB 2.06 puts them in a PVH guest."""
@@ -367,11 +369,16 @@ def cores(draw: st.DrawFn) -> bytes:
         loads.append(Load(paddr=at, data=data[:size], zeros=zeros))
         at += size + zeros
     first = loads[0]
-    entry = first.paddr + draw(st.integers(0, len(first.data) - 1))
+    offset = draw(st.integers(0, len(first.data) - 1))
+    entry = first.paddr + offset
+    # What stands at the entry is translated, and of some instructions that do not exist the
+    # emulator's translator dies (FF D8): one that is whole and the last of its block stands there.
+    data = first.data[:offset] + HALT + first.data[offset + 1 :]
+    loads[0] = replace(first, data=data)
     return image(draw(st.permutations(loads)), entry=entry)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(data=cores(), place=st.integers(MIB, MIB + 120_000))
 def test_any_core_from_any_place(data: bytes, place: int) -> None:
     assert pvh_bridge.unwrap(pvh_bridge.wrap(data)) == data
