@@ -165,8 +165,9 @@ class FileStatus:
 class TargetStatus:
     """The verdict for one target; `files` lists every file of its set, the protocol's own first.
 
-    `lacking` are the modules that the second stage should hold and does not. `is_accepted`: it is
-    foreign, and the configuration says that it may be.
+    `lacking` are the modules that the second stage should hold and does not; `lost` are those of
+    them that it does not find in /boot/grub/<target> either. `is_accepted`: it is foreign, and the
+    configuration says that it may be.
     """
 
     target: str
@@ -179,6 +180,7 @@ class TargetStatus:
     grub_version: str = ""
     problems: tuple[Problem, ...] = ()
     lacking: tuple[str, ...] = ()
+    lost: tuple[str, ...] = ()
     is_accepted: bool = False
 
     @property

@@ -11,6 +11,21 @@ _UNLISTED = re.compile(r"/dev/loop(?:\d|/.*)")
 """A root device for which 10_linux lists no kernel: its file system would be in a file (grub:
 util/grub.d/10_linux.in).
 """
+_OF_ANOTHER_BUS = re.compile(
+    r"/dev/(?:(?:[vsh]d[a-z]+|mmcblk\d+p?|nvme\d+n\d+p?)\d*"
+    r"|disk/by-id/(?:ata|scsi|virtio|nvme|usb|wwn|mmc)-.*"
+    r"|disk/by-path/(?:pci|virtio|acpi|platform)-.*)"
+)
+"""What a disk of virtio, SCSI, IDE, NVMe is called. Those of Xen are xvd* alone, however the host
+names them (Linux drivers/block/xen-blkfront.c: xlvbd_alloc_gendisk).
+"""
+
+
+def is_of_another_bus(device: str) -> bool:
+    """Whether `device` is none of Xen's disks; a PV or PVH guest has others only where the host
+    gives it a PCI device.
+    """
+    return _OF_ANOTHER_BUS.fullmatch(device) is not None
 
 
 def is_builders(device: str) -> bool:

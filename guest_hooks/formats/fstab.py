@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The lines of fstab(5)."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 _ESCAPES = ((r"\040", " "), (r"\011", "\t"), (r"\012", "\n"), (r"\134", "\\"))
 _NO_FILES = frozenset(("swap", "ignore"))
+_DEVICES = ("/dev/", "UUID=", "LABEL=", "PARTUUID=", "PARTLABEL=")
+_NOT_WAITED_FOR = frozenset(("noauto", "nofail", "_netdev", "x-systemd.automount"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +22,11 @@ class Entry:
     options: tuple[str, ...] = ()
 
     @property
+    def is_waited_for(self) -> bool:
+        """Whether systemd's boot comes to an end only with this disk: systemd.mount(5)."""
+        return _NOT_WAITED_FOR.isdisjoint(self.options)
+
+    @property
     def subvolume(self) -> str:
         """The btrfs subvolume of `subvol=`, as a path from the top of the file system; empty
         where none is named.
@@ -31,24 +39,31 @@ class Entry:
         return f"/{given[-1].strip('/')}" if given else ""
 
 
+def disks(text: str) -> tuple[Entry, ...]:
+    """The lines that name a block device, with those of swap; in their order."""
+    return tuple(entry for entry in _entries(text) if entry.what.startswith(_DEVICES))
+
+
 def parse(text: str) -> tuple[Entry, ...]:
     """The lines that mount something in the tree of directories, in their order; lines of
     another shape are passed over.
     """
-    rows = (line.split() for line in text.splitlines())
     return tuple(
-        Entry(
-            what=_unescape(fields[0]),
-            where=_unescape(fields[1]).rstrip("/") or "/",
-            fs_type=fields[2] if len(fields) > 2 else "auto",
-            options=tuple(fields[3].split(",")) if len(fields) > 3 else (),
-        )
-        for fields in rows
-        if len(fields) > 1
-        and fields[0][0] != "#"
-        and fields[1][0] == "/"
-        and _NO_FILES.isdisjoint(fields[2:3])
+        entry
+        for entry in _entries(text)
+        if entry.where[:1] == "/" and entry.fs_type not in _NO_FILES
     )
+
+
+def _entries(text: str) -> Iterator[Entry]:
+    for fields in (line.split() for line in text.splitlines()):
+        if len(fields) > 1 and fields[0][0] != "#":
+            yield Entry(
+                what=_unescape(fields[0]),
+                where=_unescape(fields[1]).rstrip("/") or "/",
+                fs_type=fields[2] if len(fields) > 2 else "auto",
+                options=tuple(fields[3].split(",")) if len(fields) > 3 else (),
+            )
 
 
 def at(entries: tuple[Entry, ...], where: str) -> Entry | None:

@@ -16,7 +16,6 @@ from guest_hooks.machine.run import Run
 from guest_hooks.model import BootFilesystem, MenuFault, Mode, Severity, State, Status, TargetStatus
 from guest_hooks.preflight import facts, tools
 from guest_hooks.preflight.links import (
-    boot_fs,
     entries,
     pygrub,
     root_fs,
@@ -54,6 +53,7 @@ class Way:
     chain: list[Step] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
+    load: Boot | None = None
 
     @cached_property
     def steps(self) -> Steps:
@@ -70,7 +70,6 @@ class Way:
     def follow(self) -> "Way":
         """Follow every link; `chain`, `findings` and `unknown` then say what was met."""
         self._stage1()
-        self._boot_fs()
         by_second_stage = self._second_stage()
         self._menu(by_second_stage=by_second_stage)
         self._twins()
@@ -135,12 +134,6 @@ class Way:
         )
         found = replace(found, actor=twins.actor(same))
         self.findings.append(_unlikely(found) if is_first else found)
-
-    def _boot_fs(self) -> None:
-        if self.config.stage1 in (Stage1.PYGRUB, Stage1.GRUB_LEGACY):
-            return
-        features = facts.boot_features(self.boot)
-        self.findings += boot_fs.findings(self.boot, features, self.status.last_boot)
 
     def _pygrub(self) -> pygrub.Chosen:
         def read(path: str) -> str | None:
@@ -297,7 +290,7 @@ class Way:
         self.unknown += unknown
         if choice.entry is not None:
             self.chain.append(Step(link=Link.ENTRY, text=f"the default is {choice.entry.title!r}"))
-        load = choice.entry.boot if choice.entry else None
+        load = self.load = choice.entry.boot if choice.entry else None
         if load is not None:
             kernel = files.kernels.get(stage1.in_guest(load.kernel, self.boot))
             packing = (

@@ -16,6 +16,7 @@ from guest_hooks.preflight.follow import FSTAB, Way
 from guest_hooks.preflight.links import initrds, kernels, root_fs
 from guest_hooks.preflight.needs import Kernel, Needs
 from guest_hooks.preflight.result import Finding, Preflight
+from guest_hooks.preflight.surroundings import Surroundings
 from guest_hooks.targets import TARGETS, pv_kernel
 
 
@@ -64,10 +65,13 @@ def preflight(
     ]
     if remember:
         memory.save()
+    beside = Surroundings(
+        root=root, config=config, boot=boot, devices=devices, last_boot=status.last_boot
+    )
     findings = {
         (finding.code, finding.thing, finding.message): finding
         for way in ways
-        for finding in way.findings
+        for finding in (*way.findings, *beside.findings(way.load))
     }
     return Preflight(
         guest=status.guest,

@@ -258,11 +258,64 @@ class RootProblem(ProblemCode):
         "{step}",
         step="correct root= in /etc/default/grub if it is there, then: update-grub",
     )
+    OF_ANOTHER_BUS = Row(
+        "root-of-another-bus",
+        "An entry's root= names a disk of virtio, SCSI, IDE or NVMe, as before a conversion: the "
+        "disks of a PV or PVH guest are xvd*.",
+        effect=Effect.ENDS,
+        console=_NO_ROOT,
+        hint="{step}",
+        step="make the menu again: update-grub",
+        actor=Actor.GUEST,
+        certainty=Certainty.LIKELY,
+    )
+    RESUME_MISSING = Row(
+        "resume-missing",
+        "The disk to resume from is not there; the boot waits for it, and goes on.",
+        console="Gave up waiting for suspend/resume device",
+        hint="remove {resume} from {place}, then: {step}",
+        step="update-grub, or update-initramfs -u",
+        actor=Actor.GUEST,
+        severity=Severity.WARNING,
+        certainty=Certainty.LIKELY,
+    )
     TWICE = _ends(
         "root-twice",
         "Two disks have the UUID that root= names, and which is mounted is chance.",
         "",
         "{step}",
         step="give one another UUID (tune2fs -U random, xfs_admin -U generate), or detach it",
+        certainty=Certainty.LIKELY,
+    )
+
+
+class FstabProblem(ProblemCode):
+    """What the booted system waits for or mounts by /etc/fstab."""
+
+    DISK_MISSING = Row(
+        "fstab-disk-missing",
+        "/etc/fstab mounts a disk that is not there, without nofail: emergency mode.",
+        effect=Effect.ENDS,
+        console="emergency mode",
+        hint="correct that line of /etc/fstab (blkid shows the disks), or give it nofail",
+        actor=Actor.GUEST,
+        certainty=Certainty.LIKELY,
+    )
+    ROOT_MISSING = Row(
+        "fstab-root-missing",
+        "/etc/fstab names another file system as / than the one that is mounted there, so / stays "
+        "read-only.",
+        console="Failed to start systemd-remount-fs.service",
+        hint="correct the line of / in /etc/fstab (blkid shows the disks)",
+        actor=Actor.GUEST,
+        certainty=Certainty.LIKELY,
+    )
+    SWAP_MISSING = Row(
+        "fstab-swap-missing",
+        "/etc/fstab names a swap disk that is not there: the boot waits 90 seconds for it.",
+        console="Timed out waiting for device",
+        hint="correct that line of /etc/fstab (blkid shows the disks), or give it nofail",
+        actor=Actor.GUEST,
+        severity=Severity.WARNING,
         certainty=Certainty.LIKELY,
     )

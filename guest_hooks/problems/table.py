@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from guest_hooks.problems.boot import (
     BootFsProblem,
+    FstabProblem,
     InitrdProblem,
     KernelProblem,
     RootProblem,
@@ -27,6 +28,7 @@ GROUPS: Mapping[str, type[ProblemCode]] = {
     "A kernel's copy for PV": PvKernelProblem,
     "An initial RAM disk": InitrdProblem,
     "The root file system": RootProblem,
+    "The disks of /etc/fstab": FstabProblem,
     "pygrub": PygrubProblem,
     "pvgrub-legacy": LegacyProblem,
     "A kernel that is inspected": FileProblem,

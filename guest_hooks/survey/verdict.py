@@ -60,6 +60,7 @@ def judge(plan: Plan, evidence: Evidence) -> TargetStatus:
     state = _overall(files)
     is_accepted = state is State.FOREIGN and plan.accepts_foreign
     problems = (finding.problem for file in plan.files for finding in findings[file.path])
+    lacking = _lacking(plan, core) if core else ()
     return TargetStatus(
         target=plan.target.name,
         required=plan.required,
@@ -71,7 +72,8 @@ def judge(plan: Plan, evidence: Evidence) -> TargetStatus:
         grub_version=_version(stage, evidence.packaged) if stage else "",
         problems=() if is_accepted else tuple(problems),
         is_accepted=is_accepted,
-        lacking=_lacking(plan, core) if core else (),
+        lacking=lacking,
+        lost=tuple(name for name in lacking if f"{name}.mod" in evidence.module_dir.missing),
     )
 
 

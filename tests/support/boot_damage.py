@@ -8,6 +8,7 @@ from guest_hooks.config import Config, Modules, Stage1
 from guest_hooks.machine.block_devices import BlockDevice
 from guest_hooks.model import GrubCfgStatus, MenuFault, Mode, Problem, State
 from guest_hooks.problems.menus import MenuProblem
+from guest_hooks.problems.table import TABLE
 from tests.support import boot_tree, kernels
 from tests.support.boot_tree import NEWEST, OWN_DISK, UUID, BootTree
 
@@ -133,6 +134,28 @@ def without_module(name: str) -> Damage:
     return damage
 
 
+def of_grub_install(*codes: str, lost: tuple[str, ...] = ()) -> Damage:
+    """A second stage as grub-install alone makes it: it loads the menu from /boot/grub/<target>.
+
+    `lost` are modules that are not there, either; `codes` are further problems of it.
+    """
+
+    def damage(tree: BootTree) -> None:
+        assert tree.target is not None
+        tree.second_stage(State.STALE, "modules-missing")
+        found = tuple(
+            Problem(code=TABLE[code], message="it is not right", hint="sync") for code in codes
+        )
+        tree.target = replace(
+            tree.target,
+            problems=(*tree.target.problems, *found),
+            lacking=("acpi", "btrfs", "linux", "normal", "xfs", "zstd"),
+            lost=lost,
+        )
+
+    return damage
+
+
 def minimal_mismatch(tree: BootTree) -> None:
     tree.config = Config(modules=Modules.MINIMAL)
     tree.second_stage(State.STALE, "module-dir-differs")
@@ -225,3 +248,41 @@ def password(option: str = "") -> Damage:
         tree.edit_menu("--class gnu-linux ", f"--class gnu-linux {option}")
 
     return damage
+
+
+def fstab(*lines: str) -> Damage:
+    """More lines in /etc/fstab."""
+
+    def damage(tree: BootTree) -> None:
+        text = tree.read("etc/fstab").decode() + "".join(f"{line}\n" for line in lines)
+        tree.write("etc/fstab", text.encode())
+
+    return damage
+
+
+def image(then: Damage) -> Damage:
+    """A tree looked at from outside: of its disks none is known."""
+
+    def damage(tree: BootTree) -> None:
+        tree.devices = ()
+        then(tree)
+
+    return damage
+
+
+def other_root_in_fstab(tree: BootTree) -> None:
+    tree.write("etc/fstab", f"UUID={OTHER_UUID} / ext4 errors=remount-ro 0 1\n".encode())
+
+
+def with_sysvinit(then: Damage) -> Damage:
+    def damage(tree: BootTree) -> None:
+        tree.remove("sbin/init")
+        tree.write("sbin/init", b"sysvinit")
+        then(tree)
+
+    return damage
+
+
+def arguments(words: str) -> Damage:
+    """More words on Linux's command line, in every entry."""
+    return lambda tree: tree.edit_menu("root=/dev/xvda1 ro", f"root=/dev/xvda1 ro {words}")

@@ -185,6 +185,9 @@ class BootTree:
             handover() + (CHECKOUT / "tests/data/grub_cfg/bookworm-simple.cfg").read_bytes(),
         )
         self.write(f"{row.lib_dir.lstrip('/')}/command.lst", COMMANDS[self.mode].encode())
+        self.write("usr/lib/systemd/systemd", b"systemd")
+        (self.top / "sbin").mkdir(exist_ok=True)
+        (self.top / "sbin/init").symlink_to("/usr/lib/systemd/systemd")
         self.write("boot/grub/grubenv", b"# GRUB Environment Block\n".ljust(1024, b"#"))
         self.write("etc/fstab", f"UUID={UUID} / ext4 errors=remount-ro 0 1\n".encode())
         for each in paths:

@@ -27,6 +27,7 @@ from tests.support.boot_damage import (
     PVH,
     SECOND,
     Damage,
+    fstab,
     hypervisor,
     kernel_of,
     lvm,
@@ -103,6 +104,11 @@ def partitioned_cloud(tree: BootTree) -> None:
     set_root(f"root=PARTUUID={OWN.part_uuid.upper()}")(tree)
 
 
+def crypttab(tree: BootTree) -> None:
+    tree.write("etc/crypttab", b"# made at boot\nsecret UUID=1 none luks\n")
+    fstab("/dev/mapper/secret /secret ext4 defaults 0 2")(tree)
+
+
 def hypervisor_beside(tree: BootTree) -> None:
     """With XEN_OVERRIDE_GRUB_DEFAULT=0: the entries stay, and Linux's is the default."""
     hypervisor()(tree)
@@ -141,6 +147,24 @@ HEALTHY = {
     "legacy-pv": stage1(
         Stage1.GRUB_LEGACY,
         write("boot/grub/menu.lst", b"kernel (hd0,0)/boot/xen/pvboot-x86_64.elf\n"),
+    ),
+    "fstab-that-waits-for-no-disk": fstab(
+        "/dev/vdb1 /a ext4 nofail 0 2",
+        f"UUID={OTHER_UUID} /b ext4 noauto 0 2",
+        "/dev/sr0 /media/cdrom0 udf,iso9660 user,noauto 0 0",
+        f"UUID={OTHER_UUID} /c ext4 x-systemd.automount 0 2",
+        f"UUID={OTHER_UUID} /d ext4 _netdev 0 2",
+        "server:/e /e nfs defaults 0 0",
+        "tmpfs /tmp tmpfs defaults 0 0",
+        "/srv/f /f none bind 0 0",
+        f"UUID={UUID} /g ext4 defaults 0 2",
+        f"UUID={OTHER_UUID} none swap sw,nofail 0 0",
+    ),
+    "fstab-with-the-root-of-another-bus": write("etc/fstab", b"/dev/vda1 / ext4 defaults 0 1\n"),
+    "fstab-of-what-crypttab-makes": crypttab,
+    "resume-from-nothing": write("etc/initramfs-tools/conf.d/resume", b"RESUME=none\n"),
+    "resume-from-a-disk-that-is-there": write(
+        "etc/initramfs-tools/conf.d/resume", f"RESUME=UUID={UUID}\n".encode()
     ),
     "hypervisor-not-default": hypervisor_beside,
     "entry-for-another-platform": other_platform_beside,

@@ -90,15 +90,12 @@ def findings(
     if not value:
         message = f"the entry {title!r} names no root file system (root=)"
         return (_root(RootProblem.NONE, thing=thing, message=message, step=step.words),)
-    if disk_names.is_builders(value):
-        message = (
-            f"the entry {title!r} wants root={value}, a disk of the machine that built this image"
-        )
-        builders = _root(
-            RootProblem.OF_BUILDER, thing=thing, message=message, root=value, step=step.words
-        )
-        return (replace(builders, actor=step.actor),)
-    if not devices or not _can_be_told(value):
+    code, why = _misnamed(value, devices)
+    if code is not None:
+        message = f"the entry {title!r} wants root={value}, {why}"
+        found = _root(code, thing=thing, message=message, root=value, step=step.words)
+        return (replace(found, actor=step.actor),)
+    if not devices or not can_be_told(value):
         return ()
     if find(value, devices) is None:
         message = f"the entry {title!r} wants root={value}, and no disk of this guest has that"
@@ -114,6 +111,15 @@ def findings(
         twice = _root(RootProblem.TWICE, thing=thing, message=message, step=twins.step(same))
         return (replace(twice, actor=twins.actor(same)),)
     return ()
+
+
+def _misnamed(value: str, devices: Sequence[BlockDevice]) -> tuple[RootProblem | None, str]:
+    """What is wrong with a name that no disk of this guest can have, known or not."""
+    if disk_names.is_builders(value):
+        return RootProblem.OF_BUILDER, "a disk of the machine that built this image"
+    if not devices and disk_names.is_of_another_bus(value):
+        return RootProblem.OF_ANOTHER_BUS, "and the disks of this guest are xvd*"
+    return None, ""
 
 
 def way(device: BlockDevice | None, fs_type: str, devices: Sequence[BlockDevice]) -> Way:
@@ -146,7 +152,7 @@ def fstab_type(text: str) -> str:
     return next((fields[2] for fields in rows if len(fields) >= 3 and fields[1] == "/"), "")
 
 
-def _can_be_told(value: str) -> bool:
+def can_be_told(value: str) -> bool:
     """Whether the disks alone can tell: not for NFS, ZFS, names that only udev's rules make, or
     an offset from a partition.
     """

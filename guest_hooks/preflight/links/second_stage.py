@@ -16,8 +16,12 @@ _ONLY_IF_IT_READS_MODULES = (
     SecondStageProblem.GRUB_DIFFERS,
     SecondStageProblem.MODULES_DIFFER,
 )
+_OF_ANOTHER_GRUB = (SecondStageProblem.GRUB_DIFFERS, SecondStageProblem.MODULES_DIFFER)
 _MENU = "normal"
-"""The module without which GRUB reads no menu."""
+"""The module of the menu, by which GRUB loads all others: a second stage as grub-install alone
+makes it has it in /boot/grub/<target>.
+"""
+_PARTITION_MAP = "part_"
 
 
 def findings(target: TargetStatus, boot: BootFilesystem, modules: Modules) -> tuple[Finding, ...]:
@@ -98,6 +102,8 @@ def _finding(
     effect = _effect(target, problem.code, boot, modules)
     row = problem.code.row
     console = "" if effect is Effect.NONE else row.console
+    if problem.code is SecondStageProblem.MODULES_MISSING and not _cannot_read(target, boot):
+        console = console and f"{_MENU}.mod' not found."
     return Finding(
         code=problem.code,
         link=Link.SECOND_STAGE,
@@ -117,12 +123,31 @@ def _effect(
     """What becomes of a boot by this second stage; never `Effect.MAY_END`."""
     match code:
         case SecondStageProblem.MODULES_MISSING:
-            ends = not {*boot.modules, _MENU}.isdisjoint(target.lacking)
+            ends = _cannot_read(target, boot) or _MENU in target.lost
         case _ if code in _ONLY_IF_IT_READS_MODULES:
-            ends = modules is Modules.MINIMAL
+            ends = modules is Modules.MINIMAL or _is_amid_another_grub(target)
         case SecondStageProblem.MISSING if TARGETS[target.target].mode is not Mode.PV:
             # No published stage 1 looks for it: the menu's snippet does, and goes on without it.
             ends = False
         case _:
             return code.row.effect
     return Effect.ENDS if ends else Effect.NONE
+
+
+def _cannot_read(target: TargetStatus, boot: BootFilesystem) -> bool:
+    """Whether the second stage lacks what it needs to read /boot/grub; of several partition maps
+    one is that, and which is not always known.
+    """
+    maps = {name for name in boot.modules if name.startswith(_PARTITION_MAP)}
+    lacking = frozenset(target.lacking)
+    return bool((set(boot.modules) - maps) & lacking) or bool(maps and maps <= lacking)
+
+
+def _is_amid_another_grub(target: TargetStatus) -> bool:
+    """Whether the second stage loads the menu from a /boot/grub/<target> of another GRUB: of the
+    two one is the installed GRUB's, and one is not.
+    """
+    codes = {problem.code for problem in target.problems}
+    is_of_another = not codes.isdisjoint(_OF_ANOTHER_GRUB)
+    has_others = SecondStageProblem.MODULE_DIR_DIFFERS in codes
+    return _MENU in target.lacking and is_of_another is not has_others

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whether the disks are there that /etc/fstab and resume= name. Pure.
+
+Sources: systemd src/fstab-generator, src/core/mount.c; mount(8), which takes the device of a
+remount from fstab; initramfs-tools scripts/local-premount/resume.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from guest_hooks.formats.fstab import Entry
+from guest_hooks.model import Severity
+from guest_hooks.preflight.result import Finding, Link
+from guest_hooks.problems.boot import FstabProblem, RootProblem
+
+FSTAB = "/etc/fstab"
+RESUME = "/etc/initramfs-tools/conf.d/resume"
+_AUTOMATIC = ("", "auto", "none")
+_SWAP = "swap"
+IsThere = Callable[[str], bool | None]
+"""Whether a disk is there, by a name of fstab(5); None where that is not known."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resume:
+    """A disk to resume from, as `place` (a file) says; `step` makes what is said there count."""
+
+    device: str
+    place: str
+    step: str
+
+
+def findings(
+    entries: Iterable[Entry], is_there: IsThere, *, has_systemd: bool
+) -> tuple[Finding, ...]:
+    """What of fstab is not there, each with what the boot does about it.
+
+    Only systemd is known to stop for it.
+    """
+    missing = (entry for entry in entries if entry.is_waited_for and is_there(entry.what) is False)
+    found = [finding for entry in missing for finding in _of(entry)]
+    return tuple(found if has_systemd else map(_harmless, found))
+
+
+def resume_findings(places: Sequence[Resume], is_there: IsThere) -> tuple[Finding, ...]:
+    """Which disks to resume from are not there."""
+    return tuple(
+        Finding.of(
+            RootProblem.RESUME_MISSING,
+            link=Link.INITRD,
+            thing=place.device,
+            message=f"{place.place} says resume from {place.device}, which is not there",
+            resume=place.device,
+            place=place.place,
+            step=place.step,
+        )
+        for place in places
+        if place.device not in _AUTOMATIC and is_there(place.device) is False
+    )
+
+
+def _of(entry: Entry) -> Iterator[Finding]:
+    what = f"{entry.what}, which is not there"
+    if entry.fs_type == _SWAP:
+        code, message = FstabProblem.SWAP_MISSING, f"{FSTAB} swaps on {what}"
+    elif entry.where != "/":
+        code, message = FstabProblem.DISK_MISSING, f"{FSTAB} mounts {entry.where} from {what}"
+    elif "=" in entry.what:
+        code, message = FstabProblem.ROOT_MISSING, f"{FSTAB} mounts / from {what}"
+    else:
+        return  # mount(8) takes a path as it is, and the kernel does not look at it for a remount
+    yield Finding.of(code, link=Link.ROOT, thing=entry.what, message=message)
+
+
+def _harmless(finding: Finding) -> Finding:
+    return replace(finding, severity=Severity.WARNING, stops=False, console="")
