@@ -14,6 +14,7 @@ from guest_hooks.machine.barrier import barrier
 from guest_hooks.machine.config_files import configuration
 from guest_hooks.machine.root import Root
 from guest_hooks.model import State, Status
+from guest_hooks.preflight.result import Preflight
 from guest_hooks.report import messages
 from guest_hooks.report.styles import style_of
 from guest_hooks.survey import grub_config
@@ -46,7 +47,29 @@ def removed(root: Root) -> ExitCode:
         _settle(root, synced(root, "kernel-postrm"))
     except GuestHooksError as error:
         streams.say(messages.error_text(error, style_of(sys.stderr)))
+    streams.say(_alarm(root))
     return ExitCode.OK
+
+
+def _alarm(root: Root) -> list[str]:
+    """What to say, loudly, of a guest that will not boot after this; nothing where it will, or
+    where that is not known.
+    """
+    from guest_hooks.report import boot_chain  # noqa: PLC0415 - as for a new kernel
+
+    config = _bearing(root)
+    answer = _next_boot(root, config) if is_ours(root, config) else None
+    return boot_chain.alarm_text(answer, style_of(sys.stderr)) if answer else []
+
+
+def _next_boot(root: Root, config: Config) -> Preflight | None:
+    """The next boot, followed; None where it can't be."""
+    from guest_hooks.preflight.next_boot import preflight  # noqa: PLC0415 - as for a new kernel
+
+    try:
+        return preflight(root, config, survey(root, config).status, remember=False)
+    except GuestHooksError:
+        return None
 
 
 def _judged(root: Root) -> tuple[tuple[str, ...], list[str]]:
@@ -67,6 +90,9 @@ def _judged(root: Root) -> tuple[tuple[str, ...], list[str]]:
         ]
     if reasons:
         return reasons, [f"xen-guest-bootloader: this guest would not boot: {'; '.join(reasons)}"]
+    answer = _next_boot(root, config)
+    if answer is None or not answer.will_boot:
+        return (), []  # what is known of that, `status` and the words on the kernel say
     return (), ["xen-guest-bootloader: the guest can boot all the same, by what was there before"]
 
 

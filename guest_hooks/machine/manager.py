@@ -10,6 +10,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from guest_hooks.errors import ExitCode, GuestHooksError
+from guest_hooks.machine import last_failure
+from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import CommandError, Run, run
 from guest_hooks.machine.service import SYNC, WATCHER
 from guest_hooks.machine.units import own_unit
@@ -151,6 +153,9 @@ def _verdict(run: Run) -> Repaired:
         return Repaired(error=f"{SYNC} failed: {result}; see journalctl -u {SYNC}")
     if int(status) == ExitCode.LOCKED:
         return Repaired(error=ExitCode.LOCKED.meaning, is_locked=True)
+    said = last_failure.read(Root(), int(status))
+    if said is not None:
+        return Repaired(error=said.message)
     meaning = (
         ExitCode(int(status)).meaning if int(status) in list(ExitCode) else f"exit code {status}"
     )

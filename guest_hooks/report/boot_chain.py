@@ -104,6 +104,17 @@ def kernel_text(version: str, findings: Sequence[Finding], style: Style) -> list
     return [BAR, title, *words, BAR]
 
 
+def alarm_text(answer: Preflight, style: Style) -> list[str]:
+    """That this guest will not boot, so that it stands out from a package manager's lines; nothing
+    where it will.
+    """
+    first = leading(answer)
+    if answer.will_boot or first is None:
+        return []
+    words = [*finding(first, style, indent=2)]
+    return [BAR, "xen-guest-bootloader: this guest will not boot any more:", *words, BAR]
+
+
 def _first(answer: Preflight, first: Finding) -> Iterator[Finding]:
     yield first
     yield from (found for found in answer.findings if found is not first)

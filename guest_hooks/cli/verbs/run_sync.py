@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from guest_hooks.cli.session import Session
 from guest_hooks.errors import ExitCode, GuestHooksError
-from guest_hooks.machine import doer, streams
+from guest_hooks.machine import doer, last_failure, streams
 from guest_hooks.machine.config_files import configuration
 from guest_hooks.model import State, Status
 from guest_hooks.report import as_journal, as_json, messages, reasons
@@ -35,9 +35,11 @@ def run_sync(session: Session) -> ExitCode:
     except GuestHooksError as error:
         if is_told:
             as_journal.tell_failure(error, by)
+            _note(session, error)
         raise
     if is_told and not result.is_held:
         as_journal.tell(result, by)
+        _note(session, next(iter(result.failures), None))
     result = replace(result, status=session.given.status(result.status))
     for failure in result.failures:
         session.given.error(failure)
@@ -64,6 +66,12 @@ def run_sync(session: Session) -> ExitCode:
             )
         )
     return code
+
+
+def _note(session: Session, error: GuestHooksError | None) -> None:
+    """Leave the cause of an automatic run's failure for the service that started it."""
+    if session.options.automatic:
+        last_failure.note(session.root, error)
 
 
 def _unchanged(status: Status, *, is_forced: bool) -> list[str]:
