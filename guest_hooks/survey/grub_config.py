@@ -333,14 +333,20 @@ def with_copies(root: Root, found: GrubCfgStatus, kernels: Sequence[KernelStatus
         return found
     if found.state not in (State.CURRENT, State.STALE):
         return found
-    section = grub_cfg.section(_read(root).decode(errors="replace"), LINUX_SCRIPT) or ""
-    started = {os.path.basename(boot.kernel) for boot in _boots(section, as_pv=True)}
-    names = [name for each in kernels if (name := os.path.basename(each.path)) in started]
+    names = beside_copies(root, kernels)
     if not names:
         return found
     what = f"{PATH} has a PV boot start {', '.join(sorted(names))}, which GRUB can't unpack"
     problem = Problem.of(MenuProblem.PV_KERNEL_NOT_LISTED, what)
     return replace(found, state=State.STALE, problems=(*found.problems, problem))
+
+
+def beside_copies(root: Root, kernels: Sequence[KernelStatus]) -> tuple[str, ...]:
+    """The names of those of `kernels` that a PV boot by the menu starts beside their copies."""
+    section = grub_cfg.section(_read(root).decode(errors="replace"), LINUX_SCRIPT) or ""
+    started = {os.path.basename(boot.kernel) for boot in _boots(section, as_pv=True)}
+    names = (os.path.basename(kernel.path) for kernel in kernels)
+    return tuple(name for name in names if name in started)
 
 
 def _prints(root: Root, script: str) -> bool:

@@ -68,7 +68,7 @@ def second_stage(
     is_first = status.state is State.MISSING and not receipt.target(name).core_sha256
     runs_by_it = found.status.guest.mode is plan.target.mode is Mode.PV
     if is_first and runs_by_it and found.config.stage1 is Stage1.AUTO:
-        packing = "" if _starts_copies(found.status) else _packing_of_running_kernel(root)
+        packing = "" if _starts_copy(root, found.status) else _packing_of_running_kernel(root)
         if packing:
             raise NotRepairedError(
                 f"no second stage was installed for {name}: the kernel that runs now is packed with"
@@ -108,14 +108,11 @@ def is_known(receipt: Receipt, failure: GuestHooksError) -> bool:
     return isinstance(failure, KeptError) and receipt.kept.get(failure.path) == _note(failure)
 
 
-def _starts_copies(status: Status) -> bool:
-    """Whether a PV boot by the menu starts the copies for PV, that of the running kernel too."""
-    menu, release = status.grub_cfg, os.uname().release
-    return (
-        menu is not None
-        and menu.state is State.CURRENT
-        and any(each.version == release and each.pv is Start.COPY for each in status.kernels)
-    )
+def _starts_copy(root: Root, status: Status) -> bool:
+    """Whether a PV boot by the menu starts the copy of the kernel that runs now."""
+    release = os.uname().release
+    copied = [each for each in status.kernels if each.version == release and each.pv is Start.COPY]
+    return bool(copied) and not grub_config.beside_copies(root, copied)
 
 
 def _packing_of_running_kernel(root: Root) -> str:

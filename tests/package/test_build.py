@@ -48,6 +48,8 @@ def test_what_an_admin_may_edit_is_a_conffile(shared_guest: TreeGuest) -> None:
     assert found == [
         "/etc/default/grub.d/xen-guest-bootloader.cfg",
         "/etc/grub.d/00_chainload_xen_pvh",
+        "/etc/grub.d/99_xen_pv_kernels",
+        "/etc/kernel/postinst.d/xen-guest-bootloader",
         "/etc/kernel/postinst.d/zz-xen-guest-bootloader",
         "/etc/kernel/postrm.d/zz-xen-guest-bootloader",
         "/etc/xen-guest-bootloader/config.toml",

@@ -11,38 +11,29 @@ SCRIPT = "grub.d/99_xen_pv_kernels"
 
 
 def rewritten(
-    text: str, boot: Path, output: Path, *, program: str = "/bin/true", code: int = 0
+    text: str, boot: Path, output: Path, *, program: str = "/bin/true", before: str = ""
 ) -> bytes:
     """The menu `text` after the script has run, for the kernels and copies in `boot`.
 
     Before and after it, something is printed to `output` through one descriptor, as by
-    grub-mkconfig; `program` stands for the package's.
+    grub-mkconfig; `program` stands for the package's, `before` is what the shell does first.
     """
-    script = (CHECKOUT / SCRIPT).read_text()
-    script = script.replace(grub_config.PROGRAM, program).replace("/boot/", f"{boot}/")
+    script = output.with_suffix(".sh")
+    words = (CHECKOUT / SCRIPT).read_text().replace(grub_config.PROGRAM, program)
+    script.write_text(words.replace("/boot/", f"{boot}/"))
     with output.open("wb") as file:
         file.write(text.encode())
         file.flush()
         done = subprocess.run(
-            [
-                "sh",
-                "-c",
-                f"echo '### BEGIN ###'; sh {_saved(script, output)}; c=$?; echo END; exit $c",
-            ],
+            ["sh", "-c", f"echo '### BEGIN ###'; {before}\nsh {script}; c=$?; echo END; exit $c"],
             stdout=file,
             stderr=subprocess.PIPE,
             check=False,
             timeout=60,
         )
-    assert done.returncode == code, done.stderr
+    assert done.returncode == 0, done.stderr
     found = output.read_bytes()
     head, begin, tail = found.rpartition(b"### BEGIN ###\n")
     assert begin
     assert tail == b"END\n", found
     return head
-
-
-def _saved(script: str, output: Path) -> Path:
-    path = output.with_suffix(".sh")
-    path.write_text(script)
-    return path

@@ -4,6 +4,7 @@ the entry that would be started, with its copy, and in any other what would be s
 """
 
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -109,3 +110,72 @@ def test_pygrub_reads_the_same(tmp_path: Path) -> None:
     for before, after in zip(texts[::2], texts[1::2], strict=True):
         ours = [pygrub_menu.read(text, pygrub_menu.FILES[0][1]) for text in (before, after)]
         assert ours[0] == ours[1]
+
+
+@pytest.mark.parametrize(
+    ("line", "touched"),
+    [
+        pytest.param("linux {k} root=/dev/xvda ro", True, id="plain"),
+        pytest.param("\tlinux\t{k}", True, id="no-arguments"),
+        pytest.param("linux {k} dyndbg=\"file a +p; file b +p\" 'a;b' x", True, id="quoted"),
+        pytest.param("linux {k} via=$grub_platform:${{prefix}}", True, id="variables"),
+        pytest.param("linux ($root){k} ro", True, id="device"),
+        pytest.param("linux {k} ro \\", False, id="continued"),
+        pytest.param("linux {k} ro; echo x", False, id="two-commands"),
+        pytest.param("linux {k} 'a", False, id="open-quote"),
+        pytest.param("linux {k} ro # a comment", False, id="comment"),
+        pytest.param("linux {k}x ro", False, id="another-kernel"),
+        pytest.param("echo linux {k} ro", False, id="another-command"),
+        pytest.param("if true; then linux {k} ro; fi", False, id="in-a-condition"),
+        pytest.param("# linux {k} ro", False, id="commented-out"),
+    ],
+)
+def test_a_line_that_is_no_whole_command_stays(tmp_path: Path, line: str, touched: bool) -> None:
+    kernel = f"{tmp_path}/boot/vmlinuz-{WITH_COPY[0]}"
+    follows = "'" if line.endswith("'a") else "" if line.endswith("\\") else "true"
+    text = f"menuentry a {{\n{line.format(k=kernel)}\n{follows}\n}}\n"
+    boot = kernels_and_copies(tmp_path / "boot", f"vmlinuz-{WITH_COPY[0]} ")
+    after = pv_menu.rewritten(text, boot, tmp_path / "output").decode()
+    assert (after != text) is touched
+    added = [row for row in after.splitlines() if row not in text.splitlines()]
+    assert [row for row in after.splitlines() if row not in added] == text.splitlines()
+    if touched:
+        assert f"/xen/vmlinux-{WITH_COPY[0]}.gz" in added[0]
+        assert added[0].endswith("; else")
+
+
+def test_off_where_there_is_no_program_and_no_copy(tmp_path: Path) -> None:
+    text = (MENUS / "trixie-simple.cfg").read_text()
+    boot = kernels_and_copies(tmp_path / "boot", text)
+    gone = str(tmp_path / "gone")
+    assert pv_menu.rewritten(text, boot, tmp_path / "1", program=gone).decode() == text
+    for copy in (boot / "xen").iterdir():
+        copy.unlink()
+    assert pv_menu.rewritten(text, boot, tmp_path / "2").decode() == text
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        pytest.param("ulimit -f $(($(wc -c <{output}) / 512 + 1))", id="no-room"),
+        pytest.param("ulimit -f $(($(wc -c <{output}) / 512 + 1)); exec 2>&-", id="nor-stderr"),
+        pytest.param("umask 777; cd /; set -u", id="odd-shell"),
+    ],
+)
+def test_what_goes_wrong_costs_no_menu(tmp_path: Path, before: str) -> None:
+    text, _ = menu(tmp_path, "trixie-simple")
+    output = tmp_path / "again"
+    found = pv_menu.rewritten(
+        text, tmp_path / "boot", output, before=before.format(output=output)
+    ).decode()
+    assert found.startswith(text[:1000])
+    assert "\0" not in found
+    is_as_before = found == text
+    assert is_as_before is ("ulimit" in before)
+
+
+def test_a_pipe_gets_what_was_printed(tmp_path: Path) -> None:
+    menu(tmp_path, "trixie-simple")
+    script = (tmp_path / "output.sh").read_text()
+    done = subprocess.run(["sh"], input=script, capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("", "")

@@ -14,7 +14,9 @@ import pytest
 
 from guest_hooks.config import Config, Stage1
 from guest_hooks.errors import KeptError, NotRepairedError
+from guest_hooks.formats import pv_kernel
 from guest_hooks.machine import receipts
+from guest_hooks.machine.boot_files import Memory
 from guest_hooks.machine.overlay import Overlay
 from guest_hooks.machine.receipts import Kept, Receipt, TargetReceipt
 from guest_hooks.machine.root import NotRegularError, Root
@@ -22,12 +24,12 @@ from guest_hooks.model import FileStatus, Guest, Mode, Problem, State, Status, T
 from guest_hooks.problems.images import ImageProblem
 from guest_hooks.problems.menus import MenuProblem
 from guest_hooks.problems.table import TABLE
-from guest_hooks.survey import plan
+from guest_hooks.survey import plan, pv_kernels
 from guest_hooks.survey.plan import Wanted
 from guest_hooks.survey.status import Survey
 from guest_hooks.sync import safeguard
 from guest_hooks.targets import TARGETS
-from tests.support import boot_tree
+from tests.support import boot_tree, pv_menu
 from tests.support.boot_tree import NEWEST, UUID, BootTree
 
 PATH = "/boot/grub/grub.cfg"
@@ -242,10 +244,12 @@ def second_stage(
     )
     guest = Guest(mode=runs_as, bits=64)
     made = plan.make(Wanted(target=row, required=True), guest, config, tree.boot, {})
+    root = Root(str(tree.top))
+    kernels = pv_kernels.survey(root, config, {row.name: True}, Memory(root))
     found = Survey(
         config=config,
         plans=(made,),
-        status=replace(status_of(tree), guest=guest, targets=(status,)),
+        status=replace(status_of(tree), guest=guest, targets=(status,), kernels=kernels),
     )
     safeguard.second_stage(Root(str(tree.top)), found, made, status, receipt)
 
@@ -290,3 +294,25 @@ def test_the_first_second_stage_must_start_the_kernel_that_runs(
     second_stage(tree, State.MISSING, "missing")
     tree.remove(f"boot/vmlinuz-{NEWEST}")
     second_stage(tree, State.MISSING, "missing")
+
+
+def test_a_second_stage_that_starts_the_kernel_s_copy_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree = BootTree(tmp_path)
+    kernel = boot_tree.kernel(NEWEST, "zstd")
+    tree.write(f"boot/vmlinuz-{NEWEST}", kernel)
+    monkeypatch.setattr(Root, "is_live", True)
+    monkeypatch.setattr(
+        os, "uname", lambda: os.uname_result(("Linux", "guest", NEWEST, "#1", "x86_64"))
+    )
+    tree.write(f"boot/xen/vmlinux-{NEWEST}.gz", pv_kernel.make(kernel))
+    with pytest.raises(NotRepairedError, match="packed with zstd"):
+        second_stage(tree, State.MISSING, "missing")
+    text = tree.read("boot/grub/grub.cfg").decode()
+    menu = pv_menu.rewritten(text, tmp_path / "boot", tmp_path / "output")
+    tree.write("boot/grub/grub.cfg", menu)
+    second_stage(tree, State.MISSING, "missing")
+    tree.remove(f"boot/xen/vmlinux-{NEWEST}.gz")
+    with pytest.raises(NotRepairedError, match="packed with zstd"):
+        second_stage(tree, State.MISSING, "missing")
