@@ -60,6 +60,16 @@ def test_damage_is_repaired(guest: Guest, damage: str) -> None:
     assert guest.service()["repair"] == "done"
 
 
+@pytest.mark.parametrize("damage", ["rm", "truncate -s 4000000"])
+def test_a_kernel_s_copy_for_pv_comes_back(guest: Guest, damage: str) -> None:
+    copy = guest.out("ls /boot/xen/vmlinux-*.gz")
+    before = guest.out(f"sha256sum {copy}")
+    guest.run(f"{damage} {copy}")
+    guest.until(f"echo '{before}' | sha256sum --check")
+    guest.at_rest()
+    assert guest.service()["repair"] == "done"
+
+
 @pytest.mark.parametrize(
     "mkfs",
     [
