@@ -18,7 +18,7 @@ from guest_hooks.machine import block_devices
 from guest_hooks.machine.boot_files import read_initrd, read_kernel
 from guest_hooks.machine.root import Root
 from guest_hooks.model import KernelFacts
-from guest_hooks.survey import grub_config
+from guest_hooks.survey import grub_config, pv_kernels
 from guest_hooks.targets import HANDOVER
 from tests.support import images
 from tests.support.checkout import CHECKOUT
@@ -79,6 +79,7 @@ def debian(
 def handing_over(top: Path) -> None:
     """What grub-mkconfig finds of this package where it is installed."""
     shutil.copy2(CHECKOUT / "grub.d/00_chainload_xen_pvh", top / HANDOVER.lstrip("/"))
+    shutil.copy2(CHECKOUT / "grub.d/99_xen_pv_kernels", top / pv_kernels.SCRIPT.lstrip("/"))
     program = top / grub_config.PROGRAM.lstrip("/")
     program.touch()
     program.chmod(0o755)
@@ -166,10 +167,15 @@ def test_a_healthy_debian_is_told_so_and_nothing_else(
         pytest.param(Layout(suite=Suite.BOOKWORM, kind=Kind.FULL), "lz4", id="bookworm-cloud"),
     ],
 )
-def test_a_kernel_of_debians_that_no_grub_unpacks_for_pv(
+def test_a_kernel_of_debians_that_grub_does_not_unpack_starts_as_pv_by_its_copy(
     tmp_path: Path, layout: Layout, packing: str
 ) -> None:
     with debian(tmp_path, layout, "x86_64-xen") as tree:
+        answer = tree.run("preflight", "--json", "--target=x86_64-xen").json
+        assert (answer["will_boot"], answer["findings"]) == (True, [])
+        (copy,) = (tree.top / "boot/xen").glob("vmlinux-*.gz")
+        assert copy.name in str(answer["chain"])
+        copy.unlink()
         answer = tree.run("preflight", "--json", "--target=x86_64-xen", code=3).json
         assert {(finding["code"], finding["console"]) for finding in answer["findings"]} == {
             ("kernel-compression", "error: not xen image.")
