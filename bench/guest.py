@@ -14,9 +14,9 @@ from pathlib import Path
 from bench import measure
 from bench.measure import Command, Figure
 from tests.support import debian_package, images
-from tests.support.debian_tree import Kind, Suite, tarball, unpack
+from tests.support.debian_tree import BOOTABLE, Kind, Suite, tarball, unpack
 from tests.support.tree_guest import Platform, TreeGuest
-from tests.tree.test_preflight import EXTRA, other_kernels
+from tests.tree.test_preflight import other_kernels
 
 TARGET = "x86_64-xen"
 SIZE = 2400 * images.MIB
@@ -34,7 +34,7 @@ def installed() -> Iterator[TreeGuest]:
         images.disk(Path(directory), "ext4", size=SIZE) as disk,
     ):
         deb = debian_package.build(Path(directory))
-        unpack(tarball(Suite.BOOKWORM, Kind.MINIMAL, extra=EXTRA[Suite.BOOKWORM]), disk.top)
+        unpack(tarball(Suite.BOOKWORM, Kind.MINIMAL, extra=BOOTABLE), disk.top)
         guest = TreeGuest(
             disk=disk, work=Path(directory), suite=Suite.BOOKWORM, platform=Platform.PV
         )

@@ -59,6 +59,15 @@ PACKAGES = {
         "zstd",
     ),
 }
+BOOTABLE = (
+    *(name for name in RUNTIME if name not in GRUB),
+    "linux-image-amd64",
+    "initramfs-tools",
+    "systemd-sysv",
+    "udev",
+    "zstd",
+)
+"""What a tree of `MINIMAL` lacks to boot with Debian's own kernel and run the program."""
 # No documentation and no translations: a third of the size, and nothing here reads them.
 EXCLUDED = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr/share/info/*")
 

@@ -18,25 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from tests.support import images
-from tests.support.debian_tree import Kind, Suite, tarball, unpack
+from tests.support.debian_tree import BOOTABLE, Kind, Suite, tarball, unpack
 from tests.support.tree_guest import Platform, TreeGuest
 from tests.support.xen_dom0 import Dom0
 from tests.support.xen_lab import Console, Ends, GuestRun
 
-PACKAGES = (
-    "python3",
-    "python3-pyudev",
-    "python3-watchdog",
-    "python3-pyelftools",
-    "python3-systemd",
-    "python3-zstandard",
-    "python3-lz4",
-    "linux-image-amd64",
-    "initramfs-tools",
-    "systemd-sysv",
-    "udev",
-    "zstd",
-)
 ROOT_SIZE = 1800 * images.MIB
 STAGE1_TARGETS = {"pv": "x86_64-xen", "pvh": "i386-xen_pvh"}
 SECONDS = 900
@@ -171,13 +157,13 @@ def made(
     """Make a guest; its disks are whole, unmounted images while the block runs.
 
     `fs_type`, `table`, `boot` and `boot_size` are those of `images.disk`; `packages` are in it
-    beside `PACKAGES`. `prepare` is called with the tree before the package is installed; without a
+    beside `BOOTABLE`. `prepare` is called with the tree before the package is installed; without a
     `deb`, it is all that is done.
     """
     with images.disk(
         directory, fs_type, size=ROOT_SIZE, table=table, boot=boot, boot_size=boot_size, keep=True
     ) as disk:
-        unpack(tarball(suite, Kind.MINIMAL, extra=(*PACKAGES, *packages)), disk.top)
+        unpack(tarball(suite, Kind.MINIMAL, extra=(*BOOTABLE, *packages)), disk.top)
         tree = TreeGuest(disk=disk, work=directory, suite=suite, platform=Platform.PV)
         tree.write("/etc/fstab", _fstab(disk))
         tree.write("/etc/hostname", f"{suite}\n")

@@ -10,9 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from tests.support import images
-from tests.support.debian_tree import Kind, Suite, tarball, unpack
+from tests.support.debian_tree import BOOTABLE, Kind, Suite, tarball, unpack
 from tests.support.guest_tree import GuestTree
-from tests.tree.test_preflight import EXTRA, Layout, codes, debian
+from tests.tree.test_preflight import Layout, codes, debian
 
 PV = "x86_64-xen"
 FILE = "/boot/xen/pvboot-x86_64.elf"
@@ -61,7 +61,7 @@ def in_a_subvolume(directory: Path) -> Iterator[tuple[GuestTree, str]]:
         images.tool("btrfs", "subvolume", "create", f"{top}/@rootfs")
         images.tool("umount", top)
         images.tool("mount", "-o", "subvol=@rootfs", device, top)
-        unpack(tarball(Suite.BOOKWORM, Kind.MINIMAL, extra=EXTRA[Suite.BOOKWORM]), disk.top)
+        unpack(tarball(Suite.BOOKWORM, Kind.MINIMAL, extra=BOOTABLE), disk.top)
         line = f"UUID={disk.root.uuid} / btrfs defaults,subvol=@rootfs 0 0\n"
         (disk.top / "etc/fstab").write_text(line)
         tree = GuestTree(disk=replace(disk, boot=disk.root), suite=Suite.BOOKWORM)
