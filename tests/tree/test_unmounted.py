@@ -35,6 +35,10 @@ def tree(
         yield tree
 
 
+on_ext4 = pytest.mark.parametrize("tree", ["ext4"], indirect=True)
+"""For what is read of files, whatever the file system."""
+
+
 @contextmanager
 def unmounted(tree: GuestTree) -> Iterator[None]:
     boot = tree.path("/boot")
@@ -70,6 +74,7 @@ def files(tree: GuestTree) -> Iterator[GuestTree]:
             path.unlink()
 
 
+@on_ext4
 @pytest.mark.parametrize(
     "line",
     [
@@ -86,6 +91,7 @@ def test_a_line_of_fstab(files: GuestTree, line: str) -> None:
     refused(files, f"{line.split()[1].rstrip('/')} stands in /etc/fstab and is not mounted")
 
 
+@on_ext4
 @pytest.mark.parametrize(
     ("path", "text"),
     [

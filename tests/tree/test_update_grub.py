@@ -42,8 +42,11 @@ def healthy(guest: TreeGuest) -> Iterator[TreeGuest]:
     for path in (SNIPPET, SCRIPT):
         guest.path(path).unlink(missing_ok=True)
     guest.path(CFG).unlink(missing_ok=True)
-    verb(guest, "sync", "--force")
-    assert verb(guest, "preflight", "--json", code=None).json["will_boot"]
+    verb(guest, "sync")
+
+
+one_release = pytest.mark.parametrize("guest", RELEASES[:1], ids=str, indirect=True)
+"""For what the program does by itself, whichever GRUB made the menu."""
 
 
 def menu_and_mode(guest: TreeGuest) -> tuple[str, str]:
@@ -94,6 +97,7 @@ def test_the_menu_is_what_update_grub_writes(
     guest.shell(f"chmod 600 {CFG}; chgrp root {CFG}")
 
 
+@one_release
 @pytest.mark.parametrize(
     "target",
     [
@@ -123,10 +127,12 @@ def test_a_menu_that_is_a_link_stays_one(healthy: TreeGuest, target: str, is_the
     verb(guest, "sync")
     assert verb(guest, "sync").stdout == CHEAP
     place.write_text("if\n")
-    assert "wrote" in verb(guest, "sync").stdout
+    verb(guest, "sync")
+    assert place.read_text() == text
     place.unlink()
 
 
+@one_release
 @pytest.mark.parametrize(
     ("script", "words", "unsaid"),
     [
