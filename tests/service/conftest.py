@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import booted_guest
+from tests.support import guest_container
 from tests.support.booted_guest import Guest
 
 
@@ -19,7 +19,7 @@ def booted(
     """The guest, whatever state the last test left it in; it ends before anybody looks at what
     is left.
     """
-    with booted_guest.booted(tmp_path_factory.mktemp("guest"), deb) as guest:
+    with guest_container.booted(tmp_path_factory.mktemp("guest"), deb) as guest:
         guest.run("echo '/dev/xvdb /boot ext4 defaults 0 2' > /etc/fstab")
         yield guest
 

@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tests.support import booted_guest
+from tests.support import guest_container
 from tests.support.booted_guest import ROOT_DISK, Guest
 from tests.support.checkout import CHECKOUT
 
@@ -117,7 +117,7 @@ def preflight(tree: Path, copy: Path, view: Path) -> dict[str, Any]:
 
 def test_at_every_second_of_a_dist_upgrade_the_guest_would_boot(deb: Path, tmp_path: Path) -> None:
     config = f'targets = ["{TARGET}"]\n'
-    with booted_guest.booted(
+    with guest_container.booted(
         tmp_path, deb, root_mib=ROOT_MIB, config=config, network=True
     ) as guest:
         guest.run(

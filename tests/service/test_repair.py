@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from guest_hooks.machine.journal import KINDS, Outcome
-from tests.support.booted_guest import DISK, SECOND_STAGE, TARGET, Guest
+from tests.support.booted_guest import DISK, SECOND_STAGE, SETTING, TARGET, Guest
 from tests.support.debian_package import host
 
 _AS_OS_PROBER = """\
@@ -26,7 +26,7 @@ perl -e 'exit !(eval q(1 + 1) == 2)'
 # And what none of them does.
 ask='import ctypes; c = ctypes.CDLL(None, use_errno=True); c.swapoff(b"/")'
 python3 -c "$ask; print(ctypes.get_errno())" | grep -x 1
-(touch /proc/sys/vm/laptop_mode 2>&1 || true) | sed 's/.*: //' > /srv/refused
+(touch @SETTING@ 2>&1 || true) | sed 's/.*: //' > /srv/refused
 """
 WATCHER = "xen-guest-bootloader.service"
 SYNC = "xen-guest-bootloader-sync.service"
@@ -110,10 +110,12 @@ def test_a_repair_leaves_scripts_of_the_admin_what_they_need(guest: Guest) -> No
         f"mkdir -p $(dirname {dropin}) && printf"
         f" '[Service]\\nExecStart=\\nExecStart=/root/script\\n' > {dropin}"
     )
+    script = _AS_OS_PROBER.replace("@SETTING@", SETTING)
     guest.run(
-        f"cat > /root/script <<'END'\n{_AS_OS_PROBER}\nEND\nchmod 755 /root/script; systemctl"
+        f"cat > /root/script <<'END'\n{script}\nEND\nchmod 755 /root/script; systemctl"
         " daemon-reload"
     )
+    guest.run(f"touch {SETTING}")
     try:
         done = guest.run(f"systemctl start {SYNC}", check=False)
         assert done.returncode == 0, guest.out(f"journalctl -u {SYNC} -n 20 -o cat")

@@ -3,7 +3,7 @@
 
 from pathlib import Path
 
-from tests.support import booted_guest, waiting
+from tests.support import guest_container, waiting
 from tests.support.booted_guest import SECOND_STAGE, Guest
 from tests.support.debian_tree import Suite
 
@@ -21,7 +21,7 @@ def is_unmoved_by_reading(guest: Guest) -> bool:
 
 
 def test_trixie(deb: Path, tmp_path: Path) -> None:
-    with booted_guest.booted(tmp_path, deb, suite=Suite.TRIXIE) as guest:
+    with guest_container.booted(tmp_path, deb, suite=Suite.TRIXIE) as guest:
         guest.at_rest()
         before = guest.digest()
         assert guest.service()["troubles"] == []

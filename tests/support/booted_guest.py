@@ -1,10 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A Debian guest with a booted systemd and a udev of its own, in a container of systemd-nspawn;
-our .deb, a disk for /boot.
-
-It is no Xen guest, so drop-ins set the units' conditions aside and the configuration names the
-target. Kernel and clock are the machine's, so it is as quick as the machine.
-"""
+"""A Debian guest with a booted systemd and a udev of its own, and what a test asks of it."""
 
 import json
 import os
@@ -12,74 +7,20 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
-from tests.support import cgroup2
 from tests.support.debian_package import host
-from tests.support.debian_tree import RELEASES, Kind, Suite, tarball, unpack
 from tests.support.waiting import until
 
 TARGET = "x86_64-xen"
 SECOND_STAGE = "/boot/xen/pvboot-x86_64.elf"
-BOOT_MIB = 160
 ORDER_SECONDS = 120
 DISK = "/dev/xvdb"
 ROOT_DISK = "/dev/xvda"
-QUEUE_LENGTH = Path("/proc/sys/net/unix/max_dgram_qlen")
-
-CONFIG = f'targets = ["{TARGET}"]\nupdate_grub = false\n'
-NO_CONDITIONS = "[Unit]\nConditionVirtualization=\n"
-GRUB_CFG = """\
-menuentry "Debian" {{
-    search --no-floppy --fs-uuid --set=root {uuid}
-    linux /vmlinuz-{version} root=/dev/xvda ro
-    initrd /initrd.img-{version}
-}}
-"""
-MOUNT_BOOT = f"""\
-[Unit]
-DefaultDependencies=no
-Before=local-fs.target xen-guest-bootloader.service
-[Service]
-Type=oneshot
-RemainAfterExit=yes
-ExecStart=ln -sfn {DISK} @LOOP@
-@LINKS@ExecStart=mount {DISK} /boot
-[Install]
-WantedBy=local-fs.target
-"""
-# What would touch the machine's own kernel settings and devices, or wait for hardware.
-MASKED = (
-    *(
-        "systemd-sysctl.service",
-        "systemd-modules-load.service",
-        "systemd-binfmt.service",
-        "systemd-udev-trigger.service",
-    ),
-    *(
-        "systemd-udev-settle.service",
-        "kmod-static-nodes.service",
-        "dev-hugepages.mount",
-        "dev-mqueue.mount",
-    ),
-    *(
-        "sys-kernel-debug.mount",
-        "sys-kernel-tracing.mount",
-        "sys-kernel-config.mount",
-        "sys-fs-fuse-connections.mount",
-    ),
-    *(
-        "systemd-networkd.service",
-        "systemd-timesyncd.service",
-        "apt-daily.timer",
-        "apt-daily-upgrade.timer",
-        "e2scrub_all.timer",
-    ),
-    *("fstrim.timer", "dpkg-db-backup.timer", "xen-guest-bootloader-audit.timer"),
-)
+SETTING = "/proc/sys/kernel/domainname"
+"""The one kernel setting that the guest can change: it has its own."""
 
 
 class Guest:
@@ -236,7 +177,7 @@ class Guest:
             "dpkg-query --show --showformat='Version: ${Version}.1\nArchitecture:"
             f" ${{Architecture}}\n' {package}"
         )
-        _write(
+        write(
             top / "DEBIAN/control",
             f"Package: {package}\n{facts}\nMaintainer: nobody <nobody@localhost>\nDescription:"
             " later\n",
@@ -262,7 +203,7 @@ class Guest:
             ' "$@"\n'
         )
         self.run(f"mv {real} {real}.kept")
-        _write(self.tree / real.lstrip("/"), script)
+        write(self.tree / real.lstrip("/"), script)
         self.run(f"chmod 755 {real}")
         try:
             yield
@@ -297,146 +238,12 @@ class Guest:
 
     def stop(self) -> None:
         """End it at once."""
-        if self.leader:
-            os.kill(self.leader, signal.SIGKILL)
-        else:
-            self._nspawn.terminate()
+        with suppress(ProcessLookupError):
+            if self.leader:
+                os.kill(self.leader, signal.SIGKILL)
+            else:
+                self._nspawn.terminate()
         self._nspawn.wait(timeout=60)
-
-
-@contextmanager
-def booted(
-    work: Path,
-    deb: Path,
-    *,
-    suite: Suite = Suite.BOOKWORM,
-    root_mib: int = 0,
-    config: str = CONFIG,
-    network: bool = False,
-) -> Iterator[Guest]:
-    """Make and boot a guest in `work`; nothing of it is left at the end.
-
-    `root_mib`: its root is a disk of its own, `ROOT_DISK`, of that size, so that GRUB's tools find
-    it. `network`: it has the machine's.
-    """
-    tree, image = work / "tree", work / "boot.img"
-    tree.mkdir(parents=True)
-    with ExitStack() as stack:
-        stack.callback(shutil.rmtree, tree)
-        options = [] if network else ["--private-network"]
-        if network:  # systemd raises it at its start, for the network that it sees
-            stack.callback(QUEUE_LENGTH.write_text, QUEUE_LENGTH.read_text())
-        links = ""
-        if root_mib:
-            root = stack.enter_context(_root_disk(work / "root.img", tree, root_mib))
-            options.append(f"--bind={root}:{ROOT_DISK}")
-            links = f"ExecStart=ln -sfn {ROOT_DISK} {root}\n"
-        unpack(tarball(suite, Kind.FULL), tree)
-        _chroot(tree, deb)
-        version = next((tree / "boot").glob("vmlinuz-*")).name.removeprefix("vmlinuz-")
-        uuid = str(uuid4())
-        _write(tree / "boot/grub/grub.cfg", GRUB_CFG.format(uuid=uuid, version=version))
-        # Without checksums of metadata its UUID can be changed while it is mounted.
-        features = ("-O", "^metadata_csum", "-U", uuid)
-        host(
-            "mke2fs",
-            "-q",
-            "-t",
-            "ext4",
-            *features,
-            "-d",
-            str(tree / "boot"),
-            str(image),
-            f"{BOOT_MIB}M",
-        )
-        shutil.rmtree(tree / "boot")
-        (tree / "boot").mkdir()
-        loop = host("losetup", "--find", "--show", str(image)).strip()
-        stack.callback(host, "losetup", "--detach", loop)
-        _prepare(tree, MOUNT_BOOT.replace("@LOOP@", loop).replace("@LINKS@", links), config)
-        log = work / "log"
-        name = f"service-guest-{os.getpid()}"
-        # An older systemd takes the version of control groups that the machine has.
-        own_group = [] if suite in RELEASES else stack.enter_context(cgroup2.group(name))
-        nspawn = subprocess.Popen(
-            [
-                *own_group,
-                *(
-                    "systemd-nspawn",
-                    "--quiet",
-                    "--boot",
-                    f"--directory={tree}",
-                    "--register=no",
-                    "--keep-unit",
-                    "--console=pipe",
-                ),
-                *(
-                    f"--machine={name}",
-                    "--capability=all",
-                    f"--bind={loop}:{DISK}",
-                    *options,
-                ),
-            ],
-            stdin=subprocess.DEVNULL,
-            stdout=log.open("wb"),
-            stderr=subprocess.STDOUT,
-            env={"PATH": os.environ["PATH"], "SYSTEMD_NSPAWN_API_VFS_WRITABLE": "1"},
-        )
-        guest = Guest(tree, Path(loop), nspawn, log)
-        stack.callback(guest.stop)
-        guest.ready()
-        yield guest
-
-
-@contextmanager
-def _root_disk(image: Path, tree: Path, mib: int) -> Iterator[str]:
-    """A disk of its own for the root, mounted on `tree`; the loop device."""
-    with ExitStack() as stack:
-        host("mke2fs", "-q", "-t", "ext4", str(image), f"{mib}M")
-        stack.callback(image.unlink)
-        loop = host("losetup", "--find", "--show", str(image)).strip()
-        stack.callback(host, "losetup", "--detach", loop)
-        host("mount", loop, str(tree))
-        stack.callback(host, "umount", str(tree))
-        yield loop
-
-
-def _prepare(tree: Path, mount_boot: str, config: str) -> None:
-    units = tree / "etc/systemd/system"
-    _write(tree / "etc/fstab", "")
-    _write(tree / "etc/hostname", "guest\n")
-    _write(tree / "etc/cloud/cloud-init.disabled", "")
-    _write(tree / "etc/xen-guest-bootloader/conf.d/test.toml", config)
-    _write(units / "mount-boot.service", mount_boot)
-    for unit in ("xen-guest-bootloader.service", "xen-guest-bootloader-sync.service"):
-        _write(units / f"{unit}.d/10-no-xen.conf", NO_CONDITIONS)
-    wants = units / "local-fs.target.wants"
-    wants.mkdir(parents=True, exist_ok=True)
-    (wants / "mount-boot.service").symlink_to("../mount-boot.service")
-    for unit in MASKED:
-        (units / unit).unlink(missing_ok=True)
-        (units / unit).symlink_to("/dev/null")
-
-
-def _chroot(tree: Path, deb: Path) -> None:
-    shutil.copy(deb, tree / "root")
-    script = (
-        f'cd / && mount -t proc proc "{tree}/proc" && exec chroot "{tree}" dpkg --install'
-        f' "/root/{deb.name}"'
-    )
-    host(
-        "unshare",
-        "--mount",
-        "--pid",
-        "--fork",
-        "--",
-        "env",
-        "-i",
-        "PATH=/usr/sbin:/usr/bin:/sbin:/bin",
-        "sh",
-        "-c",
-        script,
-    )
 
 
 def _tracer(pid: int) -> int:
@@ -444,6 +251,7 @@ def _tracer(pid: int) -> int:
     return int(next(line.split()[1] for line in lines if line.startswith("TracerPid:")))
 
 
-def _write(path: Path, text: str) -> None:
+def write(path: Path, text: str) -> None:
+    """Write a file of the guest's tree, with the directories above it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
