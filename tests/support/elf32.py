@@ -7,6 +7,7 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+MIB = 1 << 20
 PHYS32_ENTRY = 18
 
 
@@ -50,3 +51,13 @@ def image(
         "<HHIIIIIHHHHHH", type_, machine, 1, entry, 52, 0, 0, 52, 32, count, 40, 0, 0
     )
     return header + bytes(headers) + bytes(body) + note
+
+
+PLAIN = image(
+    [
+        Load(paddr=MIB, data=b"\x90" * 5000, zeros=9000),
+        Load(paddr=MIB + 14000, data=b"module" * 800),
+    ],
+    entry=MIB + 16,
+)
+"""A core image of two segments, as GRUB's has."""

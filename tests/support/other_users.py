@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a user who is not root can do to the machine's tables: hold locks, as many as asked for."""
+"""What a user who is not root can do: hold locks, as many as asked for; keep a write under way."""
 
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,6 +30,13 @@ from guest_hooks.machine.root import Root
 with lock.held(Root(sys.argv[2]), timeout=20):
     print("held", flush=True)
     sys.stdin.read()
+"""
+WRITE_FOR_EVER = """
+import os
+reader, writer = os.pipe()
+file = os.open("own", os.O_WRONLY | os.O_CREAT)
+print("writing", flush=True)
+os.splice(reader, file, 4096)
 """
 HOLD = (
     "import fcntl, sys; f = open(sys.argv[1], 'r+'); fcntl.lockf(f, fcntl.LOCK_EX); print('held',"
@@ -60,6 +68,31 @@ def our_lock(top: Path) -> Iterator["subprocess.Popen[bytes]"]:
     """For the block, another run of ours holds the lock of the tree at `top`."""
     with _holding([sys.executable, "-c", HOLD_OURS, str(CHECKOUT), str(top)]) as process:
         yield process
+
+
+@contextmanager
+def writing_user(top: Path) -> Iterator[None]:
+    """A user who keeps a write under way in a file of their own, for the block."""
+    home = top / "home"
+    home.mkdir()
+    os.chown(home, NOBODY, NOBODY)
+    command = [
+        "setpriv",
+        f"--reuid={NOBODY}",
+        f"--regid={NOBODY}",
+        "--clear-groups",
+        "/usr/bin/python3",
+        "-c",
+        WRITE_FOR_EVER,
+    ]
+    with subprocess.Popen(command, cwd=home, stdout=subprocess.PIPE) as user:
+        try:
+            assert user.stdout
+            assert user.stdout.readline() == b"writing\n"
+            time.sleep(0.2)
+            yield
+        finally:
+            user.kill()
 
 
 @contextmanager

@@ -2,10 +2,12 @@
 """The trees that several modules share; a module's own fixture of the same name comes first."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from guest_hooks.targets import TARGETS
+from tests.support import images
 from tests.support.debian_tree import Suite
 from tests.support.guest_tree import CHEAP, GuestTree, guest_tree, live_guest, verb
 from tests.support.tree_guest import Platform, TreeGuest
@@ -41,3 +43,10 @@ def settled(guest: TreeGuest) -> TreeGuest:
     verb(guest, "sync")
     assert verb(guest, "sync").stdout == CHEAP
     return guest
+
+
+@pytest.fixture(params=["ext4", "xfs", "btrfs"])
+def disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[images.Disk]:
+    """An empty disk of each file system that may hold /boot."""
+    with images.disk(tmp_path, request.param) as made:
+        yield made

@@ -1,67 +1,26 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What GRUB reads after a power cut, on real file systems."""
 
-import errno
 import os
 import shutil
 import subprocess
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from guest_hooks.errors import LackingError, NotRepairedError
-from guest_hooks.machine import durable, space
+from guest_hooks.machine import durable
 from guest_hooks.machine.barrier import LATE, barrier
 from guest_hooks.machine.reach import is_roots_alone
 from guest_hooks.machine.root import Root
 from guest_hooks.model import Problem
 from tests.support import images
+from tests.support.other_users import NOBODY, writing_user
 
 OLD = b"old second stage " * 40_000
 NEW = b"new second stage " * 50_000
 PATH = "/boot/xen/pvboot-x86_64.elf"
-NOBODY = 65534
-_WRITE_FOR_EVER = """
-import os
-reader, writer = os.pipe()
-file = os.open("own", os.O_WRONLY | os.O_CREAT)
-print("writing", flush=True)
-os.splice(reader, file, 4096)
-"""
-
-
-@pytest.fixture(params=["ext4", "xfs", "btrfs"])
-def disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[images.Disk]:
-    with images.disk(tmp_path, request.param) as made:
-        yield made
-
-
-@contextmanager
-def writing_user(top: Path) -> Iterator[None]:
-    """A user who keeps a write under way in a file of their own, for the block."""
-    home = top / "home"
-    home.mkdir()
-    os.chown(home, NOBODY, NOBODY)
-    command = [
-        "setpriv",
-        f"--reuid={NOBODY}",
-        f"--regid={NOBODY}",
-        "--clear-groups",
-        "/usr/bin/python3",
-        "-c",
-        _WRITE_FOR_EVER,
-    ]
-    with subprocess.Popen(command, cwd=home, stdout=subprocess.PIPE) as user:
-        try:
-            assert user.stdout
-            assert user.stdout.readline() == b"writing\n"
-            time.sleep(0.2)
-            yield
-        finally:
-            user.kill()
 
 
 def install(root: Root, path: str, data: bytes) -> None:
@@ -135,38 +94,6 @@ def test_where_the_kernel_cannot_checkpoint_ext4_is_frozen_if_root_alone_reaches
         disk.top.chmod(0o700)
         install(root, PATH, OLD)
         assert disk.grub_cat(PATH) == OLD
-
-
-def test_xfs_that_users_reach_is_waited_for_whatever_they_do(tmp_path: Path) -> None:
-    with images.disk(tmp_path, "xfs", is_closed=False) as disk, writing_user(disk.top):
-        root = Root(str(disk.top))
-        durable.make_dirs(root, "/boot/xen")
-        durable.replace(root, PATH, NEW)
-        begin = time.monotonic()
-        problem = barrier(root, PATH, wait=0.2)
-        assert time.monotonic() - begin < 10
-        assert problem is not None
-        assert problem.code == LATE
-        assert images.is_writable(disk.top)
-        assert disk.grub_cat(PATH) is None
-        assert barrier(root, PATH) is None
-        assert disk.grub_cat(PATH) == NEW
-
-
-def test_no_room_is_needed_to_wait_for_xfs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = os.open
-
-    def full(path: str, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
-        if flags & os.O_TMPFILE == os.O_TMPFILE:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        return real(path, flags, mode, dir_fd=dir_fd)
-
-    with images.disk(tmp_path, "xfs", is_closed=False) as disk:
-        (disk.top / "new").touch()
-        monkeypatch.setattr(os, "open", full)
-        problem = barrier(Root(str(disk.top)), "/", wait=0)
-        assert problem is not None
-        assert problem.code == LATE
 
 
 def test_late_before_the_new_name_nothing_changes(
@@ -273,44 +200,6 @@ def test_an_exchanged_directory_is_whole_after_a_power_cut(tmp_path: Path, fs_ty
         finally:
             images.tool("umount", str(disk.top))
             kept.unlink()
-
-
-def test_a_full_disk_keeps_the_old_file_and_says_need_and_have(disk: images.Disk) -> None:
-    root = Root(str(disk.top))
-    install(root, PATH, OLD)
-    too_much = space.free(root, PATH) + images.MIB
-    with pytest.raises(
-        LackingError,
-        match=rf"{PATH}.*No space left on device; it needs {too_much} bytes, \d+ bytes",
-    ):
-        durable.replace(root, PATH, bytes(too_much))
-    assert (disk.top / PATH[1:]).read_bytes() == OLD
-    assert root.names("/boot/xen") == ("pvboot-x86_64.elf",)
-
-
-def test_what_free_space_promises_can_be_written(disk: images.Disk) -> None:
-    root = Root(str(disk.top))
-    durable.replace(root, "/large", bytes(space.free(root, "/") - 4 * images.MIB))
-    with pytest.raises(LackingError, match=r"/new has no room: it needs \d+ bytes, \d+ are free"):
-        space.require(root, "/new", 64 * images.MIB)
-
-
-@pytest.mark.parametrize("size", [16, 32, 64])
-def test_a_small_file_system_can_be_filled_to_what_was_promised(tmp_path: Path, size: int) -> None:
-    with images.disk(tmp_path, "ext4", size=size * images.MIB) as disk:
-        root = Root(str(disk.top))
-        durable.replace(root, "/large", bytes(space.free(root, "/") - 12 * 1024))
-
-
-def test_no_inode_is_no_space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(images.MKFS, "ext4", [*images.MKFS["ext4"], "-N", "16"])
-    with images.disk(tmp_path, "ext4", size=64 * images.MIB) as disk:
-        for number in range(4096):
-            if space.free(Root(str(disk.top)), "/"):
-                (disk.top / str(number)).touch()
-        assert space.free(Root(str(disk.top)), "/") == 0
-        with pytest.raises(LackingError, match="0 inodes are free"):
-            durable.replace(Root(str(disk.top)), "/new", b"x")
 
 
 def test_a_read_only_file_system_is_named_as_such(disk: images.Disk) -> None:
