@@ -10,10 +10,12 @@ from dataclasses import replace
 
 from guest_hooks.errors import FormatError
 from guest_hooks.formats import grub_core, moddep, second_stage
-from guest_hooks.machine.receipts import Receipt, TargetReceipt
+from guest_hooks.machine import directory
+from guest_hooks.machine.directory import Directory
+from guest_hooks.machine.receipts import Receipt
 from guest_hooks.machine.root import NotRegularError, Root
 from guest_hooks.model import Choices
-from guest_hooks.survey.observed import Evidence, Found, ModuleDir, Packaged
+from guest_hooks.survey.observed import Evidence, Found, ModuleDir, Packaged, SurveyedTarget
 from guest_hooks.survey.plan import Plan
 from guest_hooks.targets import Target
 
@@ -23,26 +25,52 @@ LISTS = frozenset(
 """The lists that grub-install copies beside all modules (grub: util/grub-install-common.c,
 pkglib_DATA).
 """
+_DESCRIBING = ("kernel.img", "modinfo.sh")
+"""What tells which GRUB the modules are of."""
 _VERSION = re.compile(r'^grub_package_version="(.*)"$', re.MULTILINE)
 
 
-def gather(root: Root, plan: Plan, receipt: Receipt) -> Evidence:
-    """All the evidence on one target; nothing is changed."""
-    files = _grub_files(root, plan.target)
+def gather(
+    root: Root, plan: Plan, receipt: Receipt, package: Directory, known: Evidence | None = None
+) -> Evidence:
+    """All the evidence on one target; nothing is changed, and of what is `known` only what has
+    changed is read again. `package` is what `package_files` found.
+    """
+    standing = directory.read(
+        root, plan.target.grub_dir, lambda _: True, known.standing if known else None
+    )
+    is_known = known is not None and known.package is package
     return Evidence(
         found={file.path: installed(root, file.path) for file in plan.files},
-        packaged=_packaged(root, plan.target, files),
-        module_dir=_module_dir(root, plan.target, files),
+        packaged=known.packaged if known and is_known else packaged(package),
+        module_dir=_module_dir(package, standing),
         remembered=receipt.target(plan.target.name),
+        package=package,
+        standing=standing,
     )
 
 
-def choices(root: Root, plan: Plan, remembered: TargetReceipt) -> Choices:
+def package_files(root: Root, target: Target, known: Directory | None = None) -> Directory:
+    """The files of GRUB's package that a second stage of `target` is made of; empty where it is
+    not installed.
+    """
+    return directory.read(
+        root, target.lib_dir, lambda name: is_from_package(name) or name in _DESCRIBING, known
+    )
+
+
+def copied(package: Directory) -> dict[str, bytes]:
+    """Those that grub-install copies to /boot/grub/<target>."""
+    return {name: data for name, data in package.files.items() if is_from_package(name)}
+
+
+def choices(there: SurveyedTarget) -> Choices:
     """What to keep of a grub-install by hand: as asked or remembered, or as in an installed
     core image that is not ours.
     """
-    found = find(root, plan.files[0].path)
-    if plan.is_asked or found.data is None or found.sha256 == remembered.core_sha256:
+    plan = there.plan
+    found = there.evidence.found[plan.files[0].path]
+    if plan.is_asked or found.data is None or found.sha256 == there.evidence.remembered.core_sha256:
         return plan.choices
     try:
         core = second_stage.read(found.data).core
@@ -53,11 +81,6 @@ def choices(root: Root, plan: Plan, remembered: TargetReceipt) -> Choices:
         if core
         else plan.choices
     )
-
-
-def packaged(root: Root, target: Target) -> Packaged:
-    """What grub-xen-bin offers for `target`; empty where it is not installed."""
-    return _packaged(root, target, _grub_files(root, target))
 
 
 def find(root: Root, path: str) -> Found:
@@ -90,15 +113,16 @@ def is_from_package(name: str) -> bool:
     return name.endswith(".mod") or name in LISTS
 
 
-def dependencies(root: Root, target: Target) -> dict[str, tuple[str, ...]]:
+def dependencies(package: Directory) -> dict[str, tuple[str, ...]]:
     """Which of the target's modules needs which; empty where GRUB's modules are not installed."""
-    data = _bytes(root, f"{target.lib_dir}/moddep.lst")
+    data = package.files.get("moddep.lst")
     return moddep.parse(data) if data else {}
 
 
-def _packaged(root: Root, target: Target, files: dict[str, bytes]) -> Packaged:
-    kernel = _bytes(root, f"{target.lib_dir}/kernel.img")
-    version = _VERSION.search(root.read_text(f"{target.lib_dir}/modinfo.sh") or "")
+def packaged(package: Directory) -> Packaged:
+    """What grub-xen-bin offers for a target; empty where it is not installed."""
+    kernel = package.files.get("kernel.img")
+    version = _VERSION.search(package.files.get("modinfo.sh", b"").decode(errors="replace"))
     try:
         kernel_sha256 = grub_core.kernel_sha256(kernel) if kernel else ""
     except FormatError:
@@ -108,28 +132,22 @@ def _packaged(root: Root, target: Target, files: dict[str, bytes]) -> Packaged:
         kernel_sha256=kernel_sha256,
         modules={
             name.removesuffix(".mod"): sha256(data)
-            for name, data in files.items()
+            for name, data in package.files.items()
             if name.endswith(".mod")
         },
     )
 
 
-def _module_dir(root: Root, target: Target, files: dict[str, bytes]) -> ModuleDir:
-    there = root.files(target.grub_dir, lambda name: name in files)
-    core = find(root, f"{target.grub_dir}/core.elf")
+def _module_dir(package: Directory, standing: Directory) -> ModuleDir:
+    files, there = copied(package), standing.files
+    core = there.get("core.elf")
     return ModuleDir(
         missing=tuple(sorted(files.keys() - there.keys())),
-        differing=tuple(name for name, data in there.items() if data != files[name]),
-        core_sha256=core.sha256,
+        differing=tuple(
+            name for name, data in files.items() if name in there and there[name] != data
+        ),
+        core_sha256=sha256(core) if core is not None else "",
     )
-
-
-def _grub_files(root: Root, target: Target) -> dict[str, bytes]:
-    return root.files(target.lib_dir, is_from_package)
-
-
-def _bytes(root: Root, path: str) -> bytes | None:
-    return find(root, path).data
 
 
 def sha256(data: bytes) -> str:

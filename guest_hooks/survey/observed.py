@@ -4,7 +4,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from guest_hooks.machine.directory import Directory
 from guest_hooks.machine.receipts import TargetReceipt
+from guest_hooks.model import TargetStatus
+from guest_hooks.survey.plan import Plan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,9 +45,28 @@ class ModuleDir:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """All that a verdict on one target rests on; `found` has every path of the plan."""
+    """All that a verdict on one target rests on; `found` has every path of the plan.
+
+    `package` and `standing` are the files of /usr/lib/grub/<target> and /boot/grub/<target>.
+    """
 
     found: Mapping[str, Found]
     packaged: Packaged
     module_dir: ModuleDir
     remembered: TargetReceipt
+    package: Directory = field(default_factory=Directory)
+    standing: Directory = field(default_factory=Directory)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SurveyedTarget:
+    """One target: what should be there, what is there, and the verdict."""
+
+    plan: Plan
+    evidence: Evidence
+    status: TargetStatus
+
+    @property
+    def name(self) -> str:
+        """GRUB's name of the target."""
+        return self.plan.target.name

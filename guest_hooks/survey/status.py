@@ -35,6 +35,7 @@ from guest_hooks.survey import (
     pv_kernels,
     verdict,
 )
+from guest_hooks.survey.observed import Evidence, SurveyedTarget
 from guest_hooks.survey.plan import Plan, Wanted
 from guest_hooks.targets import TARGETS
 
@@ -44,13 +45,20 @@ MODULES_OF = "grub-xen-bin"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Survey:
-    """What `status` shows and `sync` works from; the plans are in the order of the status's
-    targets.
-    """
+    """What `status` shows and `sync` works from; the targets are in the order of the status's."""
 
     config: Config
-    plans: tuple[Plan, ...]
+    targets: tuple[SurveyedTarget, ...]
     status: Status
+
+    @property
+    def plans(self) -> tuple[Plan, ...]:
+        """What should be there."""
+        return tuple(each.plan for each in self.targets)
+
+    def evidence(self, target: str) -> Evidence | None:
+        """What was found of `target`, if it is among these."""
+        return next((each.evidence for each in self.targets if each.name == target), None)
 
 
 def survey(
@@ -58,35 +66,40 @@ def survey(
     config: Config,
     *,
     targets: Sequence[str] = (),
-    boot: BootFilesystem | None = None,
     asked: Mapping[str, Choices] = MappingProxyType({}),
+    known: Survey | None = None,
     run: Run = run,
 ) -> Survey:
-    """Gather and judge; `boot` is /boot's file system where the caller has just looked at it,
-    `asked` what is asked by target.
+    """Gather and judge; `asked` is what is asked by target. Where the survey `known` has just been
+    made, /boot's file system is taken from it, and only what has changed since is read again.
 
     Raises `NotApplicableError` where the guest has no target, `LackingError` where /boot can't be
     told.
     """
     here = guest.detect(root)
     wants = plan.wanted(here, config, targets, kernel_images.names(root))
-    boot = boot or disks.boot_filesystem(root, run=run)
+    boot = (known.status.boot if known else None) or disks.boot_filesystem(root, run=run)
     receipt = receipts.load(root)
-    plans = tuple(
-        replace(
-            plan.make(
-                want,
-                here,
-                config,
-                boot,
-                evidence.dependencies(root, want.target),
-                asked.get(want.target.name, receipt.target(want.target.name).choices),
-            ),
-            is_asked=want.target.name in asked,
+    surveyed = []
+    for want in wants:
+        name = want.target.name
+        before = known.evidence(name) if known else None
+        package = evidence.package_files(root, want.target, before.package if before else None)
+        each = plan.make(
+            want,
+            here,
+            config,
+            boot,
+            evidence.dependencies(package),
+            asked.get(name, receipt.target(name).choices),
         )
-        for want in wants
-    )
-    judged = tuple(verdict.judge(each, evidence.gather(root, each, receipt)) for each in plans)
+        each = replace(each, is_asked=name in asked)
+        found = evidence.gather(root, each, receipt, package, before)
+        surveyed.append(
+            SurveyedTarget(plan=each, evidence=found, status=verdict.judge(each, found))
+        )
+    plans = tuple(each.plan for each in surveyed)
+    judged = tuple(each.status for each in surveyed)
     came_by = last_boot.read(root)
     required = {want.target.name: want.required for want in wants}
     memory = Memory(root)
@@ -108,7 +121,7 @@ def survey(
         ),
         kernels=kernels,
     )
-    return Survey(config=config, plans=plans, status=status)
+    return Survey(config=config, targets=tuple(surveyed), status=status)
 
 
 def _menu(

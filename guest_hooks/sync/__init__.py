@@ -81,11 +81,7 @@ def sync(
         built, failures = second_stages.build_all(root, found, wanted.targets, request, step, run)
         with step("Writing to the disk"):
             changes, unkept = second_stages.install(root, config, found, built, settling, run)
-        judged = (
-            None
-            if request.force
-            else safeguard.with_installed(found.status, [each for each, _ in built])
-        )
+        judged = None if request.force else safeguard.with_installed(found.status, built)
         made = menus.renew(
             root,
             found,
@@ -102,7 +98,7 @@ def sync(
             settling.finish()
         earlier = receipts.load(root)
         unnoted = receipts.save(root, receipt_of(earlier, built, failures, made.changes))
-        after = survey(root, config, targets=request.targets, boot=found.status.boot, run=run)
+        after = survey(root, config, targets=request.targets, known=found, run=run)
         failures += _as_before(root, after) if wanted.menu and not failures else ()
         tidied = pv_kernels.tidy(root, after, request.targets, is_forced=request.force)
         failures += tidied.failures
@@ -152,7 +148,7 @@ def copy_kernels(
         settling = Settling(root)
         made = pv_kernels.renew(root, found, settling, step=step)
         settling.finish()
-        after = survey(root, config, targets=request.targets, boot=found.status.boot, run=run)
+        after = survey(root, config, targets=request.targets, known=found, run=run)
         unsure = (*unsettled, *settling.problems)
         return result_of(found, after, made.changes, made.failures, unsure)
 
@@ -177,8 +173,8 @@ def _copied(
             root,
             found.config,
             targets=request.targets,
-            boot=found.status.boot,
             asked=request.choices,
+            known=found,
             run=run,
         )
 

@@ -17,8 +17,14 @@ from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import CommandError, Run, run
 from guest_hooks.model import State
 from guest_hooks.survey import verdict
-from guest_hooks.survey.evidence import choices, find, is_from_package, sha256
-from guest_hooks.survey.observed import Evidence, Found, ModuleDir, Packaged
+from guest_hooks.survey.evidence import choices, copied, sha256
+from guest_hooks.survey.observed import (
+    Evidence,
+    Found,
+    ModuleDir,
+    Packaged,
+    SurveyedTarget,
+)
 from guest_hooks.survey.plan import FileKind, Plan
 from guest_hooks.targets import BOOT_XEN
 
@@ -29,33 +35,32 @@ KEY = ".key-"
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Built:
     """What is to be installed: every file of the plan by path; every file of
-    /boot/grub/<target>, core.elf too, by name.
+    /boot/grub/<target>, core.elf too, by name, or None where nothing but the former is to change.
+
+    `there` is what it was built for: what was found, and the plan with the choices it was built
+    with.
     """
 
-    plan: Plan
+    there: SurveyedTarget
     core: bytes
     files: Mapping[str, bytes]
-    module_files: Mapping[str, bytes]
+    module_files: Mapping[str, bytes] | None
+
+    @property
+    def plan(self) -> Plan:
+        """What was to be built."""
+        return self.there.plan
 
 
-def build(
-    root: Root,
-    plan: Plan,
-    packaged: Packaged,
-    remembered: TargetReceipt | None = None,
-    *,
-    anew: bool = False,
-    run: Run = run,
-) -> Built:
+def build(root: Root, there: SurveyedTarget, *, anew: bool = False, run: Run = run) -> Built:
     """Make and verify; the live files stay as they are. Raises `NotRepairedError` where what
     was made may not be installed.
 
-    `remembered` is what the last sync made of this target; with `anew` that is not taken again. The
-    plan of what was built has the choices that it was built with.
+    What the last sync made of this target is taken again, unless `anew`.
     """
-    remembered = remembered or TargetReceipt()
-    plan = replace(plan, choices=choices(root, plan, remembered))
-    standing = None if anew else _standing(root, plan, packaged, remembered)
+    there = _with_choices(there)
+    plan, packaged = there.plan, there.evidence.packaged
+    standing = None if anew else _standing(there)
     if standing is not None:
         return standing
     # A tree's grub-install sees the file system alone, and not the partition that it is in the
@@ -79,47 +84,46 @@ def build(
     _verify(plan, files, packaged, core)
     _verify_modules(plan, module_files, packaged)
     _verify_choices(plan, core)
-    return Built(plan=plan, core=core, files=files, module_files=module_files)
+    return Built(there=there, core=core, files=files, module_files=module_files)
 
 
-def foresee(root: Root, plan: Plan, packaged: Packaged, remembered: TargetReceipt) -> Built | None:
+def foresee(there: SurveyedTarget) -> Built | None:
     """What a build would make, without running anything; None where only a build tells.
 
     The core image that the last sync made comes out the same as long as its modules, and the file
     system that it looks for, do.
     """
-    return _foreseen(
-        root, replace(plan, choices=choices(root, plan, remembered)), packaged, remembered
-    )
+    return _foreseen(_with_choices(there))
 
 
-def _foreseen(
-    root: Root, plan: Plan, packaged: Packaged, remembered: TargetReceipt
-) -> Built | None:
-    core = find(root, f"{plan.target.grub_dir}/core.elf").data
+def _with_choices(there: SurveyedTarget) -> SurveyedTarget:
+    return replace(there, plan=replace(there.plan, choices=choices(there)))
+
+
+def _foreseen(there: SurveyedTarget) -> Built | None:
+    plan, remembered = there.plan, there.evidence.remembered
+    core = there.evidence.standing.files.get("core.elf")
     made = (remembered.core_sha256, remembered.request, remembered.choices)
     if core is None or (sha256(core), plan.request, plan.choices) != made:
         return None
     files = _files(plan, core)
     try:
-        _verify(plan, files, packaged, core)
+        _verify(plan, files, there.evidence.packaged, core)
     except NotRepairedError:  # another UUID, another GRUB
         return None
-    modules = root.files(plan.target.lib_dir, is_from_package)
-    return Built(plan=plan, core=core, files=files, module_files={**modules, "core.elf": core})
+    modules = copied(there.evidence.package)
+    return Built(there=there, core=core, files=files, module_files={**modules, "core.elf": core})
 
 
-def _standing(
-    root: Root, plan: Plan, packaged: Packaged, remembered: TargetReceipt
-) -> Built | None:
+def _standing(there: SurveyedTarget) -> Built | None:
     """What the last sync made, from /boot/grub/<target>: if all of it is there, and
     grub-install would make the same today.
     """
-    foreseen = _foreseen(root, plan, packaged, remembered)
+    foreseen = _foreseen(there)
     if foreseen is None:
         return None
-    there = root.files(plan.target.grub_dir, is_from_package)
-    return foreseen if {**there, "core.elf": foreseen.core} == foreseen.module_files else None
+    modules = copied(there.evidence.standing)
+    return foreseen if {**modules, "core.elf": foreseen.core} == foreseen.module_files else None
 
 
 def _next_step(plan: Plan, packaged: Packaged) -> str:

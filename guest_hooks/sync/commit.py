@@ -11,19 +11,15 @@ import stat
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-from guest_hooks.formats import pvh_bridge
 from guest_hooks.machine import durable, grub_tools, receipts, space, staging
 from guest_hooks.machine.barrier import barrier, is_late
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.settling import Settling
-from guest_hooks.model import Change, Reason, TargetStatus, Why
-from guest_hooks.problems.second_stage import SecondStageProblem
-from guest_hooks.survey.evidence import find, installed, is_from_package, sha256
-from guest_hooks.survey.plan import FileKind
+from guest_hooks.survey.evidence import find, is_from_package
 from guest_hooks.sync.build import Built
+from guest_hooks.sync.delta import Delta
 from guest_hooks.targets import BOOT_XEN, TARGETS
 
-UNWANTED = SecondStageProblem.BRIDGE_UNWANTED
 NEW_SUFFIX = ".xen-guest-bootloader-new"
 MADE_FILES = (".img", "core.elf", "load.cfg")
 """What it makes there."""
@@ -47,101 +43,35 @@ def sweep(root: Root) -> None:
 
 def install(
     root: Root,
-    built: Sequence[Built],
-    before: Sequence[TargetStatus],
+    delta: Delta,
     settling: Settling,
     *,
     reads_modules: bool = False,
     stand_ins: Sequence[Built] = (),
-) -> list[Change]:
-    """Install all of `built`, whose verdicts so far are `before`; what changed. GRUB sees the last
-    of it when `settling` ends.
+) -> None:
+    """Install `delta`. GRUB sees the last of it when `settling` ends.
 
     `reads_modules`: these second stages are not self-contained. `stand_ins` are self-contained ones
     to boot from while a module directory changes; without one, nothing may be there that boots from
     it. Raises `LackingError` where there is not room for all of it at once; then nothing was
     touched.
     """
-    files = _differing(root, built)
-    odd = [each for each in built if directory_differs(root, each)]
     spare = {path: data for each in stand_ins for path, data in each.files.items()}
-    space.require(root, BOOT_XEN, _peak(files, spare, odd))
-    changed = changes(root, built, before)
+    space.require(root, BOOT_XEN, _peak(delta, spare))
     if reads_modules:
         _put(root, spare, settling)
-        _exchange(root, odd, settling, whole=True)
-        again = {path: data for each in built for path, data in each.files.items() if path in spare}
-        _put(root, files | again, settling)
+        _exchange(root, delta.directories, settling, whole=True)
+        again = {
+            path: data
+            for each in delta.directories
+            for path, data in each.files.items()
+            if path in spare
+        }
+        _put(root, {**delta.files, **again}, settling)
     else:
-        _put(root, files, settling)
-        _exchange(root, odd, settling, whole=False)
-    durable.remove_all(root, _unwanted(root, built), settling=settling)
-    return changed
-
-
-def install_files(
-    root: Root, built: Sequence[Built], before: Sequence[TargetStatus], settling: Settling
-) -> list[Change]:
-    """As `install`, for second stages that bring no module directory with them."""
-    files = _differing(root, built)
-    space.require(root, BOOT_XEN, _peak(files, {}, ()))
-    changed = _file_changes(root, files, built, before)
-    _put(root, files, settling)
-    return changed
-
-
-def changes(root: Root, built: Sequence[Built], before: Sequence[TargetStatus]) -> list[Change]:
-    """What `install` changes; a module directory is told by its core image."""
-    rows = _file_changes(root, _differing(root, built), built, before)
-    for each, status in zip(built, before, strict=True):
-        if directory_differs(root, each):
-            path = f"{each.plan.target.grub_dir}/core.elf"
-            rows.append(
-                Change(
-                    path=path,
-                    before=find(root, path).sha256,
-                    after=sha256(each.core),
-                    why=reasons(status),
-                )
-            )
-    rows += [
-        Change(path=path, before=find(root, path).sha256, after="", why=(UNWANTED,))
-        for path in _unwanted(root, built)
-    ]
-    return rows
-
-
-def reasons(status: TargetStatus) -> tuple[Why, ...]:
-    """Why a target is written: the codes of its problems, each once."""
-    return tuple(dict.fromkeys(problem.code for problem in status.problems)) or (Reason.FORCED,)
-
-
-def directory_differs(root: Root, built: Built) -> bool:
-    """Whether /boot/grub/<target> holds anything else than what was built for it."""
-    where = built.plan.target.grub_dir
-    made = built.module_files
-    return root.files(where, lambda name: is_from_package(name) or name in made) != dict(made)
-
-
-def _unwanted(root: Root, built: Sequence[Built]) -> tuple[str, ...]:
-    """The bridges that stand where the configuration wants none."""
-    paths = [
-        file.path for each in built for file in each.plan.files if file.kind is FileKind.UNWANTED
-    ]
-    return tuple(
-        path
-        for path in paths
-        if (data := installed(root, path).data) is not None and pvh_bridge.is_bridge(data)
-    )
-
-
-def _differing(root: Root, built: Sequence[Built]) -> dict[str, bytes]:
-    return {
-        path: data
-        for each in built
-        for path, data in each.files.items()
-        if installed(root, path).data != data
-    }
+        _put(root, delta.files, settling)
+        _exchange(root, delta.directories, settling, whole=False)
+    durable.remove_all(root, delta.unwanted, settling=settling)
 
 
 def _put(root: Root, files: Mapping[str, bytes], settling: Settling) -> None:
@@ -165,17 +95,18 @@ def _exchange(root: Root, built: Sequence[Built], settling: Settling, *, whole: 
     for each in built:
         where = each.plan.target.grub_dir
         new = where + NEW_SUFFIX
-        durable.fill_dir(root, new, _kept(root, where) | dict(each.module_files))
+        durable.fill_dir(root, new, _kept(root, each) | dict(each.module_files or {}))
         if whole:
             settling.before_names(where)
         durable.exchange_dir(root, new, where)
         settling.after_names(where, [partial(durable.remove_tree, root, new)])
 
 
-def _kept(root: Root, where: str) -> dict[str, bytes]:
+def _kept(root: Root, built: Built) -> dict[str, bytes]:
     """What grub-install would leave alone in a module directory: all but what it copies and
     makes there itself.
     """
+    where = built.plan.target.grub_dir
     names = (
         name
         for name in root.names(where)
@@ -186,30 +117,15 @@ def _kept(root: Root, where: str) -> dict[str, bytes]:
     }
 
 
-def _peak(files: Mapping[str, bytes], spare: Mapping[str, bytes], odd: Sequence[Built]) -> int:
+def _peak(delta: Delta, spare: Mapping[str, bytes]) -> int:
     """Bytes that must be free for the largest step: new files stand beside the old ones until
     these are let go.
     """
-    modules = sum(_sizes(each.module_files) for each in odd)
-    return max(_sizes(files), _sizes(spare)) + modules + MARGIN if files or odd else 0
+    if not delta.files and not delta.directories:
+        return 0
+    modules = sum(_sizes(each.module_files or {}) for each in delta.directories)
+    return max(_sizes(delta.files), _sizes(spare)) + modules + MARGIN
 
 
 def _sizes(files: Mapping[str, bytes]) -> int:
     return sum(-(-len(data) // BLOCK) * BLOCK for data in files.values())
-
-
-def _file_changes(
-    root: Root, files: Mapping[str, bytes], built: Sequence[Built], before: Sequence[TargetStatus]
-) -> list[Change]:
-    """What replacing `files` changes, with the problems that led to it."""
-    return [
-        Change(
-            path=path,
-            before=installed(root, path).sha256,
-            after=sha256(files[path]),
-            why=reasons(status),
-        )
-        for each, status in zip(built, before, strict=True)
-        for path in each.files
-        if path in files
-    ]

@@ -2,18 +2,18 @@
 """What a sync would change, for `--dry-run`."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from guest_hooks.errors import GuestHooksError
-from guest_hooks.machine import receipts, staging
+from guest_hooks.machine import staging
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import Run
-from guest_hooks.model import Change, Status, TargetStatus
-from guest_hooks.survey import evidence, grub_config, legacy_menu
-from guest_hooks.survey.plan import Plan
+from guest_hooks.model import Change, Status
+from guest_hooks.survey import grub_config, legacy_menu
+from guest_hooks.survey.observed import SurveyedTarget
 from guest_hooks.survey.status import Survey
-from guest_hooks.sync import commit, safeguard
-from guest_hooks.sync.build import Built, foresee
+from guest_hooks.sync import delta, safeguard
+from guest_hooks.sync.build import foresee
 from guest_hooks.sync.menus import Step
 from guest_hooks.sync.result import Failure, Request
 from guest_hooks.sync.second_stages import build_all
@@ -27,27 +27,20 @@ def foretell(
     all that may be written.
     """
     can_tell = os.geteuid() == 0 and staging.stays_in_staging(root)
-    likely = [row for row in work.targets if can_tell and root.exists(row[0].target.grub_dir)]
+    likely = [each for each in work.targets if can_tell and root.exists(each.plan.target.grub_dir)]
     built, failures = (
         build_all(root, found, likely, request, step, run)
         if root.is_live
-        else (_foreseen(root, likely), [])
+        else ([made for each in likely if (made := foresee(each)) is not None], [])
     )
-    known = {each.plan.target.name for each, _ in built} | {failure.name for failure in failures}
-    changes = commit.changes(root, [each for each, _ in built], [status for _, status in built])
-    for each, status in (row for row in work.targets if row[0].target.name not in known):
-        files = [
-            *((file.path, file.sha256) for file in status.files),
-            (f"{each.target.grub_dir}/core.elf", ""),
-        ]
-        changes += [
-            Change(path=path, before=before, after="", why=commit.reasons(status))
-            for path, before in files
-        ]
+    known = {each.there.name for each in built} | {failure.name for failure in failures}
+    changes = [*delta.of(built).changes]
+    for each in work.targets:
+        changes += _at_most(each) if each.name not in known else ()
     if work.legacy_menu:
         changes.append(Change(path=legacy_menu.PATH, before="", after="", why=(legacy_menu.CODE,)))
     if work.menu:
-        installed = safeguard.with_installed(found.status, [each for each, _ in built])
+        installed = safeguard.with_installed(found.status, built)
         judged = None if request.force else installed
         try:
             can_make = can_tell and root.is_live
@@ -71,16 +64,9 @@ def _some_menu(work: Work) -> Change:
     return Change(path=grub_config.PATH, before="", after="", why=work.menu)
 
 
-def _foreseen(
-    root: Root, targets: Sequence[tuple[Plan, TargetStatus]]
-) -> list[tuple[Built, TargetStatus]]:
-    receipt = receipts.load(root)
-    asked = (
-        (each, evidence.packaged(root, each.target), receipt.target(each.target.name), status)
-        for each, status in targets
-    )
-    rows = (
-        (foresee(root, each, packaged, remembered), status)
-        for each, packaged, remembered, status in asked
-    )
-    return [(built, status) for built, status in rows if built is not None]
+def _at_most(there: SurveyedTarget) -> Iterator[Change]:
+    """All that a sync may write for one target."""
+    why = delta.reasons(there.status)
+    for file in there.status.files:
+        yield Change(path=file.path, before=file.sha256, after="", why=why)
+    yield Change(path=f"{there.plan.target.grub_dir}/core.elf", before="", after="", why=why)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from guest_hooks.machine.receipts import Receipt, TargetReceipt
-from guest_hooks.model import Change, TargetStatus
+from guest_hooks.model import Change
 from guest_hooks.survey import evidence
 from guest_hooks.sync import safeguard
 from guest_hooks.sync.build import Built
@@ -14,7 +14,7 @@ from guest_hooks.sync.result import Failure
 
 def receipt_of(
     receipt: Receipt,
-    built: Sequence[tuple[Built, TargetStatus]],
+    built: Sequence[Built],
     failures: Sequence[Failure],
     replaced: Sequence[Change],
 ) -> Receipt:
@@ -25,7 +25,7 @@ def receipt_of(
             request=each.plan.request,
             choices=each.plan.choices,
         )
-        for each, _ in built
+        for each in built
     }
     noted = safeguard.noted(
         receipt, [failure.error for failure in failures], [change.path for change in replaced]

@@ -9,17 +9,17 @@ from guest_hooks.config import Config, Modules
 from guest_hooks.errors import FormatError, LackingError, NotRepairedError
 from guest_hooks.formats import second_stage
 from guest_hooks.machine import disks, lock, receipts
-from guest_hooks.machine.receipts import Receipt, TargetReceipt
+from guest_hooks.machine.receipts import TargetReceipt
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import Run, run
 from guest_hooks.machine.settling import Settling
 from guest_hooks.model import Change, Problem, Reason, State
 from guest_hooks.problems.second_stage import SecondStageProblem
 from guest_hooks.survey import evidence, verdict
-from guest_hooks.survey.observed import Evidence, Found
+from guest_hooks.survey.observed import Found, SurveyedTarget
 from guest_hooks.survey.plan import MINIMAL, FileKind, Plan
-from guest_hooks.survey.status import Survey, require, survey
-from guest_hooks.sync import commit
+from guest_hooks.survey.status import require, survey
+from guest_hooks.sync import commit, delta
 from guest_hooks.sync.build import Built
 from guest_hooks.sync.result import Result
 
@@ -68,22 +68,16 @@ def rollback(
         disks.require_writable(root)
         commit.sweep(root)
         receipt = receipts.load(root)
-        kept = {
-            plan.target.name: receipts.load_previous(root, plan.target.name) for plan in found.plans
-        }
-        chosen = [plan for plan in found.plans if kept[plan.target.name] is not None or targets]
+        kept = [(each, receipts.load_previous(root, each.name)) for each in found.targets]
+        chosen = [(each, core) for each, core in kept if core is not None or targets]
         if not chosen:
             raise NotRepairedError(
                 "no second stage before the present one was kept",
                 hint="one is kept whenever sync replaces one",
             )
-        previous = [_checked(root, plan, kept[plan.target.name], receipt) for plan in chosen]
-        exchanged = [
-            each
-            for each in previous
-            if evidence.find(root, each.plan.files[0].path).data != each.core
-        ]
-        put = [_put_back(root, each, found) for each in previous]
+        previous = [_checked(each, core) for each, core in chosen]
+        exchanged = [each for each in previous if _present(each) != each.core]
+        put = [_put_back(root, each) for each in previous]
         warnings = dict.fromkeys(problem for _, unsure in put for problem in unsure)
         held = {
             each.plan.target.name: TargetReceipt(
@@ -95,7 +89,7 @@ def rollback(
         warnings |= dict.fromkeys(
             receipts.save(root, replace(receipt, targets={**receipt.targets, **held}))
         )
-        after = survey(root, config, targets=targets, boot=found.status.boot, run=run)
+        after = survey(root, config, targets=targets, known=found, run=run)
         status = replace(after.status, problems=(*after.status.problems, *warnings))
         return Result(
             before=found.status,
@@ -104,30 +98,19 @@ def rollback(
         )
 
 
-def _checked(root: Root, plan: Plan, core: bytes | None, receipt: Receipt) -> Built:
+def _checked(there: SurveyedTarget, core: bytes | None) -> Built:
     """The files of `core`, a second stage that was kept, if it can still boot this guest."""
     if core is None:
-        raise NotRepairedError(
-            f"no second stage for {plan.target.name} before the present one was kept"
-        )
-    plan = replace(plan, modules=_needed(plan, core))
+        raise NotRepairedError(f"no second stage for {there.name} before the present one was kept")
+    plan = replace(there.plan, modules=_needed(there.plan, core))
     files = {
         file.path: verdict.content(file, core)
         for file in plan.files
         if file.kind is not FileKind.UNWANTED
     }
-    there = evidence.gather(root, plan, receipt)
     found = {file.path: Found() for file in plan.files}
     found |= {path: Found(data=data, sha256=evidence.sha256(data)) for path, data in files.items()}
-    kept = verdict.judge(
-        plan,
-        Evidence(
-            found=found,
-            packaged=there.packaged,
-            module_dir=there.module_dir,
-            remembered=there.remembered,
-        ),
-    )
+    kept = verdict.judge(plan, replace(there.evidence, found=found))
     codes = {problem.code for problem in kept.problems}
     harmless = (
         HARMLESS if codes & OTHER_MODULES else HARMLESS | {SecondStageProblem.MODULES_MISSING}
@@ -139,7 +122,8 @@ def _checked(root: Root, plan: Plan, core: bytes | None, receipt: Receipt) -> Bu
             f" {'; '.join(faults)}",
             hint="make a new one with: xen-guest-bootloader sync --force",
         )
-    return Built(plan=plan, core=core, files=files, module_files={})
+    there = replace(there, plan=plan)
+    return Built(there=there, core=core, files=files, module_files=None)
 
 
 def _needed(plan: Plan, core: bytes) -> frozenset[str]:
@@ -161,19 +145,21 @@ def _needed(plan: Plan, core: bytes) -> frozenset[str]:
     )
 
 
-def _put_back(
-    root: Root, previous: Built, found: Survey
-) -> tuple[list[Change], tuple[Problem, ...]]:
+def _present(previous: Built) -> bytes | None:
+    """The core image that `previous` is to replace."""
+    return previous.there.evidence.found[previous.plan.files[0].path].data
+
+
+def _put_back(root: Root, previous: Built) -> tuple[list[Change], tuple[Problem, ...]]:
     """Install what was kept, and keep what it replaces; what changed, and what could not be
     made sure of.
     """
-    status = next(
-        status for status in found.status.targets if status.target == previous.plan.target.name
-    )
-    present = evidence.find(root, status.path).data
+    present, state = _present(previous), previous.there.status.state
+    difference = delta.of([previous])
     settling = Settling(root)
-    changes = commit.install_files(root, [previous], [status], settling)
+    commit.install(root, difference, settling)
     settling.finish()
-    if present not in (None, previous.core) and status.state in (State.CURRENT, State.STALE):
-        receipts.keep_previous(root, status.target, present)
-    return [replace(change, why=(Reason.ROLLBACK,)) for change in changes], settling.problems
+    if present not in (None, previous.core) and state in (State.CURRENT, State.STALE):
+        receipts.keep_previous(root, previous.there.name, present)
+    changes = [replace(change, why=(Reason.ROLLBACK,)) for change in difference.changes]
+    return changes, settling.problems

@@ -20,7 +20,7 @@ from guest_hooks.machine.run import Run, run
 from guest_hooks.model import GrubCfgStatus, Mode, Start, State, Status, TargetStatus
 from guest_hooks.program import SYNC
 from guest_hooks.survey import grub_config
-from guest_hooks.survey.plan import Plan
+from guest_hooks.survey.observed import SurveyedTarget
 from guest_hooks.survey.status import MODULES_OF, Survey
 from guest_hooks.sync.build import Built
 
@@ -44,11 +44,9 @@ def menu(
     return tuple(dict.fromkeys(finding.message for finding in found))
 
 
-def second_stage(
-    root: Root, found: Survey, plan: Plan, status: TargetStatus, receipt: Receipt
-) -> None:
+def second_stage(root: Root, found: Survey, there: SurveyedTarget) -> None:
     """Raise `NotRepairedError` where a second stage that is made now could end a boot that
-    `status`, the present one, does not end.
+    the present one does not end.
 
     What is built is verified to be what GRUB's package makes. That is worth nothing while the
     package is half installed, nor where the guest is known to be started by something that can do
@@ -56,16 +54,16 @@ def second_stage(
     """
     from guest_hooks.preflight.links import second_stage as link  # noqa: PLC0415 - few runs build one
 
+    plan, status, name = there.plan, there.status, there.name
     if any(finding.stops for finding in link.findings(status, plan.boot, found.config.modules)):
         return
-    name = plan.target.name
     if package_states.recorded(root, [MODULES_OF]).get(MODULES_OF) == package_states.HALF_INSTALLED:
         raise NotRepairedError(
             f"no second stage was made for {name}: {MODULES_OF} is half-installed, and its modules"
             " may be of two versions",
             hint=f"apt install --reinstall {MODULES_OF}; or: {SYNC} --force",
         )
-    is_first = status.state is State.MISSING and not receipt.target(name).core_sha256
+    is_first = status.state is State.MISSING and not there.evidence.remembered.core_sha256
     runs_by_it = found.status.guest.mode is plan.target.mode is Mode.PV
     if is_first and runs_by_it and found.config.stage1 is Stage1.AUTO:
         packing = "" if _starts_copy(root, found.status) else _packing_of_running_kernel(root)

@@ -10,12 +10,12 @@ from guest_hooks.machine import receipts
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import Run
 from guest_hooks.machine.settling import Settling
-from guest_hooks.model import Change, Problem, State, TargetStatus
+from guest_hooks.model import Change, Problem, State
 from guest_hooks.problems.runs import RunProblem
 from guest_hooks.survey import evidence, plan
-from guest_hooks.survey.plan import Plan
+from guest_hooks.survey.observed import SurveyedTarget
 from guest_hooks.survey.status import Survey
-from guest_hooks.sync import commit, safeguard
+from guest_hooks.sync import commit, delta, safeguard
 from guest_hooks.sync.build import Built, build
 from guest_hooks.sync.menus import Step
 from guest_hooks.sync.result import Failure, Request, failure_of
@@ -24,33 +24,23 @@ from guest_hooks.sync.result import Failure, Request, failure_of
 def build_all(
     root: Root,
     found: Survey,
-    targets: Sequence[tuple[Plan, TargetStatus]],
+    targets: Sequence[SurveyedTarget],
     request: Request,
     step: Step,
     run: Run,
-) -> tuple[list[tuple[Built, TargetStatus]], list[Failure]]:
+) -> tuple[list[Built], list[Failure]]:
     """Build what `targets` need, beside the live files; what fails for one does not keep the
     others from being built.
     """
     built, failures = [], []
-    receipt = receipts.load(root)
-    for each, status in targets:
+    for each in targets:
         try:
-            with step(f"Building the second stage for {each.target.name}"):
+            with step(f"Building the second stage for {each.name}"):
                 if not request.force:
-                    safeguard.second_stage(root, found, each, status, receipt)
-                remembered = receipt.target(each.target.name)
-                made = build(
-                    root,
-                    each,
-                    evidence.packaged(root, each.target),
-                    remembered,
-                    anew=request.force,
-                    run=run,
-                )
-                built.append((made, status))
+                    safeguard.second_stage(root, found, each)
+                built.append(build(root, each, anew=request.force, run=run))
         except GuestHooksError as error:
-            failures.append(failure_of(each, error))
+            failures.append(failure_of(each.plan, error))
     return built, failures
 
 
@@ -58,45 +48,38 @@ def install(
     root: Root,
     config: Config,
     found: Survey,
-    built: Sequence[tuple[Built, TargetStatus]],
+    built: Sequence[Built],
     settling: Settling,
     run: Run,
-) -> tuple[list[Change], list[Problem]]:
+) -> tuple[tuple[Change, ...], list[Problem]]:
     """Install what was built, and keep what it replaces for `rollback`; what changed, and what
     could not be kept. GRUB sees the last of it when `settling` ends.
     """
     if not built:
-        return [], []
-    stand_ins = []
+        return (), []
+    difference = delta.of(built)
     reads_modules = config.modules is Modules.MINIMAL
-    if reads_modules:
-        stand_ins = [
+    stand_ins = (
+        [
             _stand_in(root, each, found, run)
-            for each, status in built
-            if _boots_from_directory(root, each, status)
+            for each in difference.directories
+            # What this software would refuse may boot all the same; only a file that is missing
+            # surely does not.
+            if each.there.status.state is not State.MISSING
         ]
-    previous = [
-        _previous(root, each, status) if config.keep_previous else None for each, status in built
-    ]
-    made, before = [each for each, _ in built], [status for _, status in built]
-    changes = commit.install(
-        root, made, before, settling, reads_modules=reads_modules, stand_ins=stand_ins
+        if reads_modules
+        else []
     )
+    commit.install(root, difference, settling, reads_modules=reads_modules, stand_ins=stand_ins)
     # Only now: an install that is refused, and a kill before this line, leave an older one, which
     # rollback can still put back.
     unkept = [
         problem
-        for each, core in zip(made, previous, strict=True)
-        if core
+        for each in built
+        if config.keep_previous and (core := _previous(each))
         for problem in _keep_previous(root, each, core)
     ]
-    return changes, unkept
-
-
-def _boots_from_directory(root: Root, built: Built, status: TargetStatus) -> bool:
-    # What this software would refuse may boot all the same; only a file that is missing surely does
-    # not.
-    return status.state is not State.MISSING and commit.directory_differs(root, built)
+    return difference.changes, unkept
 
 
 def _stand_in(root: Root, built: Built, found: Survey, run: Run) -> Built:
@@ -105,16 +88,17 @@ def _stand_in(root: Root, built: Built, found: Survey, run: Run) -> Built:
     """
     want = plan.Wanted(target=built.plan.target, required=built.plan.required)
     embedded = replace(found.config, modules=Modules.EMBEDDED)
-    dependencies = evidence.dependencies(root, want.target)
+    dependencies = evidence.dependencies(built.there.evidence.package)
     each = plan.make(
         want, found.status.guest, embedded, built.plan.boot, dependencies, built.plan.choices
     )
-    return build(root, replace(each, is_asked=True), evidence.packaged(root, want.target), run=run)
+    return build(root, replace(built.there, plan=replace(each, is_asked=True)), run=run)
 
 
-def _previous(root: Root, built: Built, status: TargetStatus) -> bytes | None:
-    """The second stage that is about to be replaced, where it is one that can boot."""
-    before = evidence.find(root, status.path).data
+def _previous(built: Built) -> bytes | None:
+    """The second stage that is replaced, where it is one that can boot."""
+    status = built.there.status
+    before = built.there.evidence.found[status.path].data
     return before if before != built.core and status.state in (State.STALE, State.CURRENT) else None
 
 

@@ -4,10 +4,10 @@
 from dataclasses import dataclass
 
 from guest_hooks.errors import ForeignError
-from guest_hooks.model import Severity, State, TargetStatus, Why
+from guest_hooks.model import Severity, State, Why
 from guest_hooks.problems.second_stage import SecondStageProblem
 from guest_hooks.survey import grub_config, legacy_menu
-from guest_hooks.survey.plan import Plan
+from guest_hooks.survey.observed import SurveyedTarget
 from guest_hooks.survey.status import Survey
 from guest_hooks.sync.result import Failure, Request, failure_of, is_held
 
@@ -16,7 +16,7 @@ from guest_hooks.sync.result import Failure, Request, failure_of, is_held
 class Work:
     """What a sync has to do; `held` and `foreign` second stages are left alone."""
 
-    targets: tuple[tuple[Plan, TargetStatus], ...]
+    targets: tuple[SurveyedTarget, ...]
     menu: tuple[Why, ...]
     legacy_menu: bool
     failures: tuple[Failure, ...]
@@ -30,18 +30,20 @@ class Work:
 def decide(found: Survey, request: Request) -> Work:
     """Which targets to build, and whether grub.cfg is to be made anew and why."""
     targets, failures = [], []
-    for each, status in zip(found.plans, found.status.targets, strict=True):
+    for each in found.targets:
+        status = each.status
         if status.is_accepted and not request.adopt:
             continue
         if status.state is State.FOREIGN and not request.adopt:
             problem = next(
                 problem for problem in status.problems if problem.code == SecondStageProblem.FOREIGN
             )
-            failures.append(failure_of(each, ForeignError(problem.message, hint=problem.hint)))
+            error = ForeignError(problem.message, hint=problem.hint)
+            failures.append(failure_of(each.plan, error))
         elif (status.state is not State.CURRENT or request.force) and not (
             is_held(status) and request.automatic
         ):
-            targets.append((each, status))
+            targets.append(each)
     menu: tuple[Why, ...] = ()
     if found.status.grub_cfg and request.update_grub and found.config.update_grub:
         menu = grub_config.reasons(found.status.grub_cfg)

@@ -6,18 +6,22 @@ fit.
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 
 from guest_hooks.errors import ExitCode, LackingError
 from guest_hooks.machine import space
+from guest_hooks.machine.receipts import Receipt
 from guest_hooks.machine.settling import Settling
-from guest_hooks.model import BootFilesystem, State, TargetStatus
+from guest_hooks.model import BootFilesystem
+from guest_hooks.survey import evidence
 from guest_hooks.survey.plan import FileKind, Plan, PlannedFile
-from guest_hooks.sync import commit
+from guest_hooks.sync import commit, delta
 from guest_hooks.sync.build import Built
 from guest_hooks.targets import TARGETS
 from tests.reliability import scenario
 from tests.reliability.scenario import Scenario
 from tests.support.fault_lab import MODULES, SECOND_STAGE, TARGET, Lab, cat
+from tests.support.surveyed import surveyed
 
 KIB = 1024
 BEYOND = 64 * KIB
@@ -37,7 +41,7 @@ def steps(lab: Lab, made: Scenario, *, step: int = KIB) -> Iterator[str]:
         names = _names(lab)
         try:
             settling = Settling(lab.root)
-            commit.install(lab.root, [built], [_BEFORE], settling)
+            commit.install(lab.root, delta.of([_here(lab, built)]), settling)
             settling.finish()
         except LackingError as error:
             said = (
@@ -151,7 +155,11 @@ def _built(lab: Lab) -> Built:
         request=(),
     )
     modules = {path.name: path.read_bytes() for path in (lab.work / MODULES[1:]).iterdir()}
-    return Built(plan=plan, core=core, files={SECOND_STAGE: core}, module_files=modules)
+    return Built(there=surveyed(plan), core=core, files={SECOND_STAGE: core}, module_files=modules)
 
 
-_BEFORE = TargetStatus(target=TARGET, required=True, state=State.STALE, files=())
+def _here(lab: Lab, built: Built) -> Built:
+    """`built`, to be installed over what stands there now."""
+    package = evidence.package_files(lab.root, built.plan.target)
+    found = evidence.gather(lab.root, built.plan, Receipt(), package)
+    return replace(built, there=replace(built.there, evidence=found))

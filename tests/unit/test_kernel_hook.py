@@ -39,7 +39,7 @@ def found(*problems: Problem, state: State) -> Survey:
         target="x86_64-xen", required=True, state=state, files=files, problems=problems
     )
     status = Status(guest=Guest(mode=Mode.PV, bits=64), boot=None, targets=(target,), grub_cfg=None)
-    return Survey(config=Config(), plans=(), status=status)
+    return Survey(config=Config(), targets=(), status=status)
 
 
 @pytest.mark.usefixtures("guest")

@@ -65,7 +65,7 @@ class World:
             grub_cfg=None,
             kernels=self.kernels(),
         )
-        return Survey(config=self.config, plans=(), status=status)
+        return Survey(config=self.config, targets=(), status=status)
 
     def renew(self) -> making.Renewed:
         settling = Settling(self.root)

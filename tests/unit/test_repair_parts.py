@@ -30,6 +30,7 @@ from guest_hooks.survey.status import Survey
 from guest_hooks.sync import unchanged
 from guest_hooks.targets import TARGETS
 from tests.support.checkout import CHECKOUT
+from tests.support.surveyed import surveyed
 
 
 class Systemctl:
@@ -252,7 +253,7 @@ def test_the_two_cheap_looks_see_the_same_files_of_boot() -> None:
     plans = tuple(plan.make(want, guest, Config(), boot, {}) for want in wants)
     found = Survey(
         config=Config(),
-        plans=plans,
+        targets=tuple(map(surveyed, plans)),
         status=Status(guest=guest, boot=boot, targets=(), grub_cfg=None),
     )
     seen = {path for _, path in glance._SUBJECTS}

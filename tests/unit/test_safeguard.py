@@ -31,6 +31,7 @@ from guest_hooks.sync import safeguard
 from guest_hooks.targets import TARGETS
 from tests.support import boot_tree, pv_menu
 from tests.support.boot_tree import NEWEST, UUID, BootTree
+from tests.support.surveyed import surveyed
 
 PATH = "/boot/grub/grub.cfg"
 DAMAGED_BRIDGE = Problem(code=ImageProblem.BRIDGE_DAMAGED, message="it is damaged")
@@ -246,12 +247,13 @@ def second_stage(
     made = plan.make(Wanted(target=row, required=True), guest, config, tree.boot, {})
     root = Root(str(tree.top))
     kernels = pv_kernels.survey(root, config, {row.name: True}, Memory(root))
+    there = surveyed(made, status, receipt.target(row.name))
     found = Survey(
         config=config,
-        plans=(made,),
+        targets=(there,),
         status=replace(status_of(tree), guest=guest, targets=(status,), kernels=kernels),
     )
-    safeguard.second_stage(Root(str(tree.top)), found, made, status, receipt)
+    safeguard.second_stage(Root(str(tree.top)), found, there)
 
 
 def test_nothing_is_made_of_modules_of_two_versions(tmp_path: Path) -> None:
