@@ -6,7 +6,7 @@ serve.
 from dataclasses import dataclass, replace
 
 from guest_hooks.errors import CodedFormatError, FormatError
-from guest_hooks.formats import bzimage, pvh_bridge, second_stage, xen_notes
+from guest_hooks.formats import bzimage, pv_kernel, pvh_bridge, second_stage, xen_notes
 from guest_hooks.formats.bzimage import Image, ImageFormat
 from guest_hooks.formats.second_stage import SecondStage
 from guest_hooks.model import Problem
@@ -16,13 +16,14 @@ from guest_hooks.targets import TARGETS, Target
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kernel:
     """A Linux kernel: what its head says, and the notes of the vmlinux inside by name; `unread`
-    is why there are none.
+    is why there are none. `source` is the SHA-256 of the kernel that a copy for PV names.
     """
 
     image: Image
     notes: tuple[tuple[str, str | int], ...] = ()
     release: str = ""
     unread: Problem | None = None
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,20 +94,23 @@ def _kernel(data: bytes) -> Kernel | None:
         image = bzimage.parse(data)
     except FormatError:
         return None
+    source = pv_kernel.source(data)
+    is_packed = image.format is ImageFormat.PACKED_ELF
     try:
-        found = bzimage.notes(data, image)
+        found = bzimage.notes(data, image, to_the_end=is_packed)
     except CodedFormatError as error:
         why = Problem.of(error.code, error.message, release=image.release or "VERSION")
         unread = replace(why, hint=error.hint or why.hint)
         return (
-            Kernel(image=image, release=image.release, unread=unread)
-            if image.format is ImageFormat.BZIMAGE
+            Kernel(image=image, release=image.release, unread=unread, source=source)
+            if is_packed or image.format is ImageFormat.BZIMAGE
             else None
         )
     if image.format is ImageFormat.ELF and not found.release:
         return None
     notes = tuple(xen_notes.described(number, value) for number, value in found.xen)
-    return Kernel(image=image, notes=notes, release=image.release or found.release)
+    release = image.release or found.release
+    return Kernel(image=image, notes=notes, release=release, source=source)
 
 
 def _is_near(stage: SecondStage | None, target: Target) -> bool:

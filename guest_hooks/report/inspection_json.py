@@ -67,4 +67,5 @@ def _kernel_json(kernel: Kernel) -> dict[str, Any]:
         "protocol": f"{image.protocol >> 8}.{image.protocol & 255:02}" if image.protocol else "",
         "compression": str(image.compression),
         "unread": problem_json(kernel.unread) if kernel.unread else None,
+        "source": kernel.source,
     }

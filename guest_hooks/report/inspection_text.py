@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What `inspect` shows a person of one file."""
 
+from guest_hooks.formats.bzimage import GRUB_XEN_UNPACKS, ImageFormat
 from guest_hooks.formats.inspection import Inspection, Kernel
 from guest_hooks.report import units
 from guest_hooks.report.layout import Kind, Style
@@ -72,4 +73,11 @@ def _kernel_text(path: str, kernel: Kernel, style: Style) -> list[str]:
         for mode, note in (("PV", "ENTRY"), ("PVH", "PHYS32_ENTRY"))
         if note in dict(kernel.notes)
     ]
-    return [*lines, f"  its notes let it start as: {', '.join(starts) or 'no Xen guest'}"]
+    lines.append(f"  its notes let it start as: {', '.join(starts) or 'no Xen guest'}")
+    if image.format is not ImageFormat.BZIMAGE:
+        lines.append("  GRUB starts it as PV alone: as PVH it takes bzImages")
+    elif image.compression not in GRUB_XEN_UNPACKS:
+        lines.append(f"  GRUB can't unpack it as PV ({image.compression}): there it needs a copy")
+    if kernel.source:
+        lines.append(f"  a copy for PV of the kernel with SHA-256 {kernel.source}")
+    return lines
