@@ -8,6 +8,7 @@ from guest_hooks.config import Config, Stage1
 from guest_hooks.errors import FormatError
 from guest_hooks.formats import grub_menu
 from guest_hooks.formats.grub_menu import Boot
+from guest_hooks.machine import legacy_drives
 from guest_hooks.machine.block_devices import BlockDevice
 from guest_hooks.machine.boot_files import Memory
 from guest_hooks.machine.grub_tools import GRUBENV
@@ -17,6 +18,7 @@ from guest_hooks.model import BootFilesystem, MenuFault, Mode, Severity, State, 
 from guest_hooks.preflight import facts, tools
 from guest_hooks.preflight.links import (
     entries,
+    legacy,
     pygrub,
     root_fs,
     second_stage,
@@ -54,6 +56,7 @@ class Way:
     findings: list[Finding] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
     load: Boot | None = None
+    is_by_host: bool = False
 
     @cached_property
     def steps(self) -> Steps:
@@ -70,8 +73,8 @@ class Way:
     def follow(self) -> "Way":
         """Follow every link; `chain`, `findings` and `unknown` then say what was met."""
         self._stage1()
-        by_second_stage = self._second_stage()
-        self._menu(by_second_stage=by_second_stage)
+        if not self._by_host():
+            self._menu(by_second_stage=self._second_stage())
         self._twins()
         self._unknowable()
         return self
@@ -81,7 +84,8 @@ class Way:
         started.
         """
         self.is_default_alone = True
-        self._menu(by_second_stage=self._second_stage())
+        if not self._by_host():
+            self._menu(by_second_stage=self._second_stage())
         return self
 
     def _stage1(self) -> None:
@@ -96,7 +100,7 @@ class Way:
                 case Stage1.PYGRUB:
                     self.chain.append(Step(link=Link.STAGE1, text=self._pygrub_text()))
                 case Stage1.GRUB_LEGACY:
-                    self._legacy()
+                    self.chain.append(Step(link=Link.STAGE1, text=self._legacy_text()))
                 case _:
                     steps, findings, _ = stage1.follow(kind, self.mode, arches, disks)
                     self.chain += steps
@@ -150,20 +154,48 @@ class Way:
             f"pygrub reads {found.path} in the host and starts {found.choice.entry.title!r} itself"
         )
 
-    def _legacy(self) -> None:
-        path = "/boot/grub/menu.lst"
-        text = self.root.read_text(path)
-        self.chain.append(
-            Step(link=Link.STAGE1, text=f"pvgrub-legacy {'reads' if text else 'finds no'} {path}")
+    def _legacy(self) -> legacy.Started:
+        disks = [device.path for device in self.devices if device.type == "disk"]
+
+        def is_there(path: str) -> bool:
+            name = stage1.in_guest(path, self.boot)
+            return bool(name) and self.root.exists(name)
+
+        return legacy.follow(
+            self.boot,
+            self.root.read_text(legacy.PATH),
+            legacy_drives.drive(self.root, self.boot, disks),
+            [target.path.rpartition("/")[2] for target in self.targets],
+            is_there,
         )
-        if self.config.stage1 is Stage1.GRUB_LEGACY:
-            names = [target.path.rpartition("/")[2] for target in self.targets]
-            self.findings += stage1.legacy_findings(path, text, self.boot, names)
+
+    def _legacy_text(self) -> str:
+        reads = "reads" if self.root.exists(legacy.PATH) else "finds no"
+        return f"pvgrub-legacy {reads} {legacy.PATH}"
+
+    def _by_host(self) -> bool:
+        """Follow the menu that a host's program reads by rules of its own; whether that starts
+        the guest, and not a second stage.
+        """
+        found: pygrub.Chosen | legacy.Started
+        match self.config.stage1:
+            case Stage1.PYGRUB:
+                found = self._pygrub()
+            case Stage1.GRUB_LEGACY:
+                found = self._legacy()
+                self.unknown += found.unknown
+            case _:
+                return False
+        self.findings += found.findings
+        if isinstance(found, legacy.Started) and found.is_second_stage:
+            return False
+        self.is_by_host = True
+        if found.menu is not None and found.choice is not None:
+            self._entries(found.menu, found.choice)
+        return True
 
     def _second_stage(self) -> bool:
         """Look at the second stages; whether one of them, not stage 1, reads grub.cfg."""
-        if self.config.stage1 is Stage1.PYGRUB:
-            return False
         kind, menu = (
             stage1.kinds(self.config.stage1, self.mode)[0],
             facts.menu_text(self.root) or "",
@@ -187,12 +219,6 @@ class Way:
         )
 
     def _menu(self, *, by_second_stage: bool) -> None:
-        if self.config.stage1 is Stage1.PYGRUB:
-            found = self._pygrub()
-            self.findings += found.findings
-            if found.menu is not None and found.choice is not None:
-                self._entries(found.menu, found.choice)
-            return
         path = "/boot/grub/grub.cfg"
         text = facts.menu_text(self.root)
         if text is None and self.root.exists(path):
@@ -320,7 +346,7 @@ class Way:
                 Stage1.OWN,
                 Stage1.GRUB_LEGACY,
             ),
-            by_grub=self.config.stage1 is not Stage1.PYGRUB,
+            by_grub=not self.is_by_host,
             running=facts.running(self.root, self.status.guest, self.mode),
             root=root_fs.wanted(load.arguments),
             steps=self.steps,

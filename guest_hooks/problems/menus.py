@@ -233,6 +233,41 @@ class LegacyProblem(ProblemCode):
         hint=_LEGACY,
         severity=Severity.WARNING,
     )
+    MENU_EMPTY = Row(
+        "legacy-menu-empty",
+        "menu.lst has no entry: a title with commands behind it.",
+        effect=Effect.ENDS,
+        console="grubdom>",
+        hint=_LEGACY,
+    )
+    MENU_WAITS = Row(
+        "legacy-menu-waits",
+        "menu.lst sets no timeout, so pvgrub-legacy waits for a key.",
+        effect=Effect.ENDS,
+        console="GNU GRUB  version 0.97",
+        hint="put the line timeout 5 before the first title of /boot/grub/menu.lst",
+        actor=Actor.GUEST,
+    )
+    DRIVE = Row(
+        "legacy-drive",
+        "menu.lst names another disk than pvgrub-legacy has /boot on; it counts disks by their "
+        "numbers, and xvda1 and xvda2 can be two disks.",
+        effect=Effect.ENDS,
+        console="Error ",
+        hint="name the kernel in /boot/grub/menu.lst as {name}; or set legacy_menu = true, move "
+        "menu.lst away, then: xen-guest-bootloader sync",
+        actor=Actor.GUEST,
+        certainty=Certainty.LIKELY,
+    )
+    KERNEL_MISSING = Row(
+        "legacy-kernel-missing",
+        "The kernel that menu.lst names is not there.",
+        effect=Effect.ENDS,
+        console="Error 15: File not found",
+        hint="name one that is there in /boot/grub/menu.lst; or set legacy_menu = true, move "
+        "menu.lst away, then: xen-guest-bootloader sync",
+        actor=Actor.GUEST,
+    )
     FILE_SYSTEM = Row(
         "legacy-file-system",
         "pvgrub-legacy can't read the file system of /boot.",

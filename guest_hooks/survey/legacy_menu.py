@@ -4,10 +4,9 @@ stages (`legacy_menu = true`).
 """
 
 import hashlib
-import re
 
 from guest_hooks.config import Config
-from guest_hooks.machine import durable
+from guest_hooks.machine import durable, legacy_drives
 from guest_hooks.machine.root import NotRegularError, Root
 from guest_hooks.machine.settling import Settling
 from guest_hooks.model import BootFilesystem, Change, Mode, Problem, Severity
@@ -18,9 +17,6 @@ from guest_hooks.survey.plan import Plan
 PATH = "/boot/grub/menu.lst"
 MARK = "# Made by xen-guest-bootloader: changes are lost while legacy_menu = true."
 CODE = LegacyProblem.MENU
-_DISK = re.compile(
-    r"/dev/(?:(?:xvd|sd|vd|hd)(?P<letter>[a-z])(?P<number>\d*)|loop\d+(?:p(?P<part>\d+))?)"
-)
 
 
 def problem(
@@ -31,7 +27,7 @@ def problem(
     """
     if not config.legacy_menu or not _paths(plans):
         return None
-    wanted = _text(boot, plans)
+    wanted = _text(root, boot, plans)
     if wanted is None:
         message = f"GRUB Legacy has no name for {boot.device}: {PATH} can't be made"
         return Problem.of(CODE, message, severity=Severity.WARNING, step="set legacy_menu = false")
@@ -39,7 +35,7 @@ def problem(
     if there == wanted:
         return None
     if there is not None and not there.startswith(MARK):
-        hint = f"move it away, or add to it: kernel {_names(boot, plans)[0]}"
+        hint = f"move it away, or add to it: kernel {_names(root, boot, plans)[0]}"
         return Problem.of(
             CODE, f"{PATH} is not ours and is left alone", severity=Severity.WARNING, step=hint
         )
@@ -52,7 +48,7 @@ def refresh(
     """Write menu.lst, after `problem` said that it is to be made; what changed. GRUB sees it when
     `settling` ends.
     """
-    text = _text(boot, plans) or ""
+    text = _text(root, boot, plans) or ""
     before = _read(root)
     durable.replace_all(root, {PATH: text.encode()}, settling=settling)
     return [
@@ -65,8 +61,8 @@ def refresh(
     ]
 
 
-def _text(boot: BootFilesystem, plans: tuple[Plan, ...]) -> str | None:
-    names = _names(boot, plans)
+def _text(root: Root, boot: BootFilesystem, plans: tuple[Plan, ...]) -> str | None:
+    names = _names(root, boot, plans)
     if not names:
         return None
     entries = "".join(
@@ -75,16 +71,13 @@ def _text(boot: BootFilesystem, plans: tuple[Plan, ...]) -> str | None:
     return f"{MARK}\ndefault 0\ntimeout 1\n{entries}"
 
 
-def _names(boot: BootFilesystem, plans: tuple[Plan, ...]) -> tuple[str, ...]:
+def _names(root: Root, boot: BootFilesystem, plans: tuple[Plan, ...]) -> tuple[str, ...]:
     """The second stages as GRUB Legacy names them, `(hd0,0)/boot/xen/pvboot-x86_64.elf`; empty
     for a device it has no name for.
     """
-    found = _DISK.fullmatch(boot.xen_place.device)
-    if found is None or boot.drive:
+    drive = legacy_drives.drive(root, boot)
+    if not drive:
         return ()
-    disk = ord(found["letter"]) - ord("a") if found["letter"] else 0
-    number = found["number"] or found["part"]
-    drive = f"(hd{disk},{int(number) - 1})" if number else f"(hd{disk})"
     return tuple(
         f"{drive}{boot.xen_place.path}/{path.rpartition('/')[2]}" for path in _paths(plans)
     )

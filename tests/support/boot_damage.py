@@ -178,9 +178,39 @@ def stage1(kind: Stage1, then: Damage = lambda _tree: None) -> Damage:
     return damage
 
 
+def menu_lst(kernel: str = f"(hd0,0){STAGE2}", *more: str, first: str = "timeout 1") -> bytes:
+    """A menu of GRUB Legacy's with one entry."""
+    return "\n".join([first, "title one", f"kernel {kernel}", *more, ""]).encode()
+
+
+def legacy(*arguments: str, first: str = "timeout 1") -> Damage:
+    """A host that starts pvgrub-legacy, and a menu.lst as `menu_lst` makes it of `arguments`."""
+    return stage1(
+        Stage1.GRUB_LEGACY, write("boot/grub/menu.lst", menu_lst(*arguments, first=first))
+    )
+
+
+def whole_disks(tree: BootTree) -> None:
+    """As xen-tools makes a guest: xvda1 (swap) and xvda2 are two whole disks."""
+    tree.devices = (
+        BlockDevice(path="/dev/xvda1", type="disk", fs_type="swap", uuid="s"),
+        BlockDevice(path="/dev/xvda2", type="disk", fs_type="ext4", uuid=UUID),
+    )
+    tree.boot = replace(tree.boot, device="/dev/xvda2")
+    tree.edit_menu("root=/dev/xvda1", "root=/dev/xvda2")
+
+
+def both(one: Damage, other: Damage) -> Damage:
+    def damage(tree: BootTree) -> None:
+        one(tree)
+        other(tree)
+
+    return damage
+
+
 def legacy_on_xfs(tree: BootTree) -> None:
     tree.boot = replace(tree.boot, fs_type="xfs")
-    tree.write("boot/grub/menu.lst", b"kernel (hd0,0)/boot/xen/pvboot-x86_64.elf\n")
+    tree.write("boot/grub/menu.lst", menu_lst())
 
 
 def remove_modules(tree: BootTree) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from guest_hooks.config import Config
+from guest_hooks.machine import legacy_drives
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.settling import Settling
 from guest_hooks.model import BootFilesystem, Guest, Mode, Severity
@@ -64,6 +65,44 @@ def test_the_menu_starts_the_second_stage(
     assert change.before == ""
     assert f"\nkernel {kernel}\n" in root.read(legacy_menu.PATH).decode()
     assert legacy_menu.problem(root, ON, boot, plans) is None
+
+
+@pytest.mark.parametrize(
+    ("device", "fstab", "drive"),
+    [
+        pytest.param(
+            "/dev/loop4", "/dev/xvda2 / ext4\n/dev/xvda1 none swap\n", "(hd1)", id="xen-tools"
+        ),
+        pytest.param("/dev/loop4", "/dev/xvda1 / ext4\n", "(hd0)", id="lone-whole-disk"),
+        pytest.param(
+            "/dev/loop4", "/dev/xvdb1 /boot ext4\n/dev/xvda1 / ext4\n", "(hd1)", id="own-boot"
+        ),
+        pytest.param("/dev/loop4p1", "UUID=1 / ext4\n", "(hd0,0)", id="no-name-in-fstab"),
+    ],
+)
+def test_an_images_disk_is_what_its_fstab_calls_it(
+    root: Root, tmp_path: Path, device: str, fstab: str, drive: str
+) -> None:
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/fstab").write_text(fstab)
+    assert legacy_drives.drive(root, _boot(device)) == drive
+
+
+@pytest.mark.parametrize(
+    ("device", "disks", "drive"),
+    [
+        pytest.param("/dev/xvda2", ["xvda1", "xvda2"], "(hd1)", id="two-whole-disks"),
+        pytest.param("/dev/xvda1", ["xvda"], "(hd0,0)", id="partition"),
+        pytest.param("/dev/xvdc", ["xvda", "xvdc"], "(hd1)", id="letters-do-not-count"),
+    ],
+)
+def test_a_running_guests_disks_are_those_of_the_kernel(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device: str, disks: list[str], drive: str
+) -> None:
+    for name in (*disks, "loop0"):
+        (tmp_path / name).mkdir()
+    monkeypatch.setattr(legacy_drives, "BLOCK", str(tmp_path))
+    assert legacy_drives.drive(Root("/"), _boot(device)) == drive
 
 
 def test_an_admins_menu_is_left_alone(root: Root, tmp_path: Path) -> None:

@@ -26,11 +26,15 @@ from tests.support.boot_damage import (
     PV,
     PVH,
     SECOND,
+    STAGE2,
     Damage,
+    both,
     fstab,
     hypervisor,
     kernel_of,
+    legacy,
     lvm,
+    menu_lst,
     no_initrd_line,
     packed,
     password,
@@ -39,6 +43,7 @@ from tests.support.boot_damage import (
     second_stage,
     set_root,
     stage1,
+    whole_disks,
     write,
 )
 from tests.support.boot_tree import NEWEST, OWN, OWN_DISK, RELEASES, UUID, BootTree
@@ -146,7 +151,7 @@ HEALTHY = {
     "pygrub-unpacks-zstd": stage1(Stage1.PYGRUB, packed("zstd")),
     "legacy-pv": stage1(
         Stage1.GRUB_LEGACY,
-        write("boot/grub/menu.lst", b"kernel (hd0,0)/boot/xen/pvboot-x86_64.elf\n"),
+        write("boot/grub/menu.lst", menu_lst()),
     ),
     "fstab-that-waits-for-no-disk": fstab(
         "/dev/vdb1 /a ext4 nofail 0 2",
@@ -169,6 +174,7 @@ HEALTHY = {
     "hypervisor-not-default": hypervisor_beside,
     "entry-for-another-platform": other_platform_beside,
     "password-without-asking": password("--unrestricted "),
+    "legacy-two-whole-disks-pv": both(whole_disks, legacy(f"(hd1){STAGE2}")),
     "kernel-gzip": packed("gzip"),
     "kernel-signed": write(KERNEL, boot_tree.kernel() + b"signature" * 100),
     "kernel-with-hypercall-page": write(

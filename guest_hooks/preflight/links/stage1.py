@@ -8,14 +8,12 @@ grub-core/disk/xen/xendisk.c, which lists disks as xenstore does.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 
 from guest_hooks.config import Stage1
 from guest_hooks.machine.block_devices import BlockDevice
 from guest_hooks.model import BootFilesystem, Mode
 from guest_hooks.preflight.result import Certainty, Finding, Link, Step
 from guest_hooks.problems.boot import Stage1Problem
-from guest_hooks.problems.menus import LegacyProblem
 from guest_hooks.problems.row import Actor
 
 MENU = "grub/grub.cfg"
@@ -191,26 +189,6 @@ def follow(
     )
     found.append(replace(nothing, certainty=_sure(disks), actor=_actor(disks.remedy)))
     return (Step(link=Link.STAGE1, text=message),), tuple(found), ""
-
-
-def legacy_findings(
-    path: str, text: str | None, boot: BootFilesystem, names: Sequence[str]
-) -> tuple[Finding, ...]:
-    """What keeps pvgrub-legacy from starting a second stage by its menu; `names` are the second
-    stages' file names.
-    """
-    found = partial(Finding.of, link=Link.STAGE1, thing=path)
-    rows: list[Finding] = []
-    if not boot.fs_type.startswith("ext"):
-        message = f"pvgrub-legacy can't read {boot.fs_type}, the file system of /boot"
-        rows.append(found(LegacyProblem.FILE_SYSTEM, message=message))
-    if text is None:
-        message = f"{path} is missing, and pvgrub-legacy reads no other menu"
-        rows.append(found(LegacyProblem.MENU_MISSING, message=message))
-    elif not any(name in text for name in names):
-        message = f"{path} does not name the second stage"
-        rows.append(found(LegacyProblem.MENU_OTHER, message=message))
-    return tuple(rows)
 
 
 def _sure(disks: Disks) -> Certainty:
