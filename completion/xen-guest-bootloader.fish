@@ -40,6 +40,7 @@ complete -c xen-guest-bootloader -n '__fish_seen_subcommand_from hold' -l until 
 complete -c xen-guest-bootloader -n '__fish_seen_subcommand_from hold' -l lock-timeout -x -d 'how long to wait for another run to end (default: 60)'
 complete -c xen-guest-bootloader -n '__fish_seen_subcommand_from unhold' -l lock-timeout -x -d 'how long to wait for another run to end (default: 60)'
 complete -c xen-guest-bootloader -n '__fish_seen_subcommand_from rollback' -l target -s t -x -a 'x86_64-xen i386-xen i386-xen_pvh' -d 'only this target; again for more: x86_64-xen, i386-xen, i386-xen_pvh'
+complete -c xen-guest-bootloader -n '__fish_seen_subcommand_from rollback' -l list -d 'show what could be put back, and change nothing'
 complete -c xen-guest-bootloader -n '__fish_seen_subcommand_from rollback' -l lock-timeout -x -d 'how long to wait for another run to end (default: 60)'
 complete -c xen-guest-bootloader -n '__fish_seen_subcommand_from detect' -l target -s t -x -a 'x86_64-xen i386-xen i386-xen_pvh' -d 'only this target; again for more: x86_64-xen, i386-xen, i386-xen_pvh'
 complete -c xen-guest-bootloader -n '__fish_seen_subcommand_from inspect' -F

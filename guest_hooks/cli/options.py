@@ -83,7 +83,7 @@ VERBS = (
     Verb(
         name="rollback",
         does="put back the previous second stage",
-        options=("target", "lock-timeout"),
+        options=("target", "list", "lock-timeout"),
     ),
     Verb(
         name="detect", does="which guest this is, and which targets it needs", options=("target",)
@@ -167,6 +167,13 @@ OPTIONS: dict[str, Option] = {
             "default": 30,
             "metavar": "NUMBER",
             "help": "how many entries (default: 30)",
+        },
+    ),
+    "list": Option(
+        names=("--list",),
+        settings={
+            "action": "store_true",
+            "help": "show what could be put back, and change nothing",
         },
     ),
     "until": Option(

@@ -8,8 +8,8 @@ than this program or missing reads as empty and is written anew by the next sync
 
 import base64
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
 
 from guest_hooks.errors import GuestHooksError
 from guest_hooks.machine import durable
@@ -170,6 +170,16 @@ def save(root: Root, receipt: Receipt) -> tuple[Problem, ...]:
         message = f"what was installed could not be noted: {error.message}"
         return (Problem.of(RunProblem.RECEIPT_NOT_KEPT, message, step=error.hint),)
     return ()
+
+
+def end_holds(root: Root, names: Collection[str]) -> None:
+    """Let automatic runs replace what `rollback` put back for the targets `names`, or for all."""
+    receipt = load(root)
+    targets = {
+        name: replace(target, held_sha256="") if name in names or not names else target
+        for name, target in receipt.targets.items()
+    }
+    save(root, replace(receipt, targets=targets))
 
 
 def previous_path(target: str) -> str:

@@ -62,6 +62,8 @@ def sync(
         if request.automatic and hold.held_for(root, repair=config.repair):
             foreseen = replace(request, dry_run=True)
             return replace(sync(root, config, foreseen, step=step, run=run), is_held=True)
+        if not request.automatic:
+            receipts.end_holds(root, request.targets)
         with step("Looking at what is there"):
             found = survey(root, config, targets=request.targets, asked=request.choices, run=run)
         _require_readable(found)

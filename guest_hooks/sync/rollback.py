@@ -80,10 +80,7 @@ def rollback(
         put = [_put_back(root, each) for each in previous]
         warnings = dict.fromkeys(problem for _, unsure in put for problem in unsure)
         held = {
-            each.plan.target.name: TargetReceipt(
-                held_sha256=evidence.sha256(each.core),
-                choices=receipt.target(each.plan.target.name).choices,
-            )
+            each.plan.target.name: _held(receipt.target(each.plan.target.name), each.core)
             for each in exchanged
         }
         warnings |= dict.fromkeys(
@@ -96,6 +93,12 @@ def rollback(
             status=status,
             changes=tuple(change for changes, _ in put for change in changes),
         )
+
+
+def _held(remembered: TargetReceipt, core: bytes) -> TargetReceipt:
+    """The receipt of a target whose second stage is `core` now: held, unless it is the newest."""
+    put = evidence.sha256(core)
+    return replace(remembered, held_sha256="" if put == remembered.core_sha256 else put)
 
 
 def _checked(there: SurveyedTarget, core: bytes | None) -> Built:

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from guest_hooks.formats import second_stage
+from guest_hooks.survey.evidence import sha256
 from guest_hooks.targets import TARGETS
-from tests.support import images
+from tests.support import images, report_schema
 from tests.support.debian_tree import Kind, Suite, tarball
 from tests.support.guest_tree import CORE_FILES, GuestTree, command, environment, guest_tree
 
@@ -142,6 +143,12 @@ def test_rollback_exchanges_and_automatic_runs_leave_it(tree: GuestTree) -> None
 
     tree.run("rollback", *(f"--target={name}" for name in TARGETS))
     assert {name: tree.boot_xen(file).read_bytes() for name, file in CORE_FILES.items()} == new
+    # The newest is back: nothing is held any more.
+    assert {code for codes in tree.status().codes().values() for code in codes} == set()
+    kept = tree.run("rollback", "--list", "--json", ONE).json
+    assert report_schema.complaints(kept, "previous") == []
+    assert [row["sha256"] for row in kept["previous"]] == [sha256(old[PV])]
+    assert f"/boot/xen/{PV_FILE}: GRUB 2." in tree.run("rollback", "--list").stdout
     tree.run("rollback", ONE)
     assert tree.boot_xen(PV_FILE).read_bytes() == old[PV]
     assert tree.sync().states()[PV] == "current"
