@@ -122,6 +122,15 @@ def _forget_buffers(device: str) -> None:
         fcntl.ioctl(disk, BLKFLSBUF)
 
 
+def content(device: str, path: str, *, run: Run = run) -> bytes | None:
+    """The bytes of `path` as GRUB reads them on the raw device; None where it can't read it."""
+    _forget_buffers(device)
+    try:
+        return run(["grub-fstest", device, "cat", f"(loop0){path}"], timeout=LOOK_TIMEOUT).stdout
+    except GuestHooksError:
+        return None
+
+
 def files_on(device: str, paths: Iterable[str], *, run: Run = run) -> frozenset[str] | None:
     """Which of `paths` (absolute, on that file system) are there as GRUB reads the raw device;
     None where it can't be looked at.

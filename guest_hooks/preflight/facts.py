@@ -27,6 +27,7 @@ from guest_hooks.model import (
     Mode,
     Place,
 )
+from guest_hooks.preflight import raw_bytes
 from guest_hooks.preflight.links import root_fs, stage1
 from guest_hooks.preflight.links.entries import place
 from guest_hooks.preflight.links.stage1 import Disks
@@ -126,6 +127,7 @@ def disks(
         unread=tuple(unread),
         removals=removals,
         remedy=stage1.remedy(boot),
+        relinks=raw_bytes.relinks(root, boot, own, here or (), run=run),
     )
 
 

@@ -68,6 +68,14 @@ class Stage1Problem(ProblemCode):
         severity=Severity.WARNING,
         certainty=Certainty.LIKELY,
     )
+    OTHER_BYTES = Row(
+        "other-bytes",
+        "GRUB takes another second stage or grub.cfg than this guest's, on the same file system: "
+        "a link at the top still leads to the root before a snapshot took its place.",
+        effect=Effect.MAY_END,
+        hint="{step}",
+        step="lead the link at the top of the file system to this guest's /boot",
+    )
     UUID_TWICE = Row(
         "uuid-twice",
         "Another disk has the UUID of the file system of /boot, and GRUB takes the one that is "

@@ -126,11 +126,16 @@ class OtherDisks:
 
     files: dict[str, tuple[str, ...]] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
+    contents: dict[tuple[str, str], bytes] = field(default_factory=dict)
 
     def __call__(self, command: Sequence[str], **_: object) -> Completed:
         assert command[0] == "grub-fstest"
         device, where = command[1], command[3].removeprefix("(loop0)")
         self.asked.append(device)
+        if command[2] == "cat":
+            if (device, where) not in self.contents:
+                raise CommandError(f"grub-fstest {device} failed")
+            return Completed(code=0, stdout=self.contents[device, where], stderr=b"")
         if device not in self.files:
             raise CommandError(f"grub-fstest {device} failed")
         names = [

@@ -158,6 +158,36 @@ def test_a_subvolume(tmp_path: Path, subvolume: str, fstab: str, code: int) -> N
                 assert stage1_findings(other.run(*words, code=None)) == []
 
 
+def test_a_snapshot_in_the_place_of_the_root(tmp_path: Path) -> None:
+    """GRUB still comes, by a link at the top, to the files of the root before it."""
+    words = ["preflight", "--json", f"--target={PV}"]
+    with guest_tree(tmp_path, Suite.BOOKWORM, "btrfs") as tree:
+        for name in ("@rootfs", "@next"):
+            images.tool("btrfs", "subvolume", "snapshot", str(tree.top), str(tree.top / name))
+        for name in ("boot", "boot/grub", "boot/xen"):
+            shutil.rmtree(tree.top / name, ignore_errors=True)
+        (tree.top / "boot").symlink_to("@rootfs/boot")
+        for name in ("@rootfs", "@next"):
+            (tree.top / name / "etc/fstab").write_text(
+                f"UUID={tree.disk.root.uuid} / btrfs subvol={name} 0 0\n"
+            )
+            with bound(tree.top / name, tmp_path / name) as top:
+                disk = images.Disk(
+                    top=top, root=tree.disk.root, boot=tree.disk.boot, scratch=tmp_path
+                )
+                guest = GuestTree(disk=disk, suite=tree.suite)
+                guest.run("sync", f"--target={PV}")
+                found = stage1_findings(guest.run(*words, code=None))
+                if name == "@rootfs":
+                    assert found == []
+                    continue
+                assert {row["code"] for row in found} == {"other-bytes"}
+                images.tool(
+                    "unshare", "--mount", "--propagation", "private", "sh", "-ec", found[0]["hint"]
+                )
+                assert stage1_findings(guest.run(*words, code=None)) == []
+
+
 def stage1_findings(outcome: Outcome) -> list[dict[str, str]]:
     return [
         row

@@ -38,7 +38,8 @@ class Disks:
     on each other device; `order` is every device in the order that GRUB most probably lists them;
     `boot` is /boot's own; `unread` could not be looked at. `removals` are the commands that remove
     a path from a device that this guest has mounted, `remedy` lets stage 1 find the guest's own
-    files.
+    files. Of `here`, `relinks` are those where GRUB reads other bytes than the guest has, with the
+    command that leads it to the guest's.
     """
 
     boot: str
@@ -48,6 +49,7 @@ class Disks:
     unread: tuple[str, ...] = ()
     removals: Mapping[tuple[str, str], str] = field(default_factory=dict)
     remedy: str = MAKE
+    relinks: Mapping[str, str] = field(default_factory=dict)
 
 
 def kinds(configured: Stage1, mode: Mode) -> tuple[Stage1, ...]:
@@ -97,6 +99,15 @@ def remedy(boot: BootFilesystem) -> str:
     settle = "fsfreeze -f /mnt && fsfreeze -u /mnt" if fs_type == "xfs" else "sync"
     made = " && ".join(f"ln -sT {place.path.lstrip('/')} /mnt/{name}" for place, name in links)
     return f"{_mount(device, fs_type)} && {made} && {settle} && umount /mnt"
+
+
+def relink(boot: BootFilesystem, path: str) -> str:
+    """The command that leads GRUB, which takes `path` by a link at the top, to this guest's."""
+    places = {"boot": boot.boot_place, "xen": boot.xen_place, "grub": boot.grub_place}
+    link = path.split("/")[1]
+    place = places[link]
+    made = f"ln -sfnT {place.path.lstrip('/')} /mnt/{link}"
+    return f"{_mount(place.device, place.fs_type)} && {made} && sync && umount /mnt"
 
 
 def removal(device: BlockDevice, path: str) -> str:
@@ -167,6 +178,8 @@ def follow(
             )
         if holders:
             found.append(_copy(path, holders, title, disks))
+        if path in disks.relinks:
+            found.append(_other_bytes(path, title, disks))
         return (
             (Step(link=Link.STAGE1, text=f"{title} finds {path} on {disks.boot}"),),
             tuple(found),
@@ -187,17 +200,12 @@ def follow(
         path=wanted(kind, mode, arches)[-2],
         remedy=disks.remedy,
     )
-    found.append(replace(nothing, certainty=_sure(disks), actor=_actor(disks.remedy)))
+    found.append(replace(nothing, certainty=_sure(disks)))
     return (Step(link=Link.STAGE1, text=message),), tuple(found), ""
 
 
 def _sure(disks: Disks) -> Certainty:
     return Certainty.LIKELY if disks.unread else Certainty.CERTAIN
-
-
-def _actor(step: str) -> Actor:
-    """Who takes `step`, which is `MAKE` or a command that mounts the guest's disk."""
-    return Actor.HERE if step == MAKE else Actor.GUEST
 
 
 def _comes_first(device: str, disks: Disks) -> bool:
@@ -225,6 +233,20 @@ def _other_disk(path: str, device: str, title: str, disks: Disks, *, is_here: bo
     return replace(first, console=console, actor=_remover(path, device, disks))
 
 
+def _other_bytes(path: str, title: str, disks: Disks) -> Finding:
+    message = (
+        f"{title} takes {path} on {disks.boot}, and its bytes are not those of this guest's file:"
+        " a link there leads to another subvolume or directory"
+    )
+    return Finding.of(
+        Stage1Problem.OTHER_BYTES,
+        link=Link.STAGE1,
+        thing=path,
+        message=message,
+        step=disks.relinks.get(path, disks.remedy),
+    )
+
+
 def _removal(path: str, device: str, disks: Disks) -> str:
     """How to get a file on another device out of the way; a device that this guest uses can't
     be detached.
@@ -233,7 +255,7 @@ def _removal(path: str, device: str, disks: Disks) -> str:
 
 
 def _remover(path: str, device: str, disks: Disks) -> Actor:
-    return Actor.GUEST if (device, path) in disks.removals else Actor.HOST
+    return Actor.HERE if (device, path) in disks.removals else Actor.HOST
 
 
 def _copy(path: str, devices: Sequence[str], title: str, disks: Disks) -> Finding:
