@@ -26,7 +26,7 @@ def as_it_should_be(tree: GuestTree) -> Iterator[None]:
     """Each test begins and ends with a tree in which all is current."""
     yield
     tree.sync("--adopt")
-    assert set(tree.status(code=0).states().values()) == {"current"}
+    assert set(tree.status().states().values()) == {"current"}
 
 
 @pytest.fixture(scope="module")
