@@ -32,7 +32,7 @@ from guest_hooks.preflight.links import root_fs, stage1
 from guest_hooks.preflight.links.entries import place
 from guest_hooks.preflight.links.stage1 import Disks
 from guest_hooks.preflight.needs import OPTIONS, Kernel
-from guest_hooks.targets import TARGETS
+from guest_hooks.targets import BOOT_XEN, TARGETS
 
 MAX_CFG = 4 << 20
 MAX_CONFIG = 2 << 20
@@ -234,6 +234,8 @@ def menu(  # noqa: PLR0913 - a menu depends on all of these
         name = stage1.in_guest(file, boot) if place(device, boot, devices).is_here else ""
         if not name:
             return None
+        if name.startswith(f"{BOOT_XEN}/") and boot.xen_place.device != boot.device:
+            return False  # on /boot's file system there is nothing but the mount's directory
         status = root.stat(name)
         return status is not None and stat.S_ISREG(status.st_mode) and status.st_size > 0
 
