@@ -330,7 +330,9 @@ class KernelFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InitrdFacts:
-    """What is in one initrd; `fault`, `cause`, `unread` and `hint` as for a kernel."""
+    """What is in one initrd; `fault`, `cause`, `unread` and `hint` as for a kernel. `size` and
+    `unpacked` are its bytes as a file and in its archives.
+    """
 
     fault: str = ""
     cause: str = ""
@@ -340,6 +342,8 @@ class InitrdFacts:
     kernels: tuple[str, ...] = ()
     modules: tuple[str, ...] = ()
     programs: tuple[str, ...] = ()
+    size: int = 0
+    unpacked: int = 0
 
 
 class Doer(StrEnum):

@@ -29,13 +29,14 @@ _TRAILER = "TRAILER!!!"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Initrd:
-    """The names in an initrd (no leading slash), how its parts are packed, and whether its last
-    archive ends as it should.
+    """The names in an initrd (no leading slash), how its parts are packed, whether its last
+    archive ends as it should, and how many bytes its archives have.
     """
 
     names: tuple[str, ...]
     compressions: tuple[Compression, ...]
     is_complete: bool
+    unpacked: int = 0
 
     @property
     def kernels(self) -> tuple[str, ...]:
@@ -84,7 +85,7 @@ def read(data: bytes) -> Initrd:
             InitrdProblem.EMPTY,
             "the initrd is empty" if not data else "the initrd holds nothing but zeros",
         )
-    is_complete = False
+    is_complete, unpacked = False, 0
     while at < len(view):
         head = bytes(view[at : at + 16])
         source: _Plain | _Packed
@@ -104,8 +105,14 @@ def read(data: bytes) -> Initrd:
         if len(compressions) > MAX_MEMBERS:
             raise UnreasonableError(f"it has more than {MAX_MEMBERS} parts")
         is_complete = _archives(source, names)
+        unpacked += source.total
         at = _skip_zeros(view, source.end if compression is Compression.NONE else at + source.end)
-    return Initrd(names=tuple(names.all), compressions=tuple(compressions), is_complete=is_complete)
+    return Initrd(
+        names=tuple(names.all),
+        compressions=tuple(compressions),
+        is_complete=is_complete,
+        unpacked=unpacked,
+    )
 
 
 class _Names:
@@ -129,7 +136,7 @@ class _Plain:
 
     def __init__(self, view: memoryview, at: int) -> None:
         self._view = view
-        self.end = self._base = at
+        self.end = self._base = self._begin = at
 
     def take(self, size: int) -> bytes:
         data = bytes(self._view[self.end : self.end + size])
@@ -138,6 +145,11 @@ class _Plain:
 
     def skip(self, size: int) -> None:
         self.end += size
+
+    @property
+    def total(self) -> int:
+        """How many bytes were read of it."""
+        return self.end - self._begin
 
     @property
     def offset(self) -> int:
@@ -160,6 +172,7 @@ class _Packed:
         self._kept = b""
         self._at = 0
         self.offset = 0
+        self.total = 0
 
     @property
     def end(self) -> int:
@@ -198,6 +211,7 @@ class _Packed:
 
     def _more(self) -> bool:
         chunk = next(self._stream.chunks, b"")
+        self.total += len(chunk)
         self._kept, self._at = self._kept[self._at :] + chunk, 0
         return chunk != b""
 

@@ -18,7 +18,7 @@ from guest_hooks.model import InitrdFacts, KernelFacts
 from guest_hooks.problems.images import FileProblem, ImageProblem
 
 CACHE = "/var/lib/xen-guest-bootloader/preflight.json"
-VERSION = 2
+VERSION = 3
 """Goes up with whatever changes what the facts mean."""
 MAX_FILE = 1 << 30
 MAX_CACHE = 8 << 20
@@ -195,7 +195,8 @@ def _inside(root: Root, path: str, data: bytes, image: bzimage.Image) -> dict[st
 def read_initrd(root: Root, path: str) -> InitrdFacts:
     """The facts of the initrd file `path`, read anew."""
     try:
-        found = initrd.read(root.read(path, limit=MAX_FILE))
+        data = root.read(path, limit=MAX_FILE)
+        found = initrd.read(data)
     except FormatError as error:
         if error.code == FileProblem.CANNOT_LOOK_INSIDE:
             return InitrdFacts(unread=error.message, hint=error.hint)
@@ -211,6 +212,8 @@ def read_initrd(root: Root, path: str) -> InitrdFacts:
         kernels=found.kernels,
         modules=tuple(sorted(found.modules)),
         programs=tuple(sorted(found.programs)),
+        size=len(data),
+        unpacked=found.unpacked,
     )
 
 

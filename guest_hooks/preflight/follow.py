@@ -14,7 +14,16 @@ from guest_hooks.machine.boot_files import Memory
 from guest_hooks.machine.grub_tools import GRUBENV
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import Run
-from guest_hooks.model import BootFilesystem, MenuFault, Mode, Severity, State, Status, TargetStatus
+from guest_hooks.model import (
+    BootFilesystem,
+    InitrdFacts,
+    MenuFault,
+    Mode,
+    Severity,
+    State,
+    Status,
+    TargetStatus,
+)
 from guest_hooks.preflight import facts, tools
 from guest_hooks.preflight.links import (
     entries,
@@ -57,6 +66,7 @@ class Way:
     unknown: list[str] = field(default_factory=list)
     load: Boot | None = None
     is_by_host: bool = False
+    initrds: tuple[tuple[str, InitrdFacts | None], ...] = ()
 
     @cached_property
     def steps(self) -> Steps:
@@ -318,6 +328,8 @@ class Way:
             self.chain.append(Step(link=Link.ENTRY, text=f"the default is {choice.entry.title!r}"))
         load = self.load = choice.entry.boot if choice.entry else None
         if load is not None:
+            paths = (stage1.in_guest(path, self.boot) for path in load.initrds)
+            self.initrds = tuple((path, files.initrds.get(path)) for path in paths)
             kernel = files.kernels.get(stage1.in_guest(load.kernel, self.boot))
             packing = (
                 f", packed with {kernel.facts.compression}"

@@ -71,13 +71,15 @@ def preflight(
     findings = {
         (finding.code, finding.thing, finding.message): finding
         for way in ways
-        for finding in (*way.findings, *beside.findings(way.load))
+        for finding in (*way.findings, *beside.findings(way))
     }
     return Preflight(
         guest=status.guest,
         chain=tuple(step for way in ways for step in way.chain),
         findings=tuple(findings.values()),
-        unknown=tuple(dict.fromkeys(item for way in ways for item in way.unknown)),
+        unknown=tuple(
+            dict.fromkeys(item for way in ways for item in (*way.unknown, *beside.unknown(way)))
+        ),
     )
 
 

@@ -3,6 +3,7 @@
 of fstab, the guest's console and memory. Gathers, and lets the links judge.
 """
 
+import re
 import shlex
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,13 +15,16 @@ from guest_hooks.machine.block_devices import BlockDevice
 from guest_hooks.machine.root import Root
 from guest_hooks.model import BootFilesystem, LastBoot
 from guest_hooks.preflight import facts
-from guest_hooks.preflight.links import boot_fs, root_fs
+from guest_hooks.preflight.follow import Way
+from guest_hooks.preflight.links import boot_fs, console, initrds, root_fs
 from guest_hooks.preflight.links import fstab as fstab_link
 from guest_hooks.preflight.links.fstab import FSTAB, RESUME, Resume
 from guest_hooks.preflight.result import Finding
 
 CRYPTTAB = "/etc/crypttab"
 INIT = "/sbin/init"
+CONSOLES = "/sys/class/tty/console/active"
+MEMORY = "/proc/meminfo"
 _ANOTHER_GRUB = (Stage1.PYGRUB, Stage1.GRUB_LEGACY)
 """First stages that read file systems by drivers of their own."""
 
@@ -35,9 +39,28 @@ class Surroundings:
     devices: tuple[BlockDevice, ...]
     last_boot: LastBoot
 
-    def findings(self, load: Boot | None) -> tuple[Finding, ...]:
-        """What is wrong beside the chain of a boot whose default entry loads `load`."""
-        return (*self._boot_fs(), *self._fstab(), *self._resume(load))
+    def findings(self, way: Way) -> tuple[Finding, ...]:
+        """What is wrong beside the chain of a boot that was followed."""
+        arguments = way.load.arguments if way.load else ()
+        return (
+            *self._boot_fs(),
+            *initrds.memory_findings(way.initrds, self._memory()),
+            *console.findings(arguments, way.mode),
+            *self._fstab(),
+            *self._resume(way.load),
+        )
+
+    def unknown(self, way: Way) -> tuple[str, ...]:
+        """What of that is not known."""
+        active = self.root.read_text(CONSOLES) or "" if self.root.is_live else ""
+        said = console.unknown(way.load.arguments, active) if way.load else ""
+        return (said,) if said else ()
+
+    def _memory(self) -> int:
+        """The bytes of memory of the running guest; 0 for an image."""
+        text = self.root.read_text(MEMORY) or "" if self.root.is_live else ""
+        found = re.search(r"^MemTotal: *([0-9]+) kB$", text, re.MULTILINE)
+        return int(found[1]) << 10 if found else 0
 
     def _boot_fs(self) -> tuple[Finding, ...]:
         if self.config.stage1 in _ANOTHER_GRUB:

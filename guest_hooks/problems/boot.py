@@ -232,6 +232,16 @@ class InitrdProblem(ProblemCode):
         _NO_ROOT,
         _INITRD,
     )
+    TOO_BIG = Row(
+        "initrd-too-big",
+        "The initial RAM disk, packed and unpacked, is more than the guest's memory.",
+        console="out of memory",
+        hint="set MODULES=dep in /etc/initramfs-tools/initramfs.conf, then: update-initramfs -u; "
+        "or give the guest more memory",
+        actor=Actor.GUEST,
+        severity=Severity.WARNING,
+        certainty=Certainty.LIKELY,
+    )
     LACKS_PROGRAM = _ends(
         "initrd-lacks-program",
         "The initial RAM disk lacks a program that sets the root file system up.",
@@ -326,4 +336,17 @@ class FstabProblem(ProblemCode):
         actor=Actor.GUEST,
         severity=Severity.WARNING,
         certainty=Certainty.LIKELY,
+    )
+
+
+class ConsoleProblem(ProblemCode):
+    """Where the words of a boot are seen."""
+
+    ELSEWHERE = Row(
+        "console-elsewhere",
+        "The boot's words do not go to the guest's console, hvc0: what else is said here of the "
+        "console may not be seen there.",
+        hint="make console=hvc0 the last console= in /etc/default/grub, then: update-grub",
+        actor=Actor.GUEST,
+        severity=Severity.WARNING,
     )

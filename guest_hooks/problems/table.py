@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from guest_hooks.problems.boot import (
     BootFsProblem,
+    ConsoleProblem,
     FstabProblem,
     InitrdProblem,
     KernelProblem,
@@ -27,6 +28,7 @@ GROUPS: Mapping[str, type[ProblemCode]] = {
     "A kernel": KernelProblem,
     "A kernel's copy for PV": PvKernelProblem,
     "An initial RAM disk": InitrdProblem,
+    "The guest's console": ConsoleProblem,
     "The root file system": RootProblem,
     "The disks of /etc/fstab": FstabProblem,
     "pygrub": PygrubProblem,

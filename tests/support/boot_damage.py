@@ -316,3 +316,8 @@ def with_sysvinit(then: Damage) -> Damage:
 def arguments(words: str) -> Damage:
     """More words on Linux's command line, in every entry."""
     return lambda tree: tree.edit_menu("root=/dev/xvda1 ro", f"root=/dev/xvda1 ro {words}")
+
+
+def consoles(words: str) -> Damage:
+    """Other consoles on Linux's command line, in every entry."""
+    return lambda tree: tree.edit_menu("console=hvc0", words)

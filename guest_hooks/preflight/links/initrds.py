@@ -125,3 +125,20 @@ def _is_module(driver: Driver, kernel: Kernel) -> bool:
 
 def _sure(kernel: Kernel) -> Certainty:
     return Certainty.CERTAIN if kernel.options or kernel.builtin else Certainty.LIKELY
+
+
+def memory_findings(
+    initrds: Sequence[tuple[str, InitrdFacts | None]], memory: int
+) -> tuple[Finding, ...]:
+    """Whether these initrds fit in `memory` (bytes; 0: not known): GRUB keeps them as they are in
+    the file, and Linux unpacks them beside that.
+    """
+    known = [(path, facts) for path, facts in initrds if facts is not None and facts.unpacked]
+    needed = sum(facts.size + facts.unpacked for _, facts in known)
+    if not memory or needed <= memory:
+        return ()
+    message = (
+        f"{known[-1][0]} needs {needed >> 20} MiB, packed and unpacked, and this guest has"
+        f" {memory >> 20} MiB"
+    )
+    return (_initrd(InitrdProblem.TOO_BIG, thing=known[-1][0], message=message),)
