@@ -18,6 +18,7 @@ PROGRAM = "/usr/bin/xen-guest-bootloader"
 REAL = "/usr/sbin/grub-install.distrib"
 LIBRARY = "/usr/lib/xen-guest-bootloader"
 HYPERVISOR = "/sys/hypervisor"
+BEFORE_THE_MENU = "kernel-postinst.d/xen-guest-bootloader"
 TARGETS = ("x86_64-xen", "i386-xen", "i386-xen_pvh")
 
 ENDS = {
@@ -124,6 +125,30 @@ def test_what_becomes_of_the_program_stops_no_kernel(lab: Lab, hook: str, progra
     )
     assert (done.returncode, done.stdout) == (0, "")
     assert program == "" or "this stops no kernel" in done.stderr
+
+
+@pytest.mark.parametrize("program", [*PROGRAMS.values(), "#!/bin/sh\nexit 8\n"])
+def test_the_hook_before_the_menu_stops_no_kernel(lab: Lab, program: str) -> None:
+    lab.program(program)
+    script = lab.script(BEFORE_THE_MENU, "etc/kernel/postinst.d/xen-guest-bootloader")
+    done = lab.run(script, "6.1.0-1")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert program == "" or "this stops no kernel" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("parameters", "acts"),
+    [("configure 6.1", True), ("'configure' '6.1'", True), ("", True), ("remove", False)],
+)
+def test_the_hook_before_the_menu_acts_on_new_kernels(
+    lab: Lab, parameters: str, acts: bool
+) -> None:
+    lab.program(f'#!/bin/sh\necho "$@" >>{lab.top}/log\n')
+    script = lab.script(BEFORE_THE_MENU, "etc/kernel/postinst.d/xen-guest-bootloader")
+    assert script.name < "zz-update-grub"
+    assert script.name > "initramfs-tools"
+    lab.run(script, "6.1.0-1", env={"DEB_MAINT_PARAMS": parameters})
+    assert lab.log == (["hook pv-kernels 6.1.0-1"] if acts else [])
 
 
 @pytest.mark.parametrize(("hook", "code"), [("postinst.d", 1), ("postrm.d", 0)])
