@@ -41,6 +41,12 @@ class Target:
         """Where grub-install copies them, and leaves core.elf."""
         return f"/boot/grub/{self.name}"
 
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Every path at which a file for it may be."""
+        bridge = (f"{BOOT_XEN}/{self.bridge}",) if self.bridge else ()
+        return (*(self.path(arch) for arch in self.arches), *bridge)
+
     def path(self, arch: str) -> str:
         """The protocol's path for one ARCH."""
         return f"{BOOT_XEN}/{self.file_name.format(arch=arch)}"

@@ -135,7 +135,8 @@ class SecondStageProblem(SecondStageCode):
         "second-stage-left-behind",
         "A second stage of an earlier sync is no longer among the targets, and nothing keeps it "
         "up to date.",
-        hint='keep it with: targets = ["auto", "{target}"]; or remove it: rm {path}',
+        hint="rm {paths}; or keep it up to date: echo 'targets = [{targets}]' "
+        ">/etc/xen-guest-bootloader/conf.d/50-targets.toml",
         severity=Severity.WARNING,
     )
     NOT_REACHED = Row(

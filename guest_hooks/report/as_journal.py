@@ -10,8 +10,12 @@ from guest_hooks.machine import journal
 from guest_hooks.machine.journal import Outcome
 from guest_hooks.model import By, Problem, Severity, Status, TargetStatus
 from guest_hooks.problems.runs import RunProblem
+from guest_hooks.problems.second_stage import SecondStageProblem
 from guest_hooks.report.reasons import ROLLBACK, change_text
 from guest_hooks.sync.result import Result
+
+FOR_STATUS_ALONE = (SecondStageProblem.LEFT_BEHIND,)
+"""What `status` shows, and what no run repeats: nothing that it does has to do with it."""
 
 
 def tell(result: Result, by: By) -> None:
@@ -58,7 +62,11 @@ def warnings(result: Result, *, is_foretold: bool = False) -> tuple[Problem, ...
         else (each for each in status.targets if not each.required and not each.is_settled)
     )
     return (
-        *(problem for problem in told if problem.severity is Severity.WARNING),
+        *(
+            problem
+            for problem in told
+            if problem.severity is Severity.WARNING and problem.code not in FOR_STATUS_ALONE
+        ),
         *map(_left, left),
     )
 

@@ -116,7 +116,7 @@ def survey(
             *(problem for want in wants for problem in _lacking(root, want)),
             *_unreadable(boot),
             *_legacy(root, config, boot, plans),
-            *(() if targets else _left_behind(root, receipt, wants)),
+            *(() if targets else _left_behind(root, config, receipt, wants)),
             *last_boot.problems(root, came_by, judged),
         ),
         kernels=kernels,
@@ -177,7 +177,9 @@ def _legacy(
     return (found,) if found is not None else ()
 
 
-def _left_behind(root: Root, receipt: Receipt, wants: Sequence[Wanted]) -> tuple[Problem, ...]:
+def _left_behind(
+    root: Root, config: Config, receipt: Receipt, wants: Sequence[Wanted]
+) -> tuple[Problem, ...]:
     """Second stages that a sync made when the host started this guest another way, or the
     configuration named more.
     """
@@ -187,8 +189,8 @@ def _left_behind(root: Root, receipt: Receipt, wants: Sequence[Wanted]) -> tuple
             SecondStageProblem.LEFT_BEHIND,
             f"{path} is of an earlier sync, and nothing keeps it up to date: {name} is not among "
             "the targets",
-            target=name,
-            path=path,
+            paths=" ".join(filter(root.exists, target.files)),
+            targets=", ".join(f'"{each}"' for each in (*config.targets, name)),
         )
         for name, target in TARGETS.items()
         if name in receipt.targets

@@ -289,6 +289,9 @@ def test_what_an_earlier_sync_made_for_another_platform_is_told(tree: GuestTree)
     config.write_text('targets = ["i386-xen_pvh"]\n')
     tree.run("sync")
     assert codes() == ["second-stage-left-behind"]
+    hint = tree.run("status", "--json", code=None).json["problems"][0]["hint"]
+    assert """echo 'targets = ["i386-xen_pvh", "x86_64-xen"]' >/etc/""" in hint
+    assert tree.run("sync", code=None).stderr == ""
     assert tree.run("status", "--json", f"--target={PV}", code=None).json["problems"] == []
     whole = tree.boot_xen(PV_FILE).read_bytes()
     tree.boot_xen(PV_FILE).unlink()

@@ -125,6 +125,20 @@ def test_the_pages_are_sound(name: str) -> None:
     assert done.stderr == ""
 
 
+def test_the_installed_readme_points_to_what_is_installed() -> None:
+    text = (CHECKOUT / "debian/README.Debian").read_text()
+    docs = (CHECKOUT / "debian/xen-guest-bootloader.docs").read_text().split()
+    installed = {name.rpartition("/")[2] for name in docs}
+    assert set(re.findall(r"\b[\w-]+\.md\b", text)) <= installed
+    assert all(name.removesuffix(".5") in text for name in ("xen-guest-bootloader.toml.5",))
+    assert [line for line in text.splitlines() if len(line) > 80] == []
+    schema = re.search(r"dist-packages/(\S+\.json)", text)
+    assert schema is not None
+    assert (CHECKOUT / schema[1]).is_file()
+    verbs = set(re.findall(r"^    xen-guest-bootloader (\w+)", text, re.MULTILINE))
+    assert verbs <= set(subparsers())
+
+
 def test_one_version_everywhere() -> None:
     changelog = (CHECKOUT / "debian/changelog").read_text().splitlines()[0]
     assert changelog.startswith(f"xen-guest-bootloader ({__version__})")

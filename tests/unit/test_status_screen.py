@@ -13,10 +13,13 @@ from pathlib import Path
 import pytest
 
 from guest_hooks import terminal
-from guest_hooks.report import layout, units
+from guest_hooks.errors import ExitCode
+from guest_hooks.report import as_metrics, boot_chain, layout, units
 from guest_hooks.report.layout import COLOURS, Kind, Palette, Style
 from guest_hooks.report.status_screen import status_screen
 from guest_hooks.report.styles import page_style, style_of
+from guest_hooks.survey.outlook import Outlook
+from tests.support.command_line import Run
 from tests.support.scenes import SCENES, Situation
 
 GOLDEN = Path(__file__).parent.parent / "golden/screens"
@@ -167,3 +170,43 @@ def test_sizes(count: int, words: str) -> None:
 def test_times(away: float, words: str) -> None:
     now = SCENES["well"].scene.now
     assert units.moment(now + away, now) == words
+
+
+@pytest.mark.parametrize("situation", SCENES)
+def test_every_reader_has_the_same_verdict(situation: str) -> None:
+    expected = SCENES[situation]
+    scene = expected.scene
+    outlook = Outlook(status=scene.status, next_boot=scene.next_boot)
+    first = screen(expected, Style(width=80))[0].removeprefix("Next boot").strip()
+    table = boot_chain.outlook_json(outlook, scene.service)
+    metrics = as_metrics.text(outlook, scene.service).splitlines()
+    ok = expected.code == ExitCode.OK
+    assert outlook.exit_code == expected.code
+    assert table["ok"] is ok
+    assert f"xen_guest_bootloader_ok {int(ok)}" in metrics
+    if scene.next_boot is None:
+        assert first.startswith("not known")
+        assert table["next_boot"] is None
+        assert "xen_guest_bootloader_next_boot_ok" not in " ".join(metrics)
+        return
+    assert first.startswith("WILL NOT BOOT") is not table["next_boot"]["will_boot"]
+    assert f"xen_guest_bootloader_next_boot_ok {int(table['next_boot']['ok'])}" in metrics
+    alarm = boot_chain.alarm_text(scene.next_boot, Style())
+    assert bool(alarm) is first.startswith("WILL NOT BOOT")
+
+
+def test_an_hvm_guest_has_one_verdict(tree: Path) -> None:
+    (tree / "sys/hypervisor/guest_type").write_text("HVM\n")
+    done = Run("status", "--root", str(tree), "--json")
+    assert (done.code, done.json["ok"], done.json["error"]["exit_code"]) == (5, False, 5)
+    assert "this is an HVM guest" in done.stderr
+    assert Run("status", "--root", str(tree), "--metrics").code == ExitCode.NOT_APPLICABLE
+
+
+def test_a_wrong_configuration_has_one_verdict(tree: Path) -> None:
+    (tree / "etc/xen-guest-bootloader/config.toml").write_text("targts = []\n")
+    for form in ((), ("--json",), ("--metrics",)):
+        done = Run("status", "--root", str(tree), *form)
+        assert done.code == ExitCode.USAGE
+        assert "config.toml: unknown key 'targts'" in done.stderr
+        assert "did you mean targets?" in done.stderr
