@@ -95,11 +95,21 @@ def test_any_text_is_read(text: str) -> None:
     assert boot_provenance.read(text).via in ("unknown", "stage-1", "second-stage")
 
 
-def test_the_shipped_file_writes_the_parameter_unexpanded() -> None:
+@pytest.mark.parametrize(
+    ("environment", "word"),
+    [
+        ({"XEN_GUEST_BOOTLOADER": "1"}, f" {boot_provenance.PARAMETER}=$grub_platform:$prefix"),
+        ({}, ""),
+    ],
+    ids=["by-the-program", "not-a-guest"],
+)
+def test_the_shipped_file_writes_the_parameter_unexpanded(
+    environment: dict[str, str], word: str
+) -> None:
     file = CHECKOUT / "config/default-grub.d/xen-guest-bootloader.cfg"
     before = 'XEN_GUEST_BOOTLOADER=1; GRUB_CMDLINE_LINUX="a=b"; prefix=wrong'  # as in a guest
     script = f'{before}; . {file}; printf %s "$GRUB_CMDLINE_LINUX"'
     made = subprocess.run(
-        ["sh", "-eu", "-c", script], check=True, capture_output=True, text=True
+        ["sh", "-eu", "-c", script], check=True, capture_output=True, text=True, env=environment
     ).stdout
-    assert made == f"a=b {boot_provenance.PARAMETER}=$grub_platform:$prefix"
+    assert made == f"a=b{word}"
