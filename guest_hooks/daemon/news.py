@@ -19,7 +19,7 @@ def tell_repair(repair: events.Repair) -> None:
         paths = ", ".join(repair.differences)
         journal.send(
             Outcome.NOTICED,
-            f"changed: {paths}; looking after it",
+            f"Changed: {paths}; a repair begins",
             path=repair.differences[0],
             cause=paths,
         )
@@ -29,7 +29,7 @@ def tell_losses() -> None:
     """Write that the kernel or a thread may have dropped events."""
     journal.send(
         Outcome.WATCH_TROUBLED,
-        "events may have been lost; everything was looked at again",
+        "Events may have been lost; everything was looked at again",
         cause="events lost",
     )
 
@@ -38,7 +38,7 @@ def tell_reload(error: GuestHooksError) -> None:
     """Write that the new configuration was not taken."""
     journal.send(
         Outcome.FAILING,
-        f"the configuration stays as it was: {error.message}",
+        f"The new configuration was not taken: {error.message}",
         cause=error.message,
         hint=error.hint,
     )
@@ -51,11 +51,11 @@ def tell(news: events.Tell) -> None:
     match news.news:
         case events.News.FAILING:
             again = (
-                f"tried again in {news.retry:g} s, then less often"
+                f"next try in {news.retry:g} s, then less often"
                 if news.retry < pacing.NEVER
-                else "waiting for that to change"
+                else "it waits for that to change"
             )
-            message = f"can't be repaired{f' ({paths})' if paths else ''}: {news.cause}; {again}"
+            message = f"Repair failed{f' ({paths})' if paths else ''}: {news.cause}; {again}"
             journal.send(
                 Outcome.FAILING,
                 message,
@@ -65,26 +65,26 @@ def tell(news: events.Tell) -> None:
             )
         case events.News.UNDONE:
             message = (
-                f"something keeps changing {paths} after each repair; the next repair is in"
+                f"Something changes {paths} after each repair; the next repair is in"
                 f" {news.retry:g} s, then less often"
             )
             journal.send(Outcome.UNDONE, message, path=path, cause=paths)
         case events.News.BLOCKED:
-            journal.send(Outcome.WAITING, f"a repair waits: {news.cause}", cause=news.cause)
+            journal.send(Outcome.WAITING, f"A repair waits: {news.cause}", cause=news.cause)
         case events.News.HELD:
-            message = f"changed: {paths}; not repaired, because automatic repairs are on hold"
+            message = f"Changed: {paths}; not repaired, because automatic repairs are on hold"
             hint = "xen-guest-bootloader unhold"
             journal.send(Outcome.NOTICED, message, path=path, cause=paths, hint=hint)
         case events.News.MENDED:
             journal.send(
-                Outcome.MENDED, f"as it should be again, after: {news.cause}", cause=news.cause
+                Outcome.MENDED, f"All is well again, after: {news.cause}", cause=news.cause
             )
 
 
 def tell_troubles(troubles: Sequence[str]) -> None:
     """Write the entry for what cannot be watched, or that there is nothing of the kind any more."""
     if not troubles:
-        journal.send(Outcome.WATCH_MENDED, "everything is watched again")
+        journal.send(Outcome.WATCH_MENDED, "Everything is watched again")
         return
     hint = "a full check runs each audit_interval in any case"
     if any("cannot be watched" in trouble for trouble in troubles):

@@ -7,6 +7,7 @@ lock on another file, which is root's alone; whether the writer lives is told by
 time when that process began.
 """
 
+import calendar
 import fcntl
 import json
 import os
@@ -66,6 +67,20 @@ def utc(seconds: float) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
 
 
+def seconds(text: str) -> float | None:
+    """The point in time that `utc` wrote as `text`, in seconds since the epoch; None for none."""
+    try:
+        return float(calendar.timegm(time.strptime(text, "%Y-%m-%dT%H:%M:%SZ")))
+    except ValueError:
+        return None
+
+
+def local(text: str) -> str:
+    """The point in time that `utc` wrote as `text`, in local time."""
+    at = seconds(text)
+    return text if at is None else time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
+
+
 def changed(status: ServiceStatus, changes: Mapping[str, object]) -> ServiceStatus:
     """`status` with some fields changed."""
     return replace(status, **changes)  # type: ignore[arg-type]
@@ -75,11 +90,11 @@ def line(status: ServiceStatus) -> str:
     """What `systemctl status` shows, one line."""
     words = [status.phase or "starting"]
     if status.look:
-        words.append(f"last look {status.look_at}: {status.look}")
+        words.append(f"last look {local(status.look_at)}: {status.look}")
     if status.repair:
-        words.append(f"last repair {status.repair_at}: {status.repair}")
+        words.append(f"last repair {local(status.repair_at)}: {status.repair}")
     if status.retry_at:
-        words.append(f"next try {status.retry_at}")
+        words.append(f"next try {local(status.retry_at)}")
     return " ".join("; ".join([*words, *status.troubles]).split())[:MOST_LINE]
 
 

@@ -1,12 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """How the automatic repairs are: on, on hold, turned off, failing; as rows of the status screen."""
 
-import calendar
-import time
-from contextlib import suppress
-
 from guest_hooks.machine.hold import NEVER, Hold
-from guest_hooks.machine.service import ServiceStatus
+from guest_hooks.machine.service import ServiceStatus, seconds
 from guest_hooks.report import units
 from guest_hooks.report.layout import Kind, Style, Text, plain, row
 from guest_hooks.report.problem_lines import below, step
@@ -67,6 +63,5 @@ def _service(service: ServiceStatus, now: float) -> Text:
 
 def _moment(text: str, now: float) -> str:
     """A point in time of the state file (UTC) in local time with its age; empty for none."""
-    with suppress(ValueError):
-        return units.moment(calendar.timegm(time.strptime(text, "%Y-%m-%dT%H:%M:%SZ")), now)
-    return ""
+    at = seconds(text)
+    return "" if at is None else units.moment(at, now)

@@ -131,7 +131,7 @@ def _next_step(plan: Plan, packaged: Packaged) -> str:
     unknown = sorted(set(plan.request) - packaged.modules.keys())
     if unknown:
         return (
-            f"GRUB has no module {', '.join(unknown)}: mend extra_modules, or apt install"
+            f"GRUB has no module {', '.join(unknown)}: correct extra_modules, or apt install"
             " --reinstall grub-xen-bin"
         )
     return f"see what it does: grub-install --target={plan.target.name} --verbose"

@@ -176,7 +176,7 @@ def test_a_wrong_configuration_on_reload_is_told_and_not_taken(running: Service)
     running.process.send_signal(signal.SIGHUP)
     running.told("RELOADING=1")
     running.told("READY=1", times=2)
-    assert "the configuration stays as it was" in (running.tree / "stderr").read_text()
+    assert "The new configuration was not taken" in (running.tree / "stderr").read_text()
     running.second_stage.unlink()
     running.repaired(2)
 
@@ -189,7 +189,7 @@ def test_what_cannot_be_repaired_is_told_once(running: Service) -> None:
     until(lambda: running.status.retry_at)
     for number in range(20):
         (running.tree / f"boot/xen/{number}").touch()
-    assert (running.tree / "stderr").read_text().count("can't be repaired (") == 1
+    assert (running.tree / "stderr").read_text().count("Repair failed (") == 1
     assert running.repairs("begun") == 2
     (running.tree / "unrepairable").unlink()
     running.process.send_signal(signal.SIGHUP)

@@ -10,6 +10,7 @@ def run_watch(session: Session) -> ExitCode:
     """Watch and repair until a signal ends it."""
     if not session.root.is_live:
         raise UsageError(
-            "watch is for the running system alone", hint="an image is mended with: sync --root DIR"
+            "watch is for the running system alone",
+            hint="repair an image with: xen-guest-bootloader sync --root DIR",
         )
     return watcher.watch(session.options.config)
