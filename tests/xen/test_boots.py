@@ -5,6 +5,8 @@ it.
 
 import re
 
+import pytest
+
 from guest_hooks.formats import boot_provenance
 from guest_hooks.host import stage1_image
 from guest_hooks.machine.root import Root
@@ -12,7 +14,7 @@ from guest_hooks.model import LastBoot
 from guest_hooks.targets import TARGETS
 from tests.support import xen_lab
 from tests.support.xen_dom0 import Dom0
-from tests.support.xen_guest import CMDLINE, STAGE1_TARGETS, STATUS, XenGuest, answer
+from tests.support.xen_guest import CMDLINE, STAGE1_TARGETS, XenGuest, answer
 from tests.support.xen_lab import Console
 
 SECOND_STAGES = {"pv": "/boot/xen/pvboot-x86_64.elf", "pvh": "/boot/xen/pvhboot-i386.linux"}
@@ -57,14 +59,28 @@ def boots_by_second_stage(
     assert status["ok"], status
 
 
-def test_one_disk_as_pv_then_pvh_then_pv(dom0: Dom0, bookworm: XenGuest) -> None:
-    """The guest's own word (`status`) takes longer; the same test in long_boots.py asks for it."""
+@pytest.fixture(scope="module")
+def consoles(dom0: Dom0, bookworm: XenGuest) -> dict[str, Console]:
+    """What each run of the tests below said, in one start of Xen.
+
+    The guest's own word (`status`) takes longer; the same tests in long_boots.py ask for it.
+    """
+    # The one that takes all memory comes before any whose memory Xen still has to clean.
     runs = [
+        bookworm.run("much", "pvh", dom0, "", memory=4096, until=("Loading Linux",)),
         bookworm.run("first", "pv", dom0, "", until=(CMDLINE,)),
         bookworm.run("second", "pvh", dom0, "", until=(CMDLINE,)),
         bookworm.run("third", "pv", dom0, "", until=("Loading initial ramdisk",)),
+        bookworm.run("little", "pvh", dom0, "", memory=64, until=("out of memory",), linger=0),
     ]
-    consoles = xen_lab.boot(runs)
+    for mode, target in STAGE1_TARGETS.items():
+        image = bookworm.work / f"stage1-{mode}.bin"
+        stage1_image.build(TARGETS[target], str(image), Root("/"))
+        runs.append(bookworm.run(mode, mode, dom0, "", kernel=image, until=("Loading Linux",)))
+    return xen_lab.boot(runs)
+
+
+def test_one_disk_as_pv_then_pvh_then_pv(consoles: dict[str, Console]) -> None:
     came_by_second_stage(consoles["first"], "pv")
     came_by_second_stage(consoles["second"], "pvh")
     consoles["third"].expect(
@@ -72,26 +88,17 @@ def test_one_disk_as_pv_then_pvh_then_pv(dom0: Dom0, bookworm: XenGuest) -> None
     )
 
 
-def test_stage_1s_of_our_own_boot_it(dom0: Dom0, bookworm: XenGuest) -> None:
-    runs = []
-    for mode, target in STAGE1_TARGETS.items():
-        image = bookworm.work / f"stage1-{mode}.bin"
-        stage1_image.build(TARGETS[target], str(image), Root("/"))
-        runs.append(bookworm.run(mode, mode, dom0, STATUS, kernel=image, until=("Loading Linux",)))
-    consoles = xen_lab.boot(runs)
+def test_stage_1s_of_our_own_boot_it(consoles: dict[str, Console]) -> None:
     for mode, path in SECOND_STAGES.items():
         chainloading = re.escape(f"Chainloading (xen/xvda){path}")
         consoles[mode].expect("Welcome to GRUB!", chainloading, "Welcome to GRUB!", "Loading Linux")
         consoles[mode].never("Reading ")
 
 
-def test_the_bridge_in_little_and_in_much_memory(dom0: Dom0, bookworm: XenGuest) -> None:
+def test_the_bridge_in_little_and_in_much_memory(consoles: dict[str, Console]) -> None:
     """In 64 MiB Debian's kernel has no room, so that the second stage's own word on that is the
     proof that it ran.
     """
-    little = bookworm.run("little", "pvh", dom0, "", memory=64, until=("out of memory",), linger=0)
-    much = bookworm.run("much", "pvh", dom0, "", memory=4096, until=("Loading Linux",))
-    consoles = xen_lab.boot([little, much])
     consoles["little"].expect(
         "Welcome to GRUB!", "Chainloading", "Welcome to GRUB!", "out of memory"
     )
