@@ -126,7 +126,7 @@ def test_a_named_target_is_installed(pv_guest: TreeGuest) -> None:
         "xen-guest-bootloader", "status", "--json", "--target", "i386-xen", check=False
     )
     assert '"state": "current"' in found.stdout
-    assert pv_guest.disk.copy().cat("/boot/xen/pvboot-i386.elf")
+    assert pv_guest.disk.given.cat("/boot/xen/pvboot-i386.elf")
 
 
 def test_a_failure_changes_nothing(pv_guest: TreeGuest) -> None:

@@ -22,6 +22,7 @@ BOOT_MIB = 160
 CONFIG = f'targets = ["{TARGET}"]\nupdate_grub = false\n'
 NO_CONDITIONS = "[Unit]\nConditionVirtualization=\n"
 GRUB_CFG = """\
+set timeout=0
 menuentry "Debian" {{
     search --no-floppy --fs-uuid --set=root {uuid}
     linux /vmlinuz-{version} root=/dev/xvda ro

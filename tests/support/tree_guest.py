@@ -163,10 +163,10 @@ class TreeGuest:
         """
         status = self.status()
         assert status["ok"], status
-        copy = self.disk.copy()
-        assert copy.cat("/boot/grub/grub.cfg") == self.read("/boot/grub/grub.cfg")
+        given = self.disk.given
+        assert given.cat("/boot/grub/grub.cfg") == self.read("/boot/grub/grub.cfg")
         for file in [file for target in status["targets"] for file in target["files"]]:
-            data = copy.cat(file["path"])
+            data = given.cat(file["path"])
             assert data is not None, f"GRUB finds no {file['path']}"
             assert hashlib.sha256(data).hexdigest() == file["sha256"]
 

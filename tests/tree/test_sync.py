@@ -75,8 +75,8 @@ class Synced:
 
     def expect_grub_to_read(self, *paths: str) -> None:
         """Cut the power now: GRUB reads of each path (below /boot) exactly what stands there."""
-        copy = self.tree.disk.copy()
-        on_disk = images.Copy(boot=copy.boot, has_own_boot=False)
+        given = self.tree.disk.given
+        on_disk = images.Copy(boot=given.boot, has_own_boot=False)
         for path in paths:
             assert (
                 on_disk.cat(path.replace("/boot", self.in_grub, 1))
@@ -241,7 +241,7 @@ def test_a_bridge_that_is_turned_off_is_gone_for_grub(synced: Synced) -> None:
     assert (change["path"], change["after"], change["why"]) == (path, "", ["bridge-unwanted"])
     assert not synced.tree.path(path).exists()
     assert (
-        images.Copy(boot=synced.tree.disk.copy().boot, has_own_boot=False).cat(
+        images.Copy(boot=synced.tree.disk.given.boot, has_own_boot=False).cat(
             path.replace("/boot", synced.in_grub, 1)
         )
         is None

@@ -39,7 +39,7 @@ def test_status_names_the_feature_and_metrics_follow(guest: TreeGuest) -> None:
 
 
 def test_the_next_boot_ends_there(guest: TreeGuest) -> None:
-    assert guest.disk.copy().cat("/boot/grub/grub.cfg") is None
+    assert guest.disk.given.cat("/boot/grub/grub.cfg") is None
     answer = verb(guest, "preflight", "--json", code=3).json
     assert CODE in [finding["code"] for finding in answer["findings"]]
     assert answer["will_boot"] is False
