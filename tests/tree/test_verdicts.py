@@ -3,15 +3,12 @@
 
 import os
 import shutil
-import tarfile
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from guest_hooks.targets import TARGETS
-from tests.support import images, second_stages
-from tests.support.debian_tree import Kind, Suite, tarball
+from tests.support import images
 from tests.support.file_damage import (
     Damage,
     add_bytes,
@@ -25,7 +22,6 @@ from tests.support.file_damage import (
     truncate,
 )
 from tests.support.guest_tree import FILES, GuestTree
-from tests.support.second_stages import LOAD_MODS, with_segment
 
 PV, PV32, PVH = TARGETS
 PV_FILE = FILES[PV][0]
@@ -189,89 +185,6 @@ def test_a_directory_with_files_is_moved_aside(tree: GuestTree) -> None:
     shutil.rmtree(aside)
 
 
-def legacy_like(target: str) -> bytes:
-    """A Xen image of another program: it has no module block, and does not say what GRUB 2's
-    kernel says.
-    """
-    image = with_segment(second_stages.core_image(target), LOAD_MODS, type=0)
-    return image.replace(b"grub rescue> ", b"GRUB 0.97>   ")
-
-
-@pytest.mark.parametrize(
-    ("target", "make"),
-    [
-        pytest.param(
-            PV, lambda: second_stages.standalone_image(PV, "set timeout=1\n"), id="standalone-64"
-        ),
-        pytest.param(
-            PV32,
-            lambda: second_stages.standalone_image(PV32, "set timeout=1\n"),
-            id="standalone-32",
-        ),
-        pytest.param(
-            PVH, lambda: second_stages.standalone_image(PVH, "set timeout=1\n"), id="standalone-pvh"
-        ),
-        pytest.param(PV, lambda: legacy_like(PV), id="legacy-like"),
-        pytest.param(
-            PV,
-            lambda: second_stages.core_image(
-                PV, config="set timeout=3\nconfigfile (xen/xvda)/my.cfg\n"
-            ),
-            id="own-mkimage",
-        ),
-    ],
-)
-def test_what_is_not_ours_wants_adopt(
-    tree: GuestTree, target: str, make: Callable[[], bytes]
-) -> None:
-    path = tree.boot_xen(FILES[target][0])
-    image = make()
-    path.write_bytes(image)
-    found = tree.status(target, code=3)
-    assert (found.states()[target], found.codes()[target][0]) == ("foreign", "foreign")
-    refused = tree.sync(f"--target={target}", code=4)
-    assert path.read_bytes() == image
-    assert refused.json["changed"] == []
-    assert "--adopt" in refused.json["failures"][0]["hint"]
-    assert "--adopt" in refused.stderr
-    assert tree.sync(f"--target={target}", "--force", code=4).states()[target] == "foreign"
-    adopted = tree.sync(f"--target={target}", "--adopt")
-    assert adopted.states()[target] == "current"
-    assert "foreign" in adopted.json["changed"][0]["why"]
-
-
-def test_an_image_of_the_admin_s_own_can_be_accepted(tree: GuestTree, tmp_path: Path) -> None:
-    path = tree.boot_xen(PV_FILE)
-    before = path.read_bytes()
-    image = second_stages.standalone_image(PV, "set timeout=1\n")
-    path.write_bytes(image)
-    (tmp_path / "own.toml").write_text("accept_foreign = true\n")
-    words = (f"--target={PV}", "--config", str(tmp_path / "own.toml"))
-    done = tree.sync(*words)
-    assert path.read_bytes() == image
-    assert done.stderr == ""
-    target = tree.run("status", "--json", *words, code=None).json["targets"][0]
-    assert (target["state"], target["accepted"], target["problems"]) == ("foreign", True, [])
-    tree.sync(*words, "--adopt")
-    assert path.read_bytes() == before
-
-
-def test_what_is_not_ours_does_not_keep_the_others_from_being_mended(tree: GuestTree) -> None:
-    image = second_stages.standalone_image(PV, "set timeout=1\n")
-    tree.boot_xen(PV_FILE).write_bytes(image)
-    tree.boot_xen("pvboot-i386.elf").unlink()
-    assert tree.sync(code=4).states() == {PV: "foreign", PV32: "current", PVH: "current"}
-
-
-def test_a_block_that_was_lost_is_no_other_program(tree: GuestTree) -> None:
-    """GRUB's own kernel without its modules is a damaged core image; nobody has to be asked."""
-    tree.boot_xen(PV_FILE).write_bytes(
-        with_segment(tree.boot_xen(PV_FILE).read_bytes(), LOAD_MODS, type=0)
-    )
-    assert tree.status(PV).states()[PV] == "invalid"
-    assert tree.sync().states()[PV] == "current"
-
-
 def test_another_uuid(tree: GuestTree) -> None:
     """A clone gets another UUID."""
     uuid = "11111111-2222-4333-8444-555555555555"
@@ -287,66 +200,6 @@ def test_another_uuid(tree: GuestTree) -> None:
     mended = tree.sync()
     assert {row["fs_uuid"] for row in mended.json["targets"]} == {uuid}
     assert tree.disk.grub_cat(f"/boot/xen/{PV_FILE}") == tree.boot_xen(PV_FILE).read_bytes()
-
-
-def lay_modules(tree: GuestTree, suite: Suite) -> None:
-    """What an upgrade of grub-xen-bin alone does: other modules in /usr/lib/grub, and nothing
-    else.
-    """
-    for name in TARGETS:
-        shutil.rmtree(tree.path(f"/usr/lib/grub/{name}"))
-    with tarfile.open(tarball(suite, Kind.MINIMAL)) as archive:
-        wanted = tuple(f"./usr/lib/grub/{name}/" for name in TARGETS)
-        ours = [member for member in archive if member.name.startswith(wanted)]
-        archive.extractall(tree.top, ours)  # noqa: S202 - our own
-
-
-@pytest.fixture
-def other_modules(tree: GuestTree) -> Iterator[None]:
-    lay_modules(tree, Suite.TRIXIE)
-    yield
-    lay_modules(tree, Suite.BOOKWORM)
-
-
-@pytest.mark.usefixtures("other_modules")
-def test_another_grub(tree: GuestTree) -> None:
-    found = tree.status(code=3)
-    assert set(found.states().values()) == {"stale"}
-    assert all(
-        {"grub-differs", "module-dir-differs"} <= set(codes) for codes in found.codes().values()
-    )
-    mended = tree.sync()
-    assert all(row["grub_version"].startswith("2.12") for row in mended.json["targets"])
-    assert set(mended.states().values()) == {"current"}
-
-
-def test_a_module_that_grub_has_not_is_named_with_the_tool_that_misses_it(tree: GuestTree) -> None:
-    config = tree.path("/etc/xen-guest-bootloader/config.toml")
-    config.parent.mkdir()
-    config.write_text('extra_modules = ["nosuch"]\n')
-    try:
-        done = tree.sync("--force", f"--target={PV}", code=4)
-    finally:
-        shutil.rmtree(config.parent)
-    said, hint = done.stderr.splitlines()
-    assert "grub-install --target=x86_64-xen failed with exit code 1: " in said
-    assert "nosuch.mod" in said
-    assert "unshare" not in said
-    assert "mend extra_modules" in hint
-
-
-def test_a_grub_install_that_fails_is_named_with_a_next_step(tree: GuestTree) -> None:
-    tool = tree.path("/usr/sbin/grub-install")
-    aside = tool.rename(f"{tool}.aside")
-    tool.write_text("#!/bin/sh\necho no luck >&2\nexit 3\n")
-    tool.chmod(0o755)
-    try:
-        done = tree.sync("--force", f"--target={PV}", code=4)
-    finally:
-        aside.rename(tool)
-    said, hint = done.stderr.splitlines()
-    assert said.endswith(": grub-install --target=x86_64-xen failed with exit code 3: no luck")
-    assert hint.endswith("grub-install --target=x86_64-xen --verbose")
 
 
 def test_force_builds_what_is_current_and_comes_to_the_same(

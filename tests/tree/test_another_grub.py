@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Another GRUB in /usr/lib/grub, and one that fails: what is stale, and how it is named."""
+
+import shutil
+import tarfile
+from collections.abc import Iterator
+
+import pytest
+
+from guest_hooks.targets import TARGETS
+from tests.support.debian_tree import Kind, Suite, tarball
+from tests.support.guest_tree import GuestTree
+
+PV, *_ = TARGETS
+
+pytestmark = pytest.mark.usefixtures("as_it_should_be")
+
+
+def lay_modules(tree: GuestTree, suite: Suite) -> None:
+    """What an upgrade of grub-xen-bin alone does: other modules in /usr/lib/grub, and nothing
+    else.
+    """
+    for name in TARGETS:
+        shutil.rmtree(tree.path(f"/usr/lib/grub/{name}"))
+    with tarfile.open(tarball(suite, Kind.MINIMAL)) as archive:
+        wanted = tuple(f"./usr/lib/grub/{name}/" for name in TARGETS)
+        ours = [member for member in archive if member.name.startswith(wanted)]
+        archive.extractall(tree.top, ours)  # noqa: S202 - our own
+
+
+@pytest.fixture
+def other_modules(tree: GuestTree) -> Iterator[None]:
+    lay_modules(tree, Suite.TRIXIE)
+    yield
+    lay_modules(tree, Suite.BOOKWORM)
+
+
+@pytest.mark.usefixtures("other_modules")
+def test_another_grub(tree: GuestTree) -> None:
+    found = tree.status(code=3)
+    assert set(found.states().values()) == {"stale"}
+    assert all(
+        {"grub-differs", "module-dir-differs"} <= set(codes) for codes in found.codes().values()
+    )
+    mended = tree.sync()
+    assert all(row["grub_version"].startswith("2.12") for row in mended.json["targets"])
+    assert set(mended.states().values()) == {"current"}
+
+
+def test_a_module_that_grub_has_not_is_named_with_the_tool_that_misses_it(tree: GuestTree) -> None:
+    config = tree.path("/etc/xen-guest-bootloader/config.toml")
+    config.parent.mkdir()
+    config.write_text('extra_modules = ["nosuch"]\n')
+    try:
+        done = tree.sync("--force", f"--target={PV}", code=4)
+    finally:
+        shutil.rmtree(config.parent)
+    said, hint = done.stderr.splitlines()
+    assert "grub-install --target=x86_64-xen failed with exit code 1: " in said
+    assert "nosuch.mod" in said
+    assert "unshare" not in said
+    assert "mend extra_modules" in hint
+
+
+def test_a_grub_install_that_fails_is_named_with_a_next_step(tree: GuestTree) -> None:
+    tool = tree.path("/usr/sbin/grub-install")
+    aside = tool.rename(f"{tool}.aside")
+    tool.write_text("#!/bin/sh\necho no luck >&2\nexit 3\n")
+    tool.chmod(0o755)
+    try:
+        done = tree.sync("--force", f"--target={PV}", code=4)
+    finally:
+        aside.rename(tool)
+    said, hint = done.stderr.splitlines()
+    assert said.endswith(": grub-install --target=x86_64-xen failed with exit code 3: no luck")
+    assert hint.endswith("grub-install --target=x86_64-xen --verbose")
