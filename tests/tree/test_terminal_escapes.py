@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from guest_hooks.report import layout
 from guest_hooks.report.progress import CLEAR_LINE
 from tests.support import command_line, images
 from tests.support.debian_tree import Suite
@@ -23,7 +24,11 @@ EVIL = "\x1b]0;owned\x07\x1b[2J\x1b[31mred\x9b1m\u202egpj\u2066\x7f\x08"
 """A window's title, an erased screen, a colour as ours are, one by a C1 control, text that runs
 backwards, two deletions.
 """
-OURS = re.compile(rf"{re.escape(CLEAR_LINE)}|\033\[(?:0|1|2|31|32|33)m|\r\n")
+COLOURS = {colour for palette in layout.COLOURS.values() for colour in palette.values()} | {
+    "0",
+    "2",
+}
+OURS = re.compile(rf"{re.escape(CLEAR_LINE)}|\033\[(?:{'|'.join(sorted(COLOURS))})m|\r\n")
 VERBS = [
     ("detect",),
     ("status",),
