@@ -102,7 +102,7 @@ def test_it_is_ready_repairs_at_once_and_again(running: Service) -> None:
     running.second_stage.unlink()
     running.repaired(2)
     assert running.second_stage.exists()
-    assert "changed: /boot/xen/pvboot-x86_64.elf" in (running.tree / "stderr").read_text()
+    assert "Changed: /boot/xen/pvboot-x86_64.elf" in (running.tree / "stderr").read_text()
 
 
 def test_its_own_repair_costs_one_look(running: Service) -> None:
