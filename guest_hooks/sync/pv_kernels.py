@@ -75,7 +75,7 @@ def renew(root: Root, found: Survey, settling: Settling, *, step: Step) -> Renew
     default, then those of newer kernels; what there is no room for is said. GRUB sees them when
     `settling` ends.
     """
-    default = _default(root, found.status.boot)
+    default = _version(_default(root, found.status.boot))
     ordered = sorted(lacking(found), key=lambda kernel: kernel.version != default)
     changes: list[Change] = []
     failures: list[Failure] = []
@@ -124,7 +124,7 @@ def _started(root: Root, found: Survey, paths: Sequence[str]) -> tuple[str, ...]
     if not paths or found.status.guest.mode is not Mode.PV:
         return ()
     default = _default(root, found.status.boot)
-    return tuple(path for path in paths if _version(path) == default)
+    return tuple(path for path in paths if os.path.basename(path) == default)
 
 
 def _made(root: Root, kernel: KernelStatus) -> bytes:
@@ -176,7 +176,9 @@ def _unwanted(root: Root, found: Survey) -> tuple[str, ...]:
 
 
 def _default(root: Root, boot: BootFilesystem | None) -> str:
-    """The version of the kernel that a PV boot by the present menu starts; empty if not known."""
+    """The name of the file that a PV boot by the present menu starts, a kernel's or a copy's;
+    empty if not known.
+    """
     text = facts.menu_text(root)
     if boot is None or text is None:
         return ""
@@ -187,7 +189,8 @@ def _default(root: Root, boot: BootFilesystem | None) -> str:
     except FormatError:
         return ""
     entry = grub_menu.default(menu).entry
-    return _version(entry.boot.kernel) if entry is not None and entry.boot is not None else ""
+    started = entry.boot.kernel if entry is not None and entry.boot is not None else ""
+    return os.path.basename(started)
 
 
 def _version(path: str) -> str:

@@ -152,18 +152,20 @@ def made(
     boot_size: int = images.SIZE,
     config: str = CONFIG,
     packages: Sequence[str] = (),
+    kind: Kind = Kind.MINIMAL,
     prepare: Callable[[TreeGuest], object] = lambda _: None,
 ) -> Iterator[XenGuest]:
     """Make a guest; its disks are whole, unmounted images while the block runs.
 
     `fs_type`, `table`, `boot` and `boot_size` are those of `images.disk`; `packages` are in it
-    beside `BOOTABLE`. `prepare` is called with the tree before the package is installed; without a
-    `deb`, it is all that is done.
+    beside `BOOTABLE`, and a tree of the kind FULL has a cloud image's kernel. `prepare` is called
+    with the tree before the package is installed; without a `deb`, it is all that is done.
     """
     with images.disk(
         directory, fs_type, size=ROOT_SIZE, table=table, boot=boot, boot_size=boot_size, keep=True
     ) as disk:
-        unpack(tarball(suite, Kind.MINIMAL, extra=(*BOOTABLE, *packages)), disk.top)
+        extra = () if kind is Kind.FULL else (*BOOTABLE, *packages)
+        unpack(tarball(suite, kind, extra=extra), disk.top)
         tree = TreeGuest(disk=disk, work=directory, suite=suite, platform=Platform.PV)
         tree.write("/etc/fstab", _fstab(disk))
         tree.write("/etc/hostname", f"{suite}\n")

@@ -11,7 +11,8 @@ import pytest
 
 from guest_hooks.formats import boot_provenance
 from tests.support import grub_versions, xen_guest, xen_lab
-from tests.support.debian_tree import Suite
+from tests.support.debian_tree import Kind, Suite
+from tests.support.tree_guest import TreeGuest
 from tests.support.xen_dom0 import Dom0
 from tests.support.xen_guest import CMDLINE, STAGE1_TARGETS, STATUS, When, XenGuest, answer
 from tests.support.xen_lab import Ends
@@ -85,6 +86,48 @@ def test_a_stage_1_that_only_reads_the_menu_starts_the_copy(dom0: Dom0, trixie: 
     cmdline = re.search(CMDLINE, console.text)
     assert cmdline
     assert boot_provenance.read(cmdline[1]).via == "stage-1"
+
+
+OLDER = "6.11.0-older"
+"""Trixie's kernel again, by the name of an older one."""
+
+
+def _an_older_kernel(tree: TreeGuest) -> None:
+    tree.shell(
+        "for file in vmlinuz initrd.img; do"
+        f' for path in /boot/$file-6.12*; do cp "$path" /boot/$file-{OLDER}; done; done'
+    )
+    tree.write(
+        "/etc/default/grub.d/older.cfg",
+        f'GRUB_DEFAULT="Advanced options for GNU/Linux>GNU/Linux, with Linux {OLDER}"\n',
+    )
+
+
+def test_an_older_kernel_as_pv_by_its_title_and_the_newest_by_grub_reboot(
+    dom0: Dom0, deb: Path, tmp_path: Path
+) -> None:
+    with xen_guest.made(tmp_path, Suite.TRIXIE, deb, prepare=_an_older_kernel) as guest:
+        runs = [
+            guest.run(
+                "title", "pv", dom0, "grub-reboot 0 && sync\n", when=When.BARE, memory=MEMORY
+            ),
+            guest.run("once", "pv", dom0, "", memory=MEMORY, until=("Loading initial ramdisk",)),
+        ]
+        consoles = xen_lab.boot(runs, dom0=dom0)
+    consoles["title"].expect("Welcome to GRUB!", f"Loading Linux {OLDER}", "LAB-GUEST type=PV")
+    consoles["once"].expect("Welcome to GRUB!", "Loading Linux 6.12", "Loading initial ramdisk")
+    for console in consoles.values():
+        console.never("not xen image")
+
+
+def test_bookworms_cloud_kernel_as_pv(dom0: Dom0, deb: Path, tmp_path: Path) -> None:
+    """It is packed with LZ4, which no GRUB unpacks for a PV guest."""
+    with xen_guest.made(tmp_path, Suite.BOOKWORM, deb, kind=Kind.FULL) as guest:
+        consoles = xen_lab.boot(
+            [guest.run("pv", "pv", dom0, "", memory=MEMORY, until=(CMDLINE,))], dom0=dom0
+        )
+    came_by_second_stage(consoles["pv"], "pv")
+    consoles["pv"].never("not xen image")
 
 
 def test_stage_1s_of_newer_grubs_hand_over(dom0: Dom0, bookworm: XenGuest) -> None:
