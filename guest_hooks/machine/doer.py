@@ -8,9 +8,9 @@ import pwd
 from collections.abc import Mapping
 from contextlib import suppress
 
+from guest_hooks.machine.control_group import own_unit
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.service import SYNC
-from guest_hooks.machine.units import own_unit
 from guest_hooks.model import By, Doer
 
 GRUB_INSTALL = "grub-install"

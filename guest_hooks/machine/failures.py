@@ -10,6 +10,7 @@ from typing import TypeVar
 from guest_hooks.errors import GuestHooksError, LackingError, NotRepairedError
 from guest_hooks.machine.path_errors import EXHAUSTED
 from guest_hooks.machine.root import Root
+from guest_hooks.sizes import size
 
 T = TypeVar("T")
 _WRONG_CALLS = (errno.EBADF, errno.EFAULT, errno.ENOTSOCK)
@@ -90,7 +91,7 @@ def _explained(error: OSError, root: Root, path: str, done: str, need: int) -> G
         have = (
             ""
             if space is None
-            else f"; it needs {need} bytes, {space[0]} bytes and {space[1]} inodes are free"
+            else f"; it needs {size(need)}, and {size(space[0])} and {space[1]} inodes are free"
         )
         return LackingError(message + have, hint=f"make room: df {os.path.dirname(where)}")
     if error.errno in _LACKING:

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 from guest_hooks.errors import ExitCode, GuestHooksError
 from guest_hooks.machine import last_failure
+from guest_hooks.machine.control_group import own_unit
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import CommandError, Run, run
 from guest_hooks.machine.service import SYNC, WATCHER
-from guest_hooks.machine.units import own_unit
 from guest_hooks.terminal import printable
 
 REPAIR_TIMEOUT = 1900.0

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from guest_hooks.machine.root import MAX_READ, NotRegularError, Root
+from guest_hooks.sizes import size
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ class Overlay(Root):
             return Root.read(self, path, limit=limit)
         if len(data) > limit:
             raise NotRegularError(
-                f"{path} is {len(data)} bytes long, more than {limit} can be right"
+                f"{path} has {size(len(data))}, more than the {size(limit)} that can be right"
             )
         return data
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from guest_hooks.errors import LackingError
 from guest_hooks.machine.path_errors import leading_nowhere, naming
+from guest_hooks.sizes import size
 
 Owner = tuple[int, int]
 """The numbers of the user and the group that a file belongs to."""
@@ -269,18 +270,18 @@ def _read_at(directory: int, name: str, path: str, limit: int) -> bytes:
             )
         if status.st_size > limit:
             raise NotRegularError(
-                f"{path} is {status.st_size} bytes long, more than {limit} can be right"
+                f"{path} has {size(status.st_size)}, more than the {size(limit)} that can be right"
             )
         if status.st_size > LARGE and status.st_blocks * 512 < status.st_size // MOST_HOLES:
             raise NotRegularError(
-                f"{path} is {status.st_size} bytes long, and nearly all of it is holes"
+                f"{path} has {size(status.st_size)}, and nearly all of it is holes"
             )
         with naming(path):
             data = os.read(fd, max(status.st_size + 1, SMALL))
             data = data if len(data) == status.st_size else data + _rest(fd, limit)
         if len(data) > limit:
             raise NotRegularError(
-                f"{path} grows while it is read, beyond the {limit} bytes that can be right"
+                f"{path} grows while it is read, beyond the {size(limit)} that can be right"
             )
         return data
     finally:

@@ -8,6 +8,7 @@ from guest_hooks.machine import libc
 from guest_hooks.machine.barrier import EXT, open_directory
 from guest_hooks.machine.failures import told, uninterrupted
 from guest_hooks.machine.root import Root
+from guest_hooks.sizes import size
 
 INODE_BYTES = 256
 """mkfs.ext4's inode_size."""
@@ -46,6 +47,6 @@ def require(root: Root, path: str, need: int) -> None:
     if have < need:
         where = root.outside(path)
         raise LackingError(
-            f"{where} has no room: it needs {need} bytes, {have} are free",
+            f"{where} has no room: it needs {size(need)}, and {size(have)} are free",
             hint=f"make room: df {where}",
         )

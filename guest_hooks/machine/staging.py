@@ -25,6 +25,7 @@ from guest_hooks.machine.failures import told
 from guest_hooks.machine.grub_tools import GRUB_DIR, GRUBENV
 from guest_hooks.machine.root import MOST_FILES, NotRegularError, Root
 from guest_hooks.machine.run import CommandError, Completed, Run, run
+from guest_hooks.sizes import size
 from guest_hooks.targets import BOOT_XEN, Target
 
 STAGING_DIR = "/run/xen-guest-bootloader"
@@ -136,7 +137,7 @@ def detached(need: int) -> Iterator[int]:
     """
     if need > MOST_NEEDED:
         raise NotRepairedError(
-            f"GRUB's modules of this tree take {need // 2} bytes, more than any GRUB's do"
+            f"GRUB's modules of this tree take {size(need // 2)}, more than any GRUB's do"
         )
     try:
         fd = libc.detached_tmpfs(need + STAGED_MARGIN, MOST_STAGED_FILES)
@@ -287,13 +288,13 @@ def _room(root: Root, need: int, have: int) -> Iterator[None]:
         left = space.free(root, GRUB_DIR)
         if not root.is_live and left >= ENVIRONMENT_BYTES:
             raise NotRepairedError(
-                f"grub-install makes more than {have} bytes or {MOST_STAGED_FILES} files, and its"
+                f"grub-install makes more than {size(have)} or {MOST_STAGED_FILES} files, and its"
                 f" modules take {need}"
             ) from error
         if not root.is_live or left < space.free(Root(), STAGING_DIR):
             where, need, have = root.outside(GRUB_DIR), ENVIRONMENT_BYTES, left
         raise LackingError(
-            f"{where} has no room for what grub-install makes: it needs {need} bytes, {have} are"
-            " free",
+            f"{where} has no room for what grub-install makes: it needs {size(need)}, and"
+            f" {size(have)} are free",
             hint=f"make room: df {where}",
         ) from error

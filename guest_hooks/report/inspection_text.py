@@ -3,9 +3,9 @@
 
 from guest_hooks.formats.bzimage import GRUB_XEN_UNPACKS, ImageFormat
 from guest_hooks.formats.inspection import Inspection, Kernel
-from guest_hooks.report import units
 from guest_hooks.report.layout import Kind, Style
 from guest_hooks.report.problem_lines import problems
+from guest_hooks.sizes import size
 from guest_hooks.targets import MACHINES
 
 
@@ -26,7 +26,7 @@ def inspection_text(found: Inspection, style: Style) -> list[str]:
         else "an ELF file"
     )
     machine = MACHINES.get(stage.machine, str(stage.machine))
-    lines = [f"{path}: {kind}, ELF{stage.elf_class}, {machine}, {units.size(found.size)}"]
+    lines = [f"{path}: {kind}, ELF{stage.elf_class}, {machine}, {size(found.size)}"]
     if stage.core:
         names = [module.name for module in stage.core.modules]
         lines.append(
@@ -61,7 +61,7 @@ def _kernel_text(path: str, kernel: Kernel, style: Style) -> list[str]:
     if image.is_truncated:
         lines.append(
             style.paint(
-                f"  cut off: {units.size(image.size)} of at least {units.size(image.needed_size)}",
+                f"  cut off: {size(image.size)} of at least {size(image.needed_size)}",
                 Kind.BAD,
             )
         )

@@ -8,7 +8,7 @@ from typing import Any
 from guest_hooks.machine.journal_entries import Entry
 from guest_hooks.machine.service import utc
 from guest_hooks.model import Doer
-from guest_hooks.report import units
+from guest_hooks.report import moments
 from guest_hooks.report.as_json import SCHEMA
 from guest_hooks.report.layout import Kind, Style, block
 
@@ -36,7 +36,7 @@ def log_text(entries: Sequence[Entry], now: float, style: Style) -> list[str]:
         kind = Kind.BAD if entry.outcome in _FAILED else Kind.PLAIN
         who = by(entry)
         text = ((entry.message.replace("\n", "; "), kind), (f" ({who})" if who else "", Kind.PLAIN))
-        when = units.clock(entry.time, now)
+        when = moments.clock(entry.time, now)
         lines += block(text, style, first=((when.ljust(INDENT), Kind.PLAIN),), indent=INDENT)
     return lines
 

@@ -3,7 +3,7 @@
 
 from guest_hooks.machine.hold import NEVER, Hold
 from guest_hooks.machine.service import ServiceStatus, seconds
-from guest_hooks.report import units
+from guest_hooks.report import moments
 from guest_hooks.report.layout import Kind, Style, Text, plain, row
 from guest_hooks.report.problem_lines import below, step
 
@@ -13,8 +13,8 @@ _UNHOLD = "xen-guest-bootloader unhold"
 
 def hold_text(hold: Hold, now: float) -> str:
     """Since when, until when and by whom."""
-    since = f" since {units.clock(hold.since, now)}" if hold.since else ""
-    end = "" if hold.until == NEVER else f" until {units.moment(hold.until, now)}"
+    since = f" since {moments.clock(hold.since, now)}" if hold.since else ""
+    end = "" if hold.until == NEVER else f" until {moments.moment(hold.until, now)}"
     return f"on hold{since}{end}{f', by {hold.by}' if hold.by else ''}"
 
 
@@ -64,4 +64,4 @@ def _service(service: ServiceStatus, now: float) -> Text:
 def _moment(text: str, now: float) -> str:
     """A point in time of the state file (UTC) in local time with its age; empty for none."""
     at = seconds(text)
-    return "" if at is None else units.moment(at, now)
+    return "" if at is None else moments.moment(at, now)

@@ -9,8 +9,9 @@ from guest_hooks.machine.service import utc
 from guest_hooks.model import Change, Status, TargetStatus
 from guest_hooks.problems.second_stage import SecondStageProblem
 from guest_hooks.program import SYNC
-from guest_hooks.report import units
+from guest_hooks.report import moments
 from guest_hooks.report.as_json import SCHEMA
+from guest_hooks.sizes import size
 from guest_hooks.survey.previous import Previous
 
 SAME = "Nothing to do: the two are the same."
@@ -27,8 +28,8 @@ def previous_json(kept: Sequence[Previous]) -> dict[str, Any]:
 def previous_text(kept: Sequence[Previous], now: float) -> list[str]:
     """A line for each second stage that can be put back."""
     return [
-        f"{each.path}: GRUB {each.grub_version or 'of unknown version'}, {units.size(each.size)},"
-        f" replaced {units.moment(each.kept_at, now)}"
+        f"{each.path}: GRUB {each.grub_version or 'of unknown version'}, {size(each.size)},"
+        f" replaced {moments.moment(each.kept_at, now)}"
         for each in kept
     ] or ["No second stage before the present one was kept."]
 

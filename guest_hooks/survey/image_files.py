@@ -8,6 +8,7 @@ from guest_hooks.errors import UsageError
 from guest_hooks.formats import inspection
 from guest_hooks.formats.inspection import Inspection
 from guest_hooks.machine.root import MAX_READ
+from guest_hooks.sizes import size
 
 
 def inspect(path: str) -> Inspection:
@@ -26,8 +27,8 @@ def _read(path: str) -> bytes:
                 raise UsageError(f"{path} is not a regular file")
             if status.st_size > MAX_READ:
                 raise UsageError(
-                    f"{path} is {status.st_size} bytes long, more than {MAX_READ}: no second stage"
-                    " or kernel is"
+                    f"{path} has {size(status.st_size)}, more than {size(MAX_READ)}: no second"
+                    " stage or kernel has"
                 )
             return file.read()
     except OSError as error:

@@ -46,6 +46,7 @@ def test_a_full_run_is_told_with_need_and_have(tmp_path: Path, options: str) -> 
         done = lab.sync(before=("sh", "-c", full, "sh"))
         assert done.returncode == ExitCode.LACKING, done.stderr
         assert re.search(
-            r"error: /run/xen-guest-bootloader .* it needs \d+ bytes, \d+ .*free", done.stderr
+            r"error: /run/xen-guest-bootloader .* it needs [\d.]+ .*, and [\d.]+ .*free",
+            done.stderr,
         )
         assert not (lab.work / SECOND_STAGE[1:]).exists()

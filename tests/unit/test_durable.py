@@ -129,7 +129,7 @@ def test_an_error_names_path_and_cause_and_leaves_the_old_file(
             root, "/boot/file", NEW, failpoint=raising(point, OSError(code, os.strerror(code)))
         )
     assert type(caught.value) is expected
-    assert ("it needs 9 bytes" in caught.value.message) == (code in (errno.ENOSPC, errno.EDQUOT))
+    assert ("it needs 9 B, and" in caught.value.message) == (code in (errno.ENOSPC, errno.EDQUOT))
     assert root.names("/boot") == ("file",)
     assert (boot / "file").read_bytes() == OLD
 
@@ -280,7 +280,7 @@ def test_sweeping_no_directory_is_no_error(root: Root) -> None:
 def test_space_is_asked_of_the_nearest_directory(root: Root) -> None:
     assert space.free(root, "/boot/xen/not/there") > 0
     space.require(root, "/boot/xen/not/there", 1)
-    with pytest.raises(LackingError, match=rf"it needs {1 << 60} bytes, \d+ are free"):
+    with pytest.raises(LackingError, match=r"it needs 1048576 TiB, and [\d.]+ .?i?B are free"):
         space.require(root, "/boot/xen", 1 << 60)
 
 

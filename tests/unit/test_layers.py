@@ -12,7 +12,7 @@ from tests.support import sources
 from tests.support.checkout import CHECKOUT
 
 LAYERS = (
-    ("errors", "model", "targets", "config", "nearest", "terminal", "program", "problems"),
+    ("errors", "model", "targets", "config", "nearest", "sizes", "terminal", "program", "problems"),
     ("formats",),
     ("machine",),
     ("preflight",),

@@ -139,6 +139,55 @@ def test_the_installed_readme_points_to_what_is_installed() -> None:
     assert verbs <= set(subparsers())
 
 
+TEXTS = (
+    *(f"man/{name}" for name in PAGES),
+    *("README.md", "debian/README.Debian", "systemd/xen-guest-bootloader.catalog"),
+)
+COMMAND = re.compile(
+    r"(?:^|[ \"`(])(?:sudo )?xen-guest-bootloader((?: [\w./@=:-]+)*)", re.MULTILINE
+)
+WORDS = {"FILE": "/dev/null", "DIR": "/", "VERB": "sync", "TARGET": "x86_64-xen"}
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_each_command_that_is_named_can_be_typed(name: str) -> None:
+    text = (CHECKOUT / name).read_text().replace("\\-", "-").replace("\\", "")
+    found = [match[1].split() for match in COMMAND.finditer(text)]
+    commands = [words for words in found if words and words[0] in subparsers()]
+    assert commands
+    for words in commands:
+        upto = next((n for n, word in enumerate(words) if word in ("8", "shows", "says")), None)
+        typed = [WORDS.get(word, word.rstrip(".:")) for word in words[:upto]]
+        assert arguments.parse(typed).verb in subparsers()
+
+
+QUESTIONS = {
+    "Is my guest fine?": ("VERBS", "begins|comes first"),
+    "Who reads which file at a boot?": ("HOW A GUEST BOOTS", "pvhboot-i386.linux"),
+    "What is the bridge?": ("HOW A GUEST BOOTS", "Linux boot header"),
+    "What if the host switches to PVH?": ("HOW A GUEST BOOTS", "preflight --as pvh"),
+    "What did it do last night, and why?": ("WHAT IT DID", "xen-guest-bootloader log"),
+    "Where can I read more about an entry?": ("WHAT IT DID", "journalctl -xt"),
+    "How do I keep it still during maintenance?": ("TURNING IT OFF", "hold --until"),
+    "How do I turn it off for good?": ("TURNING IT OFF", "repair = false"),
+    "I have a second stage of my own.": ("TURNING IT OFF", "accept_foreign = true"),
+    "What is left when I purge it?": ("TURNING IT OFF", "/boot/xen stay"),
+    "The new second stage is bad.": ("VERBS", "rollback"),
+    "The kernel is packed with LZ4 or zstd.": ("NOTES", "linux-image-amd64"),
+    "Why does it wait during an upgrade?": ("PACKAGES BEING INSTALLED", "apt"),
+    "Where is the shape of the JSON?": ("OPTIONS", "report.schema.json"),
+    "What does exit code 3 mean?": ("EXIT STATUS", "status, preflight"),
+}
+"""What a new user asked in a month with a guest, and where the manual answers it."""
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_the_manual_answers(question: str) -> None:
+    section, answer = QUESTIONS[question]
+    text = page(PAGES[0]).partition(f".SH {section}\n")[2].partition("\n.SH ")[0]
+    assert re.search(answer, re.sub(r"\s+", " ", text.replace("\n.I", "").replace("\n.B", "")))
+
+
 def test_one_version_everywhere() -> None:
     changelog = (CHECKOUT / "debian/changelog").read_text().splitlines()[0]
     assert changelog.startswith(f"xen-guest-bootloader ({__version__})")

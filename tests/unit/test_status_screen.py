@@ -14,10 +14,11 @@ import pytest
 
 from guest_hooks import terminal
 from guest_hooks.errors import ExitCode
-from guest_hooks.report import as_metrics, boot_chain, layout, units
+from guest_hooks.report import as_metrics, boot_chain, layout, moments
 from guest_hooks.report.layout import COLOURS, Kind, Palette, Style
 from guest_hooks.report.status_screen import status_screen
 from guest_hooks.report.styles import page_style, style_of
+from guest_hooks.sizes import size
 from guest_hooks.survey.outlook import Outlook
 from tests.support.command_line import Run
 from tests.support.scenes import SCENES, Situation
@@ -154,7 +155,7 @@ def test_a_command_is_not_broken() -> None:
     ],
 )
 def test_sizes(count: int, words: str) -> None:
-    assert units.size(count) == words
+    assert size(count) == words
 
 
 @pytest.mark.parametrize(
@@ -169,7 +170,7 @@ def test_sizes(count: int, words: str) -> None:
 )
 def test_times(away: float, words: str) -> None:
     now = SCENES["well"].scene.now
-    assert units.moment(now + away, now) == words
+    assert moments.moment(now + away, now) == words
 
 
 @pytest.mark.parametrize("situation", SCENES)

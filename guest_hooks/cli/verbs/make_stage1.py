@@ -6,6 +6,7 @@ from guest_hooks.errors import ExitCode, UsageError
 from guest_hooks.host import stage1_image
 from guest_hooks.program import PROGRAM
 from guest_hooks.report import as_json
+from guest_hooks.sizes import size
 from guest_hooks.targets import named
 
 DEFAULT_STAGE1 = "x86_64-xen"
@@ -44,6 +45,6 @@ def make_stage1(session: Session) -> ExitCode:
         }
     )
     session.say(
-        [f"{made.path}: a stage 1 for {target.name}, {made.modules} modules, {made.size} bytes"]
+        [f"{made.path}: a stage 1 for {target.name}, {made.modules} modules, {size(made.size)}"]
     )
     return ExitCode.OK

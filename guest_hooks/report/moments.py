@@ -1,25 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Figures as people read them: sizes in KiB and MiB, local times with an age."""
+"""Points in time as people read them: local, with an age."""
 
-import math
 import time
 
-KIB = 1024
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
 _STEPS = ((DAY, "days"), (HOUR, "h"), (MINUTE, "min"), (1.0, "s"))
-
-
-def size(count: int) -> str:
-    """`count` bytes: `2.8 MiB`."""
-    if count < KIB:
-        return f"{count} B"
-    exponent = min(int(math.log(count, KIB)), 4)
-    value = count / KIB**exponent
-    return (
-        f"{value:.1f} {'KMGT'[exponent - 1]}iB"
-        if value < 100
-        else f"{value:.0f} {'KMGT'[exponent - 1]}iB"
-    )
 
 
 def moment(seconds: float, now: float) -> str:
