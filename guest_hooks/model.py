@@ -344,6 +344,8 @@ class InitrdFacts:
     programs: tuple[str, ...] = ()
     size: int = 0
     unpacked: int = 0
+    is_by_dracut: bool = False
+    names_root: bool = False
 
 
 class Doer(StrEnum):

@@ -23,6 +23,10 @@ MAX_NAMES, MAX_NAME_BYTES = 50_000, 4 << 20
 """
 _MAX_NAME = 4096
 _HEADER = 110
+_PROGRAMS = (["bin"], ["sbin"])
+_SYSTEMD = ["usr", "lib", "systemd"]
+_DRACUT = ("usr/lib/dracut/", "var/lib/dracut/", "lib/dracut/")
+_CMDLINE = "etc/cmdline.d/"
 _MAGICS = (b"070701", b"070702")
 _TRAILER = "TRAILER!!!"
 
@@ -54,12 +58,22 @@ class Initrd:
 
     @property
     def programs(self) -> frozenset[str]:
-        """The names of the files in its directories of programs."""
+        """The names of the files in its directories of programs, systemd's own among them."""
         return frozenset(
             name.rpartition("/")[2]
             for name in self.names
-            if "bin" in name.rpartition("/")[0].split("/")
+            if (parts := name.split("/")[:-1])[-1:] in _PROGRAMS or parts == _SYSTEMD
         )
+
+    @property
+    def is_by_dracut(self) -> bool:
+        """Whether dracut made it, and not initramfs-tools."""
+        return any(name.startswith(_DRACUT) for name in self.names)
+
+    @property
+    def names_root(self) -> bool:
+        """Whether it holds a root= of its own, as dracut can put into one (dracut.cmdline(7))."""
+        return any(name.startswith(_CMDLINE) and "root" in name for name in self.names)
 
 
 def module_name(path: str) -> str:

@@ -18,7 +18,7 @@ from guest_hooks.model import InitrdFacts, KernelFacts
 from guest_hooks.problems.images import FileProblem, ImageProblem
 
 CACHE = "/var/lib/xen-guest-bootloader/preflight.json"
-VERSION = 3
+VERSION = 4
 """Goes up with whatever changes what the facts mean."""
 MAX_FILE = 1 << 30
 MAX_CACHE = 8 << 20
@@ -214,6 +214,8 @@ def read_initrd(root: Root, path: str) -> InitrdFacts:
         programs=tuple(sorted(found.programs)),
         size=len(data),
         unpacked=found.unpacked,
+        is_by_dracut=found.is_by_dracut,
+        names_root=found.names_root,
     )
 
 

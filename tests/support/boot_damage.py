@@ -321,3 +321,32 @@ def arguments(words: str) -> Damage:
 def consoles(words: str) -> Damage:
     """Other consoles on Linux's command line, in every entry."""
     return lambda tree: tree.edit_menu("console=hvc0", words)
+
+
+def by_dracut(
+    *names: str,
+    modules: tuple[str, ...] = ("xen-blkfront", "ext4", "dm-mod"),
+    releases: tuple[str, ...] = boot_tree.RELEASES,
+) -> Damage:
+    """Initrds as dracut makes them, with these files beside the modules."""
+
+    def damage(tree: BootTree) -> None:
+        for release in releases:
+            directory = f"usr/lib/modules/{release}/kernel"
+            files = [f"{directory}/{name}.ko.xz" for name in modules]
+            files += ["usr/lib/dracut/hooks/cmdline", "usr/sbin/lvm", *names]
+            archive = kernels.cpio(dict.fromkeys(files, b"x"))
+            tree.write(f"boot/initrd.img-{release}", kernels.pack(archive, "zstd"))
+
+    return damage
+
+
+def luks(tree: BootTree) -> None:
+    """A root on an encrypted partition, with /boot beside it."""
+    outer = BlockDevice(path="/dev/xvda2", type="part", fs_type="crypto_LUKS", parent="xvda")
+    inner = BlockDevice(
+        path="/dev/mapper/root", type="crypt", fs_type="ext4", uuid=OTHER_UUID, parent="xvda2"
+    )
+    tree.own_boot()
+    tree.devices = (*tree.devices, outer, inner)
+    tree.edit_menu("root=/dev/xvda1", "root=/dev/mapper/root")

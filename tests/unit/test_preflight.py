@@ -29,10 +29,12 @@ from tests.support.boot_damage import (
     STAGE2,
     Damage,
     both,
+    by_dracut,
     fstab,
     hypervisor,
     kernel_of,
     legacy,
+    luks,
     lvm,
     menu_lst,
     no_initrd_line,
@@ -175,6 +177,18 @@ HEALTHY = {
     "entry-for-another-platform": other_platform_beside,
     "password-without-asking": password("--unrestricted "),
     "legacy-two-whole-disks-pv": both(whole_disks, legacy(f"(hd1){STAGE2}")),
+    "initrd-of-dracut": by_dracut(),
+    "initrd-of-dracut-on-lvm": both(lvm, by_dracut()),
+    "initrd-of-dracut-on-luks": both(
+        luks,
+        by_dracut(
+            "usr/lib/systemd/systemd-cryptsetup",
+            modules=("xen-blkfront", "ext4", "dm-mod", "dm-crypt"),
+        ),
+    ),
+    "initrd-of-dracut-with-a-root-of-its-own": both(
+        by_dracut("etc/cmdline.d/20-root-dev.conf"), set_root("quiet")
+    ),
     "kernel-gzip": packed("gzip"),
     "kernel-signed": write(KERNEL, boot_tree.kernel() + b"signature" * 100),
     "kernel-with-hypercall-page": write(

@@ -22,6 +22,7 @@ from tests.support.boot_damage import (
     Damage,
     arguments,
     both,
+    by_dracut,
     consoles,
     damaged_payload,
     default_entry,
@@ -31,6 +32,7 @@ from tests.support.boot_damage import (
     kernel_of,
     legacy,
     legacy_on_xfs,
+    luks,
     lvm_without_program,
     minimal_mismatch,
     no_initrd_line,
@@ -82,6 +84,7 @@ TOO_OLD = "version too old for xen boot."
 GONE = f"file `/{KERNEL}' not found."
 PANIC = "Unable to mount root fs"
 SHELL = "Dropping to a shell!"
+FOR_LUKS = ("xen-blkfront", "ext4", "dm-mod", "dm-crypt")
 WARNING, LIKELY = Severity.WARNING, Certainty.LIKELY
 CASES = [
     Case("kernel-gone", lambda tree: tree.remove(KERNEL), "kernel-missing", GONE),
@@ -213,6 +216,27 @@ CASES = [
         SHELL,
     ),
     Case("initrd-without-lvm", lvm_without_program, "initrd-lacks-program", SHELL),
+    Case(
+        "initrd-of-dracut-without-driver",
+        by_dracut(modules=("ext4",), releases=(NEWEST,)),
+        "initrd-lacks-module",
+        "dracut-initqueue: timeout",
+    ),
+    Case(
+        "initrd-of-dracut-for-a-root-that-is-gone",
+        both(by_dracut(), set_root(f"root=UUID={OTHER_UUID}")),
+        "root-missing",
+        "dracut-initqueue: timeout",
+    ),
+    Case(
+        "initrd-of-dracut-without-cryptsetup",
+        both(
+            both(luks, by_dracut("usr/bin/systemd-cryptsetup", modules=FOR_LUKS)),
+            by_dracut(modules=FOR_LUKS, releases=(NEWEST,)),
+        ),
+        "initrd-lacks-program",
+        "dracut-initqueue: timeout",
+    ),
     Case(
         "initrd-packing-unknown-to-kernel",
         options("CONFIG_RD_ZSTD=y\n", ""),

@@ -165,7 +165,7 @@ def _entry(
         if facts is not None and facts.unread:
             unknown.append(f"what is inside {name}: {facts.unread} ({facts.hint})")
     here = ground.needs(load)
-    return (
+    found = (
         *search,
         *(
             _as_grub_says(finding, path, load.kernel)
@@ -175,6 +175,7 @@ def _entry(
         *kernels.modules_finding(kernel),
         *root_fs.findings(load.arguments, entry.title, devices, ground.steps),
     )
+    return initrds.as_dracut_says(found, pairs)
 
 
 def _search_in_vain(entry: Entry, key: str, step: NextStep, *, is_sure: bool) -> Finding:

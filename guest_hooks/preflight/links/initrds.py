@@ -12,7 +12,7 @@ from guest_hooks.formats.compression import Compression
 from guest_hooks.model import InitrdFacts
 from guest_hooks.preflight.needs import UNPACKERS, Driver, Kernel, Needs
 from guest_hooks.preflight.result import Certainty, Finding, Link
-from guest_hooks.problems.boot import InitrdProblem
+from guest_hooks.problems.boot import InitrdProblem, RootProblem
 from guest_hooks.problems.images import ImageProblem
 
 _initrd = partial(Finding.of, link=Link.INITRD)
@@ -23,6 +23,39 @@ _DAMAGES: dict[str, InitrdProblem] = {
     _UNKNOWN: InitrdProblem.INVALID,
     ImageProblem.TRUNCATED: InitrdProblem.TRUNCATED,
 }
+
+
+_INSTEAD = {"cryptsetup": ("systemd-cryptsetup",)}
+"""By what program an initrd of dracut's does what another does for initramfs-tools."""
+_DRACUT_WAITS = "dracut-initqueue: timeout"
+"""dracut modules.d/98dracut-systemd/dracut-initqueue.sh, 99base/init.sh."""
+_NO_ROOT = frozenset(
+    (
+        InitrdProblem.OF_ANOTHER_KERNEL,
+        InitrdProblem.LACKS_MODULE,
+        InitrdProblem.LACKS_PROGRAM,
+        RootProblem.MISSING,
+        RootProblem.OF_BUILDER,
+        RootProblem.OF_ANOTHER_BUS,
+    )
+)
+
+
+def as_dracut_says(
+    found: Sequence[Finding], initrds: Sequence[tuple[str, InitrdFacts | None]]
+) -> tuple[Finding, ...]:
+    """The findings of an entry as the console shows them, which is dracut's where it made one of
+    the `initrds`; without that an entry names no root, which dracut may have put into it.
+    """
+    facts = [each for _, each in initrds if each is not None]
+    if not any(each.is_by_dracut for each in facts):
+        return tuple(found)
+    has_root = any(each.names_root for each in facts)
+    return tuple(
+        replace(finding, console=_DRACUT_WAITS) if finding.code in _NO_ROOT else finding
+        for finding in found
+        if not (has_root and finding.code is RootProblem.NONE)
+    )
 
 
 def initrd_findings(
@@ -96,7 +129,7 @@ def _contents(
             lacks = found(InitrdProblem.LACKS_MODULE, message=message)
             rows.append(replace(lacks, certainty=_sure(kernel)))
     for program in needs.programs:
-        if program not in present:
+        if present.isdisjoint((program, *_INSTEAD.get(program, ()))):
             message = f"{path} lacks {program}, without which the root file system can't be set up"
             rows.append(found(InitrdProblem.LACKS_PROGRAM, message=message, program=program))
     return rows
