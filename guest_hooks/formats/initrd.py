@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from guest_hooks.errors import CodedFormatError, FormatError
 from guest_hooks.formats import unpack
 from guest_hooks.formats.compression import Compression, UnreasonableError, detect
-from guest_hooks.problems.boot import InitrdProblem
 from guest_hooks.problems.images import FileProblem
+from guest_hooks.problems.kernels import InitrdProblem
 
 MAX_MEMBERS = 64
 """Compressed archives one after another; a hook of initramfs-tools can prepend one, and there

@@ -71,6 +71,28 @@ class Row:
     certainty: Certainty = Certainty.CERTAIN
 
 
+def ending(
+    code: str,
+    meaning: str,
+    console: str,
+    hint: str,
+    *,
+    step: str = "",
+    certainty: Certainty = Certainty.CERTAIN,
+) -> Row:
+    """What ends the boot and is repaired inside the guest."""
+    return Row(
+        code,
+        meaning,
+        effect=Effect.ENDS,
+        console=console,
+        hint=hint,
+        step=step,
+        actor=Actor.GUEST,
+        certainty=certainty,
+    )
+
+
 class ProblemCode(StrEnum):
     """A problem's stable name; as a string it is the code that JSON and the terminal show."""
 

@@ -7,13 +7,13 @@ from guest_hooks.problems.boot import (
     BootFsProblem,
     ConsoleProblem,
     FstabProblem,
-    InitrdProblem,
-    KernelProblem,
     RootProblem,
     Stage1Problem,
 )
 from guest_hooks.problems.images import FileProblem, ImageProblem
-from guest_hooks.problems.menus import LegacyProblem, MenuProblem, PygrubProblem
+from guest_hooks.problems.kernels import InitrdProblem, KernelProblem
+from guest_hooks.problems.menus import MenuProblem
+from guest_hooks.problems.other_hosts import LegacyProblem, PygrubProblem
 from guest_hooks.problems.pv_kernels import PvKernelProblem
 from guest_hooks.problems.row import ProblemCode
 from guest_hooks.problems.runs import RunProblem

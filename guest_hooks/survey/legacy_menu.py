@@ -10,7 +10,7 @@ from guest_hooks.machine import durable, legacy_drives
 from guest_hooks.machine.root import NotRegularError, Root
 from guest_hooks.machine.settling import Settling
 from guest_hooks.model import BootFilesystem, Change, Mode, Problem, Severity
-from guest_hooks.problems.menus import LegacyProblem
+from guest_hooks.problems.other_hosts import LegacyProblem
 from guest_hooks.program import SYNC
 from guest_hooks.survey.plan import Plan
 

@@ -19,7 +19,7 @@ from guest_hooks.model import (
     TargetStatus,
 )
 from guest_hooks.preflight.result import Finding, Link, Preflight, Step
-from guest_hooks.problems.boot import KernelProblem
+from guest_hooks.problems.kernels import KernelProblem
 from guest_hooks.problems.menus import MenuProblem
 from guest_hooks.problems.second_stage import SecondStageProblem
 from guest_hooks.report.status_screen import Scene

@@ -8,7 +8,7 @@ import pytest
 from guest_hooks.errors import LackingError
 from guest_hooks.model import GrubCfgStatus, Guest, Mode, Problem, State, Status
 from guest_hooks.preflight.result import Finding, Link, Preflight
-from guest_hooks.problems.boot import KernelProblem
+from guest_hooks.problems.kernels import KernelProblem
 from guest_hooks.problems.menus import MenuProblem
 from guest_hooks.problems.row import Actor
 from guest_hooks.problems.second_stage import SecondStageProblem

@@ -10,7 +10,7 @@ import pytest
 from guest_hooks.config import Stage1
 from guest_hooks.model import BootFilesystem, Mode, Severity
 from guest_hooks.preflight.links import pygrub
-from guest_hooks.problems.menus import PYGRUB_ENDS
+from guest_hooks.problems.other_hosts import PYGRUB_ENDS
 from tests.support.boot_tree import BootTree
 
 BOOT = BootFilesystem(

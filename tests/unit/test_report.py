@@ -34,7 +34,7 @@ from guest_hooks.model import (
     TargetStatus,
 )
 from guest_hooks.preflight.result import Finding, Link, Preflight
-from guest_hooks.problems.boot import KernelProblem
+from guest_hooks.problems.kernels import KernelProblem
 from guest_hooks.problems.menus import MenuProblem
 from guest_hooks.problems.pv_kernels import PvKernelProblem
 from guest_hooks.problems.runs import RunProblem

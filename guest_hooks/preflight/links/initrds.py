@@ -12,8 +12,9 @@ from guest_hooks.formats.compression import Compression
 from guest_hooks.model import InitrdFacts
 from guest_hooks.preflight.needs import UNPACKERS, Driver, Kernel, Needs
 from guest_hooks.preflight.result import Certainty, Finding, Link
-from guest_hooks.problems.boot import InitrdProblem, RootProblem
+from guest_hooks.problems.boot import RootProblem
 from guest_hooks.problems.images import ImageProblem
+from guest_hooks.problems.kernels import InitrdProblem
 
 _initrd = partial(Finding.of, link=Link.INITRD)
 _UNKNOWN = "initrd-unknown"

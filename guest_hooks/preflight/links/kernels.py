@@ -13,8 +13,8 @@ from guest_hooks.formats.compression import Compression
 from guest_hooks.model import KernelFacts, Mode, Severity
 from guest_hooks.preflight.needs import Kernel, Needs
 from guest_hooks.preflight.result import Certainty, Finding, Link
-from guest_hooks.problems.boot import KernelProblem
 from guest_hooks.problems.images import FileProblem, ImageProblem
+from guest_hooks.problems.kernels import KernelProblem
 from guest_hooks.problems.second_stage import SecondStageProblem
 
 _DAMAGES: dict[str, KernelProblem] = {

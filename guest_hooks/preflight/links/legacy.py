@@ -14,7 +14,7 @@ from guest_hooks.formats.grub_menu import Boot, Choice, Entry, Menu
 from guest_hooks.formats.menu_lst import File, LegacyEntry
 from guest_hooks.model import BootFilesystem
 from guest_hooks.preflight.result import Finding, Link
-from guest_hooks.problems.menus import LegacyProblem
+from guest_hooks.problems.other_hosts import LegacyProblem
 
 PATH = "/boot/grub/menu.lst"
 _found = partial(Finding.of, link=Link.STAGE1, thing=PATH)

@@ -14,7 +14,7 @@ from guest_hooks.formats.grub_menu import Boot, Choice, Entry, Menu
 from guest_hooks.formats.pygrub_entries import Image, PygrubMenu
 from guest_hooks.model import BootFilesystem
 from guest_hooks.preflight.result import Finding, Link
-from guest_hooks.problems.menus import PygrubProblem
+from guest_hooks.problems.other_hosts import PygrubProblem
 
 READABLE = ("ext2", "ext3", "ext4")
 """Of the file systems that Debian installs /boot on; libxenfsimage's XFS and btrfs are those of
