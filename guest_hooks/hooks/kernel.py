@@ -17,7 +17,7 @@ from guest_hooks.model import State, Status
 from guest_hooks.preflight.result import Preflight
 from guest_hooks.report import messages
 from guest_hooks.report.styles import style_of
-from guest_hooks.survey import grub_config
+from guest_hooks.survey import menu_verdict
 from guest_hooks.survey.status import survey
 from guest_hooks.survey.verdict import FATAL_PROBLEMS
 from guest_hooks.sync.result import Result
@@ -137,7 +137,7 @@ def _settle(root: Root, result: Result | None) -> None:
         return
     if is_ours(root, configuration(root)):
         with step("Waiting until GRUB reads the new menu"):
-            problem = barrier(root, grub_config.PATH)
+            problem = barrier(root, menu_verdict.PATH)
         streams.say([f"xen-guest-bootloader: {problem.message}"] if problem else [])
 
 

@@ -8,7 +8,7 @@ from guest_hooks.formats import boot_provenance
 from guest_hooks.machine.root import Root
 from guest_hooks.model import LastBoot, Mode, Problem, State, TargetStatus
 from guest_hooks.problems.second_stage import SecondStageProblem
-from guest_hooks.survey import grub_config
+from guest_hooks.survey import menu_verdict
 from guest_hooks.targets import BOOT_XEN, TARGETS
 
 CMDLINE = "/proc/cmdline"
@@ -58,7 +58,7 @@ def _made(root: Root, target: TargetStatus) -> float:
     first = f"{BOOT_XEN}/{bridge}" if bridge else target.path
     if {file.path: file.state for file in target.files}.get(first) not in _USABLE:
         return NEVER
-    paths = (first, grub_config.PATH) if bridge else (first,)
+    paths = (first, menu_verdict.PATH) if bridge else (first,)
     return max(
         status.st_mtime if (status := root.stat(path)) is not None else NEVER for path in paths
     )

@@ -6,15 +6,15 @@ stages (`legacy_menu = true`).
 import hashlib
 
 from guest_hooks.config import Config
-from guest_hooks.machine import durable, legacy_drives
+from guest_hooks.machine import legacy_drives
 from guest_hooks.machine.root import NotRegularError, Root
-from guest_hooks.machine.settling import Settling
-from guest_hooks.model import BootFilesystem, Change, Mode, Problem, Severity
+from guest_hooks.model import BootFilesystem, Mode, Problem, Severity
 from guest_hooks.problems.other_hosts import LegacyProblem
 from guest_hooks.program import SYNC
 from guest_hooks.survey.plan import Plan
+from guest_hooks.targets import MENU_LST
 
-PATH = "/boot/grub/menu.lst"
+PATH = MENU_LST
 MARK = "# Made by xen-guest-bootloader: changes are lost while legacy_menu = true."
 CODE = LegacyProblem.MENU
 
@@ -27,11 +27,11 @@ def problem(
     """
     if not config.legacy_menu or not _paths(plans):
         return None
-    wanted = _text(root, boot, plans)
+    wanted = text(root, boot, plans)
     if wanted is None:
         message = f"GRUB Legacy has no name for {boot.device}: {PATH} can't be made"
         return Problem.of(CODE, message, severity=Severity.WARNING, step="set legacy_menu = false")
-    there = _read(root)
+    there = content(root)
     if there == wanted:
         return None
     if there is not None and not there.startswith(MARK):
@@ -42,26 +42,8 @@ def problem(
     return Problem.of(CODE, f"{PATH} does not start the second stage", step=f"make it with: {SYNC}")
 
 
-def refresh(
-    root: Root, boot: BootFilesystem, plans: tuple[Plan, ...], settling: Settling
-) -> list[Change]:
-    """Write menu.lst, after `problem` said that it is to be made; what changed. GRUB sees it when
-    `settling` ends.
-    """
-    text = _text(root, boot, plans) or ""
-    before = _read(root)
-    durable.replace_all(root, {PATH: text.encode()}, settling=settling)
-    return [
-        Change(
-            path=PATH,
-            before=_sha256(before) if before is not None else "",
-            after=_sha256(text),
-            why=(CODE,),
-        )
-    ]
-
-
-def _text(root: Root, boot: BootFilesystem, plans: tuple[Plan, ...]) -> str | None:
+def text(root: Root, boot: BootFilesystem, plans: tuple[Plan, ...]) -> str | None:
+    """The menu that starts the second stages; None where GRUB Legacy has no name for the disk."""
     names = _names(root, boot, plans)
     if not names:
         return None
@@ -87,7 +69,8 @@ def _paths(plans: tuple[Plan, ...]) -> tuple[str, ...]:
     return tuple(plan.files[0].path for plan in plans if plan.target.mode is Mode.PV)
 
 
-def _read(root: Root) -> str | None:
+def content(root: Root) -> str | None:
+    """The menu there is; None where there is none, empty where it can't be read."""
     try:
         return root.read(PATH).decode(errors="replace")
     except FileNotFoundError:

@@ -27,10 +27,11 @@ from guest_hooks.problems.second_stage import SecondStageProblem
 from guest_hooks.program import SYNC
 from guest_hooks.survey import (
     evidence,
-    grub_config,
     kernel_images,
     last_boot,
     legacy_menu,
+    menu_kernels,
+    menu_verdict,
     plan,
     pv_kernels,
     verdict,
@@ -137,8 +138,8 @@ def _menu(
     """
     root_uuid = disks.root_uuid(root)
     command = SYNC if config.update_grub else "update-grub"
-    kept = receipt.kept.get(grub_config.PATH)
-    found = grub_config.status(
+    kept = receipt.kept.get(menu_verdict.PATH)
+    found = menu_verdict.status(
         root,
         fs_uuid=boot.fs_uuid,
         root_uuid=root_uuid,
@@ -147,7 +148,7 @@ def _menu(
         run=run,
     )
     copied = [kernel for kernel in kernels if kernel.pv is Start.COPY]
-    found = grub_config.with_copies(root, found, copied)
+    found = menu_kernels.with_copies(root, found, copied)
     if found.state is not State.CURRENT or boot.is_known:
         return found
     message = verdict.NOT_KNOWN.format(path=found.path)

@@ -15,7 +15,7 @@ from guest_hooks.machine.settling import Settling
 from guest_hooks.model import State
 from guest_hooks.problems.menus import MenuProblem
 from guest_hooks.program import SYNC
-from guest_hooks.survey import grub_config
+from guest_hooks.survey import menu_verdict
 from guest_hooks.survey.status import Survey, require, survey
 from guest_hooks.sync import (
     commit,
@@ -198,10 +198,10 @@ def _as_before(root: Root, after: Survey) -> list[Failure]:
     menu = after.status.grub_cfg
     if menu is None or menu.state is State.CURRENT:
         return []
-    codes = ", ".join(grub_config.reasons(menu))
+    codes = ", ".join(menu_verdict.reasons(menu))
     error = NotRepairedError(
-        f"grub-mkconfig makes {grub_config.PATH} with the same fault again: {codes}",
-        hint=grub_config.why_unlisted(root)
+        f"grub-mkconfig makes {menu_verdict.PATH} with the same fault again: {codes}",
+        hint=menu_verdict.why_unlisted(root)
         or "look at /etc/default/grub and the scripts in /etc/grub.d; or set update_grub = false",
     )
-    return [Failure(name=grub_config.PATH, required=True, error=error)]
+    return [Failure(name=menu_verdict.PATH, required=True, error=error)]

@@ -9,10 +9,10 @@ from guest_hooks.machine import staging
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import Run
 from guest_hooks.model import Change, Status
-from guest_hooks.survey import grub_config, legacy_menu
+from guest_hooks.survey import legacy_menu, menu_verdict
 from guest_hooks.survey.observed import SurveyedTarget
 from guest_hooks.survey.status import Survey
-from guest_hooks.sync import delta, safeguard
+from guest_hooks.sync import delta, menu_files, safeguard
 from guest_hooks.sync.build import foresee
 from guest_hooks.sync.menus import Step
 from guest_hooks.sync.result import Failure, Request
@@ -46,7 +46,7 @@ def foretell(
             can_make = can_tell and root.is_live
             changes += _menu(root, found, work, judged, run) if can_make else [_some_menu(work)]
         except GuestHooksError as error:
-            failures.append(Failure(name=grub_config.PATH, required=True, error=error))
+            failures.append(Failure(name=menu_verdict.PATH, required=True, error=error))
     return tuple(changes), failures
 
 
@@ -56,12 +56,12 @@ def _menu(root: Root, found: Survey, work: Work, judged: Status | None, run: Run
     def judge(made: bytes) -> Sequence[str]:
         return safeguard.menu(root, found.config, judged, made, run=run) if judged else ()
 
-    successor = grub_config.successor(root, work.menu, judge=judge, run=run)
+    successor = menu_files.successor(root, work.menu, judge=judge, run=run)
     return [successor[1]] if successor else []
 
 
 def _some_menu(work: Work) -> Change:
-    return Change(path=grub_config.PATH, before="", after="", why=work.menu)
+    return Change(path=menu_verdict.PATH, before="", after="", why=work.menu)
 
 
 def _at_most(there: SurveyedTarget) -> Iterator[Change]:

@@ -12,9 +12,9 @@ from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import Run
 from guest_hooks.machine.settling import Settling
 from guest_hooks.model import Change, Status, Why
-from guest_hooks.survey import grub_config, legacy_menu
+from guest_hooks.survey import legacy_menu, menu_verdict
 from guest_hooks.survey.status import Survey
-from guest_hooks.sync import safeguard
+from guest_hooks.sync import menu_files, safeguard
 
 Step = Callable[[str], AbstractContextManager[object]]
 """Told what is being done, for as long as it is."""
@@ -57,15 +57,17 @@ def renew(
 
     def grub_cfg() -> Sequence[Change]:
         with step("Making grub.cfg"):
-            return grub_config.refresh(root, wanted.grub_cfg, settling, judge=judge, run=run)
+            return menu_files.replace_grub_cfg(
+                root, wanted.grub_cfg, settling, judge=judge, run=run
+            )
 
     def menu_lst() -> Sequence[Change]:
         with step("Making menu.lst"):
             boot = found.status.boot
-            return legacy_menu.refresh(root, boot, found.plans, settling) if boot else ()
+            return menu_files.replace_menu_lst(root, boot, found.plans, settling) if boot else ()
 
     for is_wanted, path, refresh in (
-        (bool(wanted.grub_cfg), grub_config.PATH, grub_cfg),
+        (bool(wanted.grub_cfg), menu_verdict.PATH, grub_cfg),
         (wanted.menu_lst, legacy_menu.PATH, menu_lst),
     ):
         try:

@@ -19,7 +19,7 @@ from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import Run, run
 from guest_hooks.model import GrubCfgStatus, Mode, Start, State, Status, TargetStatus
 from guest_hooks.program import SYNC
-from guest_hooks.survey import grub_config
+from guest_hooks.survey import menu_kernels, menu_verdict
 from guest_hooks.survey.observed import SurveyedTarget
 from guest_hooks.survey.status import MODULES_OF, Survey
 from guest_hooks.sync.build import Built
@@ -35,10 +35,10 @@ def menu(
     # Few runs make a menu.
     from guest_hooks.preflight.change import View, ends_booting  # noqa: PLC0415
 
-    valid = GrubCfgStatus(path=grub_config.PATH, state=State.CURRENT)
+    valid = GrubCfgStatus(path=menu_verdict.PATH, state=State.CURRENT)
     before = View(root=root, status=status)
     after = View(
-        root=Overlay(root.path, {grub_config.PATH: made}), status=replace(status, grub_cfg=valid)
+        root=Overlay(root.path, {menu_verdict.PATH: made}), status=replace(status, grub_cfg=valid)
     )
     found = ends_booting(before, after, config, run=run)
     return tuple(dict.fromkeys(finding.message for finding in found))
@@ -110,7 +110,7 @@ def _starts_copy(root: Root, status: Status) -> bool:
     """Whether a PV boot by the menu starts the copy of the kernel that runs now."""
     release = os.uname().release
     copied = [each for each in status.kernels if each.version == release and each.pv is Start.COPY]
-    return bool(copied) and not grub_config.beside_copies(root, copied)
+    return bool(copied) and not menu_kernels.beside_copies(root, copied)
 
 
 def _packing_of_running_kernel(root: Root) -> str:

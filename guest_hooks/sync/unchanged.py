@@ -10,7 +10,7 @@ from guest_hooks.config import LOCAL_DIR, MAIN_FILE, VENDOR_DIR
 from guest_hooks.errors import GuestHooksError
 from guest_hooks.machine import boot_mounts, disks, durable, fingerprint, grub_tools, receipts
 from guest_hooks.machine.root import Root
-from guest_hooks.survey import grub_config, kernel_images, legacy_menu
+from guest_hooks.survey import kernel_images, legacy_menu, menu_verdict
 from guest_hooks.survey.evidence import installed
 from guest_hooks.survey.status import Survey
 
@@ -49,7 +49,7 @@ def _remember(root: Root, found: Survey) -> None:
     if not found.status.ok or boot is None or any(each.problems for each in judged):
         durable.remove(root, fingerprint.FINGERPRINT)
         return
-    menus = (grub_config.PATH, root.destination(grub_config.PATH))
+    menus = (menu_verdict.PATH, root.destination(menu_verdict.PATH))
     text = fingerprint.take(_subjects(found, (boot.device, disks.root_device(root)), menus))
     if any(
         installed(root, file.path).sha256 != file.sha256

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from guest_hooks.errors import ForeignError
 from guest_hooks.model import Severity, State, Why
 from guest_hooks.problems.second_stage import SecondStageProblem
-from guest_hooks.survey import grub_config, legacy_menu
+from guest_hooks.survey import legacy_menu, menu_verdict
 from guest_hooks.survey.observed import SurveyedTarget
 from guest_hooks.survey.status import Survey
 from guest_hooks.sync.result import Failure, Request, failure_of, is_held
@@ -46,7 +46,7 @@ def decide(found: Survey, request: Request) -> Work:
             targets.append(each)
     menu: tuple[Why, ...] = ()
     if found.status.grub_cfg and request.update_grub and found.config.update_grub:
-        menu = grub_config.reasons(found.status.grub_cfg)
+        menu = menu_verdict.reasons(found.status.grub_cfg)
     legacy = any(
         problem.code == legacy_menu.CODE and problem.severity is Severity.ERROR
         for problem in found.status.problems

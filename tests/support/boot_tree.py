@@ -26,7 +26,7 @@ from guest_hooks.model import (
 from guest_hooks.preflight.next_boot import preflight
 from guest_hooks.preflight.result import Preflight
 from guest_hooks.problems.table import TABLE
-from guest_hooks.survey import grub_config
+from guest_hooks.survey import menu_kernels
 from guest_hooks.targets import BOOT_XEN, TARGETS
 from tests.support import kernels
 from tests.support.checkout import CHECKOUT
@@ -103,7 +103,7 @@ def handover(program: str = "/bin/true") -> bytes:
     script = (
         (CHECKOUT / "grub.d/00_chainload_xen_pvh")
         .read_bytes()
-        .replace(grub_config.PROGRAM.encode(), program.encode())
+        .replace(menu_kernels.PROGRAM.encode(), program.encode())
     )
     return _once(
         ("handover", program),

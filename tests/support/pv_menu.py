@@ -4,7 +4,7 @@
 import subprocess
 from pathlib import Path
 
-from guest_hooks.survey import grub_config
+from guest_hooks.survey import menu_kernels
 from tests.support.checkout import CHECKOUT
 
 SCRIPT = "grub.d/99_xen_pv_kernels"
@@ -19,7 +19,7 @@ def rewritten(
     grub-mkconfig; `program` stands for the package's, `before` is what the shell does first.
     """
     script = output.with_suffix(".sh")
-    words = (CHECKOUT / SCRIPT).read_text().replace(grub_config.PROGRAM, program)
+    words = (CHECKOUT / SCRIPT).read_text().replace(menu_kernels.PROGRAM, program)
     script.write_text(words.replace("/boot/", f"{boot}/"))
     with output.open("wb") as file:
         file.write(text.encode())

@@ -18,7 +18,7 @@ from guest_hooks.machine import block_devices
 from guest_hooks.machine.boot_files import read_initrd, read_kernel
 from guest_hooks.machine.root import Root
 from guest_hooks.model import KernelFacts
-from guest_hooks.survey import grub_config, pv_kernels
+from guest_hooks.survey import menu_kernels, pv_kernels
 from guest_hooks.targets import HANDOVER
 from tests.support import images
 from tests.support.checkout import CHECKOUT
@@ -73,7 +73,7 @@ def handing_over(top: Path) -> None:
     """What grub-mkconfig finds of this package where it is installed."""
     shutil.copy2(CHECKOUT / "grub.d/00_chainload_xen_pvh", top / HANDOVER.lstrip("/"))
     shutil.copy2(CHECKOUT / "grub.d/99_xen_pv_kernels", top / pv_kernels.SCRIPT.lstrip("/"))
-    program = top / grub_config.PROGRAM.lstrip("/")
+    program = top / menu_kernels.PROGRAM.lstrip("/")
     program.touch()
     program.chmod(0o755)
 

@@ -14,7 +14,7 @@ import pytest
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import Completed
 from guest_hooks.model import State
-from guest_hooks.survey import grub_config
+from guest_hooks.survey import menu_kernels, menu_verdict
 from guest_hooks.targets import BOOT_XEN, HANDOVER, TARGETS
 from tests.support import boot_tree
 from tests.support.checkout import CHECKOUT
@@ -82,12 +82,12 @@ def test_a_menu_without_the_handover_is_stale(
         (tmp_path / path).mkdir(parents=True)
     (tmp_path / "boot/grub/grub.cfg").write_text(text)
     if program:
-        (tmp_path / grub_config.PROGRAM.lstrip("/")).touch()
+        (tmp_path / menu_kernels.PROGRAM.lstrip("/")).touch()
     if mode is not None:
         script = tmp_path / HANDOVER.lstrip("/")
         script.write_text("#!/bin/sh\n")
         script.chmod(mode)
-    status = grub_config.status(Root(str(tmp_path)), run=parsed)
+    status = menu_verdict.status(Root(str(tmp_path)), run=parsed)
     assert [problem.code for problem in status.problems] == found
     assert status.state is (State.STALE if found else State.CURRENT)
 

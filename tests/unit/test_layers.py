@@ -23,7 +23,18 @@ LAYERS = (
 )
 """From the lowest up: what stands on one line is of one layer. The first holds the vocabulary."""
 VOCABULARY = 0
-FORMATS = 1
+SIDEWAYS = {("cli", "daemon"), ("cli", "hooks"), ("__main__", "cli")}
+"""Which package may import which of its own layer; the vocabulary is one."""
+PURE = ("guest_hooks.formats", "guest_hooks.preflight.links")
+"""The packages that read nothing themselves; so does any module whose docstring says "Pure."."""
+LOOKING = ("preflight", "survey")
+"""The use cases that change nothing."""
+WRITERS = {
+    f"guest_hooks.machine.{name}"
+    for name in "barrier durable freeze lock mkconfig removal settling staging".split()
+}
+
+Rule = Callable[[str, ast.Module], list[str]]
 
 MODULES = sources.modules()
 MAX_LINES = 420
@@ -64,6 +75,11 @@ def layer(module: str) -> int:
     if not parts or parts[0] == "__version__":
         return VOCABULARY
     return next(number for number, names in enumerate(LAYERS) if parts[0] in names)
+
+
+def package(module: str) -> str:
+    """The package of ours, or the module beside them, that `module` is in."""
+    return (module.split(".")[1:] or [""])[0]
 
 
 def imported(tree: ast.AST, module: str = "guest_hooks") -> Iterator[str]:
@@ -132,9 +148,7 @@ def replacements(tree: ast.AST) -> list[str]:
     return [f"os.{name}" for name in uses(tree, "os") if name in REPLACERS] + moves + calls
 
 
-def broken(
-    rule: Callable[[str, ast.Module], list[str]], *, but: Container[str] = ()
-) -> dict[str, list[str]]:
+def broken(rule: Rule, *, but: Container[str] = ()) -> dict[str, list[str]]:
     """What breaks a rule in each module, `but` for some; empty where none does."""
     found = {
         name: rule(name, sources.parsed(path)) for name, path in MODULES.items() if name not in but
@@ -146,9 +160,37 @@ def test_imports_point_down() -> None:
     assert broken(wrong_imports) == {}
 
 
-def impurities(module: str, tree: ast.AST) -> list[str]:
-    """What a module of the formats does that needs more than the bytes it is given."""
-    if layer(module) != FORMATS:
+def sideways(module: str, tree: ast.AST) -> list[str]:
+    """What `module` imports from another package of its own layer that no row allows."""
+    own = package(module)
+    return sorted(
+        {
+            name
+            for name in imported(tree, module)
+            if name.startswith("guest_hooks.")
+            and layer(name) == layer(module) != VOCABULARY
+            and package(name) != own
+            and (own, package(name)) not in SIDEWAYS
+        }
+    )
+
+
+def test_packages_of_one_layer_keep_apart() -> None:
+    assert broken(sideways) == {}
+
+
+def writers(module: str, tree: ast.AST) -> list[str]:
+    """What a module of a use case that only looks imports, and that can write."""
+    return sorted(WRITERS & set(imported(tree, module))) if package(module) in LOOKING else []
+
+
+def test_who_only_looks_imports_no_writer() -> None:
+    assert broken(writers) == {}
+
+
+def impurities(module: str, tree: ast.Module) -> list[str]:
+    """What a pure module does that needs more than the values it is given."""
+    if not module.startswith(PURE) and "Pure." not in (ast.get_docstring(tree) or ""):
         return []
     calls = {
         node.func.id
@@ -160,7 +202,7 @@ def impurities(module: str, tree: ast.AST) -> list[str]:
     )
 
 
-def test_formats_open_nothing() -> None:
+def test_what_is_pure_reads_nothing() -> None:
     assert broken(impurities) == {}
 
 
@@ -201,6 +243,26 @@ def test_no_test_is_skipped() -> None:
 def test_the_referee_sees_what_is_not_pure(code: str) -> None:
     assert impurities("guest_hooks.formats.elf", ast.parse(code))
     assert not impurities("guest_hooks.machine.root", ast.parse(code))
+
+
+@pytest.mark.parametrize(
+    ("rule", "module", "code"),
+    [
+        pytest.param(
+            sideways, "guest_hooks.host.a", "from guest_hooks.sync import commit", id="sideways"
+        ),
+        pytest.param(
+            sideways, "guest_hooks.daemon.a", "import guest_hooks.cli.verbs", id="not-both-ways"
+        ),
+        pytest.param(
+            writers, "guest_hooks.survey.a", "from guest_hooks.machine import durable", id="writer"
+        ),
+        pytest.param(impurities, "guest_hooks.sync.a", '"""Pure."""\nimport os', id="says-pure"),
+    ],
+)
+def test_the_referee_sees_what_place_forbids(rule: Rule, module: str, code: str) -> None:
+    assert rule(module, ast.parse(code))
+    assert not rule("guest_hooks.machine.a", ast.parse("import os"))
 
 
 def test_the_referee_sees_a_skip() -> None:

@@ -12,6 +12,7 @@ from guest_hooks.machine.settling import Settling
 from guest_hooks.model import BootFilesystem, Guest, Mode, Severity
 from guest_hooks.survey import legacy_menu, plan
 from guest_hooks.survey.plan import Plan, Wanted
+from guest_hooks.sync import menu_files
 from guest_hooks.targets import named
 
 ON = Config(legacy_menu=True)
@@ -61,7 +62,7 @@ def test_the_menu_starts_the_second_stage(
     found = legacy_menu.problem(root, ON, boot, plans)
     assert found is not None
     assert found.severity is Severity.ERROR
-    (change,) = legacy_menu.refresh(root, boot, plans, Settling(root))
+    (change,) = menu_files.replace_menu_lst(root, boot, plans, Settling(root))
     assert change.before == ""
     assert f"\nkernel {kernel}\n" in root.read(legacy_menu.PATH).decode()
     assert legacy_menu.problem(root, ON, boot, plans) is None

@@ -18,7 +18,7 @@ from guest_hooks.model import GrubCfgStatus, Guest, KernelStatus, Mode, Start, S
 from guest_hooks.problems.menus import MenuProblem
 from guest_hooks.problems.pv_kernels import PvKernelProblem
 from guest_hooks.problems.row import Severity, State
-from guest_hooks.survey import grub_config, pv_kernels
+from guest_hooks.survey import menu_kernels, menu_verdict, pv_kernels
 from guest_hooks.survey.status import Survey
 from guest_hooks.sync import pv_kernels as making
 from tests.support import boot_tree, kernels, pv_menu
@@ -304,18 +304,18 @@ def test_a_menu_that_starts_a_kernel_beside_its_copy_is_stale(world: World) -> N
     script.parent.mkdir(parents=True)
     script.write_text("")
     script.chmod(0o755)
-    world.tree.write(grub_config.PROGRAM.lstrip("/"), b"")
-    current = GrubCfgStatus(path=grub_config.PATH, state=State.CURRENT)
-    assert grub_config.with_copies(world.root, current, ()) == current
+    world.tree.write(menu_kernels.PROGRAM.lstrip("/"), b"")
+    current = GrubCfgStatus(path=menu_verdict.PATH, state=State.CURRENT)
+    assert menu_kernels.with_copies(world.root, current, ()) == current
     world.renew()
-    found = grub_config.with_copies(world.root, current, world.kernels())
+    found = menu_kernels.with_copies(world.root, current, world.kernels())
     assert found.state is State.STALE
     assert [problem.code for problem in found.problems] == [MenuProblem.PV_KERNEL_NOT_LISTED]
     world.update_grub()
-    assert grub_config.with_copies(world.root, current, world.kernels()) == current
+    assert menu_kernels.with_copies(world.root, current, world.kernels()) == current
     script.chmod(0o644)
     world.tree.write("boot/grub/grub.cfg", b"")
-    assert grub_config.with_copies(world.root, current, world.kernels()) == current
+    assert menu_kernels.with_copies(world.root, current, world.kernels()) == current
 
 
 def test_preflight_follows_a_pv_boot_to_the_copy(world: World) -> None:

@@ -10,7 +10,7 @@ import pytest
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import Completed
 from guest_hooks.model import Severity, State
-from guest_hooks.survey import grub_config
+from guest_hooks.survey import menu_verdict
 from tests.support import boot_tree
 
 OURS = "1125f1f1-9337-49c9-954f-bc066778bf2e"
@@ -53,7 +53,7 @@ def menu(search: str, *, script: str = "10_linux") -> str:
     ],
 )
 def test_the_menu_looks_for_boots_own_file_system(text: str, found: list[str]) -> None:
-    assert [code for code, _ in grub_config._of_another_disk(text, OURS)] == found
+    assert [code for code, _ in menu_verdict._of_another_disk(text, OURS)] == found
 
 
 @pytest.mark.parametrize(
@@ -70,9 +70,9 @@ def test_the_menu_looks_for_boots_own_file_system(text: str, found: list[str]) -
 )
 def test_linux_is_given_the_root_there_is(given: str, found: list[str]) -> None:
     text = menu("true").replace("linux /vmlinuz", f"linux /vmlinuz {given}")
-    assert [code for code, _ in grub_config._of_another_root(text, OURS)] == found
-    assert list(grub_config._of_another_root(text.replace("10_linux", "40_custom"), OURS)) == []
-    assert list(grub_config._of_another_root(text, "")) == []
+    assert [code for code, _ in menu_verdict._of_another_root(text, OURS)] == found
+    assert list(menu_verdict._of_another_root(text.replace("10_linux", "40_custom"), OURS)) == []
+    assert list(menu_verdict._of_another_root(text, "")) == []
 
 
 Row = tuple[str, str]
@@ -118,8 +118,8 @@ def test_linux_is_given_no_disk_of_the_machine_that_built_the_image(
     device: str, found: list[str]
 ) -> None:
     text = menu("true").replace("linux /vmlinuz", f"linux /vmlinuz root={device} ro")
-    assert [code for code, _ in grub_config._of_a_builder(text)] == found
-    assert list(grub_config._of_a_builder(text.replace("10_linux", "40_custom"))) == []
+    assert [code for code, _ in menu_verdict._of_a_builder(text)] == found
+    assert list(menu_verdict._of_a_builder(text.replace("10_linux", "40_custom"))) == []
 
 
 @pytest.mark.parametrize(
@@ -129,8 +129,8 @@ def test_a_loop_device_for_which_10_linux_lists_no_kernel_is_named(
     device: str, names_it: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr("guest_hooks.machine.disks.root_device", lambda _: device)
-    assert ("/dev/loop0 to /dev/loop9" in grub_config.why_unlisted(Root())) == names_it
-    assert grub_config.why_unlisted(Root(str(tmp_path))) == ""
+    assert ("/dev/loop0 to /dev/loop9" in menu_verdict.why_unlisted(Root())) == names_it
+    assert menu_verdict.why_unlisted(Root(str(tmp_path))) == ""
 
 
 @pytest.mark.parametrize(
@@ -232,7 +232,7 @@ def _codes(root: Root, text: str) -> list[str]:
     (Path(root.path) / "boot/grub").mkdir(exist_ok=True)
     (Path(root.path) / "boot/grub/grub.cfg").write_text(text)
     accepted = Completed(code=0, stdout=b"", stderr=b"")
-    found = grub_config.status(root, run=lambda *_, **__: accepted)
+    found = menu_verdict.status(root, run=lambda *_, **__: accepted)
     assert (found.state is State.STALE) == any(
         each.severity is Severity.ERROR for each in found.problems
     )

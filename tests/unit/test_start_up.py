@@ -16,7 +16,7 @@ with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):
 print(*sorted(name for name in sys.modules if name.startswith("guest_hooks.")))
 """
 USE_CASES = ("preflight.follow", "sync", "daemon", "hooks")
-GRUB_CFG = ("formats.grub_script", "formats.grub_follow", "survey.grub_config")
+GRUB_CFG = ("formats.grub_script", "formats.grub_follow", "survey.menu_verdict")
 IMAGES = ("formats.bzimage", "formats.second_stage", "machine.service")
 
 

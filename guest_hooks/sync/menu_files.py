@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Making grub.cfg and menu.lst, and putting them in place without ever leaving a broken one."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+
+from guest_hooks.errors import KeptError, NotRepairedError
+from guest_hooks.machine import durable, mkconfig
+from guest_hooks.machine.failures import told
+from guest_hooks.machine.root import Root
+from guest_hooks.machine.run import Run, run
+from guest_hooks.machine.settling import Settling
+from guest_hooks.model import (
+    BootFilesystem,
+    Change,
+    Why,
+)
+from guest_hooks.program import SYNC
+from guest_hooks.survey import legacy_menu, menu_kernels, menu_verdict
+from guest_hooks.survey.plan import Plan
+from guest_hooks.targets import GRUB_CFG, MENU_LST
+
+Judge = Callable[[bytes], Sequence[str]]
+"""What would end the boot by a grub.cfg of these bytes and does not end it by the one there is;
+empty: it may be replaced.
+"""
+
+
+def replace_grub_cfg(
+    root: Root,
+    why: tuple[Why, ...],
+    settling: Settling,
+    *,
+    judge: Judge = lambda _made: (),
+    run: Run = run,
+) -> list[Change]:
+    """Replace grub.cfg by what update-grub would write, unless that is the same.
+
+    Returns what changed; GRUB sees it when `settling` ends. Raises as `successor`; then the old one
+    stays.
+    """
+    found = successor(root, why, judge=judge, run=run)
+    if found is None:
+        return []
+    made, change = found
+    with told(root, GRUB_CFG, "replaced"):
+        where = root.destination(GRUB_CFG)
+    durable.replace_all(
+        root, {where: made.data}, mode=made.mode, owner=made.owner, settling=settling
+    )
+    return [change]
+
+
+def successor(
+    root: Root, why: tuple[Why, ...], *, judge: Judge, run: Run = run
+) -> tuple[mkconfig.Made, Change] | None:
+    """The grub.cfg that would replace the one there is, checked, and what that changes; None where
+    grub-mkconfig makes the same again.
+
+    Raises `NotRepairedError` where what grub-mkconfig made is empty, cut off or refused by GRUB's
+    parser, `KeptError` where `judge` has something against it.
+    """
+    made = mkconfig.make(root, GRUB_CFG, run=run)
+    fault = menu_verdict.fault_of(root, made.data, run=run)
+    if fault:
+        raise NotRepairedError(
+            f"grub-mkconfig made a grub.cfg that can't be right ({fault}); the old one was kept",
+            hint="look at: grub-mkconfig",
+        )
+    before = menu_kernels.content(root)
+    if before == made.data:
+        return None
+    against = judge(made.data)
+    if against:
+        raise KeptError(
+            f"{GRUB_CFG} was kept: by the one that grub-mkconfig makes now this guest would not"
+            f" boot: {'; '.join(against)}",
+            path=GRUB_CFG,
+            before=_sha256(before),
+            made=_sha256(made.data),
+            hint=f"repair that; or use the new one all the same: {SYNC} --force",
+        )
+    return made, Change(path=GRUB_CFG, before=_sha256(before), after=_sha256(made.data), why=why)
+
+
+def replace_menu_lst(
+    root: Root, boot: BootFilesystem, plans: tuple[Plan, ...], settling: Settling
+) -> list[Change]:
+    """Write menu.lst, after `problem` said that it is to be made; what changed. GRUB sees it when
+    `settling` ends.
+    """
+    text = legacy_menu.text(root, boot, plans) or ""
+    before = legacy_menu.content(root)
+    durable.replace_all(root, {MENU_LST: text.encode()}, settling=settling)
+    return [
+        Change(
+            path=MENU_LST,
+            before=_sha256((before or "").encode()),
+            after=_sha256(text.encode()),
+            why=(legacy_menu.CODE,),
+        )
+    ]
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest() if data else ""
