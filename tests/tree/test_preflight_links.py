@@ -9,7 +9,11 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from tests.support import images
+import pytest
+
+from guest_hooks.formats import command_list
+from guest_hooks.formats.grub_commands import LOADERS
+from tests.support import grub_versions, images
 from tests.support.debian_tree import BOOTABLE, Kind, Suite, tarball, unpack
 from tests.support.guest_tree import GuestTree
 from tests.tree.test_preflight import Layout, codes, debian
@@ -83,3 +87,23 @@ def test_a_root_in_a_subvolume_from_outside(tmp_path: Path) -> None:
         answer = tree.run("preflight", "--json", f"--target={PV}").json
         assert answer["findings"] == []
         assert tree.disk.grub_cat(FILE) == tree.path(FILE).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("target", "starters"),
+    [
+        pytest.param("x86_64-xen", {"linux", "initrd", "multiboot", "module"}, id="pv"),
+        pytest.param("i386-xen", {"linux", "initrd", "multiboot", "module"}, id="pv-32-bit"),
+        pytest.param(
+            "i386-xen_pvh",
+            {"linux", "initrd", "multiboot", "module", "multiboot2", "module2"},
+            id="pvh",
+        ),
+    ],
+)
+def test_what_starts_something_on_each_platform(target: str, starters: set[str]) -> None:
+    """GRUB's own lists of 2.06, 2.12 and 2.14: whatever else a menu uses is not there."""
+    libraries = ("/usr/lib/grub", *(grub_versions.of(suite).lib for suite in ("trixie", "sid")))
+    for library in libraries:
+        text = (Path(library) / target / "command.lst").read_text()
+        assert command_list.parse(text) & LOADERS == starters, library

@@ -63,6 +63,38 @@ def without_driver(boot: Boot) -> None:
     )
 
 
+def default_entry(block: str, *, before: str = "") -> Callable[[Boot], object]:
+    """Another entry in front of the menu's, which the default then means."""
+
+    def damage(boot: Boot) -> None:
+        text = boot.menu.read_text().partition("### BEGIN /etc/grub.d/10_linux ###\n")[2]
+        search = next(line.strip() for line in text.splitlines() if "search --no-floppy" in line)
+        block_here = block.format(kernel=boot.kernel.name, initrd=boot.initrd.name)
+        boot.edit_menu(
+            "### BEGIN /etc/grub.d/10_linux ###\n",
+            "### BEGIN /etc/grub.d/10_linux ###\n"
+            f"{before}menuentry First {{\n{search}\n{block_here}\n}}\n",
+        )
+
+    return damage
+
+
+def of_virtio(boot: Boot) -> None:
+    text = boot.menu.read_text()
+    root = next(word for word in text.split() if word.startswith("root=UUID="))
+    boot.edit_menu(root, "root=/dev/vda1")
+
+
+HYPERVISOR = (
+    "multiboot2 /boot/xen-4.17-amd64.gz placeholder no-real-mode edd=off\n"
+    "module2 /boot/{kernel} placeholder root=/dev/xvda ro\n"
+    "module2 --nounzip /boot/{initrd}"
+)
+"""As grub's 20_linux_xen writes it: a PV GRUB has neither command, whatever is in the files."""
+LINUX16 = "linux16 /boot/{kernel} root=/dev/xvda ro\ninitrd16 /boot/{initrd}"
+SUPERUSER = "set superusers=root\npassword root secret\n"
+
+
 def small_kernel(
     compression: str = "xz", *, notes: Mapping[int, bytes] = kernels.LINUX_NOTES
 ) -> Callable[[Boot], object]:
@@ -95,6 +127,16 @@ BY_GRUB = {
         "entry-file-system-missing",
         boots=True,
     ),
+    "hypervisor-is-default": Case(default_entry(HYPERVISOR), "entry-command-missing"),
+    "kernel-by-linux16": Case(default_entry(LINUX16), "entry-command-missing"),
+    "chainloader-is-default": Case(default_entry("chainloader +1"), "entry-command-missing"),
+    "entry-of-nothing": Case(default_entry("true"), "entry-starts-nothing"),
+    "menu-waits": Case(
+        lambda boot: boot.edit_menu("set timeout=0", "set timeout=-1"), "menu-waits"
+    ),
+    "menu-asks": Case(
+        lambda boot: boot.edit_menu("### BEGIN /etc/grub.d/10_linux ###\n", SUPERUSER), "menu-asks"
+    ),
 }
 """What GRUB itself meets."""
 BY_LINUX = {
@@ -106,6 +148,7 @@ BY_LINUX = {
         "initrd-damaged",
     ),
     "initrd-without-driver": Case(without_driver, "initrd-lacks-module"),
+    "root-of-virtio": Case(of_virtio, "root-of-another-bus"),
 }
 
 
