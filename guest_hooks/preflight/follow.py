@@ -8,25 +8,23 @@ from guest_hooks.config import Config, Stage1
 from guest_hooks.errors import FormatError
 from guest_hooks.formats import grub_menu
 from guest_hooks.formats.grub_menu import Boot
-from guest_hooks.machine import legacy_drives
 from guest_hooks.machine.block_devices import BlockDevice
 from guest_hooks.machine.boot_files import Memory
-from guest_hooks.machine.grub_tools import GRUBENV
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import Run
 from guest_hooks.model import (
     BootFilesystem,
     InitrdFacts,
-    MenuFault,
     Mode,
     Severity,
-    State,
     Status,
     TargetStatus,
 )
 from guest_hooks.preflight import facts, tools
+from guest_hooks.preflight.host_menus import HostMenus
 from guest_hooks.preflight.links import (
     entries,
+    grub_cfg,
     legacy,
     pygrub,
     root_fs,
@@ -39,13 +37,10 @@ from guest_hooks.preflight.links.entries import Files, Ground
 from guest_hooks.preflight.needs import Needs
 from guest_hooks.preflight.result import Finding, Link, Step
 from guest_hooks.preflight.steps import Steps
-from guest_hooks.problems.boot import RootProblem, Stage1Problem
-from guest_hooks.problems.menus import MenuProblem
+from guest_hooks.problems.boot import RootProblem
 from guest_hooks.targets import TARGETS
 
 FSTAB = "/etc/fstab"
-RESCUE = "grub>"
-"""What a GRUB without a menu shows."""
 
 
 @dataclass(kw_only=True)
@@ -72,6 +67,12 @@ class Way:
     def steps(self) -> Steps:
         """How this guest is repaired."""
         return tools.steps(self.root, self.status, self.config)
+
+    @cached_property
+    def host(self) -> HostMenus:
+        """The menus that a host's program reads by rules of its own."""
+        names = tuple(target.path.rpartition("/")[2] for target in self.targets)
+        return HostMenus(root=self.root, boot=self.boot, devices=self.devices, names=names)
 
     @property
     def targets(self) -> tuple[TargetStatus, ...]:
@@ -108,9 +109,9 @@ class Way:
         for kind in kinds:
             match kind:
                 case Stage1.PYGRUB:
-                    self.chain.append(Step(link=Link.STAGE1, text=self._pygrub_text()))
+                    self.chain.append(Step(link=Link.STAGE1, text=self.host.pygrub_text()))
                 case Stage1.GRUB_LEGACY:
-                    self.chain.append(Step(link=Link.STAGE1, text=self._legacy_text()))
+                    self.chain.append(Step(link=Link.STAGE1, text=self.host.legacy_text()))
                 case _:
                     steps, findings, _ = stage1.follow(kind, self.mode, arches, disks)
                     self.chain += steps
@@ -129,59 +130,9 @@ class Way:
 
     def _twins(self) -> None:
         """Another disk that looks like /boot's own to GRUB's search."""
-        uuid = self.boot.grub_place.fs_uuid
-        same = twins.of(uuid, self.devices)
-        is_said = any(finding.code is RootProblem.TWICE for finding in self.findings)
-        if not same or is_said:
-            return
-        own = facts.own_devices(self.boot, self.devices)
-        is_first = next(path for path in stage1.order(same)) in own
-        found = Finding.of(
-            Stage1Problem.UUID_TWICE,
-            link=Link.STAGE1,
-            thing=next((each.path for each in same if each.path not in own), same[0].path),
-            message=(
-                f"{' and '.join(each.path for each in same)} bear the UUID {uuid} of /boot's file"
-                " system, and GRUB takes the one that is listed first"
-            ),
-            step=twins.step(same),
-        )
-        found = replace(found, actor=twins.actor(same))
-        self.findings.append(_unlikely(found) if is_first else found)
-
-    def _pygrub(self) -> pygrub.Chosen:
-        def read(path: str) -> str | None:
-            name = stage1.in_guest(path, self.boot)
-            return self.root.read_text(name, limit=facts.MAX_CFG) if name else None
-
-        return pygrub.follow(self.boot, read)
-
-    def _pygrub_text(self) -> str:
-        found = self._pygrub()
-        if found.choice is None or found.choice.entry is None:
-            return f"pygrub starts nothing: {found.findings[0].message}"
-        return (
-            f"pygrub reads {found.path} in the host and starts {found.choice.entry.title!r} itself"
-        )
-
-    def _legacy(self) -> legacy.Started:
-        disks = [device.path for device in self.devices if device.type == "disk"]
-
-        def is_there(path: str) -> bool:
-            name = stage1.in_guest(path, self.boot)
-            return bool(name) and self.root.exists(name)
-
-        return legacy.follow(
-            self.boot,
-            self.root.read_text(legacy.PATH),
-            legacy_drives.drive(self.root, self.boot, disks),
-            [target.path.rpartition("/")[2] for target in self.targets],
-            is_there,
-        )
-
-    def _legacy_text(self) -> str:
-        reads = "reads" if self.root.exists(legacy.PATH) else "finds no"
-        return f"pvgrub-legacy {reads} {legacy.PATH}"
+        if not any(finding.code is RootProblem.TWICE for finding in self.findings):
+            own = facts.own_devices(self.boot, self.devices)
+            self.findings += twins.findings(self.boot.grub_place.fs_uuid, self.devices, own)
 
     def _by_host(self) -> bool:
         """Follow the menu that a host's program reads by rules of its own; whether that starts
@@ -190,9 +141,9 @@ class Way:
         found: pygrub.Chosen | legacy.Started
         match self.config.stage1:
             case Stage1.PYGRUB:
-                found = self._pygrub()
+                found = self.host.pygrub()
             case Stage1.GRUB_LEGACY:
-                found = self._legacy()
+                found = self.host.legacy()
                 self.unknown += found.unknown
             case _:
                 return False
@@ -235,9 +186,10 @@ class Way:
             self.unknown.append(f"what {path} says: it can't be read")
             return
         if text is None:
-            self._missing(path)
+            self.findings.append(grub_cfg.missing(path, self.steps.menu()))
             return
-        if self._is_bad(path):
+        if refused := grub_cfg.refused(self.status.grub_cfg):
+            self.findings += refused
             return
         try:
             menu = facts.menu(
@@ -252,7 +204,7 @@ class Way:
         except FormatError as error:
             self.unknown.append(f"which entry {path} starts: {error.message}")
             return
-        self._grubenv()
+        self.findings += grub_cfg.environment(facts.environment(self.root)[1])
         choice = grub_menu.default(menu)
         self.findings += entries.choice_finding(choice, menu, self.steps)
         goes_on, unknown = unattended.findings(menu, choice)
@@ -265,44 +217,6 @@ class Way:
         if not choice.is_sure and menu.entries:
             self.unknown.append("which entry is the default: grub.cfg decides that while it runs")
         self._entries(menu, choice)
-
-    def _is_bad(self, path: str) -> bool:
-        """Whether grub.cfg is refused or cut off, which status has seen."""
-        menu = self.status.grub_cfg
-        if menu is None or menu.state is not State.INVALID:
-            return False
-        for problem in menu.problems:
-            finding = Finding.of(
-                problem.code, link=Link.GRUB_CFG, thing=path, message=problem.message, menu=""
-            )
-            console = finding.console if menu.fault is MenuFault.REFUSED else RESCUE
-            self.findings.append(replace(finding, console=console, hint=problem.hint))
-        return True
-
-    def _missing(self, path: str) -> None:
-        step = self.steps.menu()
-        finding = Finding.of(
-            MenuProblem.MISSING,
-            link=Link.GRUB_CFG,
-            thing=path,
-            message=f"{path} is missing",
-            menu="",
-        )
-        self.findings.append(replace(finding, hint=step.words, actor=step.actor))
-
-    def _grubenv(self) -> None:
-        fault = facts.environment(self.root)[1]
-        if fault:
-            message = f"{GRUBENV}: {fault}; GRUB goes on without its saved entry"
-            self.findings.append(
-                Finding.of(
-                    MenuProblem.GRUBENV,
-                    link=Link.GRUB_CFG,
-                    thing=GRUBENV,
-                    message=message,
-                    path=GRUBENV,
-                )
-            )
 
     def _entries(self, menu: grub_menu.Menu, choice: grub_menu.Choice) -> None:
         wanted = (

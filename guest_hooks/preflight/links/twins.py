@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Two disks that bear one UUID, as a clone that is attached to its original does. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
+from dataclasses import replace
 
 from guest_hooks.machine.block_devices import BlockDevice
-from guest_hooks.problems.row import Actor
+from guest_hooks.preflight.links import stage1
+from guest_hooks.preflight.result import Finding, Link
+from guest_hooks.problems.boot import Stage1Problem
+from guest_hooks.problems.row import Actor, Severity
 
 _COMMANDS = {
     "ext2": "tune2fs -U random",
@@ -25,6 +29,28 @@ def of(uuid: str, devices: Sequence[BlockDevice]) -> tuple[BlockDevice, ...]:
     if len(apart) < 2 or {device.fs_type for device in apart} == {"btrfs"}:
         return ()
     return tuple(apart)
+
+
+def findings(uuid: str, devices: Sequence[BlockDevice], own: Container[str]) -> tuple[Finding, ...]:
+    """That `uuid`, of /boot's file system, is on another device than its `own`; a doubt where that
+    one is listed first.
+    """
+    same = of(uuid, devices)
+    if not same:
+        return ()
+    found = Finding.of(
+        Stage1Problem.UUID_TWICE,
+        link=Link.STAGE1,
+        thing=next((each.path for each in same if each.path not in own), same[0].path),
+        message=(
+            f"{' and '.join(each.path for each in same)} bear the UUID {uuid} of /boot's file"
+            " system, and GRUB takes the one that is listed first"
+        ),
+        step=step(same),
+    )
+    found = replace(found, actor=actor(same))
+    is_first = next(iter(stage1.order(same))) in own
+    return (replace(found, severity=Severity.WARNING, stops=False) if is_first else found,)
 
 
 def step(twins: Sequence[BlockDevice]) -> str:

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is wrong with grub.cfg and grubenv as files. Pure."""
+
+from dataclasses import replace
+
+from guest_hooks.machine.grub_tools import GRUBENV
+from guest_hooks.model import GrubCfgStatus, MenuFault, State
+from guest_hooks.preflight.result import Finding, Link
+from guest_hooks.preflight.steps import NextStep
+from guest_hooks.problems.menus import MenuProblem
+
+RESCUE = "grub>"
+"""What a GRUB without a menu shows."""
+
+
+def missing(path: str, step: NextStep) -> Finding:
+    """That there is none."""
+    found = Finding.of(
+        MenuProblem.MISSING,
+        link=Link.GRUB_CFG,
+        thing=path,
+        message=f"{path} is missing",
+        menu="",
+    )
+    return replace(found, hint=step.words, actor=step.actor)
+
+
+def refused(menu: GrubCfgStatus | None) -> tuple[Finding, ...]:
+    """Why GRUB refuses it, or that it is cut off, as status has seen; empty where it is whole."""
+    if menu is None or menu.state is not State.INVALID:
+        return ()
+    rows = []
+    for problem in menu.problems:
+        found = Finding.of(
+            problem.code, link=Link.GRUB_CFG, thing=menu.path, message=problem.message, menu=""
+        )
+        console = found.console if menu.fault is MenuFault.REFUSED else RESCUE
+        rows.append(replace(found, console=console, hint=problem.hint))
+    return tuple(rows)
+
+
+def environment(fault: str) -> tuple[Finding, ...]:
+    """That grubenv has this fault; empty for none."""
+    if not fault:
+        return ()
+    return (
+        Finding.of(
+            MenuProblem.GRUBENV,
+            link=Link.GRUB_CFG,
+            thing=GRUBENV,
+            message=f"{GRUBENV}: {fault}; GRUB goes on without its saved entry",
+            path=GRUBENV,
+        ),
+    )
