@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What is being done and for how long, on a terminal; nothing anywhere else."""
 
+import os
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TextIO
 
+from guest_hooks.report.layout import Palette, palette
 from guest_hooks.terminal import printable
 
 SHOW_AFTER_SECONDS = 0.2
@@ -37,6 +39,10 @@ def _show(what: str, stream: TextIO, done: threading.Event) -> None:
     if done.wait(SHOW_AFTER_SECONDS):
         return
     with suppress(OSError, ValueError):  # the terminal may go away meanwhile
+        if palette(os.environ.get("TERM", "")) is Palette.NONE:  # it can clear no line
+            stream.write(f"{printable(what)} …\n")
+            stream.flush()
+            return
         while True:
             stream.write(f"{CLEAR_LINE}{printable(what)} … {time.monotonic() - start:.1f} s")
             stream.flush()

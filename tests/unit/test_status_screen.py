@@ -14,7 +14,7 @@ import pytest
 
 from guest_hooks import terminal
 from guest_hooks.errors import ExitCode
-from guest_hooks.report import as_metrics, boot_chain, layout, moments
+from guest_hooks.report import as_metrics, boot_chain, layout, moments, progress
 from guest_hooks.report.layout import COLOURS, Kind, Palette, Style
 from guest_hooks.report.status_screen import status_screen
 from guest_hooks.report.styles import page_style, style_of
@@ -22,6 +22,7 @@ from guest_hooks.sizes import size
 from guest_hooks.survey.outlook import Outlook
 from tests.support.command_line import Run
 from tests.support.scenes import SCENES, Situation
+from tests.support.waiting import until
 
 GOLDEN = Path(__file__).parent.parent / "golden/screens"
 STYLES = {
@@ -133,6 +134,24 @@ def test_when_there_are_colours(
     assert (
         page_style(style_of(Screen(is_terminal=False), environ={}), {"COLUMNS": "99"}).width == 99
     )
+
+
+@pytest.mark.parametrize(
+    ("term", "words"),
+    [
+        pytest.param("dumb", "Looking …\n", id="dumb"),
+        pytest.param("xterm", "\r\033[KLooking … 0.2 s\r\033[K", id="xterm"),
+    ],
+)
+def test_a_step_is_shown_as_the_terminal_can(
+    term: str, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TERM", term)
+    monkeypatch.setattr(progress, "REFRESH_SECONDS", 60)
+    stream = Screen(is_terminal=True)
+    with progress.shown("Looking", stream):
+        until(lambda: stream.getvalue() != "")
+    assert stream.getvalue() == words
 
 
 def test_a_command_is_not_broken() -> None:

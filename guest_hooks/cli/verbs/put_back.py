@@ -24,7 +24,7 @@ def put_back(session: Session) -> ExitCode:
         session.say(rollback_text.previous_text(kept, time.time()))
         return ExitCode.OK
     config = configuration(session.root, session.options.config)
-    with session.step("Putting back the second stage before this one"):
+    with session.step("Putting back the previous second stage"):
         result = rollback(
             session.root, config, session.options.target, lock_timeout=session.options.lock_timeout
         )
