@@ -3,6 +3,7 @@
 row here and a fixture.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from guest_hooks import nearest
@@ -21,17 +22,24 @@ HANDOVER = "/etc/grub.d/00_chainload_xen_pvh"
 class Target:
     """One row: GRUB's name, what its core image must be, and the names stage 1 knows it by.
 
-    `arches` are the values of ARCH in the protocol's file name, the image's own first; `bridge` is
-    the file name of the Linux-header twin that a PVH stage 1 can start, or empty.
+    `cpu` and `platform` are GRUB's $grub_cpu and $grub_platform. `arches` are the values of ARCH in
+    the protocol's file name, the image's own first; `bridge` is the file name of the Linux-header
+    twin that a PVH stage 1 can start, or empty.
     """
 
-    name: str
+    cpu: str
+    platform: str
     mode: Mode
     elf_class: int
     elf_machine: int
     file_name: str
     arches: tuple[str, ...]
     bridge: str = ""
+
+    @property
+    def name(self) -> str:
+        """What grub-install calls it."""
+        return f"{self.cpu}-{self.platform}"
 
     @property
     def lib_dir(self) -> str:
@@ -63,7 +71,8 @@ TARGETS: dict[str, Target] = {
     target.name: target
     for target in (
         Target(
-            name="x86_64-xen",
+            cpu="x86_64",
+            platform="xen",
             mode=Mode.PV,
             elf_class=64,
             elf_machine=EM_X86_64,
@@ -71,7 +80,8 @@ TARGETS: dict[str, Target] = {
             arches=("x86_64",),
         ),
         Target(
-            name="i386-xen",
+            cpu="i386",
+            platform="xen",
             mode=Mode.PV,
             elf_class=32,
             elf_machine=EM_386,
@@ -79,7 +89,8 @@ TARGETS: dict[str, Target] = {
             arches=("i386",),
         ),
         Target(
-            name="i386-xen_pvh",
+            cpu="i386",
+            platform="xen_pvh",
             mode=Mode.PVH,
             elf_class=32,
             elf_machine=EM_386,
@@ -89,6 +100,18 @@ TARGETS: dict[str, Target] = {
         ),
     )
 }
+
+
+PLATFORMS = {target.platform: target.mode for target in TARGETS.values()}
+"""The ways to start a guest by GRUB's $grub_platform; of `pc` and `efi`, the guest's own GRUB is
+the only one.
+"""
+
+
+def of_boot(mode: Mode, names: Iterable[str]) -> Target:
+    """The target whose GRUB starts a boot as `mode`: the first of `names` that can."""
+    fitting = {target.name: target for target in TARGETS.values() if target.mode is mode}
+    return next((fitting[name] for name in names if name in fitting), next(iter(fitting.values())))
 
 
 def pv_kernel(version: str) -> str:

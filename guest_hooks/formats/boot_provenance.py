@@ -4,14 +4,12 @@ prefix there.
 """
 
 from guest_hooks.model import LastBoot
+from guest_hooks.targets import PLATFORMS
 
 PARAMETER = "xen_guest_bootloader.via"
 """Written into the kernel's command line by /etc/default/grub.d/xen-guest-bootloader.cfg, as
 `PLATFORM:PREFIX`.
 """
-
-PLATFORMS = ("xen", "xen_pvh")
-"""$grub_platform where a second stage makes sense; `pc` and `efi` are the guest's only GRUB."""
 
 MEMDISK = "(memdisk)"
 """Where a host's image has its prefix; a second stage has its own on a disk."""

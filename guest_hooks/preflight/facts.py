@@ -32,7 +32,7 @@ from guest_hooks.preflight.links import root_fs, stage1
 from guest_hooks.preflight.links.entries import place
 from guest_hooks.preflight.links.stage1 import Disks
 from guest_hooks.preflight.needs import OPTIONS, Kernel
-from guest_hooks.targets import BOOT_XEN, TARGETS
+from guest_hooks.targets import BOOT_XEN, TARGETS, of_boot
 
 MAX_CFG = 4 << 20
 MAX_CONFIG = 2 << 20
@@ -202,7 +202,7 @@ def menu(  # noqa: PLR0913 - a menu depends on all of these
     text: str,
     mode: Mode,
     *,
-    targets: Iterable[str],
+    targets: Sequence[str],
     by_second_stage: bool,
     devices: Sequence[BlockDevice] = (),
 ) -> Menu:
@@ -211,12 +211,13 @@ def menu(  # noqa: PLR0913 - a menu depends on all of these
     for no file.
     """
     prefix = f"{DRIVE}{boot.grub_dir}" if by_second_stage else "(memdisk)/boot/grub"
+    target = of_boot(mode, targets)
     variables = {
         "prefix": prefix,
         "config_directory": f"{DRIVE}{boot.grub_dir}",
         "root": DRIVE.strip("()"),
-        "grub_platform": "xen" if mode is Mode.PV else "xen_pvh",
-        "grub_cpu": "x86_64" if mode is Mode.PV else "i386",
+        "grub_platform": target.platform,
+        "grub_cpu": target.cpu,
     }
 
     def look(path: str) -> str | None:

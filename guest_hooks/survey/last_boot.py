@@ -9,12 +9,10 @@ from guest_hooks.machine.root import Root
 from guest_hooks.model import LastBoot, Mode, Problem, State, TargetStatus
 from guest_hooks.problems.second_stage import SecondStageProblem
 from guest_hooks.survey import menu_verdict
-from guest_hooks.targets import BOOT_XEN, TARGETS
+from guest_hooks.targets import BOOT_XEN, PLATFORMS, TARGETS
 
 CMDLINE = "/proc/cmdline"
 KERNEL_STATISTICS = "/proc/stat"
-PLATFORMS = {"xen": Mode.PV, "xen_pvh": Mode.PVH}
-"""GRUB's $grub_platform for each way to start a guest by it."""
 NEVER = float("inf")
 _USABLE = (State.CURRENT, State.STALE)
 _HINTS = {

@@ -13,12 +13,13 @@ from guest_hooks.machine.run import Run
 from guest_hooks.model import (
     GrubCfgStatus,
     KernelStatus,
+    Mode,
     Problem,
     State,
 )
 from guest_hooks.problems.menus import MenuProblem
 from guest_hooks.survey import kernel_images, pv_kernels
-from guest_hooks.targets import GRUB_CFG
+from guest_hooks.targets import GRUB_CFG, of_boot
 
 BOOT = "/boot"
 PROGRAM = "/usr/bin/xen-guest-bootloader"
@@ -112,7 +113,7 @@ def _named(text: str) -> set[str] | None:
 
 def _boots(section: str, *, as_pv: bool = False) -> list[Boot]:
     """What the entries start; `as_pv`: in a PV boot that finds every file."""
-    variables = {"grub_platform": "xen"} if as_pv else {}
+    variables = {"grub_platform": of_boot(Mode.PV, ()).platform} if as_pv else {}
     try:
         menu = grub_cfg.read(section, variables=variables, exists=lambda _: True)
         boots = [entry.boot for entry in menu.all()]
