@@ -85,6 +85,9 @@ def headline(answer: Preflight, *, needs_action: bool = False) -> Text:
         if answer.will_boot:
             verdict = ("will boot, but not as it should", Kind.LOOK)
         return verdict, (f": {message(first)}", Kind.PLAIN)
+    if not any(step.link is Link.KERNEL for step in answer.chain):
+        # It was not followed to a kernel: no comfort can be given.
+        return ("not known", Kind.LOOK), (f": {'; '.join(answer.unknown[:1])}", Kind.PLAIN)
     if needs_action:
         return ("will boot", Kind.LOOK), (
             f"{_kernels(answer)}; action needed, see below",

@@ -9,6 +9,7 @@ colour reaches over a line's end.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import groupby
 
 from guest_hooks import terminal
 
@@ -102,7 +103,7 @@ def block(text: Text, style: Style, *, first: Text = (), indent: int, hang: int 
     room = max(style.width, NARROWEST) - indent if style.width else 0
     lead = "".join(style.paint(part, kind) for part, kind in first) or " " * indent
     lines = _lines(_words(text), room, hang)
-    shown = [" ".join(_painted(line, style)) for line in lines] or [""]
+    shown = [_painted(line, style) for line in lines] or [""]
     starts = (lead, *(" " * (indent + hang) for _ in shown[1:]))
     rows = (f"{start}{line}" for start, line in zip(starts, shown, strict=True))
     return [row.replace(NO_BREAK, " ").rstrip() for row in rows]
@@ -148,5 +149,12 @@ def _lines(words: Iterable[list[Span]], room: int, hang: int) -> list[list[list[
     return lines
 
 
-def _painted(words: Sequence[list[Span]], style: Style) -> list[str]:
-    return ["".join(style.paint(part, kind) for part, kind in word) for word in words]
+def _painted(words: Sequence[list[Span]], style: Style) -> str:
+    """The words with blanks between them, each run of one kind painted as a whole."""
+    spans: list[Span] = []
+    for word in words:
+        if spans:
+            spans.append((" ", word[0][1] if spans[-1][1] is word[0][1] else Kind.PLAIN))
+        spans += word
+    runs = groupby(spans, key=lambda span: span[1])
+    return "".join(style.paint("".join(part for part, _ in run), kind) for kind, run in runs)

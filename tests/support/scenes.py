@@ -177,6 +177,20 @@ SCENES = {
         first="will boot vmlinuz-6.1.0-56-amd64; action needed",
         code=3,
     ),
+    "not followed": Situation(
+        scene=Scene(
+            status=WELL,
+            next_boot=replace(
+                BOOTS,
+                chain=CHAIN[:3],
+                unknown=("which entry /boot/grub/grub.cfg starts: it has a loop without end",),
+            ),
+            service=RUNNING,
+            now=NOW,
+        ),
+        first="not known: which entry",
+        code=0,
+    ),
     "no root": Situation(
         scene=Scene(status=WELL, service=RUNNING, now=NOW), first="not known", code=0
     ),
