@@ -17,6 +17,7 @@ VERSION = re.match(r"xen-guest-bootloader \((\S+)\) ", (CHECKOUT / "debian/chang
         ("NEWS", r"\A(\S+)\n"),
         ("man/xen-guest-bootloader.8", r'^\.TH .*"xen-guest-bootloader (\S+)"'),
         ("man/xen-guest-bootloader.toml.5", r'^\.TH .*"xen-guest-bootloader (\S+)"'),
+        ("debian/ITP", r"^  Version +: (\S+)$"),
     ],
 )
 def test_a_file_that_names_it(path: str, place: str) -> None:
