@@ -8,18 +8,23 @@ import io
 import os
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from guest_hooks import terminal
-from guest_hooks.errors import ExitCode
-from guest_hooks.report import as_metrics, boot_chain, layout, moments, progress
+from guest_hooks.errors import ExitCode, LackingError, NotRepairedError
+from guest_hooks.machine import journal, last_failure
+from guest_hooks.machine.root import Root
+from guest_hooks.model import By, Doer
+from guest_hooks.report import as_journal, as_metrics, boot_chain, layout, moments, progress
 from guest_hooks.report.layout import COLOURS, Kind, Palette, Style
 from guest_hooks.report.status_screen import status_screen
 from guest_hooks.report.styles import page_style, style_of
 from guest_hooks.sizes import size
 from guest_hooks.survey.outlook import Outlook
+from guest_hooks.sync.result import Result
 from tests.support.command_line import Run
 from tests.support.scenes import SCENES, Situation
 from tests.support.waiting import until
@@ -213,6 +218,32 @@ def test_every_reader_has_the_same_verdict(situation: str) -> None:
     assert f"xen_guest_bootloader_next_boot_ok {int(table['next_boot']['ok'])}" in metrics
     alarm = boot_chain.alarm_text(scene.next_boot, Style())
     assert bool(alarm) is first.startswith("WILL NOT BOOT")
+
+
+def test_the_journal_has_the_words_of_the_screen(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    told: list[str] = []
+    (tmp_path / "socket").touch()
+    monkeypatch.setattr(journal, "SOCKET", str(tmp_path / "socket"))
+    monkeypatch.setattr(journal, "send", lambda _outcome, message, **_fields: told.append(message))
+    no_room = LackingError("/boot/xen needs 2.8 MiB, and 2.5 MiB are free")
+    as_journal.tell_failure(no_room, By(doer=Doer.SERVICE))
+    last_failure.note(Root(str(tmp_path)), no_room)
+    left = last_failure.read(Root(str(tmp_path)), no_room.exit_code)
+    assert left is not None
+    scene = SCENES["failing repair"].scene
+    assert scene.service is not None
+    shown = replace(scene, service=replace(scene.service, repair=left.message))
+    assert f"failing: {told[0]}; next try" in " ".join(
+        " ".join(status_screen(shown, Style(width=80))).split()
+    )
+    foreign = SCENES["foreign"].scene.status
+    problem = foreign.targets[0].problems[0]
+    failure = NotRepairedError(problem.message, hint=problem.hint)
+    result = Result(before=foreign, status=foreign, failures=(failure,))
+    as_journal.tell(result, By(doer=Doer.SERVICE))
+    assert told[1] in " ".join(" ".join(screen(SCENES["foreign"], Style(width=80))).split())
 
 
 def test_an_hvm_guest_has_one_verdict(tree: Path) -> None:
