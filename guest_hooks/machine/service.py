@@ -7,7 +7,6 @@ lock on another file, which is root's alone; whether the writer lives is told by
 time when that process began.
 """
 
-import calendar
 import fcntl
 import json
 import os
@@ -69,6 +68,8 @@ def utc(seconds: float) -> str:
 
 def seconds(text: str) -> float | None:
     """The point in time that `utc` wrote as `text`, in seconds since the epoch; None for none."""
+    import calendar  # noqa: PLC0415 - only for who shows it
+
     try:
         return float(calendar.timegm(time.strptime(text, "%Y-%m-%dT%H:%M:%SZ")))
     except ValueError:
