@@ -3,3 +3,5 @@
 
 PROGRAM = "xen-guest-bootloader"
 SYNC = f"{PROGRAM} sync"
+REPAIR = (PROGRAM, "sync", "--quiet", "--automatic", "--lock-timeout", "300")
+"""What the repair unit runs."""

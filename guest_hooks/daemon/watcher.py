@@ -28,9 +28,8 @@ from guest_hooks.machine.mount_changes import MountChanges
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.signals import Signals
 from guest_hooks.machine.watch import Watch
+from guest_hooks.program import REPAIR
 
-SYNC_COMMAND = ("xen-guest-bootloader", "sync", "--quiet", "--automatic", "--lock-timeout", "300")
-"""What the repair unit runs, too."""
 REARM_SECONDS = 60.0
 """How often watches that were refused, or a udev that does not run, are tried again."""
 
@@ -52,9 +51,7 @@ def watch(file: str | None = None) -> ExitCode:
     root = Root()
     overseer = manager.Manager()
     fix: Fix = (
-        manager.repair_by_unit
-        if overseer.is_there
-        else lambda: manager.repair_by_command(SYNC_COMMAND)
+        manager.repair_by_unit if overseer.is_there else lambda: manager.repair_by_command(REPAIR)
     )
     watcher = Watcher(
         root,

@@ -14,6 +14,7 @@ from enum import StrEnum
 from guest_hooks.errors import CodedFormatError
 from guest_hooks.formats import unpack
 from guest_hooks.formats.compression import Compression, detect
+from guest_hooks.formats.forward import Forward
 from guest_hooks.problems.images import FileProblem, ImageProblem
 
 MAX_UNPACKED = 1 << 30
@@ -196,7 +197,7 @@ def notes(data: bytes, image: Image, *, to_the_end: bool = False) -> Notes:
         )
     if offset + length > len(data):
         raise CodedFormatError(FileProblem.CORRUPT, "the payload ends after the file does")
-    source = _Forward(unpack.stream(memoryview(data)[offset : offset + length], image.compression))
+    source = Forward(unpack.stream(memoryview(data)[offset : offset + length], image.compression))
     ident = source.take(0, 64)
     if not ident.startswith(b"\x7fELF") or ident[4] not in (1, 2) or ident[5] != 1:
         raise CodedFormatError(ImageProblem.NOT_ELF, "the payload is not a little-endian ELF file")
@@ -214,7 +215,7 @@ def notes(data: bytes, image: Image, *, to_the_end: bool = False) -> Notes:
     return Notes(bits=bits, xen=tuple(found), release=release)
 
 
-def _note_segments(source: "_Forward", ident: bytes, bits: int) -> list[tuple[int, int]]:
+def _note_segments(source: Forward, ident: bytes, bits: int) -> list[tuple[int, int]]:
     if bits == 64:
         at, entry_size, count = _u64(ident, 32), _u16(ident, 54), _u16(ident, 56)
     else:
@@ -262,35 +263,6 @@ def _split_notes(data: bytes) -> Iterator[tuple[bytes, int, bytes]]:
         at = value_at + (value_size + 3) // 4 * 4
 
 
-class _Forward:
-    """A stream that can only be read onward, of which no more than one chunk is kept."""
-
-    def __init__(self, stream: unpack.Stream) -> None:
-        self._chunks = iter(stream)
-        self._kept = bytearray()
-        self._start = 0
-
-    def take(self, at: int, size: int) -> bytes:
-        if at < self._start:
-            raise CodedFormatError(
-                ImageProblem.NOT_ELF,
-                "the headers and notes of the vmlinux are not in ascending order",
-            )
-        while self._start + len(self._kept) < at + size:
-            chunk = next(self._chunks, None)
-            if chunk is None:
-                raise CodedFormatError(FileProblem.CORRUPT, "the vmlinux ends before its notes")
-            self._kept += chunk
-            drop = min(max(at - self._start, 0), len(self._kept))
-            del self._kept[:drop]
-            self._start += drop
-        return bytes(self._kept[at - self._start : at - self._start + size])
-
-    def drain(self) -> None:
-        for _ in self._chunks:
-            pass
-
-
 def elf_end(data: bytes) -> int:
     """The least length of the ELF file `data`: the end of its last segment; `FormatError` where
     its headers are cut short.
@@ -307,11 +279,7 @@ def elf_end(data: bytes) -> int:
             (_u32(data, at + 32 * n + 4) + _u32(data, at + 32 * n + 16) for n in range(count)),
             default=52,
         )
-    except (
-        struct.error,
-        OverflowError,
-        IndexError,
-    ) as error:  # OverflowError: an offset past all addresses
+    except (struct.error, OverflowError, IndexError) as error:  # an offset past all addresses
         raise CodedFormatError(
             ImageProblem.TRUNCATED, f"the ELF file ends after {len(data)} bytes, inside its headers"
         ) from error

@@ -9,7 +9,7 @@ from guest_hooks.errors import ExitCode, NotApplicableError
 from guest_hooks.machine import doer, fingerprint, guest, streams
 from guest_hooks.machine.config_files import configuration
 from guest_hooks.machine.root import Root
-from guest_hooks.model import By
+from guest_hooks.origin import By
 from guest_hooks.program import PROGRAM
 from guest_hooks.report import as_journal, messages, progress, reasons
 from guest_hooks.report.styles import style_of

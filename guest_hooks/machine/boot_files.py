@@ -11,10 +11,10 @@ from contextlib import suppress
 from dataclasses import asdict, fields
 from typing import Any, TypeVar
 
+from guest_hooks.boot_images import InitrdFacts, KernelFacts
 from guest_hooks.errors import FormatError, GuestHooksError
 from guest_hooks.formats import bzimage, initrd, kernel_config, pv_kernel
 from guest_hooks.machine.root import NotRegularError, Root
-from guest_hooks.model import InitrdFacts, KernelFacts
 from guest_hooks.problems.images import FileProblem, ImageProblem
 
 CACHE = "/var/lib/xen-guest-bootloader/preflight.json"

@@ -11,7 +11,7 @@ from contextlib import suppress
 from guest_hooks.machine.control_group import own_unit
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.service import SYNC
-from guest_hooks.model import By, Doer
+from guest_hooks.origin import By, Doer
 
 GRUB_INSTALL = "grub-install"
 TIMER_SUFFIX = ".timer"

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from guest_hooks import terminal
-from guest_hooks.model import By
+from guest_hooks.origin import By
 
 SOCKET = "/run/systemd/journal/socket"
 IDENTIFIER = "xen-guest-bootloader"

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
+from guest_hooks.boot_images import InitrdFacts, KernelFacts
 from guest_hooks.errors import FormatError, GuestHooksError
 from guest_hooks.formats import command_list, grub_cfg, grubenv, kernel_config
 from guest_hooks.formats.fs_features import Feature
@@ -19,14 +20,7 @@ from guest_hooks.machine.boot_files import Memory
 from guest_hooks.machine.grub_tools import GRUB_DIR, GRUBENV
 from guest_hooks.machine.root import NotRegularError, Root
 from guest_hooks.machine.run import Run
-from guest_hooks.model import (
-    BootFilesystem,
-    Guest,
-    InitrdFacts,
-    KernelFacts,
-    Mode,
-    Place,
-)
+from guest_hooks.model import BootFilesystem, Guest, Mode, Place
 from guest_hooks.preflight import raw_bytes
 from guest_hooks.preflight.links import root_fs, stage1
 from guest_hooks.preflight.links.entries import place

@@ -4,6 +4,7 @@
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+from guest_hooks.boot_images import InitrdFacts
 from guest_hooks.config import Config, Stage1
 from guest_hooks.errors import FormatError
 from guest_hooks.formats import grub_menu
@@ -12,14 +13,7 @@ from guest_hooks.machine.block_devices import BlockDevice
 from guest_hooks.machine.boot_files import Memory
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import Run
-from guest_hooks.model import (
-    BootFilesystem,
-    InitrdFacts,
-    Mode,
-    Severity,
-    Status,
-    TargetStatus,
-)
+from guest_hooks.model import BootFilesystem, Mode, Severity, Status, TargetStatus
 from guest_hooks.preflight import facts, tools
 from guest_hooks.preflight.host_menus import HostMenus
 from guest_hooks.preflight.links import (

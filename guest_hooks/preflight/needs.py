@@ -6,8 +6,9 @@ Vocabulary of preflight.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from guest_hooks.boot_images import KernelFacts
 from guest_hooks.formats.compression import Compression
-from guest_hooks.model import KernelFacts, Mode
+from guest_hooks.model import Mode
 from guest_hooks.preflight.steps import Steps
 
 

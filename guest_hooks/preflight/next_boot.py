@@ -5,12 +5,13 @@ way.
 
 from collections.abc import Sequence
 
+from guest_hooks.boot_images import InitrdFacts
 from guest_hooks.config import Config
 from guest_hooks.machine.block_devices import BlockDevice
 from guest_hooks.machine.boot_files import Memory
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import Run, run
-from guest_hooks.model import Guest, InitrdFacts, Mode, Status
+from guest_hooks.model import Guest, Mode, Status
 from guest_hooks.preflight import facts
 from guest_hooks.preflight.follow import FSTAB, Way
 from guest_hooks.preflight.links import initrds, kernels, root_fs

@@ -8,7 +8,8 @@ import os
 from guest_hooks.errors import ForeignError, GuestHooksError, LackingError, NotRepairedError
 from guest_hooks.machine import journal
 from guest_hooks.machine.journal import Outcome
-from guest_hooks.model import By, Problem, Severity, Status, TargetStatus
+from guest_hooks.model import Problem, Severity, Status, TargetStatus
+from guest_hooks.origin import By
 from guest_hooks.problems.runs import RunProblem
 from guest_hooks.problems.second_stage import SecondStageProblem
 from guest_hooks.report.reasons import ROLLBACK, change_text

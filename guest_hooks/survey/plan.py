@@ -11,7 +11,7 @@ from typing import assert_never
 
 from guest_hooks.config import Config, Modules
 from guest_hooks.errors import NotApplicableError
-from guest_hooks.formats import moddep
+from guest_hooks.formats import moddep, pvh_bridge
 from guest_hooks.model import BootFilesystem, Choices, Guest, Mode
 from guest_hooks.targets import BOOT_XEN, TARGETS, Target, named
 
@@ -136,6 +136,13 @@ def make(
         choices=choices,
         accepts_foreign=config.accept_foreign,
     )
+
+
+def content(file: PlannedFile, core: bytes) -> bytes:
+    """What `file` holds when `core` is the core image; raises `FormatError` where the bridge
+    can't carry it.
+    """
+    return pvh_bridge.wrap(core) if file.kind is FileKind.BRIDGE else core
 
 
 def _automatic(guest: Guest, kernels: Sequence[str]) -> tuple[Target, ...]:

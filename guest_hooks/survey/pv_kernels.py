@@ -9,12 +9,13 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 
+from guest_hooks.boot_images import KernelFacts
 from guest_hooks.config import Config, PvKernels
 from guest_hooks.formats import bzimage
 from guest_hooks.formats.compression import Compression
 from guest_hooks.machine.boot_files import Memory
 from guest_hooks.machine.root import Root
-from guest_hooks.model import FileStatus, KernelFacts, KernelStatus, Problem, Severity, Start
+from guest_hooks.model import FileStatus, KernelStatus, Problem, Severity, Start
 from guest_hooks.problems.pv_kernels import PvKernelProblem
 from guest_hooks.problems.row import State
 from guest_hooks.survey import kernel_images

@@ -14,7 +14,7 @@ from guest_hooks.problems.images import ImageProblem
 from guest_hooks.problems.row import Effect, ProblemCode
 from guest_hooks.problems.second_stage import SecondStageProblem
 from guest_hooks.survey.observed import Evidence, Found, Packaged
-from guest_hooks.survey.plan import FileKind, Plan, PlannedFile
+from guest_hooks.survey.plan import FileKind, Plan, PlannedFile, content
 
 _CONFIG_PREFIX = re.compile(r"^set prefix=\(\$root\)'(.*)'$", re.MULTILINE)
 MOST_NAMES = 5
@@ -239,13 +239,6 @@ def _other_findings(
             SecondStageProblem.COPY_DIFFERS,
             f"{file.path} belongs to a core image that is not installed",
         )
-
-
-def content(file: PlannedFile, core: bytes) -> bytes:
-    """What `file` holds when `core` is the core image; raises `FormatError` where the bridge
-    can't carry it.
-    """
-    return pvh_bridge.wrap(core) if file.kind is FileKind.BRIDGE else core
 
 
 def _read(data: bytes | None) -> SecondStage | None:

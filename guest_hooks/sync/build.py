@@ -25,7 +25,7 @@ from guest_hooks.survey.observed import (
     Packaged,
     SurveyedTarget,
 )
-from guest_hooks.survey.plan import FileKind, Plan
+from guest_hooks.survey.plan import FileKind, Plan, content
 from guest_hooks.targets import BOOT_XEN
 
 KEY = ".key-"
@@ -141,7 +141,7 @@ def _files(plan: Plan, core: bytes) -> dict[str, bytes]:
     """What is installed of a core image, by path."""
     try:
         return {
-            file.path: verdict.content(file, core)
+            file.path: content(file, core)
             for file in plan.files
             if file.kind is not FileKind.UNWANTED
         }

@@ -13,7 +13,7 @@ from guest_hooks.machine import hold, journal, service
 from guest_hooks.machine.hold import NEVER, Hold
 from guest_hooks.machine.journal import Outcome
 from guest_hooks.machine.root import Root
-from guest_hooks.model import By
+from guest_hooks.origin import By
 from guest_hooks.program import PROGRAM
 
 

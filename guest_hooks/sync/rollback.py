@@ -17,7 +17,7 @@ from guest_hooks.model import Change, Problem, Reason, State
 from guest_hooks.problems.second_stage import SecondStageProblem
 from guest_hooks.survey import evidence, verdict
 from guest_hooks.survey.observed import Found, SurveyedTarget
-from guest_hooks.survey.plan import MINIMAL, FileKind, Plan
+from guest_hooks.survey.plan import MINIMAL, FileKind, Plan, content
 from guest_hooks.survey.status import require, survey
 from guest_hooks.sync import commit, delta
 from guest_hooks.sync.build import Built
@@ -107,9 +107,7 @@ def _checked(there: SurveyedTarget, core: bytes | None) -> Built:
         raise NotRepairedError(f"no second stage for {there.name} before the present one was kept")
     plan = replace(there.plan, modules=_needed(there.plan, core))
     files = {
-        file.path: verdict.content(file, core)
-        for file in plan.files
-        if file.kind is not FileKind.UNWANTED
+        file.path: content(file, core) for file in plan.files if file.kind is not FileKind.UNWANTED
     }
     found = {file.path: Found() for file in plan.files}
     found |= {path: Found(data=data, sha256=evidence.sha256(data)) for path, data in files.items()}

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from guest_hooks.boot_images import KernelFacts
 from guest_hooks.formats import initrd
 from guest_hooks.machine import block_devices
 from guest_hooks.machine.boot_files import read_initrd, read_kernel
 from guest_hooks.machine.root import Root
-from guest_hooks.model import KernelFacts
 from guest_hooks.survey import menu_kernels, pv_kernels
 from guest_hooks.targets import HANDOVER
 from tests.support import images

@@ -57,7 +57,7 @@ def evidence(target: str, image: bytes | None) -> Evidence:
     found = {file.path: Found() for file in made.files}
     if image is not None:
         for file in made.files:
-            data = verdict.content(file, good) if file.path != made.files[0].path else image
+            data = plan.content(file, good) if file.path != made.files[0].path else image
             found[file.path] = Found(data=data, sha256=sha256(data))
     return Evidence(
         found=found,
@@ -298,7 +298,7 @@ def test_the_files_that_follow_from_the_core_are_judged_by_it() -> None:
         (bridge, core, State.INVALID, "not-a-bridge"),
         (bridge, pvh_bridge.wrap(core)[:-5000], State.INVALID, "bridge-damaged"),
         (bridge, spoiled(pvh_bridge.wrap(core)), State.INVALID, "bridge-damaged"),
-        (bridge, verdict.content(make_plan(PVH).files[2], stale), State.STALE, "copy-differs"),
+        (bridge, plan.content(make_plan(PVH).files[2], stale), State.STALE, "copy-differs"),
     ):
         status = judged(PVH, core, with_file(path, data))
         by_path = {file.path: file.state for file in status.files}

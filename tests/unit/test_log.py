@@ -12,7 +12,7 @@ from guest_hooks.machine import doer, journal_entries
 from guest_hooks.machine.journal import KINDS, Outcome
 from guest_hooks.machine.run import Completed
 from guest_hooks.machine.service import SYNC
-from guest_hooks.model import Doer
+from guest_hooks.origin import Doer
 from guest_hooks.report import log_text
 from guest_hooks.report.layout import Style
 from tests.support import report_schema

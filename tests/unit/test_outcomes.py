@@ -19,9 +19,7 @@ from guest_hooks.errors import (
 from guest_hooks.machine import journal
 from guest_hooks.machine.journal import Outcome
 from guest_hooks.model import (
-    By,
     Change,
-    Doer,
     FileStatus,
     GrubCfgStatus,
     Guest,
@@ -32,6 +30,7 @@ from guest_hooks.model import (
     Status,
     TargetStatus,
 )
+from guest_hooks.origin import By, Doer
 from guest_hooks.problems.runs import RunProblem
 from guest_hooks.problems.second_stage import SecondStageProblem
 from guest_hooks.report import as_journal

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 
 import pytest
 
+from guest_hooks.boot_images import InitrdFacts
 from guest_hooks.formats import initrd
-from guest_hooks.model import InitrdFacts, Mode
+from guest_hooks.model import Mode
 from guest_hooks.preflight.links import console, initrds
 from tests.support import kernels
 

@@ -6,9 +6,10 @@ handed.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from guest_hooks.boot_images import InitrdFacts
 from guest_hooks.formats.grub_menu import Boot, Choice, Entry, Menu
 from guest_hooks.machine.block_devices import BlockDevice
-from guest_hooks.model import BootFilesystem, InitrdFacts, Severity
+from guest_hooks.model import BootFilesystem, Severity
 from guest_hooks.preflight.links import initrds, kernels, root_fs, stage1, unattended
 from guest_hooks.preflight.needs import Kernel, Needs
 from guest_hooks.preflight.result import Certainty, Finding, Link

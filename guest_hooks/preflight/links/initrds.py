@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
+from guest_hooks.boot_images import InitrdFacts
 from guest_hooks.formats.compression import Compression
-from guest_hooks.model import InitrdFacts
 from guest_hooks.preflight.needs import UNPACKERS, Driver, Kernel, Needs
 from guest_hooks.preflight.result import Certainty, Finding, Link
 from guest_hooks.problems.boot import RootProblem

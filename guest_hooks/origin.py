@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who did what was done to the boot files."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Doer(StrEnum):
+    """By whom a boot file was changed."""
+
+    HOOK = "hook"
+    SERVICE = "service"
+    TIMER = "timer"
+    PERSON = "person"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class By:
+    """Who did something, and its name: the hook and its package, or the person's user name."""
+
+    doer: Doer
+    name: str = ""
