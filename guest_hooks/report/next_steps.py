@@ -13,8 +13,8 @@ from guest_hooks.preflight.result import Finding, Preflight
 from guest_hooks.problems.row import Actor
 from guest_hooks.program import PROGRAM
 
-_COMMAND = re.compile(rf"\b{PROGRAM} (?:status|sync|preflight|rollback)\b")
-"""The verbs that take all of `Given`."""
+_COMMAND = re.compile(rf"\b{PROGRAM} (?:status|sync|preflight|rollback)\b(?! --root\b)")
+"""The verbs that take all of `Given`; a command for another tree is whole as it is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

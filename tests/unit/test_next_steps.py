@@ -38,6 +38,13 @@ OPTIONS = "--root '/mnt/a disk' --target x86_64-xen --target i386-xen_pvh --conf
         pytest.param(
             IMAGE, "update-grub", Actor.GUEST, "inside the guest: update-grub", id="guest"
         ),
+        pytest.param(
+            Given(targets=("i386-xen",)),
+            "work on the image: xen-guest-bootloader sync --root DIR --target TARGET",
+            Actor.GUEST,
+            "work on the image: xen-guest-bootloader sync --root DIR --target TARGET",
+            id="command-for-another-tree",
+        ),
         pytest.param(IMAGE, "detach xvdb", Actor.HOST, "detach xvdb", id="host"),
         pytest.param(IMAGE, "", Actor.GUEST, "", id="none"),
         pytest.param(Given(), "update-grub", Actor.GUEST, "update-grub", id="in-the-guest"),
