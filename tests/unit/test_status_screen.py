@@ -17,7 +17,6 @@ from guest_hooks import terminal
 from guest_hooks.errors import ExitCode, LackingError, NotRepairedError
 from guest_hooks.machine import journal, last_failure
 from guest_hooks.machine.root import Root
-from guest_hooks.model import ()
 from guest_hooks.origin import By, Doer
 from guest_hooks.report import as_journal, as_metrics, boot_chain, layout, moments, progress
 from guest_hooks.report.layout import COLOURS, Kind, Palette, Style
