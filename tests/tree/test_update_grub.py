@@ -317,8 +317,8 @@ def test_no_kernel_is_missed_that_debian_leaves_out(healthy: TreeGuest) -> None:
     """A directory, a copy that dpkg or rpm left: an audit has nothing to do, and no exit code 4."""
     guest, boot = healthy, healthy.path("/boot")
     verb(guest, "sync")
-    (boot / "vmlinuz-backup").mkdir()
     own = kernel_package.own_release(guest)
+    (boot / "vmlinuz-backup").mkdir()
     others = [boot / f"vmlinuz-6.0{suffix}" for suffix in (".rpmsave", ".dpkg-bak", ".sig")]
     for path in others:
         shutil.copy2(boot / f"vmlinuz-{own}", path)
