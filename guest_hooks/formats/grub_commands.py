@@ -94,6 +94,8 @@ def _load_kernel(state: State, name: str, arguments: list[str], _: Command) -> b
         return None
     load = state.load
     device = state.scope.variables.get("root", "")
+    if name == "multiboot" and state.scope.variables.get("grub_platform") == "xen":
+        name = "linux"  # two names of one loader: grub-core/loader/i386/xen.c
     load.command, load.initrds, load.device = name, [], device or ""
     load.kernel, load.arguments = arguments[0], tuple(arguments[1:])
     if state.doubt and not load.not_understood:

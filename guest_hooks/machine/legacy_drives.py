@@ -27,7 +27,7 @@ def drive(root: Root, boot: BootFilesystem, disks: Iterable[str] = ()) -> str:
     device = boot.xen_place.device
     if boot.drive:
         return ""
-    if root.is_live or disks:
+    if (root.is_live or disks) and vbd.parse(device) is not None:
         return vbd.legacy_drive(device, disks or _here())
     return _in_a_tree(root, device)
 

@@ -177,6 +177,7 @@ HEALTHY = {
     "entry-for-another-platform": other_platform_beside,
     "password-without-asking": password("--unrestricted "),
     "legacy-two-whole-disks-pv": both(whole_disks, legacy(f"(hd1){STAGE2}")),
+    "kernel-by-multiboot-pv": lambda tree: tree.edit_menu("\tlinux\t", "\tmultiboot\t"),
     "initrd-of-dracut": by_dracut(),
     "initrd-of-dracut-on-lvm": both(lvm, by_dracut()),
     "initrd-of-dracut-on-luks": both(

@@ -280,6 +280,13 @@ CASES = [
         certainty=LIKELY,
     ),
     Case(
+        "hypervisor-by-multiboot-pvh",
+        hypervisor("multiboot", "module"),
+        "entry-starts-hypervisor",
+        mode=PVH,
+        certainty=LIKELY,
+    ),
+    Case(
         "kernel-by-linux16",
         default_entry(f"linux16 /{KERNEL} root=/dev/xvda1\ninitrd16 /{INITRD}"),
         "entry-command-missing",

@@ -13,6 +13,8 @@ from guest_hooks.preflight.result import Finding, Link
 from guest_hooks.problems.menus import NO_HYPERVISOR, MenuProblem
 
 _HYPERVISOR = frozenset({"multiboot", "multiboot2", "module", "module2", "xen_hypervisor"})
+_OTHER_LOADERS = frozenset({"multiboot", "multiboot2", "xen_hypervisor"})
+"""On GRUB for PV `multiboot` is another name of `linux`, and is followed as that."""
 _ENDS = frozenset({"halt", "reboot", "exit"})
 
 
@@ -89,7 +91,7 @@ def _of_default(entry: Entry) -> Iterator[Finding]:
 
 def _is_other_system(entry: Entry) -> bool:
     """Whether the entry starts, by a loader that this GRUB has, what is no Linux."""
-    return entry.boot is not None and entry.boot.command in ("multiboot2", "xen_hypervisor")
+    return entry.boot is not None and entry.boot.command in _OTHER_LOADERS
 
 
 def _nothing(entry: Entry) -> str:
