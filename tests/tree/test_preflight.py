@@ -167,9 +167,9 @@ def test_a_kernel_of_debians_that_grub_does_not_unpack_starts_as_pv_by_its_copy(
     with debian(tmp_path, layout, "x86_64-xen") as tree:
         answer = tree.run("preflight", "--json", "--target=x86_64-xen").json
         assert (answer["will_boot"], answer["findings"]) == (True, [])
-        (copy,) = (tree.top / "boot/xen").glob("vmlinux-*.gz")
-        assert copy.name in str(answer["chain"])
-        copy.unlink()
+        assert "/boot/xen/vmlinux-" in str(answer["chain"])
+        for copy in (tree.top / "boot/xen").glob("vmlinux-*.gz"):
+            copy.unlink()
         answer = tree.run("preflight", "--json", "--target=x86_64-xen", code=3).json
         assert {(finding["code"], finding["console"]) for finding in answer["findings"]} == {
             ("kernel-compression", "error: not xen image.")
