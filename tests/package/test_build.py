@@ -27,7 +27,9 @@ def test_it_builds_and_lintian_is_content(suite: Suite, tmp_path: Path) -> None:
             "cd /build/source && dpkg-checkbuilddeps -I && dpkg-buildpackage --no-sign"
             " --no-check-builddeps"
         )
-        script = f"{build} && cd .. && lintian --fail-on error,warning --allow-root *.changes"
+        # A release's lintian knows the policy of its day.
+        lintian = "lintian --fail-on error,warning --suppress-tags newer-standards-version"
+        script = f"{build} && cd .. && {lintian} --allow-root *.changes"
         enter = ["chroot", str(tree), "/bin/sh", "-c", script]
         done = subprocess.run(
             enter,
@@ -35,7 +37,12 @@ def test_it_builds_and_lintian_is_content(suite: Suite, tmp_path: Path) -> None:
             capture_output=True,
             text=True,
             timeout=900,
-            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
+            # Its own unit tests need more packages, and run as tests of their own here.
+            env={
+                "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+                "DEB_BUILD_PROFILES": "nocheck",
+                "DEB_BUILD_OPTIONS": "nocheck",
+            },
         )
         assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
         assert list((tree / "build").glob("xen-guest-bootloader_*_all.deb"))
