@@ -36,7 +36,7 @@ def load(root: Root, *, now: float | None = None) -> Hold | None:
     """
     try:
         hold = _parse(root.read(PATH, limit=MAX_SIZE))
-    except FileNotFoundError:
+    except (FileNotFoundError, PermissionError):  # root, whom a hold is for, may read it
         return None
     except (OSError, NotRegularError):
         hold = Hold(since=0.0)
