@@ -19,7 +19,7 @@ from guest_hooks.machine import block_devices
 from guest_hooks.machine.boot_files import read_initrd, read_kernel
 from guest_hooks.machine.root import Root
 from guest_hooks.survey import menu_kernels, pv_kernels
-from guest_hooks.targets import HANDOVER
+from guest_hooks.targets import HANDOVER, TARGETS
 from tests.support import images
 from tests.support.checkout import CHECKOUT
 from tests.support.debian_tree import BOOTABLE, RELEASES, Kind, Suite, tarball, unpack
@@ -141,6 +141,7 @@ def found_healthy(tree: GuestTree, target: str) -> None:
     assert (answer["ok"], answer["will_boot"]) == (True, True)
     assert list(dict.fromkeys(step["link"] for step in answer["chain"])) == [
         "stage-1",
+        *(["handover"] if TARGETS[target].bridge else []),
         "second-stage",
         "grub.cfg",
         "entry",
