@@ -16,7 +16,11 @@ from guest_hooks.model import Severity, Status
 from guest_hooks.preflight import facts
 from guest_hooks.preflight.follow import Way
 from guest_hooks.preflight.result import Finding
+from guest_hooks.problems.menus import MenuProblem
 from guest_hooks.targets import TARGETS
+
+_WAITS = frozenset({MenuProblem.WAITS, MenuProblem.ASKS})
+"""What ends a boot only while nobody is at the console."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +40,7 @@ def ends_booting(
     it before; else empty.
 
     Stage 1 is the same on both sides and is left out, and so are entries that would not be started.
+    A menu that waits for somebody before and after ends neither boot: somebody comes, or nobody.
     """
     boot = before.status.boot
     if boot is None:
@@ -47,7 +52,7 @@ def ends_booting(
     memory = Memory(before.root)
     found: tuple[Finding, ...] = ()
     for mode in dict.fromkeys(TARGETS[target.target].mode for target in wanted):
-        sides = [
+        later, earlier = (
             _ends(
                 Way(
                     root=view.root,
@@ -61,13 +66,17 @@ def ends_booting(
                 )
             )
             for view in (after, before)
-        ]
-        found = found or (sides[0] if not sides[1] else ())
+        )
+        waits = _WAITS & earlier.keys() & later.keys()
+        if not earlier.keys() - waits:
+            found = found or tuple(later[code] for code in later if code not in waits)
     if before.root.is_live:
         memory.save()
     return found
 
 
-def _ends(way: Way) -> tuple[Finding, ...]:
+def _ends(way: Way) -> dict[str, Finding]:
+    """What ends the boot, by its code."""
     way.follow_from_second_stage()
-    return tuple(each for each in way.findings if each.stops and each.severity is Severity.ERROR)
+    ends = (each for each in way.findings if each.stops and each.severity is Severity.ERROR)
+    return {each.code: each for each in ends}

@@ -142,6 +142,18 @@ def test_where_neither_boots_the_new_menu_is_taken(tmp_path: Path, name: str) ->
     assert against(tree, made) == ()
 
 
+def test_a_menu_that_waits_excuses_nothing(tmp_path: Path) -> None:
+    """A menu without a timeout waits for somebody, who then starts an entry that boots."""
+    tree = BootTree(tmp_path)
+    waits = re.sub(r"set timeout=\S+", "set timeout=-1", text(tree))
+    tree.write("boot/grub/grub.cfg", waits.encode())
+    assert {finding.code for finding in tree.preflight().findings} == {"menu-waits"}
+    assert against(tree, without_initrd(waits))
+    assert against(tree, waits.replace("Debian", "Other")) == ()
+    tree.write("boot/grub/grub.cfg", waits.replace("set timeout=-1", "set timeout=5").encode())
+    assert against(tree, waits)
+
+
 def test_a_menu_that_is_not_known_to_fail_is_kept_from_one_that_is(tmp_path: Path) -> None:
     tree = BootTree(tmp_path)
     good = text(tree)
