@@ -38,7 +38,7 @@ lint: ## linters and types alone
 	$(PYTEST) -q tests/unit/test_lint.py tests/unit/test_layers.py
 
 .PHONY: pages
-pages: ## write what is made from the table of problem codes: manual, JSON Schema, troubleshooting
+pages: ## write what is made from the problem table and the tree: manual, schema, docs, HACKING
 	$(PYTHON) -m tests.support.problem_pages
 
 .PHONY: format

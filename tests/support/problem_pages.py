@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is made from the table of problem codes: the manual's list, the schema's codes, a page.
+"""What is made from the table of problem codes: the manual's list, the schema's codes, a page;
+and HACKING's picture, from the tree.
 
 `python3 -m tests.support.problem_pages` writes them; a test compares them with what it would write.
 """
@@ -12,6 +13,7 @@ from pathlib import Path
 from guest_hooks.model import Reason
 from guest_hooks.problems.row import Actor, Effect, ProblemCode, Severity
 from guest_hooks.problems.table import GROUPS, TABLE
+from tests.support import picture
 from tests.support.checkout import CHECKOUT
 
 MANUAL = CHECKOUT / "man/xen-guest-bootloader.8"
@@ -52,7 +54,8 @@ _ACTORS = {Actor.HERE: "here", Actor.GUEST: "guest", Actor.HOST: "host"}
 
 def written() -> dict[Path, str]:
     """The files and the text that each has to have."""
-    return {MANUAL: manual(MANUAL.read_text()), SCHEMA: schema(SCHEMA.read_text()), PAGE: page()}
+    pages = {MANUAL: manual(MANUAL.read_text()), SCHEMA: schema(SCHEMA.read_text()), PAGE: page()}
+    return pages | picture.written()
 
 
 def manual(text: str) -> str:
