@@ -14,7 +14,7 @@ from guest_hooks.formats.grub_core import Core
 from guest_hooks.hooks.grub_options import OPTIONS
 from tests.package.conftest import MakeGuest, install
 from tests.support.tree_guest import Platform, TreeGuest
-from tests.unit.test_grub_options import in_help
+from tests.unit.hooks.test_grub_options import in_help
 
 REAL = "exec -a grub-install /usr/sbin/grub-install.distrib"
 

@@ -258,10 +258,12 @@ _TESTS = {
         "/boot unmounted or read-only, odd receipts, clock set back"
     ),
     "tests/reliability/test_minimal.py": "module directory and second stage change together",
-    "tests/unit/test_hook_scripts.py": (
+    "tests/unit/hooks/test_hook_scripts.py": (
         "a package's script, however its program ends: each hook, each way"
     ),
-    "tests/unit/test_streams.py": "standard streams closed, full or abandoned: each verb and hook",
+    "tests/unit/machine/test_streams.py": (
+        "standard streams closed, full or abandoned: each verb and hook"
+    ),
     "tests/package/test_broken_python.py": (
         "Python broken, or the caller's environment hostile: kernels and grub-install"
     ),

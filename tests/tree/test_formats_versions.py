@@ -18,7 +18,7 @@ from guest_hooks.targets import TARGETS
 from tests.support import grub_file, grub_versions, libxenguest
 from tests.support import second_stages as build
 from tests.support.checkout import CHECKOUT
-from tests.unit.test_grub_options import in_help
+from tests.unit.hooks.test_grub_options import in_help
 
 SUITES = ("trixie", "sid")
 """With GRUB 2.12 and, at the time of writing, 2.14; the tests below want each to be another

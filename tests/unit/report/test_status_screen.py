@@ -25,11 +25,12 @@ from guest_hooks.report.styles import page_style, style_of
 from guest_hooks.sizes import size
 from guest_hooks.survey.outlook import Outlook
 from guest_hooks.sync.result import Result
+from tests.support.checkout import CHECKOUT
 from tests.support.command_line import Run
 from tests.support.scenes import SCENES, Situation
 from tests.support.waiting import until
 
-GOLDEN = Path(__file__).parent.parent / "golden/screens"
+GOLDEN = CHECKOUT / "tests/golden/screens"
 STYLES = {
     "80": Style(width=80),
     "120": Style(width=120),

@@ -24,7 +24,7 @@ from tests.support.second_stage_damage import (
     zeroed,
 )
 from tests.support.second_stages import LOAD_KERNEL, LOAD_MODS, NOTE, core_image
-from tests.unit.test_formats_second_stage import ALL, PV, PV32, PV64, PVH, codes
+from tests.unit.formats.test_second_stage import ALL, PV, PV32, PV64, PVH, codes
 
 BROKEN = [
     pytest.param(ALL, lambda _: b"", {"not-elf"}, id="empty"),

@@ -9,7 +9,6 @@ import json
 import os
 import re
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from prometheus_client import parser
@@ -43,8 +42,9 @@ from guest_hooks.report import as_json, as_metrics, boot_chain, messages, proble
 from guest_hooks.report.layout import Style
 from guest_hooks.survey.outlook import Outlook
 from tests.support import report_schema
+from tests.support.checkout import CHECKOUT
 
-GOLDEN = Path(__file__).parent.parent / "golden"
+GOLDEN = CHECKOUT / "tests/golden"
 
 GUEST = Guest(
     mode=Mode.PV, bits=64, evidence=("/sys/hypervisor/type: xen", "/sys/hypervisor/guest_type: PV")
