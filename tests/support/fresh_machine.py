@@ -7,6 +7,7 @@ import ast
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -84,8 +85,9 @@ def fresh_machine(suite: Suite, work: Path, packages: tuple[str, ...]) -> Iterat
     """A machine of this release with minbase and `packages`; it is gone at the end, what it
     downloaded is kept in .cache.
     """
-    tree = work / "machine"
-    tree.mkdir()
+    # On the disk: with all that the tests need it takes gigabytes, of a tmpfs that all tests share.
+    tree = Path(tempfile.mkdtemp(prefix="machine.", dir="/var/tmp"))
+    tree.chmod(0o755)
     downloads = CACHE / "downloads"
     (downloads / "pip").mkdir(parents=True, exist_ok=True)
     os.chown(downloads / "pip", UID, UID)
