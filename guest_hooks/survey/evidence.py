@@ -25,6 +25,8 @@ LISTS = frozenset(
 """The lists that grub-install copies beside all modules (grub: util/grub-install-common.c,
 pkglib_DATA).
 """
+MADE_FILES = (".img", "core.elf", "load.cfg")
+"""What grub-install makes in /boot/grub/<target>."""
 _DESCRIBING = ("kernel.img", "modinfo.sh")
 """What tells which GRUB the modules are of."""
 _VERSION = re.compile(r'^grub_package_version="(.*)"$', re.MULTILINE)
@@ -37,7 +39,7 @@ def gather(
     changed is read again. `package` is what `package_files` found.
     """
     standing = directory.read(
-        root, plan.target.grub_dir, lambda _: True, known.standing if known else None
+        root, plan.target.grub_dir, is_of_grub_install, known.standing if known else None
     )
     is_known = known is not None and known.package is package
     return Evidence(
@@ -111,6 +113,13 @@ def is_from_package(name: str) -> bool:
     /boot/grub/<target>.
     """
     return name.endswith(".mod") or name in LISTS
+
+
+def is_of_grub_install(name: str) -> bool:
+    """Whether a file of /boot/grub/<target> is one that grub-install copies or makes there; others
+    may stand beside them, in any number.
+    """
+    return is_from_package(name) or name.endswith(MADE_FILES)
 
 
 def dependencies(package: Directory) -> dict[str, tuple[str, ...]]:

@@ -15,14 +15,12 @@ from guest_hooks.machine import durable, grub_tools, receipts, space, staging
 from guest_hooks.machine.barrier import barrier, is_late
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.settling import Settling
-from guest_hooks.survey.evidence import find, is_from_package
+from guest_hooks.survey.evidence import find, is_of_grub_install
 from guest_hooks.sync.build import Built
 from guest_hooks.sync.delta import Delta
 from guest_hooks.targets import BOOT_XEN, TARGETS
 
 NEW_SUFFIX = ".xen-guest-bootloader-new"
-MADE_FILES = (".img", "core.elf", "load.cfg")
-"""What it makes there."""
 BLOCK = 4096
 MARGIN = 256 * 1024
 """Bytes beyond the files themselves: directory blocks, extents, a grub.cfg. BLOCK is the usual
@@ -107,11 +105,7 @@ def _kept(root: Root, built: Built) -> dict[str, bytes]:
     makes there itself.
     """
     where = built.plan.target.grub_dir
-    names = (
-        name
-        for name in root.names(where)
-        if not is_from_package(name) and not name.endswith(MADE_FILES)
-    )
+    names = (name for name in root.names(where) if not is_of_grub_install(name))
     return {
         name: data for name in names if (data := find(root, f"{where}/{name}").data) is not None
     }
