@@ -252,7 +252,7 @@ def test_what_cannot_be_repaired_is_told_once_and_mended_when_it_can(guest: Gues
     failing, mended = (KINDS[each].message_id for each in (Outcome.FAILING, Outcome.MENDED))
     guest.run("journalctl --rotate --vacuum-time=1s")
     guest.run(f"mv /usr/lib/grub/{TARGET} /usr/lib/grub/gone && rm {SECOND_STAGE}")
-    guest.until(f"journalctl -q -o cat MESSAGE_ID={failing} | grep repaired")
+    guest.until(f"journalctl -q -o cat MESSAGE_ID={failing} | grep 'Repair failed'")
     guest.until('grep -q \'"retry_at": "2\' /run/xen-guest-bootloader/watch/state.json')
     for _ in range(5):
         guest.run("touch /boot/xen/other; rm /boot/xen/other; sleep 0.5")

@@ -59,7 +59,7 @@ def test_a_module_that_grub_has_not_is_named_with_the_tool_that_misses_it(tree: 
     assert "grub-install --target=x86_64-xen failed with exit code 1: " in said
     assert "nosuch.mod" in said
     assert "unshare" not in said
-    assert "mend extra_modules" in hint
+    assert "correct extra_modules" in hint
 
 
 def test_a_grub_install_that_fails_is_named_with_a_next_step(tree: GuestTree) -> None:
