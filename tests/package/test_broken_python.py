@@ -20,7 +20,7 @@ BROKEN = {
     "half-unpacked": (
         f"mv {PACKAGES}/guest_hooks/survey/plan.py /root/; rm -r {PACKAGES}/guest_hooks/__pycache__"
     ),
-    "another-version-s-code": f"echo 'match = = 1' >{PACKAGES}/guest_hooks/sync.py",
+    "another-version-s-code": f"echo 'match = = 1' >{PACKAGES}/guest_hooks/sync/__init__.py",
     "no-python": "mv /usr/bin/python3 /usr/bin/python3.away",
     "python-of-another-version": "ln -sf python3.99 /usr/bin/python3",
     "python-crashes": (

@@ -73,9 +73,8 @@ def test_a_bug_report_tells_what_is_needed(shared_guest: TreeGuest) -> None:
 
 def test_the_shell_completes_verbs_and_targets(shared_guest: TreeGuest) -> None:
     script = """
-        split=false
         _init_completion() {
-            words=("${COMP_WORDS[@]}"); cword=$COMP_CWORD
+            split=false; words=("${COMP_WORDS[@]}"); cword=$COMP_CWORD
             cur=${words[cword]}; prev=${words[cword-1]}
         }
         . /usr/share/bash-completion/completions/xen-guest-bootloader

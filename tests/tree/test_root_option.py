@@ -303,13 +303,13 @@ def test_what_an_earlier_sync_made_for_another_platform_is_told(tree: GuestTree)
 def test_metrics_tell_what_status_tells(tree: GuestTree) -> None:
     gone = tree.boot_xen(PV_FILE)
     whole = gone.read_bytes()
-    for state, code in (("current", 0), ("missing", 3)):
-        done = tree.run("status", "--metrics", f"--target={PV}", code=code)
+    for state in ("current", "missing"):  # in a tree without a kernel, which boots nothing
+        done = tree.run("status", "--metrics", f"--target={PV}", code=3)
         assert (
             f'second_stage_state{{target="{PV}",required="true",state="{state}"}} 1\n'
             in done.stdout
         )
-        assert f"xen_guest_bootloader_ok {int(code == 0)}\n" in done.stdout
+        assert "xen_guest_bootloader_ok 0\n" in done.stdout
         gone.unlink(missing_ok=True)
     gone.write_bytes(whole)
     assert tree.run("status", "--metrics", code=5).stdout == ""
