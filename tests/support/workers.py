@@ -8,6 +8,10 @@ from xdist.scheduler import LoadScopeScheduling
 
 ALONE = ("tests/xen/", "tests/service/", "tests/package/test_fresh_machine.py")
 """Of these no two tests run at once: they share one guest, or need processors or memory for two."""
+BY_RELEASE = "tests/package/"
+"""Of these no two tests of one Debian release run at once: the packages that apt downloads for their
+guests are in one place, of which apt has a lock that it does not wait for.
+"""
 
 FIRST = (*ALONE, "tests/package/", "tests/reliability/", "tests/tree/", "tests/unit/")
 """Those with the longest groups first: what begins late must be short, or one worker ends long
@@ -25,6 +29,8 @@ def group(nodeid: str) -> str:
         return alone[0]
     module, _, test = nodeid.partition("::")
     suite = re.search(r"\[.*\b(bookworm|trixie)\b", test)
+    if module.startswith(BY_RELEASE):
+        return f"{BY_RELEASE} {suite.group(1) if suite else 'bookworm'}"
     return f"{module} {suite.group(1)}" if suite else module
 
 

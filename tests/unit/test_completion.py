@@ -40,11 +40,19 @@ zpty -w -n shell "xen-guest-bootloader $2"$'\t\C-u'
 zpty -w shell $'\C-uexit'
 while zpty -r shell line; do print -r -- $line; done
 """
+ZSH_TRIES = 3
 FISH = "source $argv[1]; complete -C 'xen-guest-bootloader '$argv[2]"
 
 
 def offered(shell: str, line: str, tmp_path: Path) -> set[str]:
-    """The words that `shell` offers for the last one of `line`."""
+    """The words that `shell` offers for the last one of `line`. zsh may leave its terminal before a
+    busy machine has shown them, and is asked again.
+    """
+    tries = (_offered(shell, line, tmp_path) for _ in range(ZSH_TRIES if shell == "zsh" else 1))
+    return next(filter(None, tries), set())
+
+
+def _offered(shell: str, line: str, tmp_path: Path) -> set[str]:
     script = {"bash": BASH, "zsh": ZSH, "fish": FISH}[shell]
     first = [] if shell == "fish" else ["-"]
     command = [shell, "--norc"] if shell == "bash" else [shell]
