@@ -16,8 +16,8 @@ OF_THEIR_DAY = (
     "newer-standards-version",
     "package-supports-alternative-init-but-no-init.d-script",
 )
-"""A release's lintian knows the policy of its day; bookworm's wants an init script beside a unit, and
-trixie's takes even an override of that for an error.
+"""A release's lintian knows the policy of its day; bookworm's wants an init script beside a unit,
+and trixie's takes even an override of that for an error.
 """
 TOOLS = (*needs.control("Build-Depends"), "dpkg-dev", "lintian")
 

@@ -9,8 +9,8 @@ from xdist.scheduler import LoadScopeScheduling
 ALONE = ("tests/xen/", "tests/service/", "tests/package/test_fresh_machine.py")
 """Of these no two tests run at once: they share one guest, or need processors or memory for two."""
 BY_RELEASE = "tests/package/"
-"""Of these no two tests of one Debian release run at once: the packages that apt downloads for their
-guests are in one place, of which apt has a lock that it does not wait for.
+"""Of these no two tests of one Debian release run at once: what apt downloads for their guests is
+in one place, and apt does not wait for the lock of that.
 """
 
 FIRST = (*ALONE, "tests/package/", "tests/reliability/", "tests/tree/", "tests/unit/")

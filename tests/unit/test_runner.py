@@ -21,9 +21,10 @@ from tests.support.workers import ALONE, FIRST, group, urgency
         ),
         pytest.param(
             "tests/package/test_a.py::test_b[pv-trixie]",
-            "tests/package/test_a.py trixie",
-            id="release",
+            "tests/package/ trixie",
+            id="one-apt-a-release",
         ),
+        pytest.param("tests/package/test_a.py::test_b", "tests/package/ bookworm", id="one-apt"),
         pytest.param(
             "tests/tree/test_a.py::test_b[bookworm-ext4-mbr]",
             "tests/tree/test_a.py bookworm",
