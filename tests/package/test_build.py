@@ -12,12 +12,11 @@ from tests.support.checkout import CHECKOUT
 from tests.support.debian_tree import Kind, Suite, tarball, unpacked
 from tests.support.tree_guest import TreeGuest
 
-OF_THEIR_DAY = (
-    "newer-standards-version",
-    "package-supports-alternative-init-but-no-init.d-script",
-)
+OF_ITS_DAY = {
+    Suite.BOOKWORM: "newer-standards-version,package-supports-alternative-init-but-no-init.d-script"
+}
 """A release's lintian knows the policy of its day; bookworm's wants an init script beside a unit,
-and trixie's takes even an override of that for an error.
+and trixie's does not even know the name of that complaint.
 """
 TOOLS = (*needs.control("Build-Depends"), "dpkg-dev", "lintian")
 
@@ -34,7 +33,8 @@ def test_it_builds_and_lintian_is_content(suite: Suite, tmp_path: Path) -> None:
             "cd /build/source && dpkg-checkbuilddeps -I && dpkg-buildpackage --no-sign"
             " --no-check-builddeps"
         )
-        lintian = f"lintian --fail-on error,warning --suppress-tags {','.join(OF_THEIR_DAY)}"
+        lintian = "lintian --fail-on error,warning --suppress-tags "
+        lintian += OF_ITS_DAY.get(suite, "newer-standards-version")
         script = f"{build} && cd .. && {lintian} --allow-root *.changes"
         enter = ["chroot", str(tree), "/bin/sh", "-c", script]
         done = subprocess.run(
