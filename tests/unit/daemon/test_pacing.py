@@ -2,7 +2,7 @@
 """The repair service's decisions, with a clock that the test turns."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from guest_hooks.daemon import pacing
@@ -129,6 +129,7 @@ STEPS = st.lists(
 )
 
 
+@example([("notice", 50.0)] * 4)
 @given(STEPS)
 def test_whatever_happens_in_the_end_all_is_well_and_nothing_spins(
     steps: list[tuple[str, float]],
@@ -158,4 +159,6 @@ def test_whatever_happens_in_the_end_all_is_well_and_nothing_spins(
     world.run(3 * PACE.retry_longest)
     assert world.damage == ()
     assert not world.vigil.failures
+    if world.repairs and world.repairs[-1] == (world.now, Why.AUDIT):  # begun at this very moment
+        world.run(PACE.retry_first)
     assert world.vigil.phase is Phase.QUIET

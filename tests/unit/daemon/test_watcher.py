@@ -110,7 +110,9 @@ def test_its_own_repair_costs_one_look(running: Service) -> None:
     running.second_stage.unlink()
     running.repaired(2)
     looks = len((running.tree / "looks").read_text().split())
-    assert looks <= 4  # at the start, after that repair, at the damage, after its repair
+    # At the start, after that repair, at the damage, after its repair; on a machine that is busy
+    # events come late. A repair that noticed its own work would look without end.
+    assert looks <= 6
 
 
 def test_status_tells_what_it_does(running: Service) -> None:
