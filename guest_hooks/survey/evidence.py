@@ -25,8 +25,8 @@ LISTS = frozenset(
 """The lists that grub-install copies beside all modules (grub: util/grub-install-common.c,
 pkglib_DATA).
 """
-MADE_FILES = (".img", "core.elf", "load.cfg")
-"""What grub-install makes in /boot/grub/<target>."""
+MADE_FILES = (".img", "core.elf", "load.cfg", "modinfo.sh", "efiemu32.o", "efiemu64.o")
+"""What else grub-install puts into /boot/grub/<target> (grub: util/grub-install-common.c)."""
 _DESCRIBING = ("kernel.img", "modinfo.sh")
 """What tells which GRUB the modules are of."""
 _VERSION = re.compile(r'^grub_package_version="(.*)"$', re.MULTILINE)
