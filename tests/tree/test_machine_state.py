@@ -5,6 +5,7 @@ import subprocess
 from pathlib import Path
 
 from tests.support import images, machine_state
+from tests.support.waiting import until
 
 
 def test_a_loop_device_and_a_mount_are_found(tmp_path: Path) -> None:
@@ -19,7 +20,8 @@ def test_a_loop_device_and_a_mount_are_found(tmp_path: Path) -> None:
 def test_a_process_is_found(tmp_path: Path) -> None:
     (tmp_path / "work").mkdir()
     with subprocess.Popen(["sleep", "60"], cwd=tmp_path / "work") as process:
-        assert machine_state.leftovers(tmp_path) == [f"process {process.pid}: sleep 60"]
+        found = [f"process {process.pid}: sleep 60"]
+        until(lambda: machine_state.leftovers(tmp_path) == found)
         process.kill()
     assert machine_state.leftovers(tmp_path) == []
 
