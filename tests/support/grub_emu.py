@@ -13,6 +13,8 @@ from pathlib import Path
 SECONDS = 5.0
 MARK, END = "BOOT", "ENDS"
 """Between these two words stands what an entry prints in place of what it would load."""
+_WIDE = "terminfo -g 4000x24 console vt100\n"
+"""GRUB breaks what is wider than its terminal at a space, which is then lost."""
 _ENDS = (b"Press any key", b"grub> ", b"GNU GRUB", b"Enter username", END.encode())
 
 
@@ -28,7 +30,7 @@ def started(directory: Path, menu: str, files: Mapping[str, str]) -> tuple[str |
 def screen(directory: Path, menu: str, files: Mapping[str, str]) -> str:
     """What GRUB shows until it has started something, or waits for somebody."""
     directory.mkdir(exist_ok=True)
-    for name, text in {**files, "grub.cfg": menu}.items():
+    for name, text in {**files, "grub.cfg": _WIDE + menu}.items():
         (directory / name).write_text(text)
     pid, terminal = pty.fork()
     if pid == 0:
