@@ -22,7 +22,7 @@ from guest_hooks.machine import (
 )
 from guest_hooks.machine.mounts import Mount
 from guest_hooks.machine.root import Root
-from guest_hooks.machine.run import CommandError, Run, run
+from guest_hooks.machine.run import CommandError
 from guest_hooks.model import BootFilesystem, Place, Unreadable
 from guest_hooks.targets import BOOT_XEN
 
@@ -47,7 +47,7 @@ class _Lying:
     below: str
 
 
-def boot_filesystem(root: Root, *, run: Run = run) -> BootFilesystem:
+def boot_filesystem(root: Root) -> BootFilesystem:
     """The file systems of /boot, /boot/grub and /boot/xen, as GRUB will have to find them.
 
     Raises `LackingError` where /boot is missing, where what the guest's boot mounts on the way is
@@ -58,7 +58,7 @@ def boot_filesystem(root: Root, *, run: Run = run) -> BootFilesystem:
     inside = "" if root.is_live else os.path.realpath(root.path)
     table = _mounts(root)
     lying = {path: _lying(root, table, path) for path in DIRECTORIES}
-    known, unreadable = _asked(root, lying, run) if os.geteuid() == 0 else ({}, None)
+    known, unreadable = _asked(root, lying) if os.geteuid() == 0 else ({}, None)
     boot, grub, xen = (_place(lying[path], known.get(path)) for path in DIRECTORIES)
     own, answers = lying[BOOT].mount, known.get(grub_tools.GRUB_DIR, {})
     return BootFilesystem(
@@ -79,7 +79,7 @@ def boot_filesystem(root: Root, *, run: Run = run) -> BootFilesystem:
 
 
 def _asked(
-    root: Root, lying: Mapping[str, _Lying], run: Run
+    root: Root, lying: Mapping[str, _Lying]
 ) -> tuple[dict[str, Mapping[str, str]], Unreadable | None]:
     """GRUB's word on each directory, or on what is there of its path; and what it can't read."""
     groups: dict[str, list[str]] = {}
@@ -89,7 +89,7 @@ def _asked(
     devices = dict.fromkeys(each.mount.source for each in lying.values())
     try:
         answers = grub_tools.facts(
-            root, [[lying[path].there for path in paths] for paths in groups.values()], run=run
+            root, [[lying[path].there for path in paths] for paths in groups.values()]
         )
     except CommandError as error:
         unreadable = boot_features.unreadable(root, devices, is_refused=True)

@@ -51,9 +51,7 @@ _AS_NOBODY = (
 """How a program of the host's reads what a tree's owner wrote, where it needs no right to do so."""
 
 
-def facts(
-    root: Root, groups: Sequence[Sequence[str]], *, run: Run = run
-) -> tuple[Mapping[str, str], ...]:
+def facts(root: Root, groups: Sequence[Sequence[str]]) -> tuple[Mapping[str, str], ...]:
     """GRUB's word on existing paths, one answer a path: grub-probe's for each of `PROBED`,
     grub-mkrelpath's as `path`.
 

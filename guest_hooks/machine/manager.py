@@ -122,7 +122,7 @@ def repair_by_unit(*, run: Run = run) -> Repaired:
     return Repaired()
 
 
-def repair_by_command(command: Sequence[str], *, run: Run = run) -> Repaired:
+def repair_by_command(command: Sequence[str]) -> Repaired:
     """Run `sync` itself and wait for its end: where there is no systemd to do it."""
     try:
         run(command, timeout=REPAIR_TIMEOUT)
@@ -133,7 +133,7 @@ def repair_by_command(command: Sequence[str], *, run: Run = run) -> Repaired:
     return Repaired()
 
 
-def restart(unit: str, *, run: Run = run) -> None:
+def restart(unit: str) -> None:
     """Ask for a restart of `unit`, without waiting for it."""
     run(["systemctl", "--no-block", "restart", unit], timeout=QUESTION_TIMEOUT)
 

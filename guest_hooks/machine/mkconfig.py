@@ -15,7 +15,7 @@ from guest_hooks.formats import grub_cfg
 from guest_hooks.machine import grub_tools, sandbox, staging
 from guest_hooks.machine.failures import told
 from guest_hooks.machine.root import MAX_READ, NotRegularError, Owner, Root
-from guest_hooks.machine.run import CommandError, Run, run
+from guest_hooks.machine.run import CommandError, run
 
 PROGRAM = "/usr/sbin/grub-mkconfig"
 PLACES = ("/tmp", "/mnt", "/media")  # noqa: S108 - a directory of ours, laid there in a namespace
@@ -50,7 +50,6 @@ class _Workshop:
     place: str
     staged: Root
     fd: int
-    run: Run
 
     def make(self, *before: str, **environment: str) -> None:
         """Run grub-mkconfig, by the program that the words `before` it name, if any."""
@@ -59,7 +58,7 @@ class _Workshop:
             binds = [sandbox.Bind(name=DIRECTORY, path=self.place)]
             argv = sandbox.tree_command(self.root, argv, staging=self.fd, binds=binds)
         with sandbox.namespace():
-            self.run(
+            run(
                 argv,
                 name="grub-mkconfig",
                 timeout=grub_tools.CONFIG_TIMEOUT,
@@ -67,14 +66,14 @@ class _Workshop:
             )
 
 
-def make(root: Root, path: str, *, run: Run = run) -> Made:
+def make(root: Root, path: str) -> Made:
     """The grub.cfg that update-grub would leave at `path` now; nothing of the guest is written.
 
     Raises `NotRepairedError` with the name and the words of the script in /etc/grub.d that fails.
     """
     if not root.exists(PROGRAM):
         raise LackingError("grub-mkconfig is not installed", hint="apt install grub2-common")
-    with _workshop(root, run) as workshop:
+    with _workshop(root) as workshop:
         try:
             workshop.make()
         except CommandError as error:
@@ -95,18 +94,18 @@ def make(root: Root, path: str, *, run: Run = run) -> Made:
 
 
 @contextmanager
-def _workshop(root: Root, run: Run) -> Iterator[_Workshop]:
+def _workshop(root: Root) -> Iterator[_Workshop]:
     if root.is_live:
         with staging.scratch(NEED) as top:
             place = os.path.join(top, DIRECTORY)
             with told(Root(), staging.STAGING_DIR, "filled", need=NEED):
                 os.mkdir(place)
-            yield _Workshop(root=root, place=place, staged=Root(top), fd=-1, run=run)
+            yield _Workshop(root=root, place=place, staged=Root(top), fd=-1)
         return
     with staging.detached(NEED) as fd:
         top = f"/proc/self/fd/{fd}"
         os.mkdir(os.path.join(top, DIRECTORY))
-        yield _Workshop(root=root, place=_place(root), staged=Root(top), fd=fd, run=run)
+        yield _Workshop(root=root, place=_place(root), staged=Root(top), fd=fd)
 
 
 def _place(root: Root) -> str:
@@ -127,7 +126,7 @@ def _explained(workshop: _Workshop, error: CommandError) -> CommandError | NotRe
         return error
     script = grub_cfg.unclosed_section(made)
     if script:
-        words = _words(workshop.root, script, run=workshop.run) if error.code else ""
+        words = _words(workshop.root, script) if error.code else ""
         what = f"exit code {error.code}" if error.code else error.message
         return NotRepairedError(
             f"{script} failed, and grub-mkconfig makes no grub.cfg without it: {words or what}",
@@ -135,7 +134,7 @@ def _explained(workshop: _Workshop, error: CommandError) -> CommandError | NotRe
         )
     for script, text in grub_cfg.sections(made):
         # GRUB's parser refuses a text without a command, which a script may well print.
-        fault = grub_tools.script_error(workshop.root, f"{text}\ntrue\n".encode(), run=workshop.run)
+        fault = grub_tools.script_error(workshop.root, f"{text}\ntrue\n".encode())
         if fault:
             return NotRepairedError(
                 f"{script} prints what GRUB can't parse, and grub-mkconfig makes no grub.cfg of it:"
@@ -145,7 +144,7 @@ def _explained(workshop: _Workshop, error: CommandError) -> CommandError | NotRe
     return error
 
 
-def _words(root: Root, script: str, *, run: Run) -> str:
+def _words(root: Root, script: str) -> str:
     """What `script`, with which grub-mkconfig ends, writes to stderr; empty where it writes
     nothing.
 
@@ -154,7 +153,7 @@ def _words(root: Root, script: str, *, run: Run) -> str:
     """
     mark = f"trace.{secrets.token_hex(8)} "
     try:
-        with _workshop(root, run) as again:
+        with _workshop(root) as again:
             again.make("sh", "-x", PS4=mark)
     except CommandError as error:
         lines = error.stderr.splitlines()

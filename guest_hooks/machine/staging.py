@@ -24,7 +24,7 @@ from guest_hooks.machine import durable, libc, sandbox, space
 from guest_hooks.machine.failures import told
 from guest_hooks.machine.grub_tools import GRUB_DIR, GRUBENV
 from guest_hooks.machine.root import MOST_FILES, NotRegularError, Root
-from guest_hooks.machine.run import CommandError, Completed, Run, run
+from guest_hooks.machine.run import CommandError, Completed, run
 from guest_hooks.sizes import size
 from guest_hooks.targets import BOOT_XEN, Target
 
@@ -74,7 +74,6 @@ def staging(
     arguments: Sequence[str],
     *,
     files: Mapping[str, bytes] = MappingProxyType({}),
-    run: Run = run,
 ) -> Iterator[Staged]:
     """Run grub-install with `--target` and `arguments` beside the live files; what it made is
     there until the end.

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 from guest_hooks.machine import package_states
 from guest_hooks.machine.root import Root
-from guest_hooks.machine.run import Run, run
 
 PATTERNS = (("/boot", "vmlinuz-*"), ("", "vmlinuz-*"), ("/boot", "kernel-*"))
 """Where 10_linux looks on x86, in its order (Debian's grub: /etc/grub.d/10_linux)."""
@@ -75,12 +74,12 @@ def version_of(path: str) -> str:
     return re.sub(r"^[^0-9]*-", "", os.path.basename(path))
 
 
-def incomplete(root: Root, path: str, *, run: Run = run) -> Incomplete | None:
+def incomplete(root: Root, path: str) -> Incomplete | None:
     """Why the kernel at `path` is not complete: its package, its file or its initrd; None where
     nothing is known against it.
     """
     names = [name.format(version=version_of(path)) for name in _PACKAGES]
-    for name, state in package_states.states(root, names, run=run).items():
+    for name, state in package_states.states(root, names).items():
         if state in package_states.UNFINISHED:
             again = f"apt install --reinstall {name}"
             hint = again if state == package_states.HALF_INSTALLED else "dpkg --configure -a"

@@ -9,7 +9,6 @@ from guest_hooks.errors import FormatError
 from guest_hooks.formats import grub_cfg
 from guest_hooks.formats.grub_menu import Boot
 from guest_hooks.machine.root import NotRegularError, Root
-from guest_hooks.machine.run import Run
 from guest_hooks.model import (
     GrubCfgStatus,
     KernelStatus,
@@ -31,7 +30,7 @@ Say = Callable[[MenuProblem, str], Problem]
 """A problem with the menu, with the command that makes it again."""
 
 
-def unlisted(root: Root, text: str, problem: Say, *, run: Run) -> Iterator[Problem]:
+def unlisted(root: Root, text: str, problem: Say) -> Iterator[Problem]:
     """The kernels that the menu lacks; one whose installation is not complete is not missed,
     and told of.
     """
@@ -41,7 +40,7 @@ def unlisted(root: Root, text: str, problem: Say, *, run: Run) -> Iterator[Probl
     paths = [path for path in kernel_images.paths(root) if os.path.basename(path) not in named]
     lacking = []
     for path in (path for path in paths if not path.endswith(kernel_images.SIGNED)):
-        found = kernel_images.incomplete(root, path, run=run)
+        found = kernel_images.incomplete(root, path)
         if found is None:
             lacking.append(os.path.basename(path))
             continue
@@ -72,7 +71,7 @@ def gone(root: Root, text: str) -> Iterator[tuple[MenuProblem, str]]:
         )
 
 
-def wrong_initrds(root: Root, text: str, problem: Say, *, run: Run) -> Iterator[Problem]:
+def wrong_initrds(root: Root, text: str, problem: Say) -> Iterator[Problem]:
     """The entries without the initrd that is there for their kernel, and those with one that is
     gone and not needed.
     """
@@ -93,7 +92,7 @@ def wrong_initrds(root: Root, text: str, problem: Say, *, run: Run) -> Iterator[
             for name in row
             if not root.exists(os.path.join(os.path.dirname(path), name))
         ]
-        if lost and not there and kernel_images.incomplete(root, path, run=run) is None:
+        if lost and not there and kernel_images.incomplete(root, path) is None:
             gone.append(os.path.basename(path))
     for code, found, words in (
         (MenuProblem.INITRD_NOT_LISTED, lacking, "starts without the initrd that is there for it:"),

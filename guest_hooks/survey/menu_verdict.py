@@ -81,8 +81,8 @@ def status(
         )
     )
     problems = (
-        *menu_kernels.unlisted(root, text, problem, run=run),
-        *menu_kernels.wrong_initrds(root, text, problem, run=run),
+        *menu_kernels.unlisted(root, text, problem),
+        *menu_kernels.wrong_initrds(root, text, problem),
         *stale,
     )
     is_stale = any(problem.severity is Severity.ERROR for problem in problems)
@@ -158,7 +158,7 @@ def _without_handover(root: Root, text: str) -> Iterator[tuple[MenuProblem, str]
         )
 
 
-def fault_of(root: Root, data: bytes, *, run: Run) -> str:
+def fault_of(root: Root, data: bytes, *, run: Run = run) -> str:
     """Why `data` can't be a whole grub.cfg, or an empty string."""
     if not data.strip():
         return "it is empty"

@@ -10,7 +10,6 @@ from guest_hooks.machine import boot_features, disks, guest, package_states, rec
 from guest_hooks.machine.boot_files import Memory
 from guest_hooks.machine.receipts import Receipt
 from guest_hooks.machine.root import Root
-from guest_hooks.machine.run import Run, run
 from guest_hooks.model import (
     BootFilesystem,
     Choices,
@@ -69,7 +68,6 @@ def survey(
     targets: Sequence[str] = (),
     asked: Mapping[str, Choices] = MappingProxyType({}),
     known: Survey | None = None,
-    run: Run = run,
 ) -> Survey:
     """Gather and judge; `asked` is what is asked by target. Where the survey `known` has just been
     made, /boot's file system is taken from it, and only what has changed since is read again.
@@ -79,7 +77,7 @@ def survey(
     """
     here = guest.detect(root)
     wants = plan.wanted(here, config, targets, kernel_images.names(root))
-    boot = (known.status.boot if known else None) or disks.boot_filesystem(root, run=run)
+    boot = (known.status.boot if known else None) or disks.boot_filesystem(root)
     receipt = receipts.load(root)
     surveyed = []
     for want in wants:
@@ -111,7 +109,7 @@ def survey(
         guest=here,
         boot=boot,
         targets=judged,
-        grub_cfg=_menu(root, config, boot, receipt, kernels, run),
+        grub_cfg=_menu(root, config, boot, receipt, kernels),
         last_boot=came_by,
         problems=(
             *(problem for want in wants for problem in _lacking(root, want)),
@@ -131,7 +129,6 @@ def _menu(
     boot: BootFilesystem,
     receipt: Receipt,
     kernels: Sequence[KernelStatus],
-    run: Run,
 ) -> GrubCfgStatus:
     """The verdict for grub.cfg; unknown where all that could be compared is as it should be,
     and a UUID was not known.
@@ -145,7 +142,6 @@ def _menu(
         root_uuid=root_uuid,
         command=command,
         kept=kept,
-        run=run,
     )
     copied = [kernel for kernel in kernels if kernel.pv is Start.COPY]
     found = menu_kernels.with_copies(root, found, copied)

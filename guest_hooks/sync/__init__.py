@@ -10,7 +10,6 @@ from guest_hooks.errors import GuestHooksError, LackingError, NotRepairedError
 from guest_hooks.machine import boot_features, disks, hold, receipts
 from guest_hooks.machine.grub_tools import GRUB_DIR
 from guest_hooks.machine.root import Root
-from guest_hooks.machine.run import Run, run
 from guest_hooks.machine.settling import Settling
 from guest_hooks.model import State
 from guest_hooks.problems.menus import MenuProblem
@@ -33,9 +32,7 @@ from guest_hooks.sync.record import receipt_of
 from guest_hooks.sync.result import Failure, Request, Result, result_of
 
 
-def sync(
-    root: Root, config: Config, request: Request, *, step: Step = nullcontext, run: Run = run
-) -> Result:
+def sync(root: Root, config: Config, request: Request, *, step: Step = nullcontext) -> Result:
     """Bring every target and grub.cfg to what they should be.
 
     Raises `NotApplicableError` where there is no target, `LackingError` where something outside is
@@ -43,10 +40,10 @@ def sync(
     is in the result's `failures`.
     """
     if request.dry_run:
-        found = survey(root, config, targets=request.targets, asked=request.choices, run=run)
+        found = survey(root, config, targets=request.targets, asked=request.choices)
         _require_readable(found)
         wanted = work.decide(found, request)
-        foretold, failures = foretell(root, found, wanted, request, step, run)
+        foretold, failures = foretell(root, found, wanted, request, step)
         foretold += pv_kernels.foretold(root, found, request.targets)
         return result_of(found, found, foretold, (*wanted.failures, *failures), ())
     require(root, config, request.targets)
@@ -57,15 +54,14 @@ def sync(
         waits=request.waits_for_packages,
         is_asked_for=not request.automatic,
         lock_timeout=request.lock_timeout,
-        run=run,
     ) as unsettled:
         if request.automatic and hold.held_for(root, repair=config.repair):
             foreseen = replace(request, dry_run=True)
-            return replace(sync(root, config, foreseen, step=step, run=run), is_held=True)
+            return replace(sync(root, config, foreseen, step=step), is_held=True)
         if not request.automatic:
             receipts.end_holds(root, request.targets)
         with step("Looking at what is there"):
-            found = survey(root, config, targets=request.targets, asked=request.choices, run=run)
+            found = survey(root, config, targets=request.targets, asked=request.choices)
         _require_readable(found)
         wanted = work.decide(found, request)
         if wanted.is_nothing and not pv_kernels.foretold(root, found, request.targets):
@@ -78,11 +74,11 @@ def sync(
             commit.sweep(root)
         settling = Settling(root)
         before = found
-        found, copied = _copied(root, found, request, settling, step=step, run=run)
+        found, copied = _copied(root, found, request, settling, step=step)
         wanted = work.decide(found, request)
-        built, failures = second_stages.build_all(root, found, wanted.targets, request, step, run)
+        built, failures = second_stages.build_all(root, found, wanted.targets, request, step)
         with step("Writing to the disk"):
-            changes, unkept = second_stages.install(root, config, found, built, settling, run)
+            changes, unkept = second_stages.install(root, config, found, built, settling)
         judged = None if request.force else safeguard.with_installed(found.status, built)
         made = menus.renew(
             root,
@@ -90,7 +86,6 @@ def sync(
             menus.Wanted(grub_cfg=wanted.menu, judged=judged, menu_lst=wanted.legacy_menu),
             settling,
             step=step,
-            run=run,
         )
         failures += [
             Failure(name=path, required=True, error=error) for path, error in made.failures
@@ -100,7 +95,7 @@ def sync(
             settling.finish()
         earlier = receipts.load(root)
         unnoted = receipts.save(root, receipt_of(earlier, built, failures, made.changes))
-        after = survey(root, config, targets=request.targets, known=found, run=run)
+        after = survey(root, config, targets=request.targets, known=found)
         failures += _as_before(root, after) if wanted.menu and not failures else ()
         tidied = pv_kernels.tidy(root, after, request.targets, is_forced=request.force)
         failures += tidied.failures
@@ -127,7 +122,7 @@ def _require_readable(found: Survey) -> None:
 
 
 def copy_kernels(
-    root: Root, config: Config, request: Request, *, step: Step = nullcontext, run: Run = run
+    root: Root, config: Config, request: Request, *, step: Step = nullcontext
 ) -> Result:
     """Make the copies of kernels for PV that are lacking, and nothing else, as `sync` does: before
     update-grub lists a new kernel.
@@ -138,9 +133,8 @@ def copy_kernels(
         waits=False,
         is_asked_for=not request.automatic,
         lock_timeout=request.lock_timeout,
-        run=run,
     ) as unsettled:
-        found = survey(root, config, targets=request.targets, run=run)
+        found = survey(root, config, targets=request.targets)
         if not pv_kernels.lacking(found):
             return result_of(found, found, (), (), unsettled)
         if request.automatic and hold.held_for(root, repair=config.repair):
@@ -150,7 +144,7 @@ def copy_kernels(
         settling = Settling(root)
         made = pv_kernels.renew(root, found, settling, step=step)
         settling.finish()
-        after = survey(root, config, targets=request.targets, known=found, run=run)
+        after = survey(root, config, targets=request.targets, known=found)
         unsure = (*unsettled, *settling.problems)
         return result_of(found, after, made.changes, made.failures, unsure)
 
@@ -162,7 +156,6 @@ def _copied(
     settling: Settling,
     *,
     step: Step,
-    run: Run,
 ) -> tuple[Survey, pv_kernels.Renewed]:
     """Make the copies of kernels for PV, and the menu if it does not start them, and look again.
 
@@ -177,7 +170,6 @@ def _copied(
             targets=request.targets,
             asked=request.choices,
             known=found,
-            run=run,
         )
 
     copied = pv_kernels.renew(root, found, settling, step=step)
@@ -186,7 +178,7 @@ def _copied(
     if MenuProblem.PV_KERNEL_NOT_LISTED not in reasons:
         return found, copied
     only = menus.Wanted(grub_cfg=reasons, judged=found.status)
-    made = menus.renew(root, found, only, settling, step=step, run=run)
+    made = menus.renew(root, found, only, settling, step=step)
     copied = replace(copied, changes=(*copied.changes, *made.changes))
     return (looked() if made.changes else found), copied
 

@@ -14,7 +14,7 @@ from guest_hooks.formats import second_stage
 from guest_hooks.machine import staging
 from guest_hooks.machine.receipts import TargetReceipt
 from guest_hooks.machine.root import Root
-from guest_hooks.machine.run import CommandError, Run, run
+from guest_hooks.machine.run import CommandError
 from guest_hooks.model import State
 from guest_hooks.survey import verdict
 from guest_hooks.survey.evidence import choices, copied, sha256
@@ -52,7 +52,7 @@ class Built:
         return self.there.plan
 
 
-def build(root: Root, there: SurveyedTarget, *, anew: bool = False, run: Run = run) -> Built:
+def build(root: Root, there: SurveyedTarget, *, anew: bool = False) -> Built:
     """Make and verify; the live files stay as they are. Raises `NotRepairedError` where what
     was made may not be installed.
 
@@ -75,7 +75,7 @@ def build(root: Root, there: SurveyedTarget, *, anew: bool = False, run: Run = r
     arguments += [f"--pubkey={BOOT_XEN}/{name}" for name in keys]
     try:
         with staging.staging(
-            root, plan.target, [*arguments, *staging.NOTHING_ELSE], files=keys, run=run
+            root, plan.target, [*arguments, *staging.NOTHING_ELSE], files=keys
         ) as staged:
             core, module_files = staged.core, staged.module_files()
     except CommandError as error:

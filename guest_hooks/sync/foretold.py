@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from guest_hooks.errors import GuestHooksError
 from guest_hooks.machine import staging
 from guest_hooks.machine.root import Root
-from guest_hooks.machine.run import Run
 from guest_hooks.model import Change, Status
 from guest_hooks.survey import legacy_menu, menu_verdict
 from guest_hooks.survey.observed import SurveyedTarget
@@ -21,7 +20,7 @@ from guest_hooks.sync.work import Work
 
 
 def foretell(
-    root: Root, found: Survey, work: Work, request: Request, step: Step, run: Run
+    root: Root, found: Survey, work: Work, request: Request, step: Step
 ) -> tuple[tuple[Change, ...], list[Failure]]:
     """What a sync would change, to the byte where a build, or for a tree a look, can tell; else
     all that may be written.
@@ -29,7 +28,7 @@ def foretell(
     can_tell = os.geteuid() == 0 and staging.stays_in_staging(root)
     likely = [each for each in work.targets if can_tell and root.exists(each.plan.target.grub_dir)]
     built, failures = (
-        build_all(root, found, likely, request, step, run)
+        build_all(root, found, likely, request, step)
         if root.is_live
         else ([made for each in likely if (made := foresee(each)) is not None], [])
     )
@@ -44,19 +43,19 @@ def foretell(
         judged = None if request.force else installed
         try:
             can_make = can_tell and root.is_live
-            changes += _menu(root, found, work, judged, run) if can_make else [_some_menu(work)]
+            changes += _menu(root, found, work, judged) if can_make else [_some_menu(work)]
         except GuestHooksError as error:
             failures.append(Failure(name=menu_verdict.PATH, required=True, error=error))
     return tuple(changes), failures
 
 
-def _menu(root: Root, found: Survey, work: Work, judged: Status | None, run: Run) -> list[Change]:
+def _menu(root: Root, found: Survey, work: Work, judged: Status | None) -> list[Change]:
     """What making grub.cfg would change; raises what would keep a sync from replacing it."""
 
     def judge(made: bytes) -> Sequence[str]:
-        return safeguard.menu(root, found.config, judged, made, run=run) if judged else ()
+        return safeguard.menu(root, found.config, judged, made) if judged else ()
 
-    successor = menu_files.successor(root, work.menu, judge=judge, run=run)
+    successor = menu_files.successor(root, work.menu, judge=judge)
     return [successor[1]] if successor else []
 
 

@@ -8,7 +8,6 @@ from guest_hooks.errors import KeptError, NotRepairedError
 from guest_hooks.machine import durable, mkconfig
 from guest_hooks.machine.failures import told
 from guest_hooks.machine.root import Root
-from guest_hooks.machine.run import Run, run
 from guest_hooks.machine.settling import Settling
 from guest_hooks.model import (
     BootFilesystem,
@@ -32,14 +31,13 @@ def replace_grub_cfg(
     settling: Settling,
     *,
     judge: Judge = lambda _made: (),
-    run: Run = run,
 ) -> list[Change]:
     """Replace grub.cfg by what update-grub would write, unless that is the same.
 
     Returns what changed; GRUB sees it when `settling` ends. Raises as `successor`; then the old one
     stays.
     """
-    found = successor(root, why, judge=judge, run=run)
+    found = successor(root, why, judge=judge)
     if found is None:
         return []
     made, change = found
@@ -52,7 +50,7 @@ def replace_grub_cfg(
 
 
 def successor(
-    root: Root, why: tuple[Why, ...], *, judge: Judge, run: Run = run
+    root: Root, why: tuple[Why, ...], *, judge: Judge
 ) -> tuple[mkconfig.Made, Change] | None:
     """The grub.cfg that would replace the one there is, checked, and what that changes; None where
     grub-mkconfig makes the same again.
@@ -60,8 +58,8 @@ def successor(
     Raises `NotRepairedError` where what grub-mkconfig made is empty, cut off or refused by GRUB's
     parser, `KeptError` where `judge` has something against it.
     """
-    made = mkconfig.make(root, GRUB_CFG, run=run)
-    fault = menu_verdict.fault_of(root, made.data, run=run)
+    made = mkconfig.make(root, GRUB_CFG)
+    fault = menu_verdict.fault_of(root, made.data)
     if fault:
         raise NotRepairedError(
             f"grub-mkconfig made a grub.cfg that can't be right ({fault}); the old one was kept",

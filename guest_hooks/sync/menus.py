@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 from guest_hooks.errors import GuestHooksError
 from guest_hooks.machine.root import Root
-from guest_hooks.machine.run import Run
 from guest_hooks.machine.settling import Settling
 from guest_hooks.model import Change, Status, Why
 from guest_hooks.survey import legacy_menu, menu_verdict
@@ -41,9 +40,7 @@ class Renewed:
     failures: tuple[tuple[str, GuestHooksError], ...]
 
 
-def renew(
-    root: Root, found: Survey, wanted: Wanted, settling: Settling, *, step: Step, run: Run
-) -> Renewed:
+def renew(root: Root, found: Survey, wanted: Wanted, settling: Settling, *, step: Step) -> Renewed:
     """Make those of the menus that are `wanted`; one that fails does not keep the other from
     being made. GRUB sees them when `settling` ends.
     """
@@ -53,13 +50,11 @@ def renew(
     def judge(made: bytes) -> Sequence[str]:
         if wanted.judged is None:
             return ()
-        return safeguard.menu(root, found.config, wanted.judged, made, run=run)
+        return safeguard.menu(root, found.config, wanted.judged, made)
 
     def grub_cfg() -> Sequence[Change]:
         with step("Making grub.cfg"):
-            return menu_files.replace_grub_cfg(
-                root, wanted.grub_cfg, settling, judge=judge, run=run
-            )
+            return menu_files.replace_grub_cfg(root, wanted.grub_cfg, settling, judge=judge)
 
     def menu_lst() -> Sequence[Change]:
         with step("Making menu.lst"):

@@ -11,7 +11,6 @@ from guest_hooks.formats import second_stage
 from guest_hooks.machine import disks, lock, receipts
 from guest_hooks.machine.receipts import TargetReceipt
 from guest_hooks.machine.root import Root
-from guest_hooks.machine.run import Run, run
 from guest_hooks.machine.settling import Settling
 from guest_hooks.model import Change, Problem, Reason, State
 from guest_hooks.problems.second_stage import SecondStageProblem
@@ -48,7 +47,6 @@ def rollback(
     targets: Sequence[str] = (),
     *,
     lock_timeout: float = 60.0,
-    run: Run = run,
 ) -> Result:
     """Exchange the installed second stage of each target with the one before it; a second
     rollback exchanges them again.
@@ -64,7 +62,7 @@ def rollback(
     with lock.held(root, timeout=lock_timeout):
         # Judged as if all had to be inside, whatever is configured: `_checked` asks whether a kept
         # one needs modules from /boot.
-        found = survey(root, replace(config, modules=Modules.EMBEDDED), targets=targets, run=run)
+        found = survey(root, replace(config, modules=Modules.EMBEDDED), targets=targets)
         disks.require_writable(root)
         commit.sweep(root)
         receipt = receipts.load(root)
@@ -86,7 +84,7 @@ def rollback(
         warnings |= dict.fromkeys(
             receipts.save(root, replace(receipt, targets={**receipt.targets, **held}))
         )
-        after = survey(root, config, targets=targets, known=found, run=run)
+        after = survey(root, config, targets=targets, known=found)
         status = replace(after.status, problems=(*after.status.problems, *warnings))
         return Result(
             before=found.status,

@@ -8,7 +8,6 @@ from guest_hooks.config import Config, Modules
 from guest_hooks.errors import GuestHooksError
 from guest_hooks.machine import receipts
 from guest_hooks.machine.root import Root
-from guest_hooks.machine.run import Run
 from guest_hooks.machine.settling import Settling
 from guest_hooks.model import Change, Problem, State
 from guest_hooks.problems.runs import RunProblem
@@ -27,7 +26,6 @@ def build_all(
     targets: Sequence[SurveyedTarget],
     request: Request,
     step: Step,
-    run: Run,
 ) -> tuple[list[Built], list[Failure]]:
     """Build what `targets` need, beside the live files; what fails for one does not keep the
     others from being built.
@@ -38,7 +36,7 @@ def build_all(
             with step(f"Building the second stage for {each.name}"):
                 if not request.force:
                     safeguard.second_stage(root, found, each)
-                built.append(build(root, each, anew=request.force, run=run))
+                built.append(build(root, each, anew=request.force))
         except GuestHooksError as error:
             failures.append(failure_of(each.plan, error))
     return built, failures
@@ -50,7 +48,6 @@ def install(
     found: Survey,
     built: Sequence[Built],
     settling: Settling,
-    run: Run,
 ) -> tuple[tuple[Change, ...], list[Problem]]:
     """Install what was built, and keep what it replaces for `rollback`; what changed, and what
     could not be kept. GRUB sees the last of it when `settling` ends.
@@ -61,7 +58,7 @@ def install(
     reads_modules = config.modules is Modules.MINIMAL
     stand_ins = (
         [
-            _stand_in(root, each, found, run)
+            _stand_in(root, each, found)
             for each in difference.directories
             # What this software would refuse may boot all the same; only a file that is missing
             # surely does not.
@@ -82,7 +79,7 @@ def install(
     return difference.changes, unkept
 
 
-def _stand_in(root: Root, built: Built, found: Survey, run: Run) -> Built:
+def _stand_in(root: Root, built: Built, found: Survey) -> Built:
     """A self-contained second stage of the same GRUB for the moment in which the module
     directory changes.
     """
@@ -92,7 +89,7 @@ def _stand_in(root: Root, built: Built, found: Survey, run: Run) -> Built:
     each = plan.make(
         want, found.status.guest, embedded, built.plan.boot, dependencies, built.plan.choices
     )
-    return build(root, replace(built.there, plan=replace(each, is_asked=True)), run=run)
+    return build(root, replace(built.there, plan=replace(each, is_asked=True)))
 
 
 def _previous(built: Built) -> bytes | None:
