@@ -11,7 +11,7 @@ from guest_hooks.machine import boot_features, disks, hold, receipts
 from guest_hooks.machine.grub_tools import GRUB_DIR
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.settling import Settling
-from guest_hooks.model import State
+from guest_hooks.model import Problem, State
 from guest_hooks.problems.menus import MenuProblem
 from guest_hooks.program import SYNC
 from guest_hooks.survey import menu_verdict
@@ -29,7 +29,7 @@ from guest_hooks.sync import (
 from guest_hooks.sync.foretold import foretell
 from guest_hooks.sync.menus import Step
 from guest_hooks.sync.record import receipt_of
-from guest_hooks.sync.result import Failure, Request, Result, result_of
+from guest_hooks.sync.result import Done, Failure, Request, Result, result_of
 
 
 def sync(root: Root, config: Config, request: Request, *, step: Step = nullcontext) -> Result:
@@ -40,12 +40,7 @@ def sync(root: Root, config: Config, request: Request, *, step: Step = nullconte
     is in the result's `failures`.
     """
     if request.dry_run:
-        found = survey(root, config, targets=request.targets, asked=request.choices)
-        _require_readable(found)
-        wanted = work.decide(found, request)
-        foretold, failures = foretell(root, found, wanted, request, step)
-        foretold += pv_kernels.foretold(root, found, request.targets)
-        return result_of(found, found, foretold, (*wanted.failures, *failures), ())
+        return _foreseen(root, config, request, step)
     require(root, config, request.targets)
     if os.geteuid() != 0:
         raise LackingError("sync must be run as root", hint=f"sudo {SYNC}")
@@ -56,13 +51,11 @@ def sync(root: Root, config: Config, request: Request, *, step: Step = nullconte
         lock_timeout=request.lock_timeout,
     ) as unsettled:
         if request.automatic and hold.held_for(root, repair=config.repair):
-            foreseen = replace(request, dry_run=True)
-            return replace(sync(root, config, foreseen, step=step), is_held=True)
+            return replace(_foreseen(root, config, request, step), is_held=True)
         if not request.automatic:
             receipts.end_holds(root, request.targets)
         with step("Looking at what is there"):
-            found = survey(root, config, targets=request.targets, asked=request.choices)
-        _require_readable(found)
+            found = _look(root, config, request)
         wanted = work.decide(found, request)
         if wanted.is_nothing and not pv_kernels.foretold(root, found, request.targets):
             with suppress(GuestHooksError):  # what a killed run left takes room, and no more
@@ -70,55 +63,62 @@ def sync(root: Root, config: Config, request: Request, *, step: Step = nullconte
             unchanged.remember(root, found, request.targets)
             return result_of(found, found, (), wanted.failures, unsettled)
         disks.require_writable(root)
-        with step("Removing what an earlier run left"):
-            commit.sweep(root)
-        settling = Settling(root)
-        before = found
-        found, copied = _copied(root, found, request, settling, step=step)
-        wanted = work.decide(found, request)
-        built, failures = second_stages.build_all(root, found, wanted.targets, request, step)
-        with step("Writing to the disk"):
-            changes, unkept = second_stages.install(root, config, found, built, settling)
-        judged = None if request.force else safeguard.with_installed(found.status, built)
-        made = menus.renew(
-            root,
-            found,
-            menus.Wanted(grub_cfg=wanted.menu, judged=judged, menu_lst=wanted.legacy_menu),
-            settling,
-            step=step,
-        )
-        failures += [
-            Failure(name=path, required=True, error=error) for path, error in made.failures
-        ]
-        failures += copied.failures
-        with step("Waiting until GRUB reads what was written"):
-            settling.finish()
-        earlier = receipts.load(root)
-        unnoted = receipts.save(root, receipt_of(earlier, built, failures, made.changes))
-        after = survey(root, config, targets=request.targets, known=found)
-        failures += _as_before(root, after) if wanted.menu and not failures else ()
-        tidied = pv_kernels.tidy(root, after, request.targets, is_forced=request.force)
-        failures += tidied.failures
-        unchanged.remember(root, after, request.targets)
-        unsure = (*unsettled, *settling.problems, *unkept, *tidied.unsure, *unnoted)
-        changed = (
-            *copied.changes,
-            *changes,
-            *made.changes,
-            *tidied.changes,
-        )
-        outcome = result_of(before, after, changed, (*wanted.failures, *failures), unsure)
-        return replace(
-            outcome,
-            repeated=tuple(each for each in outcome.failures if safeguard.is_known(earlier, each)),
-            is_settled=settling.is_settled(GRUB_DIR),
-        )
+        return _made(root, found, request, unsettled, step)
 
 
-def _require_readable(found: Survey) -> None:
+def _foreseen(root: Root, config: Config, request: Request, step: Step) -> Result:
+    """What a sync would do; nothing is changed."""
+    found = _look(root, config, request)
+    wanted = work.decide(found, request)
+    foretold, failures = foretell(root, found, wanted, request, step)
+    foretold += pv_kernels.foretold(root, found, request.targets)
+    return result_of(found, found, foretold, (*wanted.failures, *failures), ())
+
+
+def _look(root: Root, config: Config, request: Request, known: Survey | None = None) -> Survey:
+    """How the guest is; raises `LackingError` where GRUB can't read the file system of /boot."""
+    found = survey(root, config, targets=request.targets, asked=request.choices, known=known)
     boot = found.status.boot
     if boot is not None and boot.unreadable is not None:
         raise LackingError(boot_features.explain(boot), hint=boot_features.remedy(boot))
+    return found
+
+
+def _made(
+    root: Root, before: Survey, request: Request, unsettled: tuple[Problem, ...], step: Step
+) -> Result:
+    """Make the copies of kernels, the second stages and the menus, in this order, and remember
+    them once GRUB reads them.
+    """
+    with step("Removing what an earlier run left"):
+        commit.sweep(root)
+    settling = Settling(root)
+    found, done = _with_copies(root, before, request, settling, step)
+    wanted = work.decide(found, request)
+    built, failures = second_stages.build_all(root, found, wanted.targets, request, step)
+    with step("Writing to the disk"):
+        installed = second_stages.install(root, found.config, found, built, settling)
+    judged = None if request.force else safeguard.with_installed(found.status, built)
+    due = menus.Wanted(grub_cfg=wanted.menu, judged=judged, menu_lst=wanted.legacy_menu)
+    done += Done(failures=failures) + installed + menus.renew(root, found, due, settling, step=step)
+    with step("Waiting until GRUB reads what was written"):
+        settling.finish()
+    earlier = receipts.load(root)
+    unnoted = receipts.save(root, receipt_of(earlier, built, done.failures, done.changes))
+    after = survey(root, found.config, targets=request.targets, known=found)
+    if wanted.menu and not done.failures:
+        done += Done(failures=_as_before(root, after))
+    done += pv_kernels.tidy(root, after, request.targets, is_forced=request.force)
+    done += Done(unsure=(*settling.problems, *unnoted))
+    unchanged.remember(root, after, request.targets)
+    outcome = result_of(
+        before, after, done.changes, (*wanted.failures, *done.failures), (*unsettled, *done.unsure)
+    )
+    return replace(
+        outcome,
+        repeated=tuple(each for each in outcome.failures if safeguard.is_known(earlier, each)),
+        is_settled=settling.is_settled(GRUB_DIR),
+    )
 
 
 def copy_kernels(
@@ -149,51 +149,38 @@ def copy_kernels(
         return result_of(found, after, made.changes, made.failures, unsure)
 
 
-def _copied(
-    root: Root,
-    found: Survey,
-    request: Request,
-    settling: Settling,
-    *,
-    step: Step,
-) -> tuple[Survey, pv_kernels.Renewed]:
+def _with_copies(
+    root: Root, found: Survey, request: Request, settling: Settling, step: Step
+) -> tuple[Survey, Done]:
     """Make the copies of kernels for PV, and the menu if it does not start them, and look again.
 
     The menu comes before a second stage here, because a second stage reads it: by the one that is
     there it would start a kernel that GRUB can't unpack.
     """
-
-    def looked() -> Survey:
-        return survey(
-            root,
-            found.config,
-            targets=request.targets,
-            asked=request.choices,
-            known=found,
-        )
-
     copied = pv_kernels.renew(root, found, settling, step=step)
-    found = looked() if copied.changes else found
+    if copied.changes:
+        found = _look(root, found.config, request, known=found)
     reasons = work.decide(found, request).menu
     if MenuProblem.PV_KERNEL_NOT_LISTED not in reasons:
         return found, copied
     only = menus.Wanted(grub_cfg=reasons, judged=found.status)
-    made = menus.renew(root, found, only, settling, step=step)
-    copied = replace(copied, changes=(*copied.changes, *made.changes))
-    return (looked() if made.changes else found), copied
+    menu = menus.renew(root, found, only, settling, step=step)
+    if menu.changes:
+        found = _look(root, found.config, request, known=found)
+    return found, copied + Done(changes=menu.changes)  # what failed is tried once more, and said
 
 
-def _as_before(root: Root, after: Survey) -> list[Failure]:
+def _as_before(root: Root, after: Survey) -> tuple[Failure, ...]:
     """That the grub.cfg which was just made has what is wrong in it again: nothing that another
-    run would mend.
+    run would repair.
     """
     menu = after.status.grub_cfg
     if menu is None or menu.state is State.CURRENT:
-        return []
+        return ()
     codes = ", ".join(menu_verdict.reasons(menu))
     error = NotRepairedError(
         f"grub-mkconfig makes {menu_verdict.PATH} with the same fault again: {codes}",
         hint=menu_verdict.why_unlisted(root)
         or "look at /etc/default/grub and the scripts in /etc/grub.d; or set update_grub = false",
     )
-    return [Failure(name=menu_verdict.PATH, required=True, error=error)]
+    return (Failure(name=menu_verdict.PATH, required=True, error=error),)

@@ -21,7 +21,7 @@ from guest_hooks.sync.work import Work
 
 def foretell(
     root: Root, found: Survey, work: Work, request: Request, step: Step
-) -> tuple[tuple[Change, ...], list[Failure]]:
+) -> tuple[tuple[Change, ...], tuple[Failure, ...]]:
     """What a sync would change, to the byte where a build, or for a tree a look, can tell; else
     all that may be written.
     """
@@ -30,7 +30,7 @@ def foretell(
     built, failures = (
         build_all(root, found, likely, request, step)
         if root.is_live
-        else ([made for each in likely if (made := foresee(each)) is not None], [])
+        else ([made for each in likely if (made := foresee(each)) is not None], ())
     )
     known = {each.there.name for each in built} | {failure.name for failure in failures}
     changes = [*delta.of(built).changes]
@@ -45,7 +45,7 @@ def foretell(
             can_make = can_tell and root.is_live
             changes += _menu(root, found, work, judged) if can_make else [_some_menu(work)]
         except GuestHooksError as error:
-            failures.append(Failure(name=menu_verdict.PATH, required=True, error=error))
+            failures += (Failure(name=menu_verdict.PATH, required=True, error=error),)
     return tuple(changes), failures
 
 

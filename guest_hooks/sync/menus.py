@@ -14,6 +14,7 @@ from guest_hooks.model import Change, Status, Why
 from guest_hooks.survey import legacy_menu, menu_verdict
 from guest_hooks.survey.status import Survey
 from guest_hooks.sync import menu_files, safeguard
+from guest_hooks.sync.result import Done, Failure
 
 Step = Callable[[str], AbstractContextManager[object]]
 """Told what is being done, for as long as it is."""
@@ -32,20 +33,12 @@ class Wanted:
     menu_lst: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Renewed:
-    """What changed, and what kept which file from being made."""
-
-    changes: tuple[Change, ...]
-    failures: tuple[tuple[str, GuestHooksError], ...]
-
-
-def renew(root: Root, found: Survey, wanted: Wanted, settling: Settling, *, step: Step) -> Renewed:
+def renew(root: Root, found: Survey, wanted: Wanted, settling: Settling, *, step: Step) -> Done:
     """Make those of the menus that are `wanted`; one that fails does not keep the other from
     being made. GRUB sees them when `settling` ends.
     """
     changes: list[Change] = []
-    failures: list[tuple[str, GuestHooksError]] = []
+    failures: list[Failure] = []
 
     def judge(made: bytes) -> Sequence[str]:
         if wanted.judged is None:
@@ -68,5 +61,5 @@ def renew(root: Root, found: Survey, wanted: Wanted, settling: Settling, *, step
         try:
             changes += refresh() if is_wanted else ()
         except GuestHooksError as error:
-            failures.append((path, error))
-    return Renewed(changes=tuple(changes), failures=tuple(failures))
+            failures.append(Failure(name=path, required=True, error=error))
+    return Done(changes=tuple(changes), failures=tuple(failures))

@@ -6,7 +6,6 @@ What fails here costs no second stage and no menu: the guest is as bootable as i
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from guest_hooks.errors import FormatError, GuestHooksError, LackingError, NotRepairedError
 from guest_hooks.formats import grub_menu, pv_kernel
@@ -29,22 +28,13 @@ from guest_hooks.survey import kernel_images, pv_kernels
 from guest_hooks.survey.evidence import sha256
 from guest_hooks.survey.status import Survey
 from guest_hooks.sync.menus import Step
-from guest_hooks.sync.result import Failure
+from guest_hooks.sync.result import Done, Failure
 from guest_hooks.targets import BOOT_XEN
 
 MARGIN = 1 << 20
 """Bytes left free beyond a copy, for the menu."""
 SECOND_STAGES = 16 << 20
 """The same where a second stage is to be made, too: three of them with their modules."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Renewed:
-    """What changed, what could not be made sure of, and what kept which copy from being made."""
-
-    changes: tuple[Change, ...] = ()
-    unsure: tuple[Problem, ...] = ()
-    failures: tuple[Failure, ...] = ()
 
 
 def lacking(found: Survey) -> tuple[KernelStatus, ...]:
@@ -70,7 +60,7 @@ def foretold(root: Root, found: Survey, named: Sequence[str]) -> tuple[Change, .
     return made + tuple(_removal(root, path) for path in gone if path not in kept)
 
 
-def renew(root: Root, found: Survey, settling: Settling, *, step: Step) -> Renewed:
+def renew(root: Root, found: Survey, settling: Settling, *, step: Step) -> Done:
     """Make each copy that is missing, damaged or of another kernel: first the one that starts by
     default, then those of newer kernels; what there is no room for is said. GRUB sees them when
     `settling` ends.
@@ -93,10 +83,10 @@ def renew(root: Root, found: Survey, settling: Settling, *, step: Step) -> Renew
             failures.append(Failure(name=copy, required=required, error=_explained(kernel, error)))
         else:
             changes.append(Change(path=copy, before=before, after=sha256(data), why=_why(kernel)))
-    return Renewed(changes=tuple(changes), failures=tuple(failures))
+    return Done(changes=tuple(changes), failures=tuple(failures))
 
 
-def tidy(root: Root, found: Survey, named: Sequence[str], *, is_forced: bool) -> Renewed:
+def tidy(root: Root, found: Survey, named: Sequence[str], *, is_forced: bool) -> Done:
     """Remove the copies that are not wanted, but for one that this PV guest boots by; where only
     some targets were `named`, it is not known which are.
     """
@@ -115,8 +105,8 @@ def tidy(root: Root, found: Survey, named: Sequence[str], *, is_forced: bool) ->
         unsure += durable.remove_all(root, paths)
     except GuestHooksError as error:
         failures = (Failure(name=paths[0], required=False, error=error),)
-        return Renewed(unsure=unsure, failures=failures)
-    return Renewed(changes=changes, unsure=unsure)
+        return Done(unsure=unsure, failures=failures)
+    return Done(changes=changes, unsure=unsure)
 
 
 def _started(root: Root, found: Survey, paths: Sequence[str]) -> tuple[str, ...]:

@@ -63,6 +63,22 @@ class Failure:
     error: GuestHooksError
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """What one step of a run changed, what it could not make sure of, and what failed in it."""
+
+    changes: tuple[Change, ...] = ()
+    unsure: tuple[Problem, ...] = ()
+    failures: tuple[Failure, ...] = ()
+
+    def __add__(self, later: "Done") -> "Done":
+        return Done(
+            changes=self.changes + later.changes,
+            unsure=self.unsure + later.unsure,
+            failures=self.failures + later.failures,
+        )
+
+
 def exit_code(result: Result, request: Request, config: Config) -> ExitCode:
     """What a run that ended with `result` exits with."""
     if request.dry_run or result.is_held:

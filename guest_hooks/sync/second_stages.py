@@ -9,7 +9,7 @@ from guest_hooks.errors import GuestHooksError
 from guest_hooks.machine import receipts
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.settling import Settling
-from guest_hooks.model import Change, Problem, State
+from guest_hooks.model import Problem, State
 from guest_hooks.problems.runs import RunProblem
 from guest_hooks.survey import evidence, plan
 from guest_hooks.survey.observed import SurveyedTarget
@@ -17,7 +17,7 @@ from guest_hooks.survey.status import Survey
 from guest_hooks.sync import commit, delta, safeguard
 from guest_hooks.sync.build import Built, build
 from guest_hooks.sync.menus import Step
-from guest_hooks.sync.result import Failure, Request, failure_of
+from guest_hooks.sync.result import Done, Failure, Request, failure_of
 
 
 def build_all(
@@ -26,11 +26,12 @@ def build_all(
     targets: Sequence[SurveyedTarget],
     request: Request,
     step: Step,
-) -> tuple[list[Built], list[Failure]]:
+) -> tuple[list[Built], tuple[Failure, ...]]:
     """Build what `targets` need, beside the live files; what fails for one does not keep the
     others from being built.
     """
-    built, failures = [], []
+    built: list[Built] = []
+    failures: list[Failure] = []
     for each in targets:
         try:
             with step(f"Building the second stage for {each.name}"):
@@ -39,7 +40,7 @@ def build_all(
                 built.append(build(root, each, anew=request.force))
         except GuestHooksError as error:
             failures.append(failure_of(each.plan, error))
-    return built, failures
+    return built, tuple(failures)
 
 
 def install(
@@ -48,12 +49,12 @@ def install(
     found: Survey,
     built: Sequence[Built],
     settling: Settling,
-) -> tuple[tuple[Change, ...], list[Problem]]:
-    """Install what was built, and keep what it replaces for `rollback`; what changed, and what
-    could not be kept. GRUB sees the last of it when `settling` ends.
+) -> Done:
+    """Install what was built, and keep what it replaces for `rollback`; unsure is what could not
+    be kept. GRUB sees the last of it when `settling` ends.
     """
     if not built:
-        return (), []
+        return Done()
     difference = delta.of(built)
     reads_modules = config.modules is Modules.MINIMAL
     stand_ins = (
@@ -70,13 +71,13 @@ def install(
     commit.install(root, difference, settling, reads_modules=reads_modules, stand_ins=stand_ins)
     # Only now: an install that is refused, and a kill before this line, leave an older one, which
     # rollback can still put back.
-    unkept = [
+    unkept = tuple(
         problem
         for each in built
         if config.keep_previous and (core := _previous(each))
         for problem in _keep_previous(root, each, core)
-    ]
-    return difference.changes, unkept
+    )
+    return Done(changes=difference.changes, unsure=unkept)
 
 
 def _stand_in(root: Root, built: Built, found: Survey) -> Built:

@@ -21,6 +21,7 @@ from guest_hooks.problems.row import Severity, State
 from guest_hooks.survey import menu_kernels, menu_verdict, pv_kernels
 from guest_hooks.survey.status import Survey
 from guest_hooks.sync import pv_kernels as making
+from guest_hooks.sync.result import Done
 from tests.support import boot_tree, kernels, pv_menu
 from tests.support.boot_tree import BootTree
 from tests.support.checkout import CHECKOUT
@@ -67,7 +68,7 @@ class World:
         )
         return Survey(config=self.config, targets=(), status=status)
 
-    def renew(self) -> making.Renewed:
+    def renew(self) -> Done:
         settling = Settling(self.root)
         made = making.renew(self.root, self.survey(), settling, step=nullcontext)
         settling.finish()
@@ -105,7 +106,7 @@ def test_copies_are_made_once_and_found_current(world: World) -> None:
     assert made.failures == ()
     for found in world.kernels():
         assert (found.pv, found.pvh, found.problems) == (Start.COPY, Start.ITSELF, ())
-    assert world.renew() == making.Renewed()
+    assert world.renew() == Done()
 
 
 @pytest.mark.parametrize(
@@ -267,14 +268,14 @@ def test_a_removed_kernel_s_copy_goes(world: World) -> None:
     assert sorted(path.name for path in (world.top / "boot/xen").glob("vmlinux-*")) == sorted(
         [f"vmlinux-{release}.gz" for release in (NEW, MIDDLE)] + ["vmlinux-mine.gz"]
     )
-    assert making.tidy(world.root, world.survey(), (), is_forced=False) == making.Renewed()
+    assert making.tidy(world.root, world.survey(), (), is_forced=False) == Done()
 
 
 def test_nothing_goes_where_only_some_targets_were_named(world: World) -> None:
     world.renew()
     world.tree.remove(f"boot/vmlinuz-{OLD}")
     found = world.survey()
-    assert making.tidy(world.root, found, ("i386-xen_pvh",), is_forced=True) == making.Renewed()
+    assert making.tidy(world.root, found, ("i386-xen_pvh",), is_forced=True) == Done()
 
 
 def test_never_keeps_the_copy_that_a_pv_guest_boots_by(world: World) -> None:
