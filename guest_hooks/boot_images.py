@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a kernel or an initrd is, as far as it could be looked at."""
 
-from dataclasses import dataclass
+from guest_hooks.records import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

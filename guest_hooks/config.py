@@ -4,12 +4,12 @@
 import sys
 import tomllib
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from typing import Any
 
 from guest_hooks import nearest
 from guest_hooks.errors import UsageError
+from guest_hooks.records import dataclass, fields, replace
 from guest_hooks.targets import TARGETS, suggestion
 
 VENDOR_DIR = "/usr/lib/xen-guest-bootloader/conf.d"

@@ -3,12 +3,12 @@
 fields.
 """
 
-from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Self
 
 from guest_hooks.problems import row
 from guest_hooks.problems.row import Actor, ProblemCode
+from guest_hooks.records import dataclass, field, replace
 
 Severity = row.Severity
 State = row.State

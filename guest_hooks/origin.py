@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Who did what was done to the boot files."""
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from guest_hooks.records import dataclass
 
 
 class Doer(StrEnum):

@@ -4,11 +4,11 @@ row here and a fixture.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from guest_hooks import nearest
 from guest_hooks.errors import UsageError
 from guest_hooks.model import Mode
+from guest_hooks.records import dataclass
 
 BOOT_XEN = "/boot/xen"
 """Where stage 1 looks (xen docs/misc/x86-xenpv-bootloader)."""

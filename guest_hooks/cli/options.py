@@ -3,9 +3,9 @@
 
 import argparse
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 
+from guest_hooks.records import dataclass
 from guest_hooks.targets import TARGETS, named
 
 

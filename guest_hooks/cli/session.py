@@ -9,13 +9,13 @@ import errno
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
 from typing import Any
 
 from guest_hooks import terminal
 from guest_hooks.errors import LackingError, NotRepairedError
 from guest_hooks.machine import streams
 from guest_hooks.machine.root import Root
+from guest_hooks.records import dataclass
 from guest_hooks.report.layout import Style
 from guest_hooks.report.next_steps import Given
 

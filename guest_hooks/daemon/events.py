@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What happens to the repair service, and what it is to do about it: the words of `pacing`."""
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from guest_hooks.records import dataclass
 
 
 class Why(StrEnum):

@@ -8,7 +8,6 @@ never goes back.
 """
 
 import math
-from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from guest_hooks.daemon.events import (
@@ -25,6 +24,7 @@ from guest_hooks.daemon.events import (
     Tick,
     Why,
 )
+from guest_hooks.records import dataclass, replace
 
 NEVER = math.inf
 

@@ -8,7 +8,6 @@ grub-core/loader/i386/{linux,xen_file,xen_fileXX}.c.
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import StrEnum
 
 from guest_hooks.errors import CodedFormatError
@@ -16,6 +15,7 @@ from guest_hooks.formats import unpack
 from guest_hooks.formats.compression import Compression, detect
 from guest_hooks.formats.forward import Forward
 from guest_hooks.problems.images import FileProblem, ImageProblem
+from guest_hooks.records import dataclass
 
 MAX_UNPACKED = 1 << 30
 """Bytes; no header of a vmlinux points beyond."""

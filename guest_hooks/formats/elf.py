@@ -7,13 +7,13 @@ and takes Xen's notes for GNU's.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache, lru_cache
 from typing import Any
 
 from guest_hooks.errors import CodedFormatError
 from guest_hooks.problems.images import ImageProblem
+from guest_hooks.records import dataclass
 
 MAGIC = b"\x7fELF"
 ET_REL, ET_EXEC = 1, 2

@@ -9,7 +9,8 @@ btrfs driver looks at no feature bits.
 import re
 import struct
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+
+from guest_hooks.records import dataclass
 
 SIZE = 0x800
 """How many bytes from a device's start `features` looks at."""

@@ -2,7 +2,8 @@
 """The lines of fstab(5)."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from guest_hooks.records import dataclass
 
 _ESCAPES = ((r"\040", " "), (r"\011", "\t"), (r"\012", "\n"), (r"\134", "\\"))
 _NO_FILES = frozenset(("swap", "ignore"))

@@ -11,7 +11,6 @@ import hashlib
 import re
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 
 from guest_hooks.errors import CodedFormatError
@@ -20,6 +19,7 @@ from guest_hooks.formats import grub_module
 from guest_hooks.formats.elf import Elf
 from guest_hooks.formats.grub_module import Module
 from guest_hooks.problems.images import FileProblem, ImageProblem
+from guest_hooks.records import dataclass
 
 # grub: include/grub/kernel.h. From 5 on the types were renumbered in 2.14: device trees, flags and
 # the like; 8 is new there.

@@ -5,7 +5,8 @@ Sources: GRUB grub-core/commands/{menuentry,search_wrap}.c, grub-core/lib/arg.c.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from guest_hooks.records import dataclass
 
 _WITH_VALUE = frozenset({"--class", "--users", "--hotkey", "--source", "--id"})
 

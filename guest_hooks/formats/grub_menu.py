@@ -6,7 +6,8 @@ Source: GRUB grub-core/normal/menu.c.
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+
+from guest_hooks.records import dataclass
 
 MAX_DIGITS = 20
 """A number with more does not fit grub_strtoul, and names no entry."""

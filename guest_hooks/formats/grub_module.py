@@ -7,11 +7,11 @@ sections each, and pyelftools takes about 0.1 ms for a section header.
 
 import hashlib
 import struct
-from dataclasses import dataclass
 
 from guest_hooks.errors import CodedFormatError
 from guest_hooks.formats.elf import ET_REL, MAGIC, SHT_NOBITS
 from guest_hooks.problems.images import ImageProblem
+from guest_hooks.records import dataclass
 
 MAX_SECTIONS = 64
 MAX_NAMES = 4096

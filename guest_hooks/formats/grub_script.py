@@ -5,9 +5,8 @@ grub_follow.
 Source: the GRUB manual, "Writing full configuration files directly", and grub-core/script/parser.y.
 """
 
-from dataclasses import dataclass
-
 from guest_hooks.formats.grub_tokens import END, RESERVED, Token, Word, refused, tokens
+from guest_hooks.records import dataclass
 
 MAX_DEPTH = 24
 

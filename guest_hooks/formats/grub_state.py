@@ -4,12 +4,12 @@ is not certain.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 
 from guest_hooks.formats.grub_entry import Heading
 from guest_hooks.formats.grub_scope import Scope
 from guest_hooks.formats.grub_script import Command, Statements
 from guest_hooks.formats.grub_test import UNKNOWN
+from guest_hooks.records import dataclass, field
 
 
 class UnknownFileError(LookupError):

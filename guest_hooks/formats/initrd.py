@@ -5,13 +5,13 @@ Source: Linux Documentation/driver-api/early-userspace/buffer-format.rst and ini
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from guest_hooks.errors import CodedFormatError, FormatError
 from guest_hooks.formats import unpack
 from guest_hooks.formats.compression import Compression, UnreasonableError, detect
 from guest_hooks.problems.images import FileProblem
 from guest_hooks.problems.kernels import InitrdProblem
+from guest_hooks.records import dataclass
 
 MAX_MEMBERS = 64
 """Compressed archives one after another; a hook of initramfs-tools can prepend one, and there

@@ -3,13 +3,12 @@
 serve.
 """
 
-from dataclasses import dataclass, replace
-
 from guest_hooks.errors import CodedFormatError, FormatError
 from guest_hooks.formats import bzimage, pv_kernel, pvh_bridge, second_stage, xen_notes
 from guest_hooks.formats.bzimage import Image, ImageFormat
 from guest_hooks.formats.second_stage import SecondStage
 from guest_hooks.model import Problem
+from guest_hooks.records import dataclass, replace
 from guest_hooks.targets import TARGETS, Target
 
 

@@ -6,7 +6,8 @@ Sources: GRUB Legacy 0.97 stage2/stage2.c (get_line_from_config, cmain), stage2/
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+
+from guest_hooks.records import dataclass
 
 MOST_ENTRIES = 1000
 COMMANDS = frozenset(

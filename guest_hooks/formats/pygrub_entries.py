@@ -2,7 +2,8 @@
 """The entries of a menu as pygrub finds them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from guest_hooks.records import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

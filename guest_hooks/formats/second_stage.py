@@ -5,7 +5,6 @@ installed for a target.
 
 import hashlib
 import re
-from dataclasses import dataclass
 
 from guest_hooks.errors import CodedFormatError, FormatError
 from guest_hooks.formats import elf as elf_format
@@ -14,6 +13,7 @@ from guest_hooks.formats.grub_core import Core
 from guest_hooks.formats.xen_notes import Note
 from guest_hooks.model import Problem
 from guest_hooks.problems.images import ImageProblem
+from guest_hooks.records import dataclass
 from guest_hooks.targets import TARGETS, Target
 
 _GRUB_2 = b"grub rescue> "

@@ -9,12 +9,12 @@ import bz2
 import lzma
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Protocol
 
 from guest_hooks.errors import CodedFormatError
 from guest_hooks.formats.compression import Compression, LibraryMissingError, UnreasonableError
 from guest_hooks.problems.images import FileProblem
+from guest_hooks.records import dataclass
 
 CHUNK = 1 << 20
 """Bytes: the most that one step of a stream gives."""

@@ -8,7 +8,8 @@ disks by these numbers in ascending order.
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from guest_hooks.records import dataclass
 
 _NAME = re.compile(r"(?:/dev/)?xvd(?P<letters>[a-z]+)(?P<partition>\d*)")
 _SHORT_DISKS = _SHORT_PARTITIONS = 16

@@ -3,12 +3,12 @@
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import StrEnum
 
 from guest_hooks.errors import CodedFormatError
 from guest_hooks.formats.elf import PT_NOTE, SHT_NOTE, Elf, Encoding
 from guest_hooks.problems.images import ImageProblem
+from guest_hooks.records import dataclass
 
 OWNER = b"Xen\0"
 

@@ -8,8 +8,9 @@ util/grub-install.c, include/grub/util/install.h).
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
+
+from guest_hooks.records import dataclass
 
 
 class Meaning(StrEnum):

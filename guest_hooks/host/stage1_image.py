@@ -8,13 +8,13 @@ import os
 import stat
 import tarfile
 import tempfile
-from dataclasses import dataclass
 
 from guest_hooks.errors import LackingError, UsageError
 from guest_hooks.machine import durable
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import Run, run
 from guest_hooks.machine.trusted_root import TrustedRoot
+from guest_hooks.records import dataclass
 from guest_hooks.targets import BOOT_XEN, Target
 
 BOOTSTRAP = "normal (memdisk)/grub.cfg\n"

@@ -7,12 +7,12 @@ import os
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 from guest_hooks.machine import libc, mounts
 from guest_hooks.machine.boot_mounts import ways
 from guest_hooks.machine.mounts import Mount
 from guest_hooks.machine.root import Root
+from guest_hooks.records import dataclass
 
 BIND = "/mnt"
 """Where the commands that remove them bind the file system: a directory of every Debian system

@@ -8,10 +8,10 @@ import json
 import os
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass, replace
 
 from guest_hooks.errors import GuestHooksError
 from guest_hooks.machine.run import Run, run
+from guest_hooks.records import dataclass, replace
 
 LSBLK_TIMEOUT = 10
 LOOK_TIMEOUT = 5

@@ -8,7 +8,6 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, fields
 from typing import Any, TypeVar
 
 from guest_hooks.boot_images import InitrdFacts, KernelFacts
@@ -16,6 +15,7 @@ from guest_hooks.errors import FormatError, GuestHooksError
 from guest_hooks.formats import bzimage, initrd, kernel_config, pv_kernel
 from guest_hooks.machine.root import NotRegularError, Root
 from guest_hooks.problems.images import FileProblem, ImageProblem
+from guest_hooks.records import asdict, fields
 
 CACHE = "/var/lib/xen-guest-bootloader/preflight.json"
 VERSION = 4

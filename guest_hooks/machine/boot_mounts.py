@@ -10,12 +10,12 @@ program that runs here writes where the next boot reads, or not at all.
 import os
 import shlex
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from guest_hooks.errors import UnmountedError
 from guest_hooks.formats import fstab
 from guest_hooks.machine.mounts import Mount
 from guest_hooks.machine.root import NotRegularError, Root
+from guest_hooks.records import dataclass
 from guest_hooks.targets import BOOT_XEN
 
 FSTAB = "/etc/fstab"

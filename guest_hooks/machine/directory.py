@@ -3,9 +3,9 @@
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 
 from guest_hooks.machine.root import Root
+from guest_hooks.records import dataclass, field
 
 Signature = tuple[int, int, int, int]
 """A file's inode, size, mtime and ctime (ns)."""

@@ -8,7 +8,6 @@ udev's database tell or nothing does.
 import os
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from guest_hooks.errors import LackingError
@@ -24,6 +23,7 @@ from guest_hooks.machine.mounts import Mount
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import CommandError
 from guest_hooks.model import BootFilesystem, Place, Unreadable
+from guest_hooks.records import dataclass
 from guest_hooks.targets import BOOT_XEN
 
 if TYPE_CHECKING:

@@ -4,11 +4,11 @@ xenstore, so nothing can be waited for.
 """
 
 import os
-from dataclasses import dataclass, field
 
 from guest_hooks.errors import GuestHooksError
 from guest_hooks.machine.root import Root
 from guest_hooks.model import Guest, Mode
+from guest_hooks.records import dataclass, field
 
 HYPERVISOR_TYPE = "/sys/hypervisor/type"
 GUEST_TYPE = "/sys/hypervisor/guest_type"

@@ -6,10 +6,10 @@ taken back.
 import json
 import math
 import time
-from dataclasses import dataclass
 
 from guest_hooks.machine import durable, lock, receipts
 from guest_hooks.machine.root import NotRegularError, Root
+from guest_hooks.records import dataclass
 
 PATH = f"{receipts.STATE_DIR}/hold.json"
 NEVER = math.inf

@@ -11,9 +11,9 @@ import fcntl
 import os
 import struct
 from contextlib import suppress
-from dataclasses import dataclass
 
 from guest_hooks.machine.root import Root
+from guest_hooks.records import dataclass
 
 _FLOCK = "hhqqi0q"
 """struct flock with 64-bit offsets, as this machine's C compiler aligns it: type, whence,

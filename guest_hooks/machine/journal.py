@@ -15,11 +15,11 @@ import select
 import socket
 import struct
 import sys
-from dataclasses import dataclass
 from enum import StrEnum
 
 from guest_hooks import terminal
 from guest_hooks.origin import By
+from guest_hooks.records import dataclass
 
 SOCKET = "/run/systemd/journal/socket"
 IDENTIFIER = "xen-guest-bootloader"

@@ -6,11 +6,11 @@ it.
 import json
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from guest_hooks.errors import LackingError
 from guest_hooks.machine.journal import IDENTIFIER, KINDS, Outcome
 from guest_hooks.machine.run import CommandError, Run, run
+from guest_hooks.records import dataclass
 
 TIMEOUT = 60.0
 FILES = ("/var/log/journal", "/run/log/journal")

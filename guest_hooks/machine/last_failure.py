@@ -5,11 +5,11 @@ started it and sees no more than an exit code.
 
 import json
 from contextlib import suppress
-from dataclasses import asdict, dataclass
 
 from guest_hooks.errors import GuestHooksError
 from guest_hooks.machine import durable
 from guest_hooks.machine.root import NotRegularError, Root
+from guest_hooks.records import asdict, dataclass
 
 DIRECTORY = "/run/xen-guest-bootloader"
 PATH = f"{DIRECTORY}/last-failure.json"

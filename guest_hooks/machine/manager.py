@@ -7,7 +7,6 @@ import socket
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 
 from guest_hooks.errors import ExitCode, GuestHooksError
 from guest_hooks.machine import last_failure
@@ -15,6 +14,7 @@ from guest_hooks.machine.control_group import own_unit
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import CommandError, Run, run
 from guest_hooks.machine.service import SYNC, WATCHER
+from guest_hooks.records import dataclass
 from guest_hooks.terminal import printable
 
 REPAIR_TIMEOUT = 1900.0

@@ -8,7 +8,6 @@ import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 from guest_hooks.errors import LackingError, NotRepairedError
 from guest_hooks.formats import grub_cfg
@@ -16,6 +15,7 @@ from guest_hooks.machine import grub_tools, sandbox, staging
 from guest_hooks.machine.failures import told
 from guest_hooks.machine.root import MAX_READ, NotRegularError, Owner, Root
 from guest_hooks.machine.run import CommandError, run
+from guest_hooks.records import dataclass
 
 PROGRAM = "/usr/sbin/grub-mkconfig"
 PLACES = ("/tmp", "/mnt", "/media")  # noqa: S108 - a directory of ours, laid there in a namespace

@@ -3,10 +3,10 @@
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 
 from guest_hooks.formats import superblock
 from guest_hooks.machine.root import Root
+from guest_hooks.records import dataclass, replace
 
 MOUNTINFO = "/proc/self/mountinfo"
 BLOCK_DEVICES = "/sys/dev/block"

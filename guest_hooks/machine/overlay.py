@@ -4,9 +4,9 @@
 import os
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from guest_hooks.machine.root import MAX_READ, NotRegularError, Root
+from guest_hooks.records import dataclass, field
 from guest_hooks.sizes import size
 
 

@@ -9,13 +9,13 @@ than this program or missing reads as empty and is written anew by the next sync
 import base64
 import json
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
 
 from guest_hooks.errors import GuestHooksError
 from guest_hooks.machine import durable
 from guest_hooks.machine.root import NotRegularError, Root
 from guest_hooks.model import Choices, Problem
 from guest_hooks.problems.runs import RunProblem
+from guest_hooks.records import asdict, dataclass, field, fields, replace
 
 STATE_DIR = "/var/lib/xen-guest-bootloader"
 RECEIPT = f"{STATE_DIR}/receipt.json"

@@ -11,10 +11,10 @@ import os
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 
 from guest_hooks.errors import LackingError
 from guest_hooks.machine.path_errors import leading_nowhere, naming
+from guest_hooks.records import dataclass
 from guest_hooks.sizes import size
 
 Owner = tuple[int, int]

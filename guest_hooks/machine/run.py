@@ -10,10 +10,10 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
 from typing import IO, NoReturn, Protocol, cast
 
 from guest_hooks.errors import ExitCode, GuestHooksError, LackingError
+from guest_hooks.records import dataclass
 
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/sbin:/usr/local/bin"
 """Debian's own directories first, whatever the caller's PATH is; the admin's last, for what

@@ -14,13 +14,13 @@ import stat
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 from guest_hooks.errors import LackingError
 from guest_hooks.machine import seccomp, tree_disks
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import CommandError
 from guest_hooks.machine.tree_disks import TreeDisk
+from guest_hooks.records import dataclass
 
 CONFINE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "confine.py")
 CANNOT_CONFINE = 125

@@ -13,12 +13,12 @@ import os
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
-from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from guest_hooks.errors import LackingError, LockedError
 from guest_hooks.machine import dpkg
 from guest_hooks.machine.root import NotRegularError, Root
+from guest_hooks.records import asdict, dataclass, replace
 
 RUN_DIR = "/run/xen-guest-bootloader/watch"
 """The watcher's alone: systemd removes it with the service, and a repair may be staging in the

@@ -8,11 +8,11 @@ names ends the wait of all steps before it.
 
 import os
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 
 from guest_hooks.machine.barrier import barrier, is_late, open_directory, settle
 from guest_hooks.machine.root import Root
 from guest_hooks.model import Problem
+from guest_hooks.records import dataclass, field
 
 Release = Callable[[], object]
 

@@ -16,7 +16,6 @@ import stat
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from types import MappingProxyType
 
 from guest_hooks.errors import LackingError, NotRepairedError
@@ -25,6 +24,7 @@ from guest_hooks.machine.failures import told
 from guest_hooks.machine.grub_tools import GRUB_DIR, GRUBENV
 from guest_hooks.machine.root import MOST_FILES, NotRegularError, Root
 from guest_hooks.machine.run import CommandError, Completed, run
+from guest_hooks.records import dataclass
 from guest_hooks.sizes import size
 from guest_hooks.targets import BOOT_XEN, Target
 

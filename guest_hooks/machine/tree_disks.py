@@ -8,11 +8,11 @@ guest each of them is a plain disk.
 import os
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from guest_hooks.machine import mounts
 from guest_hooks.machine.mounts import BLOCK_DEVICES, Mount
 from guest_hooks.machine.root import Root
+from guest_hooks.records import dataclass
 
 FSTAB = "/etc/fstab"
 HOST_PLACES = frozenset(

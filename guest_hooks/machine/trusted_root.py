@@ -4,10 +4,10 @@ anybody can put a link in the way.
 """
 
 import os
-from dataclasses import dataclass
 
 from guest_hooks.errors import UsageError
 from guest_hooks.machine.root import Root
+from guest_hooks.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

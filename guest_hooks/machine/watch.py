@@ -13,13 +13,13 @@ import select
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 
 from watchdog.events import DirModifiedEvent, FileSystemEvent, FileSystemEventHandler
 from watchdog.observers.api import BaseObserver, EventEmitter, EventQueue, ObservedWatch
 from watchdog.observers.inotify_c import Inotify, InotifyConstants
 
 from guest_hooks.machine.root import Root
+from guest_hooks.records import dataclass
 
 # What a change of content, name, owner or mode raises. No IN_ACCESS, IN_OPEN, IN_CLOSE_NOWRITE:
 # those are readers, us among them.

@@ -6,8 +6,6 @@ followed, or a default that GRUB settles only while it runs, is not known to fai
 back.
 """
 
-from dataclasses import dataclass
-
 from guest_hooks.config import Config
 from guest_hooks.machine.boot_files import Memory
 from guest_hooks.machine.root import Root
@@ -17,6 +15,7 @@ from guest_hooks.preflight import facts
 from guest_hooks.preflight.follow import Way
 from guest_hooks.preflight.result import Finding
 from guest_hooks.problems.menus import MenuProblem
+from guest_hooks.records import dataclass
 from guest_hooks.targets import TARGETS
 
 _WAITS = frozenset({MenuProblem.WAITS, MenuProblem.ASKS})

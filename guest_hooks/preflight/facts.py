@@ -5,7 +5,6 @@ import os
 import stat
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 
 from guest_hooks.boot_images import InitrdFacts, KernelFacts
 from guest_hooks.errors import FormatError, GuestHooksError
@@ -26,6 +25,7 @@ from guest_hooks.preflight.links import root_fs, stage1
 from guest_hooks.preflight.links.entries import place
 from guest_hooks.preflight.links.stage1 import Disks
 from guest_hooks.preflight.needs import OPTIONS, Kernel
+from guest_hooks.records import replace
 from guest_hooks.targets import BOOT_XEN, TARGETS, of_boot
 
 MAX_CFG = 4 << 20

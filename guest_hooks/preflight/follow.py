@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """One boot in one mode, followed from stage 1 to the root file system."""
 
-from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from guest_hooks.boot_images import InitrdFacts
@@ -32,6 +31,7 @@ from guest_hooks.preflight.needs import Needs
 from guest_hooks.preflight.result import Finding, Link, Step
 from guest_hooks.preflight.steps import Steps
 from guest_hooks.problems.boot import RootProblem
+from guest_hooks.records import dataclass, field, replace
 from guest_hooks.targets import TARGETS
 
 FSTAB = "/etc/fstab"

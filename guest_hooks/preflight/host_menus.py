@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The guest's menus as two programs of the host's read them: pygrub and pvgrub-legacy."""
 
-from dataclasses import dataclass
-
 from guest_hooks.machine import legacy_drives
 from guest_hooks.machine.block_devices import BlockDevice
 from guest_hooks.machine.root import Root
 from guest_hooks.model import BootFilesystem
 from guest_hooks.preflight import facts
 from guest_hooks.preflight.links import legacy, pygrub, stage1
+from guest_hooks.records import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,12 +4,12 @@ Vocabulary of preflight.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from guest_hooks.boot_images import KernelFacts
 from guest_hooks.formats.compression import Compression
 from guest_hooks.model import Mode
 from guest_hooks.preflight.steps import Steps
+from guest_hooks.records import dataclass, field
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

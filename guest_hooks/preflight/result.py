@@ -3,13 +3,13 @@
 with them.
 """
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Self
 
 from guest_hooks.model import Guest, Severity
 from guest_hooks.problems import row
 from guest_hooks.problems.row import Actor, Effect, ProblemCode
+from guest_hooks.records import dataclass
 
 Certainty = row.Certainty
 

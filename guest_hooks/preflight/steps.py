@@ -4,12 +4,12 @@ Pure.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
 
 from guest_hooks.model import Mode
 from guest_hooks.problems.row import Actor
 from guest_hooks.program import SYNC
+from guest_hooks.records import dataclass, field
 
 UPDATE_GRUB = "update-grub"
 

@@ -6,7 +6,6 @@ of fstab, the guest's console and memory. Gathers, and lets the links judge.
 import re
 import shlex
 from contextlib import suppress
-from dataclasses import dataclass
 
 from guest_hooks.config import Config, Stage1
 from guest_hooks.formats import disk_names, fstab
@@ -20,6 +19,7 @@ from guest_hooks.preflight.links import boot_fs, console, initrds, root_fs
 from guest_hooks.preflight.links import fstab as fstab_link
 from guest_hooks.preflight.links.fstab import FSTAB, RESUME, Resume
 from guest_hooks.preflight.result import Finding
+from guest_hooks.records import dataclass
 
 CRYPTTAB = "/etc/crypttab"
 INIT = "/sbin/init"

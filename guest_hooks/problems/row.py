@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What is known of a problem code, and what it means for the next boot."""
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Self
+
+from guest_hooks.records import dataclass
 
 
 class State(StrEnum):

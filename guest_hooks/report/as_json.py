@@ -2,7 +2,6 @@
 """Results as JSON, as schema/report.schema.json describes it. What a person reads is beside it."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from guest_hooks.errors import ExitCode, GuestHooksError
@@ -17,6 +16,7 @@ from guest_hooks.model import (
     Status,
     TargetStatus,
 )
+from guest_hooks.records import asdict
 
 if TYPE_CHECKING:  # most verbs show no service, and its module takes time to load
     from guest_hooks.machine.service import ServiceStatus

@@ -7,10 +7,10 @@ for each, 1 for the one it is in.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 from guest_hooks.machine.service import ServiceStatus
 from guest_hooks.model import Severity, Start, State
+from guest_hooks.records import dataclass
 from guest_hooks.survey.outlook import Outlook
 
 PREFIX = "xen_guest_bootloader"

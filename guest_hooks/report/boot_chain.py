@@ -2,12 +2,12 @@
 """The answer of preflight as lines for a person and as an object for `--json`."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from typing import Any
 
 from guest_hooks.machine.service import ServiceStatus
 from guest_hooks.model import Severity
 from guest_hooks.preflight.result import Finding, Link, Preflight
+from guest_hooks.records import asdict
 from guest_hooks.report import layout
 from guest_hooks.report.as_json import SCHEMA, guest_json, status_json
 from guest_hooks.report.layout import Kind, Span, Style, Text, plain

@@ -7,11 +7,11 @@ colour reaches over a line's end.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from itertools import groupby
 
 from guest_hooks import terminal
+from guest_hooks.records import dataclass
 
 NARROWEST = 40
 """Columns; a terminal that says it has fewer is written to as if it had these."""

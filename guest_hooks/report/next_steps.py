@@ -5,13 +5,13 @@ configuration.
 
 import re
 import shlex
-from dataclasses import dataclass, replace
 
 from guest_hooks.errors import GuestHooksError
 from guest_hooks.model import Problem, Status
 from guest_hooks.preflight.result import Finding, Preflight
 from guest_hooks.problems.row import Actor
 from guest_hooks.program import PROGRAM
+from guest_hooks.records import dataclass, replace
 
 _COMMAND = re.compile(rf"\b{PROGRAM} (?:status|sync|preflight|rollback)\b(?! --root\b)")
 """The verbs that take all of `Given`; a command for another tree is whole as it is."""

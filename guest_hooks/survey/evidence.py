@@ -6,7 +6,6 @@
 import hashlib
 import re
 import stat
-from dataclasses import replace
 
 from guest_hooks.errors import FormatError
 from guest_hooks.formats import grub_core, moddep, second_stage
@@ -15,6 +14,7 @@ from guest_hooks.machine.directory import Directory
 from guest_hooks.machine.receipts import Receipt
 from guest_hooks.machine.root import NotRegularError, Root
 from guest_hooks.model import Choices
+from guest_hooks.records import replace
 from guest_hooks.survey.observed import Evidence, Found, ModuleDir, Packaged, SurveyedTarget
 from guest_hooks.survey.plan import Plan
 from guest_hooks.targets import Target

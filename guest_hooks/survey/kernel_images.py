@@ -7,10 +7,10 @@ import fnmatch
 import os
 import re
 import stat
-from dataclasses import dataclass
 
 from guest_hooks.machine import package_states
 from guest_hooks.machine.root import Root
+from guest_hooks.records import dataclass
 
 PATTERNS = (("/boot", "vmlinuz-*"), ("", "vmlinuz-*"), ("/boot", "kernel-*"))
 """Where 10_linux looks on x86, in its order (Debian's grub: /etc/grub.d/10_linux)."""

@@ -3,7 +3,6 @@
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 
 from guest_hooks.errors import FormatError
 from guest_hooks.formats import grub_cfg
@@ -17,6 +16,7 @@ from guest_hooks.model import (
     State,
 )
 from guest_hooks.problems.menus import MenuProblem
+from guest_hooks.records import replace
 from guest_hooks.survey import kernel_images, pv_kernels
 from guest_hooks.targets import GRUB_CFG, of_boot
 

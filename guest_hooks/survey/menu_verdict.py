@@ -4,7 +4,6 @@
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 
 from guest_hooks.formats import disk_names, grub_cfg
 from guest_hooks.machine import disks, grub_tools
@@ -22,6 +21,7 @@ from guest_hooks.model import (
 from guest_hooks.problems.menus import MenuProblem
 from guest_hooks.problems.row import Actor
 from guest_hooks.program import SYNC
+from guest_hooks.records import replace
 from guest_hooks.survey import menu_kernels
 from guest_hooks.survey.menu_kernels import LINUX_SCRIPT
 from guest_hooks.targets import GRUB_CFG, HANDOVER

@@ -2,11 +2,11 @@
 """What was found of one target in a guest's tree: what a verdict rests on."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from guest_hooks.machine.directory import Directory
 from guest_hooks.machine.receipts import TargetReceipt
 from guest_hooks.model import TargetStatus
+from guest_hooks.records import dataclass, field
 from guest_hooks.survey.plan import Plan
 
 

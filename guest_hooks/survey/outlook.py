@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """How a guest is and whether its next boot works: the one verdict of `status`, for every reader."""
 
-from dataclasses import dataclass
-
 from guest_hooks.errors import ExitCode
 from guest_hooks.model import Status
 from guest_hooks.preflight.result import Preflight
+from guest_hooks.records import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

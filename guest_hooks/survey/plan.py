@@ -5,7 +5,6 @@ the modules of its second stage.
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import assert_never
 
@@ -13,6 +12,7 @@ from guest_hooks.config import Config, Modules
 from guest_hooks.errors import NotApplicableError
 from guest_hooks.formats import moddep, pvh_bridge
 from guest_hooks.model import BootFilesystem, Choices, Guest, Mode
+from guest_hooks.records import dataclass, field
 from guest_hooks.targets import BOOT_XEN, TARGETS, Target, named
 
 AUTO = "auto"

@@ -2,12 +2,12 @@
 """The second stages that were kept when others took their place, for a rollback."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
 
 from guest_hooks.errors import FormatError
 from guest_hooks.formats import second_stage
 from guest_hooks.machine import receipts
 from guest_hooks.machine.root import Root
+from guest_hooks.records import dataclass
 from guest_hooks.survey import evidence
 from guest_hooks.targets import TARGETS
 

@@ -2,7 +2,6 @@
 """How is it: the facts of this guest compared with the plan, and nothing changed."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from guest_hooks.config import Config
@@ -24,6 +23,7 @@ from guest_hooks.model import (
 from guest_hooks.problems.boot import BootFsProblem
 from guest_hooks.problems.second_stage import SecondStageProblem
 from guest_hooks.program import SYNC
+from guest_hooks.records import dataclass, replace
 from guest_hooks.survey import (
     evidence,
     kernel_images,

@@ -3,7 +3,6 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from guest_hooks.errors import FormatError
 from guest_hooks.formats import pvh_bridge, second_stage
@@ -13,6 +12,7 @@ from guest_hooks.model import FileStatus, Problem, State, TargetStatus
 from guest_hooks.problems.images import ImageProblem
 from guest_hooks.problems.row import Effect, ProblemCode
 from guest_hooks.problems.second_stage import SecondStageProblem
+from guest_hooks.records import dataclass
 from guest_hooks.survey.observed import Evidence, Found, Packaged
 from guest_hooks.survey.plan import FileKind, Plan, PlannedFile, content
 

@@ -3,7 +3,6 @@
 
 import os
 from contextlib import nullcontext, suppress
-from dataclasses import replace
 
 from guest_hooks.config import Config
 from guest_hooks.errors import GuestHooksError, LackingError, NotRepairedError
@@ -14,6 +13,7 @@ from guest_hooks.machine.settling import Settling
 from guest_hooks.model import Problem, State
 from guest_hooks.problems.menus import MenuProblem
 from guest_hooks.program import SYNC
+from guest_hooks.records import replace
 from guest_hooks.survey import menu_verdict
 from guest_hooks.survey.status import Survey, require, survey
 from guest_hooks.sync import (

@@ -7,7 +7,6 @@ be made, that is taken.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 
 from guest_hooks.errors import FormatError, NotRepairedError
 from guest_hooks.formats import second_stage
@@ -16,6 +15,7 @@ from guest_hooks.machine.receipts import TargetReceipt
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import CommandError
 from guest_hooks.model import State
+from guest_hooks.records import dataclass, replace
 from guest_hooks.survey import verdict
 from guest_hooks.survey.evidence import choices, copied, sha256
 from guest_hooks.survey.observed import (

@@ -5,12 +5,12 @@ pvgrub-legacy.
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 
 from guest_hooks.errors import GuestHooksError
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.settling import Settling
 from guest_hooks.model import Change, Status, Why
+from guest_hooks.records import dataclass
 from guest_hooks.survey import legacy_menu, menu_verdict
 from guest_hooks.survey.status import Survey
 from guest_hooks.sync import menu_files, safeguard

@@ -12,7 +12,6 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 from guest_hooks.errors import LockedError
 from guest_hooks.machine import dpkg, journal, lock
@@ -20,6 +19,7 @@ from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import Run, run
 from guest_hooks.model import Problem
 from guest_hooks.problems.runs import RunProblem
+from guest_hooks.records import dataclass
 
 CODE = RunProblem.PACKAGES
 MANAGER_PID = 1

@@ -2,10 +2,10 @@
 """What a sync notes in the receipt: what it made, and what it kept from being replaced."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from guest_hooks.machine.receipts import Receipt, TargetReceipt
 from guest_hooks.model import Change
+from guest_hooks.records import replace
 from guest_hooks.survey import evidence
 from guest_hooks.sync import safeguard
 from guest_hooks.sync.build import Built

@@ -2,13 +2,13 @@
 """What is asked of a sync, what came of it, and the exit code that follows."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 
 from guest_hooks.config import Config
 from guest_hooks.errors import ExitCode, GuestHooksError
 from guest_hooks.model import Change, Choices, Problem, State, Status, TargetStatus
 from guest_hooks.problems.runs import RunProblem
 from guest_hooks.problems.second_stage import SecondStageProblem
+from guest_hooks.records import dataclass, field, replace
 from guest_hooks.survey.plan import Plan
 from guest_hooks.survey.status import Survey
 

@@ -3,7 +3,6 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import replace
 
 from guest_hooks.config import Config, Modules
 from guest_hooks.errors import FormatError, LackingError, NotRepairedError
@@ -14,6 +13,7 @@ from guest_hooks.machine.root import Root
 from guest_hooks.machine.settling import Settling
 from guest_hooks.model import Change, Problem, Reason, State
 from guest_hooks.problems.second_stage import SecondStageProblem
+from guest_hooks.records import replace
 from guest_hooks.survey import evidence, verdict
 from guest_hooks.survey.observed import Found, SurveyedTarget
 from guest_hooks.survey.plan import MINIMAL, FileKind, Plan, content

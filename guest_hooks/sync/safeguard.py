@@ -8,7 +8,6 @@ menu that preflight can't follow is replaced and replaces.
 
 import os
 from collections.abc import Sequence
-from dataclasses import replace
 
 from guest_hooks.config import Config, Stage1
 from guest_hooks.errors import GuestHooksError, KeptError, NotRepairedError
@@ -19,6 +18,7 @@ from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import Run, run
 from guest_hooks.model import GrubCfgStatus, Mode, Start, State, Status, TargetStatus
 from guest_hooks.program import SYNC
+from guest_hooks.records import replace
 from guest_hooks.survey import menu_kernels, menu_verdict
 from guest_hooks.survey.observed import SurveyedTarget
 from guest_hooks.survey.status import MODULES_OF, Survey

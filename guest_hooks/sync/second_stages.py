@@ -2,7 +2,6 @@
 """Building the second stages of all targets, and installing them together."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from guest_hooks.config import Config, Modules
 from guest_hooks.errors import GuestHooksError
@@ -11,6 +10,7 @@ from guest_hooks.machine.root import Root
 from guest_hooks.machine.settling import Settling
 from guest_hooks.model import Problem, State
 from guest_hooks.problems.runs import RunProblem
+from guest_hooks.records import replace
 from guest_hooks.survey import evidence, plan
 from guest_hooks.survey.observed import SurveyedTarget
 from guest_hooks.survey.status import Survey

@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a sync has to do: which targets to build, and which menus to make and why."""
 
-from dataclasses import dataclass
-
 from guest_hooks.errors import ForeignError
 from guest_hooks.model import Severity, State, Why
 from guest_hooks.problems.second_stage import SecondStageProblem
+from guest_hooks.records import dataclass
 from guest_hooks.survey import legacy_menu, menu_verdict
 from guest_hooks.survey.observed import SurveyedTarget
 from guest_hooks.survey.status import Survey

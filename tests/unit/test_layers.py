@@ -14,6 +14,7 @@ from tests.support.checkout import CHECKOUT
 LAYERS = (
     (
         "errors",
+        "records",
         "model",
         "boot_images",
         "origin",
@@ -224,6 +225,15 @@ def test_only_run_starts_processes() -> None:
 
 def test_only_durable_replaces_files() -> None:
     assert broken(lambda _, tree: replacements(tree), but={"guest_hooks.machine.durable"}) == {}
+
+
+def compiled_at_the_start(_module: str, tree: ast.AST) -> list[str]:
+    """What in `tree` has classes compiled each time the program starts; see `records`."""
+    return sorted({"dataclasses"} & set(imported(tree)))
+
+
+def test_no_start_waits_for_dataclasses() -> None:
+    assert broken(compiled_at_the_start, but={"guest_hooks.records"}) == {}
 
 
 def test_modules_are_one_noun_long() -> None:

@@ -2,10 +2,10 @@
 """The verb `inspect`: what a file is."""
 
 import sys
-from dataclasses import replace
 
 from guest_hooks.cli.session import Session
 from guest_hooks.errors import ExitCode
+from guest_hooks.records import replace
 from guest_hooks.report.inspection_json import inspection_json
 from guest_hooks.report.inspection_text import inspection_text
 from guest_hooks.survey import image_files

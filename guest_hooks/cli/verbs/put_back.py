@@ -2,13 +2,13 @@
 """The verb `rollback`: the previous second stage in the place of the present one."""
 
 import time
-from dataclasses import replace
 
 from guest_hooks.cli.session import Session
 from guest_hooks.errors import ExitCode
 from guest_hooks.machine import doer, streams
 from guest_hooks.machine.config_files import configuration
 from guest_hooks.problems.second_stage import SecondStageProblem
+from guest_hooks.records import replace
 from guest_hooks.report import as_journal, as_json, messages, rollback_text
 from guest_hooks.survey.previous import previous
 from guest_hooks.sync.rollback import rollback

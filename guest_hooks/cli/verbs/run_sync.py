@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The verb `sync`: what is missing or out of date is made."""
 
-from dataclasses import replace
-
 from guest_hooks.cli.session import Session
 from guest_hooks.errors import ExitCode, GuestHooksError
 from guest_hooks.machine import doer, last_failure, streams
 from guest_hooks.machine.config_files import configuration
 from guest_hooks.model import State, Status
+from guest_hooks.records import replace
 from guest_hooks.report import as_journal, as_json, messages, reasons
 from guest_hooks.report.status_screen import state_rows
 from guest_hooks.sync import sync

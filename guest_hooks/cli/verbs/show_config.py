@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The verb `config`: the values in force, and where each comes from."""
 
-from dataclasses import asdict
-
 from guest_hooks.cli.session import Session
 from guest_hooks.errors import ExitCode
 from guest_hooks.machine.config_files import configuration, origins
+from guest_hooks.records import asdict
 from guest_hooks.report.config_text import config_json, config_text
 
 

@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The verb `detect`: which guest this is, and which targets it needs."""
 
-from dataclasses import replace
-
 from guest_hooks.cli.session import Session
 from guest_hooks.errors import ExitCode, NotApplicableError
 from guest_hooks.machine import guest
 from guest_hooks.machine.config_files import configuration
+from guest_hooks.records import replace
 from guest_hooks.report import as_json, guest_text
 from guest_hooks.survey import kernel_images, plan
 

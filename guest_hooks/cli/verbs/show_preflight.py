@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The verb `preflight`: the next boot, link by link."""
 
-from dataclasses import replace
-
 from guest_hooks.cli.session import Session
 from guest_hooks.config import Config, Stage1
 from guest_hooks.errors import ExitCode, UsageError
@@ -10,6 +8,7 @@ from guest_hooks.machine import guest
 from guest_hooks.machine.config_files import configuration
 from guest_hooks.model import Mode
 from guest_hooks.preflight.next_boot import preflight
+from guest_hooks.records import replace
 from guest_hooks.report import boot_chain
 from guest_hooks.survey import kernel_images, plan
 from guest_hooks.survey.status import survey

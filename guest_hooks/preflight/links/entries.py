@@ -4,7 +4,6 @@ handed.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 
 from guest_hooks.boot_images import InitrdFacts
 from guest_hooks.formats.grub_menu import Boot, Choice, Entry, Menu
@@ -15,6 +14,7 @@ from guest_hooks.preflight.needs import Kernel, Needs
 from guest_hooks.preflight.result import Certainty, Finding, Link
 from guest_hooks.preflight.steps import NextStep, Steps
 from guest_hooks.problems.menus import MenuProblem
+from guest_hooks.records import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

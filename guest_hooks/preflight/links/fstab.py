@@ -6,12 +6,12 @@ remount from fstab; initramfs-tools scripts/local-premount/resume.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
 
 from guest_hooks.formats.fstab import Entry
 from guest_hooks.model import Severity
 from guest_hooks.preflight.result import Finding, Link
 from guest_hooks.problems.boot import FstabProblem, RootProblem
+from guest_hooks.records import dataclass, replace
 
 FSTAB = "/etc/fstab"
 RESUME = "/etc/initramfs-tools/conf.d/resume"

@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What is wrong with grub.cfg and grubenv as files. Pure."""
 
-from dataclasses import replace
-
 from guest_hooks.machine.grub_tools import GRUBENV
 from guest_hooks.model import GrubCfgStatus, MenuFault, State
 from guest_hooks.preflight.result import Finding, Link
 from guest_hooks.preflight.steps import NextStep
 from guest_hooks.problems.menus import MenuProblem
+from guest_hooks.records import replace
 
 RESCUE = "grub>"
 """What a GRUB without a menu shows."""

@@ -5,7 +5,6 @@ Sources: Linux init/initramfs.c, init/do_mounts.c; initramfs-tools scripts/{loca
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 
 from guest_hooks.boot_images import InitrdFacts
@@ -15,6 +14,7 @@ from guest_hooks.preflight.result import Certainty, Finding, Link
 from guest_hooks.problems.boot import RootProblem
 from guest_hooks.problems.images import ImageProblem
 from guest_hooks.problems.kernels import InitrdProblem
+from guest_hooks.records import replace
 
 _initrd = partial(Finding.of, link=Link.INITRD)
 _UNKNOWN = "initrd-unknown"

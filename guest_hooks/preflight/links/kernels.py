@@ -5,7 +5,6 @@ Sources: GRUB grub-core/loader/i386/{linux,xen,xen_file,xen_fileXX}.c; Linux
 arch/x86/boot/compressed/misc.c.
 """
 
-from dataclasses import replace
 from functools import partial
 
 from guest_hooks.boot_images import KernelFacts
@@ -17,6 +16,7 @@ from guest_hooks.preflight.result import Certainty, Finding, Link
 from guest_hooks.problems.images import FileProblem, ImageProblem
 from guest_hooks.problems.kernels import KernelProblem
 from guest_hooks.problems.second_stage import SecondStageProblem
+from guest_hooks.records import replace
 
 _DAMAGES: dict[str, KernelProblem] = {
     FileProblem.NOT_A_KERNEL: KernelProblem.INVALID,

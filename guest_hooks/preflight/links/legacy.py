@@ -6,7 +6,6 @@ kernel to libxenguest.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 
 from guest_hooks.formats import menu_lst
@@ -15,6 +14,7 @@ from guest_hooks.formats.menu_lst import File, LegacyEntry
 from guest_hooks.model import BootFilesystem
 from guest_hooks.preflight.result import Finding, Link
 from guest_hooks.problems.other_hosts import LegacyProblem
+from guest_hooks.records import dataclass
 
 PATH = "/boot/grub/menu.lst"
 _found = partial(Finding.of, link=Link.STAGE1, thing=PATH)

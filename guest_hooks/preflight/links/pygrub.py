@@ -6,7 +6,6 @@ Source: xen tools/pygrub/src/pygrub, 4.17, which reads the file systems that lib
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from guest_hooks.errors import FormatError
 from guest_hooks.formats import pygrub_menu
@@ -15,6 +14,7 @@ from guest_hooks.formats.pygrub_entries import Image, PygrubMenu
 from guest_hooks.model import BootFilesystem
 from guest_hooks.preflight.result import Finding, Link
 from guest_hooks.problems.other_hosts import PygrubProblem
+from guest_hooks.records import dataclass
 
 READABLE = ("ext2", "ext3", "ext4")
 """Of the file systems that Debian installs /boot on; libxenfsimage's XFS and btrfs are those of

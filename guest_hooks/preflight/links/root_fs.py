@@ -4,7 +4,6 @@ needs to reach it. Pure.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from functools import partial
 
 from guest_hooks.formats import disk_names
@@ -14,6 +13,7 @@ from guest_hooks.preflight.needs import CRYPT, DEVICE_MAPPER, FILE_SYSTEMS, XEN_
 from guest_hooks.preflight.result import Finding, Link
 from guest_hooks.preflight.steps import Steps
 from guest_hooks.problems.boot import RootProblem
+from guest_hooks.records import dataclass, replace
 
 _root = partial(Finding.of, link=Link.ROOT)
 

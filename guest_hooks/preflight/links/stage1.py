@@ -7,7 +7,6 @@ grub-core/disk/xen/xendisk.c, which lists disks as xenstore does.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 
 from guest_hooks.config import Stage1
 from guest_hooks.machine.block_devices import BlockDevice
@@ -15,6 +14,7 @@ from guest_hooks.model import BootFilesystem, Mode
 from guest_hooks.preflight.result import Certainty, Finding, Link, Step
 from guest_hooks.problems.boot import Stage1Problem
 from guest_hooks.problems.row import Actor
+from guest_hooks.records import dataclass, field, replace
 
 MENU = "grub/grub.cfg"
 BRIDGE = "xen/pvhboot-i386.linux"

@@ -2,13 +2,13 @@
 """Two disks that bear one UUID, as a clone that is attached to its original does. Pure."""
 
 from collections.abc import Container, Sequence
-from dataclasses import replace
 
 from guest_hooks.machine.block_devices import BlockDevice
 from guest_hooks.preflight.links import stage1
 from guest_hooks.preflight.result import Finding, Link
 from guest_hooks.problems.boot import Stage1Problem
 from guest_hooks.problems.row import Actor, Severity
+from guest_hooks.records import replace
 
 _COMMANDS = {
     "ext2": "tune2fs -U random",

@@ -6,11 +6,11 @@ command.lst. The consoles are those of guests on Xen 4.17 with GRUB 2.06.
 """
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from guest_hooks.formats.grub_menu import Choice, Entry, Menu
 from guest_hooks.preflight.result import Finding, Link
 from guest_hooks.problems.menus import NO_HYPERVISOR, MenuProblem
+from guest_hooks.records import replace
 
 _HYPERVISOR = frozenset({"multiboot", "multiboot2", "module", "module2", "xen_hypervisor"})
 _OTHER_LOADERS = frozenset({"multiboot", "multiboot2", "xen_hypervisor"})
