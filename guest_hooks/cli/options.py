@@ -157,7 +157,7 @@ OPTIONS: dict[str, Option] = {
         names=("--automatic",),
         settings={
             "action": "store_true",
-            "help": "as the service does: heed a hold and a rollback, wait for apt",
+            "help": "as the service does: respect a hold and a rollback, wait for apt",
         },
     ),
     "lines": Option(
@@ -233,14 +233,14 @@ COMMON = (
     ),
     Option(
         names=("--quiet", "-q"),
-        settings={"action": "store_true", "default": False, "help": "only what is wrong"},
+        settings={"action": "store_true", "default": False, "help": "show only what is wrong"},
     ),
     Option(
         names=("--verbose", "-v"),
         settings={
             "action": "store_true",
             "default": False,
-            "help": "with details and problem codes",
+            "help": "show details and problem codes",
         },
     ),
     Option(
@@ -254,7 +254,7 @@ COMMON = (
     ),
     Option(
         names=("--config",),
-        settings={"metavar": "FILE", "default": None, "help": "read this configuration alone"},
+        settings={"metavar": "FILE", "default": None, "help": "read only this configuration"},
         completes="FILES",
     ),
 )

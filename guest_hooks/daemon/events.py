@@ -57,7 +57,7 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Reloaded:
-    """The configuration was read anew."""
+    """The configuration was read again."""
 
 
 Happening = Noticed | Tick | Seen | Ended | Reloaded

@@ -39,7 +39,7 @@ Fix = Callable[[], manager.Repaired]
 
 def watch(file: str | None = None) -> ExitCode:
     """Watch the running system and repair it until SIGTERM or SIGINT; SIGHUP reads the
-    configuration (or `file`) anew.
+    configuration (or `file`) again.
 
     Raises `LackingError` where this is not root, `LockedError` where another watcher runs,
     `UsageError` for a configuration that is wrong at the start.

@@ -84,7 +84,7 @@ def _judged(root: Root) -> tuple[tuple[str, ...], list[str]]:
     except GuestHooksError as error:
         return (), [
             (
-                "xen-guest-bootloader: whether the guest can boot all the same can't be told:"
+                "xen-guest-bootloader: it is not known whether the guest can still boot:"
                 f" {error.message}"
             )
         ]
@@ -93,7 +93,9 @@ def _judged(root: Root) -> tuple[tuple[str, ...], list[str]]:
     answer = _next_boot(root, config)
     if answer is None or not answer.will_boot:
         return (), []  # what is known of that, `status` and the words on the kernel say
-    return (), ["xen-guest-bootloader: the guest can boot all the same, by what was there before"]
+    return (), [
+        "xen-guest-bootloader: the guest can still boot: what was there before is still there"
+    ]
 
 
 def _bearing(root: Root) -> Config:

@@ -165,7 +165,7 @@ def _unsure(root: Root, path: str, error: OSError, magic: int) -> Problem:
         reason = (
             "something else holds it frozen"
             if error.errno == errno.EBUSY
-            else "writers did not come to rest"
+            else "programs kept writing to it"
         )
         raise NotRepairedError(
             f"{where} is written, but its file system could not be frozen so that GRUB sees it:"

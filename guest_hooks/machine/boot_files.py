@@ -120,7 +120,7 @@ class Memory:
 
 
 def read_kernel(root: Root, path: str) -> KernelFacts:
-    """The facts of the kernel file `path`, read anew; a file that is no whole kernel is a fact
+    """The facts of the kernel file `path`, read now; a file that is no whole kernel is a fact
     too.
     """
     data = b""
@@ -135,7 +135,7 @@ def read_kernel(root: Root, path: str) -> KernelFacts:
             source=pv_kernel.source(data),
         )
     except PermissionError:
-        return KernelFacts(unread=f"no right to read {path}", hint="run as root")
+        return KernelFacts(unread=f"no permission to read {path}", hint="run as root")
     except (OSError, NotRegularError) as error:
         return KernelFacts(fault="unreadable", cause=str(error))
     facts = {
@@ -193,7 +193,7 @@ def _inside(root: Root, path: str, data: bytes, image: bzimage.Image) -> dict[st
 
 
 def read_initrd(root: Root, path: str) -> InitrdFacts:
-    """The facts of the initrd file `path`, read anew."""
+    """The facts of the initrd file `path`, read from it now."""
     try:
         data = root.read(path, limit=MAX_FILE)
         found = initrd.read(data)
@@ -202,7 +202,7 @@ def read_initrd(root: Root, path: str) -> InitrdFacts:
             return InitrdFacts(unread=error.message, hint=error.hint)
         return InitrdFacts(fault=str(error.code), cause=error.message)
     except PermissionError:
-        return InitrdFacts(unread=f"no right to read {path}", hint="run as root")
+        return InitrdFacts(unread=f"no permission to read {path}", hint="run as root")
     except (OSError, NotRegularError) as error:
         return InitrdFacts(fault="unreadable", cause=str(error))
     return InitrdFacts(

@@ -70,7 +70,7 @@ class Manager:
         self._notify("WATCHDOG=1")
 
     def reloading(self) -> None:
-        """The configuration is about to be read anew; `ready` follows."""
+        """The configuration is about to be read again; `ready` follows."""
         self._notify(
             f"RELOADING=1\nMONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}"
         )

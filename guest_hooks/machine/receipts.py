@@ -3,7 +3,7 @@
 second stages before the present ones.
 
 A receipt never makes anything right: it explains why a file is as it is. One that is damaged, newer
-than this program or missing reads as empty and is written anew by the next sync.
+than this program or missing reads as empty and is written again by the next sync.
 """
 
 import base64

@@ -58,7 +58,7 @@ class RunProblem(ProblemCode):
     )
     PACKAGES = Row(
         "package-manager-at-work",
-        "Packages are being installed meanwhile, so what was done may soon be out of date.",
+        "Packages are being installed at the same time, so what was done may soon be out of date.",
         hint="{step}",
         step="let it finish, then: xen-guest-bootloader sync",
         severity=Severity.WARNING,

@@ -148,7 +148,7 @@ class SecondStageProblem(SecondStageCode):
     )
     NOT_BOOTED_BY = Row(
         "not-booted-by-second-stage",
-        "This boot came by the host's GRUB alone, though a second stage was there.",
+        "This boot used the host's GRUB alone, although a second stage was there.",
         hint="{step}",
         step="have the host start a stage 1 that looks for it, such as Debian's",
         actor=Actor.HOST,

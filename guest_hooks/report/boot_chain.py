@@ -103,7 +103,7 @@ def kernel_text(version: str, findings: Sequence[Finding], style: Style) -> list
     if not findings:
         return []
     words = [line for found in findings for line in finding(found, style, indent=2)]
-    title = f"xen-guest-bootloader: this guest will not boot by Linux {version}:"
+    title = f"xen-guest-bootloader: this guest will not boot with Linux {version}:"
     return [BAR, title, *words, BAR]
 
 

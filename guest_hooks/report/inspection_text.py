@@ -16,7 +16,7 @@ def inspection_text(found: Inspection, style: Style) -> list[str]:
     if found.kernel is not None:
         return _kernel_text(found.path, found.kernel, style)
     if stage is None:
-        why = found.unreadable.message if found.unreadable else "nothing is known of it"
+        why = found.unreadable.message if found.unreadable else "unknown"
         return _title(found.path, f"no second stage: {why}", style)
     kind = "a second stage" if found.fits else "an ELF file"
     if found.is_bridge:
@@ -25,8 +25,8 @@ def inspection_text(found: Inspection, style: Style) -> list[str]:
     what = f"{kind}, ELF{stage.elf_class}, {machine}, {size(found.size)}"
     lines = [*_title(found.path, what, style), *_core_text(stage, style)]
     if found.fits:
-        return lines + _below(f"may serve: {', '.join(found.fits)}", style, Kind.GOOD)
-    lines += _below("may serve no target", style, Kind.BAD)
+        return lines + _below(f"fits: {', '.join(found.fits)}", style, Kind.GOOD)
+    lines += _below("fits no target", style, Kind.BAD)
     for name, found_in in found.problems.items():
         lines += [*_below(f"for {name}:", style), *problems(found_in, style, set(), indent=4)]
     return lines

@@ -40,7 +40,7 @@ def problems(root: Root, boot: LastBoot, targets: Sequence[TargetStatus]) -> tup
     return tuple(
         Problem.of(
             SecondStageProblem.NOT_BOOTED_BY,
-            f"this boot came by the host's GRUB alone, though {target.path} was there",
+            f"this boot used the host's GRUB alone, although {target.path} was there",
             step=_HINTS[mode],
         )
         for target in targets

@@ -49,7 +49,7 @@ def status(
 
     It is stale where it lacks a kernel whose installation is complete, or the initrd of one; names
     what is gone; looks for another file system than /boot's, `fs_uuid`, or gives Linux another root
-    than `root_uuid`, each where it is known. `command` makes it anew. `kept` is why a sync did not
+    than `root_uuid`, each where it is known. `command` makes it again. `kept` is why a sync did not
     replace it, if one did not.
     """
     try:
@@ -57,7 +57,7 @@ def status(
     except FileNotFoundError:
         return _verdict(MenuProblem.MISSING, f"{PATH} is missing", command)
     except PermissionError:
-        return _verdict(MenuProblem.NOT_KNOWN, f"{PATH} is not for this user to read", command)
+        return _verdict(MenuProblem.NOT_KNOWN, f"{PATH} can't be read by this user", command)
     except (OSError, NotRegularError) as error:
         return _verdict(MenuProblem.UNREADABLE, f"{PATH} can't be read: {error}", command)
     fault = fault_of(root, data, run=run)

@@ -208,7 +208,7 @@ def _other_findings(
     plan: Plan, file: PlannedFile, found: Found, core: bytes | None
 ) -> Iterator[_Finding]:
     """About a file that is a function of the core image; `core` is None where that must be made
-    anew anyway.
+    again anyway.
     """
     if file.kind is FileKind.UNWANTED:
         if found.data is not None and pvh_bridge.is_bridge(found.data):

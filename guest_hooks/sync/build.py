@@ -52,15 +52,15 @@ class Built:
         return self.there.plan
 
 
-def build(root: Root, there: SurveyedTarget, *, anew: bool = False) -> Built:
+def build(root: Root, there: SurveyedTarget, *, rebuild: bool = False) -> Built:
     """Make and verify; the live files stay as they are. Raises `NotRepairedError` where what
     was made may not be installed.
 
-    What the last sync made of this target is taken again, unless `anew`.
+    What the last sync made of this target is taken again, unless `rebuild`.
     """
     there = _with_choices(there)
     plan, packaged = there.plan, there.evidence.packaged
-    standing = None if anew else _standing(there)
+    standing = None if rebuild else _standing(there)
     if standing is not None:
         return standing
     # A tree's grub-install sees the file system alone, and not the partition that it is in the

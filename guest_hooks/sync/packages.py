@@ -124,7 +124,7 @@ def _at_work(root: Root) -> tuple[Problem, ...]:
     busy = dpkg.holder(root)
     if not busy:
         return ()
-    message = f"packages are being installed meanwhile: {busy}"
+    message = f"packages are being installed at the same time: {busy}"
     return (Problem.of(CODE, message, step="run it again when that has ended"),)
 
 

@@ -24,6 +24,7 @@ from guest_hooks.model import (
 from guest_hooks.preflight import facts
 from guest_hooks.problems.pv_kernels import PvKernelProblem
 from guest_hooks.problems.row import State
+from guest_hooks.sizes import size
 from guest_hooks.survey import kernel_images, pv_kernels
 from guest_hooks.survey.evidence import sha256
 from guest_hooks.survey.status import Survey
@@ -125,13 +126,13 @@ def _made(root: Root, kernel: KernelStatus) -> bytes:
 
 
 def _make_room(
-    root: Root, found: Survey, kernel: KernelStatus, size: int, default: str
+    root: Root, found: Survey, kernel: KernelStatus, length: int, default: str
 ) -> list[Change]:
-    """See that `size` bytes fit; copies of older kernels make room where that helps, but for the
+    """See that `length` bytes fit; copies of older kernels make room where that helps, but for the
     one that the present menu starts. Raises `LackingError`; then nothing was removed.
     """
     is_all_there = all(target.state is State.CURRENT for target in found.status.targets)
-    need = size + (MARGIN if is_all_there else SECOND_STAGES)
+    need = length + (MARGIN if is_all_there else SECOND_STAGES)
     have = space.free(root, BOOT_XEN if root.exists(BOOT_XEN) else "/boot")
     if have >= need:
         return []
@@ -155,7 +156,7 @@ def _make_room(
             durable.remove_all(root, chosen)
             return changes
     raise LackingError(
-        f"{root.outside(BOOT_XEN)} has no room: it needs {need} bytes, {have} are free",
+        f"{root.outside(BOOT_XEN)} has no room: it needs {size(need)}, and {size(have)} are free",
         hint="make room: remove kernels that are not needed: apt autoremove; look at: df /boot",
     )
 

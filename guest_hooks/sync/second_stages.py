@@ -37,7 +37,7 @@ def build_all(
             with step(f"Building the second stage for {each.name}"):
                 if not request.force:
                     safeguard.second_stage(root, found, each)
-                built.append(build(root, each, anew=request.force))
+                built.append(build(root, each, rebuild=request.force))
         except GuestHooksError as error:
             failures.append(failure_of(each.plan, error))
     return built, tuple(failures)

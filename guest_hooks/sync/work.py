@@ -27,7 +27,7 @@ class Work:
 
 
 def decide(found: Survey, request: Request) -> Work:
-    """Which targets to build, and whether grub.cfg is to be made anew and why."""
+    """Which targets to build, and whether grub.cfg is to be made again and why."""
     targets, failures = [], []
     for each in found.targets:
         status = each.status

@@ -69,7 +69,7 @@ def test_by_hand_it_is_done_at_once_with_a_warning(guest: Guest) -> None:
     guest.run("systemctl stop xen-guest-bootloader")
     with held(guest, LOCKS[0]):
         done = guest.run(f"rm {SECOND_STAGE} && xen-guest-bootloader sync")
-        assert "packages are being installed meanwhile: process " in done.stderr
+        assert "packages are being installed at the same time: process " in done.stderr
         guest.run(f"test -s {SECOND_STAGE}")
 
 

@@ -110,7 +110,7 @@ def _no_kernel() -> Status:
     problem = Problem(
         code=MenuProblem.KERNEL_GONE,
         message="/boot/grub/grub.cfg names what is no longer in /boot: vmlinuz-6.1.0-56-amd64",
-        hint="make it anew with: xen-guest-bootloader sync",
+        hint="make it again with: xen-guest-bootloader sync",
     )
     menu = GrubCfgStatus(path="/boot/grub/grub.cfg", state=State.STALE, problems=(problem,))
     return replace(WELL, grub_cfg=menu)

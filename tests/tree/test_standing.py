@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the last sync made and still stands in /boot/grub/<target> is taken again; anything else
-is made anew by grub-install.
+is made again by grub-install.
 """
 
 import shlex

@@ -19,6 +19,7 @@ from guest_hooks.formats import boot_provenance
 from guest_hooks.hooks import Hook
 from guest_hooks.targets import TARGETS
 from tests.support.checkout import CHECKOUT
+from tests.support.month import PROGRAM, QUESTIONS, Question, command_line, sections
 
 PAGES = ("xen-guest-bootloader.8", "xen-guest-bootloader.toml.5")
 
@@ -161,31 +162,16 @@ def test_each_command_that_is_named_can_be_typed(name: str) -> None:
         assert arguments.parse(typed).verb in subparsers()
 
 
-QUESTIONS = {
-    "Is my guest fine?": ("VERBS", "begins|comes first"),
-    "Who reads which file at a boot?": ("HOW A GUEST BOOTS", "pvhboot-i386.linux"),
-    "What is the bridge?": ("HOW A GUEST BOOTS", "Linux boot header"),
-    "What if the host switches to PVH?": ("HOW A GUEST BOOTS", "preflight --as pvh"),
-    "What did it do last night, and why?": ("WHAT IT DID", "xen-guest-bootloader log"),
-    "Where can I read more about an entry?": ("WHAT IT DID", "journalctl -xt"),
-    "How do I keep it still during maintenance?": ("TURNING IT OFF", "hold --until"),
-    "How do I turn it off for good?": ("TURNING IT OFF", "repair = false"),
-    "I have a second stage of my own.": ("TURNING IT OFF", "accept_foreign = true"),
-    "What is left when I purge it?": ("TURNING IT OFF", "/boot/xen stay"),
-    "The new second stage is bad.": ("VERBS", "rollback"),
-    "The kernel is packed with LZ4 or zstd.": ("NOTES", "linux-image-amd64"),
-    "Why does it wait during an upgrade?": ("PACKAGES BEING INSTALLED", "apt"),
-    "Where is the shape of the JSON?": ("OPTIONS", "report.schema.json"),
-    "What does exit code 3 mean?": ("EXIT STATUS", "status, preflight"),
-}
-"""What a new user asked in a month with a guest, and where the manual answers it."""
-
-
-@pytest.mark.parametrize("question", QUESTIONS)
-def test_the_manual_answers(question: str) -> None:
-    section, answer = QUESTIONS[question]
-    text = page(PAGES[0]).partition(f".SH {section}\n")[2].partition("\n.SH ")[0]
-    assert re.search(answer, re.sub(r"\s+", " ", text.replace("\n.I", "").replace("\n.B", "")))
+@pytest.mark.parametrize("question", QUESTIONS, ids=lambda question: question.asked)
+def test_the_manual_answers(question: Question) -> None:
+    text = sections()[question.section]
+    assert question.answer in text
+    typed = question.types.split()
+    named = [word for word in typed if word in typed[:1] or word.startswith("-")]
+    assert [word for word in named if word not in text] == []
+    words = command_line(question).split()
+    if words[:1] == [PROGRAM] and typed[0] != "help":
+        assert arguments.parse(words[1:]).verb in subparsers()
 
 
 def test_one_version_everywhere() -> None:

@@ -13,7 +13,7 @@ from guest_hooks.report import hold_json
 from guest_hooks.report.repair_text import hold_text
 from guest_hooks.sync.holding import hold_repairs, release_repairs
 
-OFF = "They stay off, for the configuration says repair = false."
+OFF = "They stay off: the configuration has repair = false."
 
 
 def set_hold(session: Session) -> ExitCode:

@@ -22,7 +22,7 @@ def show_log(session: Session) -> ExitCode:
     found = journal_entries.read(session.options.lines)
     session.answer(log_text.log_json(found))
     words = log_text.log_text(found, time.time(), session.style)
-    session.say(words or ["Nothing was done to the boot files, as far as the journal reaches."])
+    session.say(words or ["The journal has no entry about the boot files."])
     if not journal_entries.is_all_readable():
         say([NOT_ALL])
     return ExitCode.OK

@@ -379,7 +379,7 @@ def test_a_new_kernel_that_cannot_boot_is_told_loudly(tmp_path: Path) -> None:
     assert kernel.kernel_warning(root, config, [NEWEST, f"/{KERNEL}"]) == []
     tree.write(KERNEL, boot_tree.kernel(compression="zstd"))
     lines = kernel.kernel_warning(root, config, [NEWEST, f"/{KERNEL}"])
-    assert f"xen-guest-bootloader: this guest will not boot by Linux {NEWEST}:" in lines
+    assert f"xen-guest-bootloader: this guest will not boot with Linux {NEWEST}:" in lines
     assert "  console  error: not xen image." in lines
     assert kernel.kernel_warning(root, config, []) == []
     assert kernel.kernel_warning(root, Config(targets=("i386-xen_pvh",)), [NEWEST]) == []

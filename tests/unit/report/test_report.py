@@ -142,7 +142,7 @@ BAD = replace(
             Problem(
                 code=MenuProblem.KERNEL_NOT_LISTED,
                 message="/boot/grub/grub.cfg does not name vmlinuz-6.1",
-                hint="make it anew",
+                hint="make it again",
             ),
         ),
     ),
@@ -177,7 +177,7 @@ BY_STAGE1 = replace(
         Problem(
             code=SecondStageProblem.NOT_BOOTED_BY,
             message=(
-                "this boot came by the host's GRUB alone, though /boot/xen/pvboot-x86_64.elf was"
+                "this boot used the host's GRUB alone, although /boot/xen/pvboot-x86_64.elf was"
                 " there"
             ),
             hint="have the host start a stage 1 that looks for it",
