@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from guest_hooks.errors import LackingError
 from guest_hooks.machine.journal import IDENTIFIER, KINDS, Outcome
 from guest_hooks.machine.run import CommandError, Run, run
+from guest_hooks.program import PROGRAM
 from guest_hooks.records import dataclass
 
 TIMEOUT = 60.0
@@ -78,7 +79,7 @@ def read(lines: int, *, run: Run = run) -> tuple[Entry, ...]:
     except CommandError as error:
         raise LackingError(
             f"the journal could not be read: {error.said}",
-            hint="see: journalctl -t xen-guest-bootloader",
+            hint=f"sudo {PROGRAM} log" if os.geteuid() else f"see: journalctl -t {IDENTIFIER}",
         ) from error
     return tuple(_entries(said.splitlines()))
 

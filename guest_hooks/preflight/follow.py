@@ -205,9 +205,9 @@ class Way:
         self.findings += goes_on
         self.unknown += unknown
         reader = "the second stage" if by_second_stage else "stage 1"
-        self.chain.append(
-            Step(link=Link.GRUB_CFG, text=f"{reader} reads {path}, {len(list(menu.all()))} entries")
-        )
+        count = len(list(menu.all()))
+        noun = "entry" if count == 1 else "entries"
+        self.chain.append(Step(link=Link.GRUB_CFG, text=f"{reader} reads {path}, {count} {noun}"))
         if not choice.is_sure and menu.entries:
             self.unknown.append("which entry is the default: grub.cfg decides that while it runs")
         self._entries(menu, choice)

@@ -35,7 +35,8 @@ class Steps:
 
     `is_menu_ours`: a sync sees by itself that grub.cfg has to be made again. `bits` is the width of
     the guest's kernels, `has_kernels` whether there is any. `sources` are the texts of the files
-    from which update-grub makes the menu, by path.
+    from which update-grub makes the menu, by path. `copied` are the kernels of which there is a
+    copy for PV, `makes_copies` says whether a sync makes any.
     """
 
     is_menu_ours: bool = False
@@ -43,6 +44,8 @@ class Steps:
     bits: int = 64
     has_kernels: bool = True
     sources: Mapping[str, str] = field(default_factory=dict)
+    copied: frozenset[str] = frozenset()
+    makes_copies: bool = True
 
     def menu(self, wrong: str = "") -> NextStep:
         """Make a menu without `wrong`, a word of it: update-grub writes again what a file says."""
@@ -58,6 +61,13 @@ class Steps:
         if self.has_kernels:
             return self.menu()
         return NextStep(words=f"apt install {self.kernel(Mode.PVH)}")
+
+    def unpacked(self, path: str) -> str:
+        """Have a PV boot start the kernel at `path` by a copy that GRUB can unpack."""
+        if path in self.copied:
+            return f"{self.menu().words} (it then starts the copy)"
+        first = "" if self.makes_copies else 'set pv_kernels = "auto"; '
+        return f"{first}make a copy that it can: {SYNC}"
 
     def initrd(self, release: str, *, is_there: bool) -> str:
         """The command that makes the initial RAM disk of a kernel, again if one `is_there`."""

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What this guest is repaired with: what makes its menu and its initial RAM disks."""
 
-from guest_hooks.config import Config
+from guest_hooks.config import Config, PvKernels
 from guest_hooks.machine.grub_tools import GRUB_DIR
 from guest_hooks.machine.root import Root
 from guest_hooks.model import State, Status
@@ -25,6 +25,12 @@ def steps(root: Root, status: Status, config: Config) -> Steps:
         bits=status.guest.bits,
         has_kernels=any(name.startswith(KERNEL_NAMES) for name in root.names("/boot")),
         sources=_menu_sources(root),
+        copied=frozenset(
+            kernel.path
+            for kernel in status.kernels
+            if kernel.copy is not None and kernel.copy.state is State.CURRENT
+        ),
+        makes_copies=config.pv_kernels is not PvKernels.NEVER,
     )
 
 

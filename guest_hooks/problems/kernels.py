@@ -46,8 +46,8 @@ class KernelProblem(ProblemCode):
         "kernel-compression",
         "The kernel is packed with what GRUB can't unpack for a PV guest (zstd, LZ4, LZO).",
         "error: not xen image.",
-        "make a copy that it can: xen-guest-bootloader sync; or have the host start this guest as "
-        'PVH (type="pvh")',
+        '{step}; or have the host start this guest as PVH (type="pvh")',
+        step="make a copy that it can: xen-guest-bootloader sync",
     )
     WIDTH = ending(
         "kernel-width",

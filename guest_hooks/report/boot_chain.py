@@ -63,7 +63,11 @@ def preflight_text(answer: Preflight, style: Style) -> list[str]:
     first = leading(answer)
     for found in answer.findings if first is None else _first(answer, first):
         lines += finding(found, style, with_message=found is not first)
+    last = Link.STAGE1
     for step in answer.chain:
+        if step.link is Link.STAGE1 is not last:
+            lines.append("")  # the boot in another mode begins
+        last = step.link
         name = f"{_LINKS.get(step.link, step.link)}"
         lines += layout.row(name, plain(step.text), style, column=COLUMN)
     for number, item in enumerate(answer.unknown):

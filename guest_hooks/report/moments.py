@@ -24,7 +24,7 @@ def _distance(seconds: float) -> str:
     away = abs(seconds)
     if away < 1:
         return "now"
-    step, name = next(row for row in _STEPS if away >= row[0])
-    count = int(away // step)
-    words = f"{count} {'day' if name == 'days' and count == 1 else name}"
+    # From about two of a unit on: less says too little when rounded.
+    step, name = next((row for row in _STEPS if away >= 1.95 * row[0]), _STEPS[-1])
+    words = f"{round(away / step)} {name}"
     return f"in {words}" if seconds > 0 else f"{words} ago"

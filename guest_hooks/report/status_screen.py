@@ -161,7 +161,7 @@ def _last_boot(scene: Scene, style: Style) -> list[str]:
         case _:
             return row(
                 "Last boot",
-                plain("by an unknown GRUB: its kernel's command line names none"),
+                plain("by an unknown GRUB: the kernel's command line names none"),
                 style,
                 column=COLUMN,
             )

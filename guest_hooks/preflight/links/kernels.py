@@ -108,7 +108,8 @@ def _pv(kernel: Kernel, facts: KernelFacts, needs: Needs) -> list[Finding]:
     if needs.by_grub and compression not in GRUB_XEN_UNPACKS:
         message = f"{path} is packed with {compression}, which GRUB can't unpack for a PV guest"
         certainty = Certainty.CERTAIN if needs.loader_is_certain else Certainty.LIKELY
-        packed = _kernel(KernelProblem.COMPRESSION, thing=path, message=message)
+        step = needs.steps.unpacked(path)
+        packed = _kernel(KernelProblem.COMPRESSION, thing=path, message=message, step=step)
         found.append(replace(packed, certainty=certainty))
     if facts.bits and facts.bits not in needs.widths:
         widths = " or ".join(str(width) for width in sorted(needs.widths))

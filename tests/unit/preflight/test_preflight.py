@@ -392,6 +392,9 @@ def test_the_answer_as_text_and_as_json(tmp_path: Path) -> None:
     first, console, *_ = boot_chain.preflight_text(answer, Style())
     assert first == f"Next boot    WILL NOT BOOT: /{KERNEL} is not there"
     assert console.strip() == f"console  error: file `/{KERNEL}' not found."
+    assert "" not in boot_chain.preflight_text(answer, Style())
+    both = replace(answer, chain=answer.chain * 2)
+    assert boot_chain.preflight_text(both, Style()).count("") == 1, "between two boots"
     table = json.loads(json.dumps(boot_chain.preflight_json(answer)))
     assert (table["schema"], table["ok"], table["will_boot"]) == (1, False, False)
     assert table["findings"][0]["code"] == "kernel-missing"

@@ -6,7 +6,19 @@ from pathlib import Path
 
 import pytest
 
-from guest_hooks.model import GrubCfgStatus, State
+from guest_hooks.config import Config, PvKernels
+from guest_hooks.machine.root import Root
+from guest_hooks.model import (
+    FileStatus,
+    GrubCfgStatus,
+    Guest,
+    KernelStatus,
+    Mode,
+    Start,
+    State,
+    Status,
+)
+from guest_hooks.preflight import tools
 from guest_hooks.problems.row import Actor
 from tests.support.boot_damage import INITRD, KERNEL, set_root
 from tests.support.boot_tree import NEWEST, BootTree
@@ -113,3 +125,47 @@ def test_the_step_is_for_this_guest(
     assert [(finding.hint, finding.actor) for finding in findings if finding.stops] == [
         (hint, actor)
     ]
+
+
+@pytest.mark.parametrize(
+    ("copy", "config", "step"),
+    [
+        pytest.param(
+            State.MISSING, Config(), "make a copy that it can: xen-guest-bootloader sync", id="none"
+        ),
+        pytest.param(
+            State.CURRENT,
+            Config(),
+            "make the menu again: update-grub (it then starts the copy)",
+            id="there-and-not-in-the-menu",
+        ),
+        pytest.param(
+            None,
+            Config(pv_kernels=PvKernels.NEVER),
+            'set pv_kernels = "auto"; make a copy that it can: xen-guest-bootloader sync',
+            id="not-wanted",
+        ),
+    ],
+)
+def test_a_packed_kernel_is_not_sent_in_a_circle(
+    tmp_path: Path, copy: State | None, config: Config, step: str
+) -> None:
+    tree = BootTree(tmp_path)
+    kernel = KernelStatus(
+        version=NEWEST,
+        compression="zstd",
+        path=f"/{KERNEL}",
+        pv=Start.NOT,
+        pvh=Start.ITSELF,
+        copy=None
+        if copy is None
+        else FileStatus(path=f"/boot/xen/vmlinux-{NEWEST}.gz", state=copy),
+    )
+    status = Status(
+        guest=Guest(mode=Mode.PV, bits=64),
+        boot=tree.boot,
+        targets=(),
+        grub_cfg=tree.grub_cfg,
+        kernels=(kernel,),
+    )
+    assert tools.steps(Root(str(tree.top)), status, config).unpacked(kernel.path) == step
