@@ -11,10 +11,9 @@ import pytest
 
 from tests.support.apt_proxy import environment
 from tests.support.checkout import CACHE
-from tests.support.debian_tree import Suite
+from tests.support.debian_tree import MIRROR, Suite
 
 SOURCES = "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg]"
-MIRROR = "http://deb.debian.org/debian"
 STAND_IN = {"amd64": "grub-xen-bin", "arm64": "grub-efi-arm64-bin", "armhf": "grub-efi-arm-bin"}
 PARAGRAPH = """\
 Package: {name}

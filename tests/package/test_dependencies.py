@@ -6,15 +6,26 @@ from pathlib import Path
 import pytest
 
 from tests.package.conftest import install
-from tests.support.debian_tree import Kind, Suite
+from tests.support.debian_tree import SUITES, Kind, Suite
 from tests.support.tree_guest import guest
 
 TARGETS = ("x86_64-xen", "i386-xen", "i386-xen_pvh")
 
 
-@pytest.mark.parametrize("suite", [Suite.BOOKWORM, Suite.SID], ids=str)
-def test_what_it_depends_on_is_enough(suite: Suite, deb: Path, tmp_path: Path) -> None:
-    with guest(suite, Kind.LEAST, tmp_path / "guest") as made:
+@pytest.mark.parametrize(
+    ("suite", "architecture"),
+    [
+        pytest.param(Suite.BOOKWORM, "", id="bookworm"),
+        pytest.param(Suite.SID, "", id="sid"),
+        *(pytest.param(suite, "", id=suite) for suite in SUITES if suite is Suite.FORKY),
+        # With this machine's kernel: a 32-bit Debian whose kernel is amd64's.
+        pytest.param(Suite.BOOKWORM, "i386", id="bookworm-i386"),
+    ],
+)
+def test_what_it_depends_on_is_enough(
+    suite: Suite, architecture: str, deb: Path, tmp_path: Path
+) -> None:
+    with guest(suite, Kind.LEAST, tmp_path / "guest", architecture=architecture) as made:
         # There is no kernel, so the guest would not boot, and each run says so.
         words = install(made, deb)
         made.run("grub-install")

@@ -73,6 +73,7 @@ EXCLUDED = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr
 
 
 MINBASE = "minbase"
+MIRROR = "http://deb.debian.org/debian"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,8 +188,10 @@ def _build(recipe: Recipe, path: Path) -> None:
         "--customize-hook=rm -f $1/etc/hostname $1/etc/resolv.conf",
         "--customize-hook=: >$1/etc/machine-id",
     ]
+    # The release as it came out: a mirror may be late with another architecture's updates.
+    sources = [MIRROR] if recipe.architecture else []
     done = subprocess.run(
-        [*command, str(recipe.suite), str(partial)],
+        [*command, str(recipe.suite), str(partial), *sources],
         check=False,
         capture_output=True,
         text=True,

@@ -166,14 +166,17 @@ def disk(
 
 
 @contextmanager
-def copied_disk(directory: Path, image: Path, fs_type: str) -> Iterator[Disk]:
-    """A copy under `directory` of a whole disk's image, mounted; gone at the end. It has the
-    same UUID.
+def copied_disk(
+    directory: Path, image: Path, fs_type: str, *, keep: bool = False
+) -> Iterator[Disk]:
+    """A copy under `directory` of a whole disk's image, mounted; gone at the end unless `keep`
+    is set. It has the same UUID.
     """
     top = directory / "guest"
     top.mkdir(parents=True)
     with ExitStack() as stack:
-        stack.callback(_remove_images, directory)
+        if not keep:
+            stack.callback(_remove_images, directory)
         copy = directory / "disk.img"
         tool("cp", "--sparse=always", str(image), str(copy))
         device = stack.enter_context(attached(copy))

@@ -255,15 +255,16 @@ def guest(
     *,
     platform: Platform = Platform.PV,
     boot: str = "",
+    architecture: str = "",
     keep: bool = False,
 ) -> Iterator[TreeGuest]:
     """A fresh guest of one suite and kind on an ext4 disk in `work`, unmounted at the end;
-    `boot` is the type of an own /boot.
+    `boot` is the type of an own /boot, `architecture` Debian's name of another one.
 
     Its disk's image is then removed, or with `keep` stays as `work / "disk.img"`.
     """
     with images.disk(work, "ext4", size=DISK_SIZE, boot=boot, keep=keep) as disk:
-        unpack(tarball(suite, kind), disk.top)
+        unpack(tarball(suite, kind, architecture=architecture), disk.top)
         images.close_xfs(disk.top)
         images.close_xfs(disk.top / "boot")
         # Where enter-guest puts the machine's own, so that the tree needs nothing from then on.
@@ -274,10 +275,17 @@ def guest(
 
 @contextmanager
 def copied(
-    image: Path, suite: Suite, work: Path, *, platform: Platform = Platform.PV
+    image: Path,
+    suite: Suite,
+    work: Path,
+    *,
+    platform: Platform = Platform.PV,
+    keep: bool = False,
 ) -> Iterator[TreeGuest]:
-    """A guest like the one whose disk's image this is, on a copy of it in `work`."""
-    with images.copied_disk(work, image, "ext4") as disk:
+    """A guest like the one whose disk's image this is, on a copy of it in `work`, which stays
+    with `keep`.
+    """
+    with images.copied_disk(work, image, "ext4", keep=keep) as disk:
         yield TreeGuest(disk=disk, work=work, suite=suite, platform=platform)
 
 
