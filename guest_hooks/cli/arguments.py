@@ -65,7 +65,8 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     elif position is not None and words[position] == "help":
         rest = [*words[:position], *words[position + 1 :]]
         words = [*rest[:1], "--help"] if rest else ["--help"]
-    options, unknown = parser().parse_known_args(words)
+    asked = [verb for verb in VERBS if verb.name in words]
+    options, unknown = parser(asked or VERBS).parse_known_args(words)
     if unknown:
         verb = next(verb for verb in VERBS if verb.name == options.verb)
         known = [
@@ -98,8 +99,8 @@ def verb_position(words: Sequence[str]) -> int | None:
     return None
 
 
-def parser() -> argparse.ArgumentParser:
-    """The whole command line; common options stand before or after the verb."""
+def parser(known: Sequence[Verb] = VERBS) -> argparse.ArgumentParser:
+    """The command line with the verbs `known`; common options stand before or after the verb."""
     rows = "\n".join(f"  {verb.name:<10}  {verb.does}" for verb in VERBS)
     top = _Parser(prog=PROGRAM, usage=argparse.SUPPRESS, add_help=False, allow_abbrev=False)
     top.add_argument(
@@ -112,7 +113,7 @@ def parser() -> argparse.ArgumentParser:
     for option in COMMON:
         top.add_argument(*option.names, **option.settings)
     verbs = top.add_subparsers(metavar="VERB", dest="verb", required=True, parser_class=_Parser)
-    for row in VERBS:
+    for row in known:
         verb = verbs.add_parser(
             row.name,
             prog=f"{PROGRAM} {row.name}",

@@ -53,7 +53,7 @@ def test_it_builds_and_lintian_is_content(suite: Suite, tmp_path: Path) -> None:
         assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
         assert list((tree / "build").glob("xen-guest-bootloader_*_all.deb"))
         program = source / "debian/xen-guest-bootloader/usr/bin/xen-guest-bootloader"
-        assert program.read_text().startswith("#!/usr/bin/python3 -I\n")
+        assert program.read_text().startswith("#!/usr/bin/python3 -IS\n")
 
 
 def test_what_an_admin_may_edit_is_a_conffile(shared_guest: TreeGuest) -> None:

@@ -313,7 +313,7 @@ def test_grub_s_own_finds_its_helpers_as_before(lab: Lab) -> None:
 def test_python_is_isolated(tmp_path: Path, name: str) -> None:
     """Neither a module of another place nor a user's own start-up file decides what root runs."""
     entry = CHECKOUT / "scripts/xen-guest-bootloader"
-    assert entry.read_text().splitlines()[0] == "#!/usr/bin/python3 -I"
+    assert entry.read_text().splitlines()[0] == "#!/usr/bin/python3 -IS"
     own = tmp_path / ".local/lib"
     version = subprocess.run(
         [
