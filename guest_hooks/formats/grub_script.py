@@ -5,10 +5,14 @@ grub_follow.
 Source: the GRUB manual, "Writing full configuration files directly", and grub-core/script/parser.y.
 """
 
+from functools import lru_cache
+
 from guest_hooks.formats.grub_tokens import END, RESERVED, Token, Word, refused, tokens
 from guest_hooks.records import dataclass
 
 MAX_DEPTH = 24
+RECENT = 4
+"""Scripts: grub.cfg, what it sources, and one that is about to take its place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +71,12 @@ Statement = Command | If | For | While | Function
 Statements = tuple[Statement, ...]
 
 
+@lru_cache(maxsize=RECENT)
 def parse(text: str) -> Statements:
     """The statements of a script; raises `FormatError` (`grub-cfg-syntax`) with the line where
     it stops making sense.
+
+    The last ones are kept: a grub.cfg is followed once for each question.
     """
     parser = _Parser(tokens(text))
     statements = parser.statements(frozenset(), 0)

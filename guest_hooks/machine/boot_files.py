@@ -6,7 +6,7 @@ costs a second or two.
 import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import Any, TypeVar
 
@@ -57,6 +57,14 @@ class Memory:
         """The facts of the initrd at `path`, None where no file is there."""
         return self._facts(InitrdFacts, path, read_initrd)
 
+    def knows(self, paths: Iterable[str]) -> bool:
+        """Whether none of these files is to be read."""
+        found = ((self._known.get(path), self._root.stat(path)) for path in paths)
+        return all(
+            status is None or (entry or {}).get("signature") == _signature(status)
+            for entry, status in found
+        )
+
     def save(self) -> None:
         """Write what was learnt; no right to, or no room, is no fault: the next run reads the
         files again.
@@ -80,12 +88,7 @@ class Memory:
         status = self._root.stat(path)
         if status is None:
             return None
-        signature: list[int] = [
-            status.st_ino,
-            status.st_size,
-            status.st_mtime_ns,
-            status.st_ctime_ns,
-        ]
+        signature: list[int] = _signature(status)
         # A file of a thousand names is read once.
         file = (kind, status.st_dev, *signature)
         known = self._seen.get(file) or self._recall(path, kind, signature)
@@ -117,6 +120,10 @@ class Memory:
         kind = _KINDS[type(facts)]
         self._used[path] = {"kind": kind, "signature": signature, "facts": asdict(facts)}
         self._has_news = self._has_news or is_new
+
+
+def _signature(status: os.stat_result) -> list[int]:
+    return [status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns]
 
 
 def read_kernel(root: Root, path: str) -> KernelFacts:

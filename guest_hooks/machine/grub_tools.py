@@ -30,12 +30,18 @@ _ASK = """
 set -e
 asked=$1; shift
 while [ $# -gt 0 ]; do
-    [ "$1" = path ] || for what in $asked; do grub-probe --target="$what" "$2"; printf "\\0"; done
+    answer=
+    [ "$1" = path ] || for what in $asked; do
+        case $what,$answer in drive,) ;; *) answer=$(grub-probe --target="$what" "$2") ;; esac
+        printf "%s\\0" "$answer"
+    done
     grub-mkrelpath "$2"; printf "\\0"
     shift 2
 done
 """
-"""One shell for all questions: that is one process to start, and not a dozen."""
+"""One shell for all questions: that is one process to start, and not a dozen. GRUB's name of the
+drive matters where an abstraction (LVM, RAID, LUKS) was named, just before it.
+"""
 ALL_USERS = 0xFFFFFFFF
 _NOT_FOUND = 127
 """sh's exit code for a program that is not there."""

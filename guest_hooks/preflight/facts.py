@@ -4,7 +4,7 @@
 import os
 import stat
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 from guest_hooks.boot_images import InitrdFacts, KernelFacts
 from guest_hooks.errors import FormatError, GuestHooksError
@@ -257,18 +257,19 @@ def read_files(
     let go of the interpreter's lock.
     """
     kernel_paths, initrd_paths = tuple(dict.fromkeys(kernels)), tuple(dict.fromkeys(initrds))
-    with ThreadPoolExecutor(max_workers=min(os.cpu_count() or 1, 4)) as pool:
-        try:
-            kernel_facts: Iterable[KernelFacts | None] = pool.map(memory.kernel, kernel_paths)
-            initrd_facts: Iterable[InitrdFacts | None] = pool.map(memory.initrd, initrd_paths)
-        except RuntimeError:  # no thread may be started: one after the other, then
-            kernel_facts, initrd_facts = (
-                map(memory.kernel, kernel_paths),
-                map(memory.initrd, initrd_paths),
-            )
-        return dict(zip(kernel_paths, kernel_facts, strict=True)), dict(
-            zip(initrd_paths, initrd_facts, strict=True)
-        )
+    if not memory.knows((*kernel_paths, *initrd_paths)):
+        from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - brings `logging`
+
+        with (
+            ThreadPoolExecutor(max_workers=min(os.cpu_count() or 1, 4)) as pool,
+            suppress(RuntimeError),  # no thread may be started: one after the other, below
+        ):
+            pool.map(memory.kernel, kernel_paths)
+            pool.map(memory.initrd, initrd_paths)
+    return (
+        {path: memory.kernel(path) for path in kernel_paths},
+        {path: memory.initrd(path) for path in initrd_paths},
+    )
 
 
 def kernel(root: Root, path: str, facts: KernelFacts | None) -> Kernel:

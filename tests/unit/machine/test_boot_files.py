@@ -130,7 +130,11 @@ def test_files_are_read_where_no_thread_may_be_started(
 
     monkeypatch.setattr(threading.Thread, "start", refused)
     paths = ["/boot/vmlinuz-1", "/boot/vmlinuz-2"]
-    assert facts.read_files(boot_files.Memory(Root(str(tmp_path))), paths, ["/boot/initrd"]) == (
-        dict.fromkeys(paths),
-        {"/boot/initrd": None},
+    (tmp_path / "boot").mkdir()
+    for path in [*paths, "/boot/initrd"]:
+        (tmp_path / path[1:]).write_bytes(b"no kernel")
+    kernels, initrds = facts.read_files(
+        boot_files.Memory(Root(str(tmp_path))), paths, ["/boot/initrd"]
     )
+    assert [each.fault for each in kernels.values() if each] == ["truncated"] * 2
+    assert [each.fault for each in initrds.values() if each] == ["initrd-unknown"]
