@@ -20,10 +20,11 @@ class Why(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Noticed:
     """Something happened to the files, the mounts or the block devices; `is_hopeful` where it
-    may let a failed repair succeed.
+    may let a failed repair succeed, `is_closed` where it was to files, and none is being written.
     """
 
     is_hopeful: bool = False
+    is_closed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

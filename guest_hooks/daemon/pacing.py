@@ -33,13 +33,15 @@ NEVER = math.inf
 class Pace:
     """How fast.
 
-    `settle`: quiet time before a look, put off by further events to `patience` at most. `audit`:
-    time between full checks that no event asked for, 0 for none. `blocked`: how often a held lock
-    is tried; `silent`: how long before that is told. `retry_first` doubles with each failure up to
-    `retry_longest`. More than `crowd` repairs within `window` mean that something undoes them.
+    `settle`: quiet time before a look, put off by further events to `patience` at most; `closed`:
+    the same where whoever wrote a file has closed it. `audit`: time between full checks that no
+    event asked for, 0 for none. `blocked`: how often a held lock is tried; `silent`: how long
+    before that is told. `retry_first` doubles with each failure up to `retry_longest`. More than
+    `crowd` repairs within `window` mean that something undoes them.
     """
 
     settle: float = 0.3
+    closed: float = 0.05
     audit: float = 86400.0
     patience: float = 30.0
     blocked: float = 1.0
@@ -105,8 +107,10 @@ def begin(now: float, pace: Pace) -> Vigil:
 def step(vigil: Vigil, happening: Happening, now: float, pace: Pace) -> Step:
     """What `happening` makes of `vigil` at the time `now`, and what is to be done."""
     match happening:
-        case Noticed(is_hopeful):
-            return _settle(replace(vigil, is_hopeful=vigil.is_hopeful or is_hopeful), now, pace), ()
+        case Noticed(is_hopeful, is_closed):
+            hoping = replace(vigil, is_hopeful=vigil.is_hopeful or is_hopeful)
+            quiet = min(pace.closed, pace.settle) if is_closed else pace.settle
+            return _settle(hoping, now, pace, quiet), ()
         case Reloaded():
             return _reload(vigil, now, pace), ()
         case Tick():
@@ -123,11 +127,11 @@ def _audit(now: float, pace: Pace) -> float:
     return now + pace.audit if pace.audit > 0 else NEVER
 
 
-def _settle(vigil: Vigil, now: float, pace: Pace) -> Vigil:
+def _settle(vigil: Vigil, now: float, pace: Pace, quiet: float) -> Vigil:
     if vigil.phase in (Phase.REPAIRING, Phase.BLOCKED):
         return vigil  # a look is due afterwards in any case
     latest = vigil.latest if vigil.phase is Phase.SETTLING else now + pace.patience
-    return replace(vigil, phase=Phase.SETTLING, due=min(now + pace.settle, latest), latest=latest)
+    return replace(vigil, phase=Phase.SETTLING, due=min(now + quiet, latest), latest=latest)
 
 
 def _reload(vigil: Vigil, now: float, pace: Pace) -> Vigil:

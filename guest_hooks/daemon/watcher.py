@@ -144,7 +144,7 @@ class Watcher:
     def _on_wake(self) -> None:
         os.eventfd_read(self._wake)
         if self._ended.empty():
-            self._happen(events.Noticed())
+            self._happen(events.Noticed(is_closed=not self._watch.is_written_to))
             return
         repaired = self._ended.get()
         self._repair = None

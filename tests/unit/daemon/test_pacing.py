@@ -26,6 +26,23 @@ def test_damage_is_repaired_after_quiet_time() -> None:
     assert world.news == []
 
 
+@pytest.mark.parametrize(
+    ("pace", "closed", "at"),
+    [
+        pytest.param(PACE, [True], 0.05, id="closed"),
+        pytest.param(PACE, [True, False], 0.3, id="another-is-written"),
+        pytest.param(PACE, [False, True], 0.05, id="the-writer-has-closed-it"),
+        pytest.param(Pace(settle=0.01), [True], 0.01, id="no-longer-than-asked-for"),
+    ],
+)
+def test_who_has_closed_a_file_is_not_waited_for(pace: Pace, closed: list[bool], at: float) -> None:
+    world = settled(pace=pace, damage=DAMAGE)
+    for each in closed:
+        world.happen(Noticed(is_closed=each))
+    world.run(5.0)
+    assert world.repairs == [(at, Why.CHANGED)]
+
+
 def test_a_repair_costs_one_more_look() -> None:
     world = settled()
     world.hurt()

@@ -5,12 +5,13 @@ import os
 import shutil
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 from watchdog.observers import inotify_c
 
-from guest_hooks.machine import watch
+from guest_hooks.machine import emitter
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.watch import Watch
 from tests.support.waiting import until
@@ -71,6 +72,39 @@ def _overwrite(path: Path) -> None:
 )
 def test_a_change_is_noticed(watched: Watched, change: Callable[[Path], object]) -> None:
     watched.expect(lambda: change(watched.tree / "boot/xen/pvboot-x86_64.elf"))
+
+
+@pytest.mark.parametrize("name", ["pvboot-x86_64.elf", "new"])
+def test_a_file_is_written_to_until_it_is_closed(watched: Watched, name: str) -> None:
+    path = watched.tree / "boot/xen" / name
+    file = path.open("wb", buffering=0)
+    watched.expect(partial(file.write, b"half"))
+    until(lambda: watched.watch.is_written_to)
+    watched.expect(lambda: path.chmod(0o600))
+    watched.expect((path.parent / "directory").mkdir)
+    assert watched.watch.is_written_to
+    watched.expect(file.close)
+    until(lambda: not watched.watch.is_written_to)
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        pytest.param(Path.unlink, id="unlink"),
+        pytest.param(lambda path: path.rename(path.parents[2] / "elsewhere"), id="rename-away"),
+        pytest.param(lambda path: path.parents[1].joinpath("b").rename(path), id="rename-over"),
+    ],
+)
+def test_nobody_writes_to_a_name_that_is_gone(
+    watched: Watched, end: Callable[[Path], object]
+) -> None:
+    path = watched.tree / "boot/xen/a"
+    watched.expect((watched.tree / "boot/b").touch)
+    with path.open("wb", buffering=0) as file:
+        watched.expect(partial(file.write, b"half"))
+        until(lambda: watched.watch.is_written_to)
+        watched.expect(lambda: end(path))
+        until(lambda: not watched.watch.is_written_to)
 
 
 def test_reading_is_not_noticed(watched: Watched) -> None:
@@ -190,12 +224,12 @@ def test_an_overflow_is_counted(
 ) -> None:
     limit = tmp_path / "limit"
     limit.write_text("50\n")
-    monkeypatch.setattr(watch, "QUEUE_LIMIT", str(limit))
+    monkeypatch.setattr(emitter, "QUEUE_LIMIT", str(limit))
     watched.watch.close()
     drawn = threading.Event()
-    read = watch._Inotify.read_events
+    read = emitter._Inotify.read_events
     monkeypatch.setattr(
-        watch._Inotify, "read_events", lambda inotify: drawn.wait(30) and read(inotify)
+        emitter._Inotify, "read_events", lambda inotify: drawn.wait(30) and read(inotify)
     )
     found = Watched(tmp_path)
     try:
