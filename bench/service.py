@@ -37,14 +37,23 @@ def both(idle: float) -> tuple[Figures, Figures]:
             ours = service(guest, idle)
             with loop(guest) as shell:
                 return ours, measured(
-                    guest, lambda: [shell, *children(shell)], lambda: is_syncing(shell), idle
+                    guest,
+                    lambda: [shell, *children(shell)],
+                    lambda: is_syncing(shell),
+                    idle,
+                    start_anew=lambda: None,
                 )
 
 
 def service(guest: Guest, idle: float) -> Figures:
     """The repair service as installed."""
-    pid = guest.pid("systemctl show -P MainPID xen-guest-bootloader")
-    figures = measured(guest, lambda: [pid], lambda: guest.service()["phase"] != "quiet", idle)
+    figures = measured(
+        guest,
+        lambda: [guest.pid("systemctl show -P MainPID xen-guest-bootloader")],
+        lambda: guest.service()["phase"] != "quiet",
+        idle,
+        start_anew=lambda: guest.run("systemctl restart xen-guest-bootloader"),
+    )
     begin = time.monotonic()
     guest.run("systemctl stop xen-guest-bootloader")
     return replace(figures, stop=time.monotonic() - begin)
@@ -72,18 +81,25 @@ def loop(guest: Guest) -> Iterator[int]:
 
 
 def measured(
-    guest: Guest, pids: Callable[[], list[int]], is_busy: Callable[[], bool], idle: float
+    guest: Guest,
+    pids: Callable[[], list[int]],
+    is_busy: Callable[[], bool],
+    idle: float,
+    *,
+    start_anew: Callable[[], object],
 ) -> Figures:
     """Everything but the stop."""
     settle(is_busy)
     guest.run(f"systemd-run --quiet --unit=block-events sh -c '{MONITOR} > /run/block-events'")
     before = switches(pids())
     time.sleep(idle)
-    wakeups = (switches(pids()) - before) / idle * 60
+    wakeups = switches(pids()) - before
     guest.run("systemctl stop block-events")
     events = guest.out("cat /run/block-events").count("UDEV ")
     rss, pss = memory(pids(), "Rss"), memory(pids(), "Pss")
     back = tuple(repaired_after(guest, is_busy) for _ in range(REPAIRS))
+    settle(is_busy)
+    start_anew()
     settle(is_busy)
     syncs, cpu = count_syncs(guest), processor(pids())
     guest.run(f"cd /boot/grub/{TARGET} && seq -f burst-%.0f {EVENTS} | xargs touch", timeout=300)

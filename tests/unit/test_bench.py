@@ -10,6 +10,7 @@ import pytest
 from bench import limits, vigil
 from bench.limits import LIMITS, Measured
 from bench.measure import Command, in_turns
+from guest_hooks.daemon.pacing import Pace
 from tests.support.checkout import CHECKOUT
 
 KEPT = {limit.name: Measured(value=limit.most) for limit in LIMITS}
@@ -47,10 +48,10 @@ def test_a_name_that_no_limit_has_is_refused() -> None:
         limits.judged({"inspekt": Measured(value=1)})
 
 
-def recorded(*, wakeups: float = 0.0, rss: float = 22.0) -> vigil.Figures:
+def recorded(*, wakeups: int = 0, block_events: int = 0, rss: float = 22.0) -> vigil.Figures:
     return vigil.Figures(
         wakeups=wakeups,
-        block_events=0,
+        block_events=block_events,
         rss=rss,
         pss=20.0,
         back=(0.3, 0.4, 10.0),
@@ -60,16 +61,23 @@ def recorded(*, wakeups: float = 0.0, rss: float = 22.0) -> vigil.Figures:
 
 
 @pytest.mark.parametrize(
-    ("wakeups", "beyond"),
+    ("wakeups", "block_events", "beyond"),
     [
-        pytest.param(40 / 60, 0.0, id="pings-alone"),
-        pytest.param(80 / 60, 40 / 60, id="two-more-in-three-minutes"),
+        pytest.param(2, 0, 0.0, id="pings-alone"),
+        pytest.param(4, 0, 2 / 3, id="two-more-in-three-minutes"),
+        pytest.param(4, 1, 0.0, id="an-event-of-a-block-device"),
+        pytest.param(5, 1, 1 / 3, id="an-event-and-one-more"),
     ],
 )
-def test_a_ping_of_the_watchdog_is_no_wakeup_beyond_it(wakeups: float, beyond: float) -> None:
-    assert vigil.figures(recorded(wakeups=wakeups), 180)["service-wakeups"].value == pytest.approx(
-        beyond
-    )
+def test_a_ping_of_the_watchdog_is_no_wakeup_beyond_it(
+    wakeups: int, block_events: int, beyond: float
+) -> None:
+    figures = vigil.figures(recorded(wakeups=wakeups, block_events=block_events), 180)
+    assert figures["service-wakeups"].value == pytest.approx(beyond)
+
+
+def test_no_repair_is_held_back() -> None:
+    assert Pace().crowd >= vigil.REPAIRS + 1
 
 
 def test_a_ping_comes_twice_in_the_units_watchdog_time() -> None:
