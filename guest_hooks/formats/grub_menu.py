@@ -144,6 +144,28 @@ def default(menu: Menu) -> Choice:
     )
 
 
+def fallbacks(menu: Menu, choice: Choice) -> tuple[tuple[Choice, ...], bool]:
+    """The entries that GRUB tries one after another where `choice` fails, and whether these are
+    known to be all (menu.c: get_and_remove_first_entry_number).
+
+    A title counts since 2.12 alone; and a submenu does not see what is set outside of it.
+    """
+    rest = menu.variables.get("fallback", "")
+    found: list[Choice] = []
+    if len(choice.way) > 1:
+        return (), True
+    while rest and (number := re.match(r"\s*(0[xX][0-9a-fA-F]+|[0-9]+)\s*", rest)):
+        index, is_there, _ = _number(menu.entries, number[1])
+        if not is_there:
+            return tuple(found), True
+        entry = menu.entries[index]
+        if entry.is_submenu:
+            return tuple(found), False
+        found.append(Choice(entry=entry, wanted=number[1], way=(entry,)))
+        rest = rest[number.end() :]
+    return tuple(found), rest == "" or (rest is not None and not _number(menu.entries, rest)[1])
+
+
 def _number(entries: tuple[Entry, ...], wanted: str) -> tuple[int, bool, bool]:
     """The index that `wanted` means, 0 where it means none; whether it names an entry; whether
     every GRUB agrees.

@@ -12,11 +12,12 @@ from guest_hooks.machine.block_devices import BlockDevice
 from guest_hooks.machine.boot_files import Memory
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import Run
-from guest_hooks.model import BootFilesystem, Mode, Severity, Status, TargetStatus
+from guest_hooks.model import BootFilesystem, Mode, Status, TargetStatus
 from guest_hooks.preflight import facts, tools
 from guest_hooks.preflight.host_menus import HostMenus
 from guest_hooks.preflight.links import (
     entries,
+    fallback,
     grub_cfg,
     legacy,
     pygrub,
@@ -31,7 +32,7 @@ from guest_hooks.preflight.needs import Needs
 from guest_hooks.preflight.result import Finding, Link, Step
 from guest_hooks.preflight.steps import Steps
 from guest_hooks.problems.boot import RootProblem
-from guest_hooks.records import dataclass, field, replace
+from guest_hooks.records import dataclass, field
 from guest_hooks.targets import TARGETS
 
 FSTAB = "/etc/fstab"
@@ -116,7 +117,7 @@ class Way:
                         if (finding.code, finding.thing) not in known
                     ]
                     self.findings += (
-                        new if kind is kinds[0] else [_unlikely(finding) for finding in new]
+                        new if kind is kinds[0] else [stage1.unlikely(finding) for finding in new]
                     )
         self.unknown += [f"what is on {device}, which could not be read" for device in disks.unread]
         if not self.devices:
@@ -151,22 +152,18 @@ class Way:
 
     def _second_stage(self) -> bool:
         """Look at the second stages; whether one of them, not stage 1, reads grub.cfg."""
-        kind, menu = (
-            stage1.kinds(self.config.stage1, self.mode)[0],
-            facts.menu_text(self.root) or "",
-        )
+        kind = stage1.kinds(self.config.stage1, self.mode)[0]
+        menu = facts.menu_text(self.root) or ""
         for target in self.targets:
             found = second_stage.findings(target, self.boot, self.config.modules)
             is_started = second_stage.is_started(target, kind, menu)
-            self.findings += (
-                found if is_started else [replace(finding, stops=False) for finding in found]
-            )
+            self.findings += found if is_started else fallback.passed(found)
             self.findings += second_stage.unreached(target, kind, menu)
             if target.is_accepted:
                 self.unknown.append(f"what {target.path} does: it is no second stage of ours")
             if handover := second_stage.handover(target, kind, menu):
                 self.chain.append(Step(link=Link.HANDOVER, text=handover))
-            self.chain.append(Step(link=Link.SECOND_STAGE, text=_second_stage_text(target)))
+            self.chain.append(Step(link=Link.SECOND_STAGE, text=second_stage.text(target)))
         return any(
             second_stage.takes_over(target, kind, menu)
             for target in self.targets
@@ -201,16 +198,33 @@ class Way:
         self.findings += grub_cfg.environment(facts.environment(self.root)[1])
         choice = grub_menu.default(menu)
         self.findings += entries.choice_finding(choice, menu, self.steps)
-        goes_on, unknown = unattended.findings(menu, choice)
-        self.findings += goes_on
-        self.unknown += unknown
         reader = "the second stage" if by_second_stage else "stage 1"
         count = len(list(menu.all()))
         noun = "entry" if count == 1 else "entries"
         self.chain.append(Step(link=Link.GRUB_CFG, text=f"{reader} reads {path}, {count} {noun}"))
         if not choice.is_sure and menu.entries:
             self.unknown.append("which entry is the default: grub.cfg decides that while it runs")
-        self._entries(menu, choice)
+        self._tries(menu, choice)
+
+    def _tries(self, menu: grub_menu.Menu, choice: grub_menu.Choice) -> None:
+        """Follow the default entry, and those of `fallback` while one comes back to GRUB."""
+        more, are_all = grub_menu.fallbacks(menu, choice)
+        before, passed = self.findings, list[Finding]()
+        for each in (choice, *more):
+            self.findings, said = [], len(self.chain)
+            goes_on, unknown = unattended.findings(menu, each)
+            self.findings += goes_on
+            self.unknown += unknown
+            self._entries(menu, each)
+            found, self.findings = self.findings, [*before, *fallback.joined(passed, self.findings)]
+            is_last = are_all and each is (choice, *more)[-1]
+            if is_last or not fallback.comes_back(found, each, self.mode):
+                return
+            passed = fallback.passed(fallback.joined(passed, found))
+            text = f"{each.way[0].title!r} fails, and GRUB goes on by fallback"
+            self.chain[said:] = [Step(link=Link.ENTRY, text=text)]
+        self.findings = [*before, *passed]
+        self.unknown.append("to which entry GRUB falls back: that differs between its versions")
 
     def _entries(self, menu: grub_menu.Menu, choice: grub_menu.Choice) -> None:
         wanted = (
@@ -282,13 +296,3 @@ class Way:
                 f"which stage 1 the host starts (followed: {titles}; `stage1` in the configuration"
                 " names another)"
             )
-
-
-def _unlikely(finding: Finding) -> Finding:
-    """What is wrong for a stage 1 that is not the likeliest."""
-    return replace(finding, severity=Severity.WARNING, stops=False)
-
-
-def _second_stage_text(target: TargetStatus) -> str:
-    where = f", looks for {target.fs_uuid}" if target.fs_uuid else ""
-    return f"{target.path} ({target.target}): {target.state}{where}"

@@ -102,6 +102,11 @@ class Preflight:
         )
 
     @property
+    def is_followed(self) -> bool:
+        """Whether the boot could be followed to a kernel: else nothing is known of it."""
+        return any(step.link is Link.KERNEL for step in self.chain)
+
+    @property
     def ok(self) -> bool:
         """Whether nothing was found that is not as it should be; warnings (other entries, other
         disks) change no verdict.

@@ -97,7 +97,7 @@ def _metrics(outlook: Outlook, service: ServiceStatus | None) -> Iterator[_Metri
     )
     if service:
         yield _gauge("service_running", "Whether the repair service runs.", service.running)
-    if next_boot is not None:
+    if next_boot is not None and (next_boot.is_followed or not next_boot.ok):
         yield _gauge(
             "next_boot_ok",
             "Whether preflight found nothing in the way of the next boot.",

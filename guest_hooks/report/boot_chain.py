@@ -24,7 +24,7 @@ def preflight_json(answer: Preflight) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
         "ok": answer.ok,
-        "will_boot": answer.will_boot,
+        "will_boot": _will_boot(answer),
         "guest": guest_json(answer.guest),
         "chain": [{"link": step.link, "text": step.text} for step in answer.chain],
         "findings": [finding_json(each) for each in answer.findings],
@@ -45,9 +45,14 @@ def short_json(answer: Preflight) -> dict[str, Any]:
     """The `next_boot` object of `status --json`."""
     return {
         "ok": answer.ok,
-        "will_boot": answer.will_boot,
+        "will_boot": _will_boot(answer),
         "findings": [finding_json(each) for each in answer.findings],
     }
+
+
+def _will_boot(answer: Preflight) -> bool | None:
+    """None where it is not known, as the screen says then."""
+    return None if answer.will_boot and not answer.is_followed else answer.will_boot
 
 
 def finding_json(found: Finding) -> dict[str, Any]:
@@ -87,10 +92,10 @@ def headline(answer: Preflight, *, needs_action: bool = False) -> Text:
     if first is not None:
         verdict: Span = ("WILL NOT BOOT", Kind.BAD)
         if answer.will_boot:
-            verdict = ("will boot, but not as it should", Kind.LOOK)
+            said = "will boot, but not as it should" if answer.is_followed else "not known"
+            verdict = (said, Kind.LOOK)
         return verdict, (f": {message(first)}", Kind.PLAIN)
-    if not any(step.link is Link.KERNEL for step in answer.chain):
-        # It was not followed to a kernel: no comfort can be given.
+    if not answer.is_followed:
         return ("not known", Kind.LOOK), (f": {'; '.join(answer.unknown[:1])}", Kind.PLAIN)
     if needs_action:
         return ("will boot", Kind.LOOK), (

@@ -18,16 +18,21 @@ _WIDE = "terminfo -g 4000x24 console vt100\n"
 _ENDS = (b"Press any key", b"grub> ", b"GNU GRUB", b"Enter username", END.encode())
 
 
-def started(directory: Path, menu: str, files: Mapping[str, str]) -> tuple[str | None, bool]:
+def started(
+    directory: Path, menu: str, files: Mapping[str, str], *, is_long: bool = False
+) -> tuple[str | None, bool]:
     """What the entry that GRUB starts by itself prints between `MARK` and `END`, and whether
     GRUB complained of anything.
+
+    With `is_long`, GRUB is not left after the first entry that fails, and needs not wait for its
+    ten seconds.
     """
-    text = screen(directory, menu, files)
+    text = screen(directory, menu, files, is_long=is_long)
     found = re.search(rf"{MARK} (.*?) ?{END}", text)
     return (found[1] if found else None), "error: " in text
 
 
-def screen(directory: Path, menu: str, files: Mapping[str, str]) -> str:
+def screen(directory: Path, menu: str, files: Mapping[str, str], *, is_long: bool = False) -> str:
     """What GRUB shows until it has started something, or waits for somebody."""
     directory.mkdir(exist_ok=True)
     for name, text in {**files, "grub.cfg": _WIDE + menu}.items():
@@ -37,7 +42,7 @@ def screen(directory: Path, menu: str, files: Mapping[str, str]) -> str:
         command = ["grub-emu", "-r", "host", "-d", str(directory)]
         os.execve("/usr/bin/grub-emu", command, {"TERM": "dumb", "PATH": "/usr/bin"})  # noqa: S606 - in a terminal of its own
     try:
-        shown = _read(terminal).decode(errors="replace")
+        shown = _read(terminal, is_long=is_long).decode(errors="replace")
     finally:
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
@@ -45,9 +50,12 @@ def screen(directory: Path, menu: str, files: Mapping[str, str]) -> str:
     return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|[\r\n]", "", shown)
 
 
-def _read(terminal: int) -> bytes:
-    screen, end = b"", time.monotonic() + SECONDS
-    while not any(word in screen for word in _ENDS):
+def _read(terminal: int, *, is_long: bool) -> bytes:
+    screen, end, asked = b"", time.monotonic() + SECONDS, 0
+    while not any(word in screen for word in _ENDS[is_long:]):
+        if screen.count(_ENDS[0]) > asked:
+            asked += 1
+            os.write(terminal, b" ")
         if time.monotonic() > end:  # some scripts keep it busy for ever
             return screen + b"error: it hangs"
         if not select.select([terminal], [], [], 0.5)[0]:

@@ -285,6 +285,42 @@ def test_whether_it_goes_on_alone(tmp_path: Path, menu: str, happens: str) -> No
     assert foretold(menu.replace(LINUX, "linux")) == happens
 
 
+def titled(*titles: str, bad: str = "") -> str:
+    """Entries that start, and those in `bad`, by their first letter, that come back to GRUB."""
+    return "".join(
+        f"menuentry '{title}' --id i{title} {{\n"
+        + ("linux /gone\n" if title[0] in bad else f"{LINUX} /{title}\n")
+        + "}\n"
+        for title in titles
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "bad", "started"),
+    [
+        pytest.param("1", "", "/a", id="not-needed"),
+        pytest.param("1", "a", "/b", id="number"),
+        pytest.param("1 2", "ab", "/c", id="the-next-number"),
+        pytest.param(" 0x2", "a", "/c", id="hexadecimal"),
+        pytest.param("none", "a", "", id="no-entry"),
+        pytest.param("", "a", "", id="empty"),
+        pytest.param("1", "ab", "", id="none-starts"),
+    ],
+)
+def test_what_is_started_where_the_default_fails(
+    tmp_path: Path, value: str, bad: str, started: str
+) -> None:
+    menu = f"set timeout=0\nset fallback='{value}'\n{titled('a', 'b', 'c', bad=bad)}"
+    emulated = re.sub(rf"{LINUX} (.*)", rf"echo {grub_emu.MARK} \1 {grub_emu.END}\nexit", menu)
+    assert (grub_emu.started(tmp_path, emulated, {}, is_long=True)[0] or "") == started
+    found = grub_cfg.read(menu.replace(LINUX, "linux"), variables={"root": "host"}, grubenv={})
+    choice = grub_menu.default(found)
+    more, are_all = grub_menu.fallbacks(found, choice)
+    tries = [each.entry.boot.kernel for each in (choice, *more) if each.entry and each.entry.boot]
+    assert are_all
+    assert next((kernel for kernel in tries if kernel != "/gone"), "") == started
+
+
 def seen(screen: str) -> str:
     """What happened, by what GRUB showed."""
     if grub_emu.END in screen:

@@ -33,6 +33,12 @@ def findings(target: TargetStatus, boot: BootFilesystem, modules: Modules) -> tu
     )
 
 
+def text(target: TargetStatus) -> str:
+    """The file and its state, as a step of the chain."""
+    where = f", looks for {target.fs_uuid}" if target.fs_uuid else ""
+    return f"{target.path} ({target.target}): {target.state}{where}"
+
+
 def takes_over(target: TargetStatus, kind: Stage1, menu: str) -> bool:
     """Whether a stage 1 of `kind` starts this second stage, so that it, and not stage 1, reads
     grub.cfg, whose text is `menu`.
@@ -114,6 +120,7 @@ def _finding(
         hint=problem.hint,
         severity=problem.severity if target.required else Severity.WARNING,
         stops=effect is Effect.ENDS,
+        actor=row.actor,
     )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from guest_hooks.config import Stage1
 from guest_hooks.machine.block_devices import BlockDevice
-from guest_hooks.model import BootFilesystem, Mode
+from guest_hooks.model import BootFilesystem, Mode, Severity
 from guest_hooks.preflight.result import Certainty, Finding, Link, Step
 from guest_hooks.problems.boot import Stage1Problem
 from guest_hooks.problems.row import Actor
@@ -202,6 +202,11 @@ def follow(
     )
     found.append(replace(nothing, certainty=_sure(disks)))
     return (Step(link=Link.STAGE1, text=message),), tuple(found), ""
+
+
+def unlikely(finding: Finding) -> Finding:
+    """What is wrong for a stage 1 that is not the likeliest."""
+    return replace(finding, severity=Severity.WARNING, stops=False)
 
 
 def _sure(disks: Disks) -> Certainty:

@@ -14,10 +14,11 @@ from guest_hooks.machine.root import Root
 from guest_hooks.model import Guest, Mode, Severity, State
 from guest_hooks.preflight import facts
 from guest_hooks.preflight.next_boot import kernel_problems
-from guest_hooks.preflight.result import Certainty
+from guest_hooks.preflight.result import Certainty, Link, Preflight
+from guest_hooks.problems.row import Actor
 from guest_hooks.report import boot_chain
 from guest_hooks.report.layout import Style
-from tests.support import boot_tree, kernels
+from tests.support import boot_tree, kernels, report_schema
 from tests.support.boot_damage import (
     CONFIG,
     INITRD,
@@ -30,6 +31,7 @@ from tests.support.boot_damage import (
     Damage,
     both,
     by_dracut,
+    default_entry,
     fstab,
     hypervisor,
     kernel_of,
@@ -223,6 +225,108 @@ def test_a_zstd_kernel_is_no_fault_for_pvh(tmp_path: Path) -> None:
     assert tree.preflight().findings == ()
 
 
+@pytest.mark.parametrize(
+    ("value", "is_known"),
+    [
+        pytest.param(UUID, True, id="boot-s"),
+        pytest.param(OTHER_UUID, False, id="nobody-s"),
+    ],
+)
+def test_an_image_s_root_that_may_not_be_there_is_not_known(
+    value: str, is_known: bool, tmp_path: Path
+) -> None:
+    tree = BootTree(tmp_path)
+    tree.devices = ()
+    set_root(f"root=UUID={value}")(tree)
+    said = f"whether this guest will have the file system of root=UUID={value}"
+    assert (said not in tree.preflight().unknown) is is_known
+    fstab(f"UUID={value} /mnt ext4 defaults 0 0")(tree)
+    assert said not in tree.preflight().unknown
+
+
+@pytest.mark.parametrize("path", [KERNEL, INITRD])
+@pytest.mark.parametrize("mode", [PV, PVH])
+def test_a_directory_in_a_file_s_place(path: str, mode: Mode, tmp_path: Path) -> None:
+    """GRUB's words: grub-core/fs/fshelp.c."""
+    tree = BootTree(tmp_path, mode=mode)
+    tree.remove(path)
+    (tmp_path / path).mkdir()
+    (found,) = tree.preflight().findings
+    assert (found.console, found.stops) == ("error: not a regular file.", True)
+
+
+def test_what_a_sync_repairs_is_repaired_from_outside(tmp_path: Path) -> None:
+    tree = BootTree(tmp_path)
+    tree.second_stage(State.STALE, "uuid-mismatch")
+    packed("zstd")(tree)
+    found = {finding.name: finding.actor for finding in tree.preflight().findings}
+    assert found == {
+        "second-stage-uuid-mismatch": Actor.HERE,
+        "kernel-compression": Actor.HERE,
+    }
+
+
+def first_entry(block: str, fallback: str) -> Damage:
+    """A first entry that is the default, and what GRUB goes on with."""
+    return default_entry(block, before=f"set fallback={fallback}\n")
+
+
+GONE = "linux /boot/vmlinuz-0 root=/dev/xvda1"
+
+
+@pytest.mark.parametrize(
+    ("damage", "boots", "codes"),
+    [
+        pytest.param(first_entry(GONE, "1"), True, ["kernel-missing"], id="to-one-that-boots"),
+        pytest.param(first_entry(GONE, "''"), False, ["kernel-missing"], id="to-nothing"),
+        pytest.param(first_entry(GONE, "9"), False, ["kernel-missing"], id="to-no-entry"),
+        pytest.param(
+            first_entry("linux16 /x", "1"), True, ["entry-command-missing"], id="from-a-command"
+        ),
+        pytest.param(first_entry("true", "1"), True, ["entry-starts-nothing"], id="from-nothing"),
+        pytest.param(first_entry("halt", "1"), False, ["entry-starts-nothing"], id="not-from-halt"),
+        pytest.param(
+            first_entry(f"linux /{KERNEL}\ninitrd /{INITRD}", "1"),
+            False,
+            ["root-none"],
+            id="not-from-linux",
+        ),
+        pytest.param(
+            both(first_entry(GONE, "1"), lambda tree: tree.remove(KERNEL)),
+            False,
+            ["kernel-missing", "kernel-missing"],
+            id="to-one-that-is-gone-too",
+        ),
+    ],
+)
+def test_grub_goes_on_by_fallback(
+    damage: Damage, boots: bool, codes: list[str], tmp_path: Path
+) -> None:
+    tree = BootTree(tmp_path)
+    damage(tree)
+    answer = tree.preflight()
+    assert answer.will_boot is boots
+    errors = [each for each in answer.findings if each.severity is Severity.ERROR]
+    assert [each.name for each in errors] == codes
+    started = [step.thing for step in answer.chain if step.link is Link.KERNEL]
+    assert started[-1:] == ([f"/{KERNEL}"] if boots else started[-1:])
+    assert len(started) <= 1
+
+
+def test_where_the_versions_of_grub_differ_is_not_known(tmp_path: Path) -> None:
+    """2.12 takes a title, 2.06 (grub-emu) does not."""
+    tree = BootTree(tmp_path)
+    first_entry(GONE, "First")(tree)
+    answer = tree.preflight()
+    assert boot_chain.preflight_json(answer)["will_boot"] is None
+    assert plain_headline(answer).startswith("not known: ")
+    assert any("falls back" in item for item in answer.unknown)
+
+
+def plain_headline(answer: Preflight) -> str:
+    return "".join(part for part, _ in boot_chain.headline(answer))
+
+
 def test_a_disk_that_cannot_be_read_is_not_known(tmp_path: Path) -> None:
     tree = BootTree(tmp_path)
     tree.devices = (*tree.devices, SECOND)
@@ -281,6 +385,10 @@ def test_an_entry_that_is_not_understood_is_not_known(tmp_path: Path) -> None:
     answer = tree.preflight()
     assert answer.findings == ()
     assert any("configfile" in item for item in answer.unknown)
+    table, short = boot_chain.preflight_json(answer), boot_chain.short_json(answer)
+    assert (table["will_boot"], short["will_boot"]) == (None, None)
+    assert report_schema.complaints(json.loads(json.dumps(table)), "preflight") == []
+    assert report_schema.complaints(short, "nextBoot") == []
 
 
 def test_stage_1_that_reads_the_menu_itself_knows_no_saved_entry(tmp_path: Path) -> None:

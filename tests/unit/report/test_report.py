@@ -32,7 +32,7 @@ from guest_hooks.model import (
     Status,
     TargetStatus,
 )
-from guest_hooks.preflight.result import Finding, Link, Preflight
+from guest_hooks.preflight.result import Finding, Link, Preflight, Step
 from guest_hooks.problems.kernels import KernelProblem
 from guest_hooks.problems.menus import MenuProblem
 from guest_hooks.problems.pv_kernels import PvKernelProblem
@@ -248,7 +248,8 @@ def next_boot(*, works: bool) -> Preflight:
         KernelProblem.MISSING, link=Link.KERNEL, thing="k", message="gone", path="k", step="s"
     )
     findings = () if works else (finding,)
-    return Preflight(guest=GOOD.guest, chain=(), findings=findings, unknown=())
+    kernel = Step(link=Link.KERNEL, text="k", thing="k")
+    return Preflight(guest=GOOD.guest, chain=(kernel,), findings=findings, unknown=())
 
 
 @pytest.mark.parametrize(
