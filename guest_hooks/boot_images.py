@@ -3,6 +3,9 @@
 
 from guest_hooks.records import dataclass
 
+IRREGULAR = "irregular"
+"""The fault of a directory, a device and the like."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KernelFacts:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import Any, TypeVar
 
-from guest_hooks.boot_images import InitrdFacts, KernelFacts
+from guest_hooks.boot_images import IRREGULAR, InitrdFacts, KernelFacts
 from guest_hooks.errors import FormatError, GuestHooksError
 from guest_hooks.formats import bzimage, initrd, kernel_config, pv_kernel
 from guest_hooks.machine.root import NotRegularError, Root
@@ -143,7 +143,9 @@ def read_kernel(root: Root, path: str) -> KernelFacts:
         )
     except PermissionError:
         return KernelFacts(unread=f"no permission to read {path}", hint="run as root")
-    except (OSError, NotRegularError) as error:
+    except NotRegularError as error:
+        return KernelFacts(fault=IRREGULAR, cause=str(error))
+    except OSError as error:
         return KernelFacts(fault="unreadable", cause=str(error))
     facts = {
         "is_bzimage": image.format is bzimage.ImageFormat.BZIMAGE,
@@ -210,7 +212,9 @@ def read_initrd(root: Root, path: str) -> InitrdFacts:
         return InitrdFacts(fault=str(error.code), cause=error.message)
     except PermissionError:
         return InitrdFacts(unread=f"no permission to read {path}", hint="run as root")
-    except (OSError, NotRegularError) as error:
+    except NotRegularError as error:
+        return InitrdFacts(fault=IRREGULAR, cause=str(error))
+    except OSError as error:
         return InitrdFacts(fault="unreadable", cause=str(error))
     return InitrdFacts(
         fault="" if found.is_complete else "truncated",

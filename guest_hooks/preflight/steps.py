@@ -9,7 +9,7 @@ from enum import StrEnum
 from guest_hooks.model import Mode
 from guest_hooks.problems.row import Actor
 from guest_hooks.program import SYNC
-from guest_hooks.records import dataclass, field
+from guest_hooks.records import dataclass, field, replace
 
 UPDATE_GRUB = "update-grub"
 
@@ -62,12 +62,13 @@ class Steps:
             return self.menu()
         return NextStep(words=f"apt install {self.kernel(Mode.PVH)}")
 
-    def unpacked(self, path: str) -> str:
+    def unpacked(self, path: str) -> NextStep:
         """Have a PV boot start the kernel at `path` by a copy that GRUB can unpack."""
         if path in self.copied:
-            return f"{self.menu().words} (it then starts the copy)"
+            step = self.menu()
+            return replace(step, words=f"{step.words} (it then starts the copy)")
         first = "" if self.makes_copies else 'set pv_kernels = "auto"; '
-        return f"{first}make a copy that it can: {SYNC}"
+        return NextStep(words=f"{first}make a copy that it can: {SYNC}", actor=Actor.HERE)
 
     def initrd(self, release: str, *, is_there: bool) -> str:
         """The command that makes the initial RAM disk of a kernel, again if one `is_there`."""

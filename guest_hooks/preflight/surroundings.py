@@ -53,8 +53,14 @@ class Surroundings:
     def unknown(self, way: Way) -> tuple[str, ...]:
         """What of that is not known."""
         active = self.root.read_text(CONSOLES) or "" if self.root.is_live else ""
-        said = console.unknown(way.load.arguments, active) if way.load else ""
-        return (said,) if said else ()
+        if way.load is None:
+            return ()
+        arguments, table = way.load.arguments, self.root.read_text(FSTAB) or ""
+        said = (
+            "" if self.devices else root_fs.unknown(arguments, self.boot.fs_uuid, table),
+            console.unknown(arguments, active),
+        )
+        return tuple(filter(None, said))
 
     def _memory(self) -> int:
         """The bytes of memory of the running guest; 0 for an image."""

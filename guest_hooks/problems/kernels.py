@@ -37,7 +37,10 @@ class KernelProblem(ProblemCode):
         "kernel-truncated", "The kernel is cut off.", "premature end of file", _REINSTALL
     )
     UNREADABLE = ending(
-        "kernel-unreadable", "The kernel can't be read.", "error: invalid magic number.", _REINSTALL
+        "kernel-unreadable",
+        "The kernel can't be read, or is no regular file.",
+        "error: not a regular file.",
+        _REINSTALL,
     )
     DAMAGED = ending(
         "kernel-damaged", "The kernel's bytes are damaged.", "-- System halted", _REINSTALL
@@ -140,7 +143,8 @@ class InitrdProblem(ProblemCode):
     )
     TOO_BIG = Row(
         "initrd-too-big",
-        "The initial RAM disk, packed and unpacked, is more than the guest's memory.",
+        "The initial RAM disk, packed and unpacked, is more than the guest's memory. GRUB has no "
+        "room for one whose file is larger; one that only grows larger unpacked may boot.",
         console="out of memory",
         hint="set MODULES=dep in /etc/initramfs-tools/initramfs.conf, then: update-initramfs -u; "
         "or give the guest more memory",

@@ -7,8 +7,9 @@ Sources: Linux init/initramfs.c, init/do_mounts.c; initramfs-tools scripts/{loca
 from collections.abc import Sequence
 from functools import partial
 
-from guest_hooks.boot_images import InitrdFacts
+from guest_hooks.boot_images import IRREGULAR, InitrdFacts
 from guest_hooks.formats.compression import Compression
+from guest_hooks.preflight.links.kernels import NOT_REGULAR
 from guest_hooks.preflight.needs import UNPACKERS, Driver, Kernel, Needs
 from guest_hooks.preflight.result import Certainty, Finding, Link
 from guest_hooks.problems.boot import RootProblem
@@ -23,6 +24,7 @@ _DAMAGES: dict[str, InitrdProblem] = {
     InitrdProblem.EMPTY: InitrdProblem.EMPTY,
     _UNKNOWN: InitrdProblem.INVALID,
     ImageProblem.TRUNCATED: InitrdProblem.TRUNCATED,
+    IRREGULAR: InitrdProblem.INVALID,
 }
 
 
@@ -147,7 +149,8 @@ def _initrd_damage(
         return []
     # Linux goes on with what came before the damage, as far as that gets it.
     code = _DAMAGES.get(facts.fault, InitrdProblem.DAMAGED)
-    return [_initrd(code, thing=path, message=f"{path}: {facts.cause}", make=make)]
+    damaged = _initrd(code, thing=path, message=f"{path}: {facts.cause}", make=make)
+    return [replace(damaged, console=NOT_REGULAR) if facts.fault == IRREGULAR else damaged]
 
 
 def _is_module(driver: Driver, kernel: Kernel) -> bool:
@@ -164,8 +167,10 @@ def _sure(kernel: Kernel) -> Certainty:
 def memory_findings(
     initrds: Sequence[tuple[str, InitrdFacts | None]], memory: int
 ) -> tuple[Finding, ...]:
-    """Whether these initrds fit in `memory` (bytes; 0: not known): GRUB keeps them as they are in
-    the file, and Linux unpacks them beside that.
+    """Whether these initrds fit in `memory` (bytes; 0: not known).
+
+    GRUB has no room for a file that is larger. Linux unpacks it beside that; whether it goes on
+    without the rest is not known: 300 MB unpacked have started in 256 MB.
     """
     known = [(path, facts) for path, facts in initrds if facts is not None and facts.unpacked]
     needed = sum(facts.size + facts.unpacked for _, facts in known)
@@ -175,4 +180,7 @@ def memory_findings(
         f"{known[-1][0]} needs {needed >> 20} MiB, packed and unpacked, and this guest has"
         f" {memory >> 20} MiB"
     )
-    return (_initrd(InitrdProblem.TOO_BIG, thing=known[-1][0], message=message),)
+    too_big = _initrd(InitrdProblem.TOO_BIG, thing=known[-1][0], message=message)
+    if sum(facts.size for _, facts in known) > memory:
+        return (too_big,)
+    return (replace(too_big, console="", certainty=Certainty.UNKNOWN),)

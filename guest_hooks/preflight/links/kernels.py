@@ -7,7 +7,7 @@ arch/x86/boot/compressed/misc.c.
 
 from functools import partial
 
-from guest_hooks.boot_images import KernelFacts
+from guest_hooks.boot_images import IRREGULAR, KernelFacts
 from guest_hooks.formats.bzimage import GRUB_XEN_UNPACKS
 from guest_hooks.formats.compression import Compression
 from guest_hooks.model import Mode, Severity
@@ -22,6 +22,7 @@ _DAMAGES: dict[str, KernelProblem] = {
     FileProblem.NOT_A_KERNEL: KernelProblem.INVALID,
     ImageProblem.TRUNCATED: KernelProblem.TRUNCATED,
     SecondStageProblem.UNREADABLE: KernelProblem.UNREADABLE,
+    IRREGULAR: KernelProblem.UNREADABLE,
 }
 """By the fault of the file (`boot_files.KernelFacts`); any other is damage inside it."""
 _kernel = partial(Finding.of, link=Link.KERNEL)
@@ -32,6 +33,8 @@ _NOT_XEN = "error: not xen image."
 _MAGIC = "error: invalid magic number."
 _ENDS_EARLY = "premature end of file"
 _HALTED = "-- System halted"
+NOT_REGULAR = "error: not a regular file."
+"""grub-core/fs/fshelp.c"""
 
 
 def kernel_findings(kernel: Kernel, needs: Needs) -> tuple[Finding, ...]:
@@ -86,6 +89,8 @@ def _disproved(finding: Finding) -> Finding:
 
 def _damage_console(facts: KernelFacts, needs: Needs) -> str:
     """What GRUB, or the kernel's own decompressor, says of such a file."""
+    if facts.fault == IRREGULAR:
+        return NOT_REGULAR
     if needs.mode is Mode.PV:
         if facts.fault == FileProblem.NOT_A_KERNEL:
             return _NOT_XEN if facts.is_empty else _TOO_OLD
@@ -109,8 +114,8 @@ def _pv(kernel: Kernel, facts: KernelFacts, needs: Needs) -> list[Finding]:
         message = f"{path} is packed with {compression}, which GRUB can't unpack for a PV guest"
         certainty = Certainty.CERTAIN if needs.loader_is_certain else Certainty.LIKELY
         step = needs.steps.unpacked(path)
-        packed = _kernel(KernelProblem.COMPRESSION, thing=path, message=message, step=step)
-        found.append(replace(packed, certainty=certainty))
+        packed = _kernel(KernelProblem.COMPRESSION, thing=path, message=message, step=step.words)
+        found.append(replace(packed, certainty=certainty, actor=step.actor))
     if facts.bits and facts.bits not in needs.widths:
         widths = " or ".join(str(width) for width in sorted(needs.widths))
         message = (

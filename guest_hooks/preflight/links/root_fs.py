@@ -113,6 +113,16 @@ def findings(
     return ()
 
 
+def unknown(arguments: Sequence[str], uuid: str, fstab: str) -> str:
+    """That an image's root= may name a disk which the guest will not have; empty for the file
+    system `uuid`, which it has, and for one of its `fstab`.
+    """
+    kind, key = _tag(wanted(arguments))
+    if kind != "UUID" or key.lower() in (uuid.lower(), "") or key in fstab:
+        return ""
+    return f"whether this guest will have the file system of root=UUID={key}"
+
+
 def _misnamed(value: str, devices: Sequence[BlockDevice]) -> tuple[RootProblem | None, str]:
     """What is wrong with a name that no disk of this guest can have, known or not."""
     if disk_names.is_builders(value):

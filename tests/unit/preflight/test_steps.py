@@ -168,4 +168,4 @@ def test_a_packed_kernel_is_not_sent_in_a_circle(
         grub_cfg=tree.grub_cfg,
         kernels=(kernel,),
     )
-    assert tools.steps(Root(str(tree.top)), status, config).unpacked(kernel.path) == step
+    assert tools.steps(Root(str(tree.top)), status, config).unpacked(kernel.path).words == step

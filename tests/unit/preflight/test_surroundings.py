@@ -9,6 +9,7 @@ from guest_hooks.boot_images import InitrdFacts
 from guest_hooks.formats import initrd
 from guest_hooks.model import Mode
 from guest_hooks.preflight.links import console, initrds
+from guest_hooks.preflight.result import Certainty
 from tests.support import kernels
 
 PV, PVH = Mode.PV, Mode.PVH
@@ -59,6 +60,19 @@ def test_an_initrd_in_memory(facts: InitrdFacts, memory: int, fits: bool) -> Non
     found = initrds.memory_findings([("/boot/initrd.img", facts)], memory)
     assert (not found) is fits
     assert all(not finding.stops and "256 MiB" in finding.message for finding in found)
+
+
+@pytest.mark.parametrize(
+    ("size", "words"),
+    [
+        pytest.param(300 * MIB, "out of memory", id="the-file"),
+        pytest.param(60 * MIB, "", id="only-unpacked-which-was-seen-to-boot"),
+    ],
+)
+def test_the_words_of_one_that_is_too_big(size: int, words: str) -> None:
+    facts = InitrdFacts(size=size, unpacked=300 * MIB)
+    (found,) = initrds.memory_findings([("/boot/initrd.img", facts)], 256 * MIB)
+    assert (found.console, found.certainty is Certainty.LIKELY) == (words, bool(words))
 
 
 @pytest.mark.parametrize("compression", ["none", "gzip", "zstd"])
