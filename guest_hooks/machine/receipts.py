@@ -25,17 +25,31 @@ MAX_SIZE = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """What grub-install gave to grub-mkimage: the modules in their order, the prefix, the
+    configuration. `boot_modules` are those that it chose for /boot's file system.
+    """
+
+    modules: tuple[str, ...]
+    prefix: str
+    config: str
+    boot_modules: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TargetReceipt:
     """One target: the core image made last, what grub-install was asked to embed, the image
     `rollback` put back (or empty).
 
-    `choices` are what a grub-install by hand asked for.
+    `choices` are what a grub-install by hand asked for; by `recipe` grub-mkimage makes that core
+    image again.
     """
 
     core_sha256: str = ""
     request: tuple[str, ...] = ()
     held_sha256: str = ""
     choices: Choices = field(default_factory=Choices)
+    recipe: Recipe | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +118,27 @@ def _target(row: object) -> TargetReceipt | None:
         request=tuple(request),
         held_sha256=held,
         choices=_choices(row.get("choices")),
+        recipe=_recipe(row.get("recipe")),
+    )
+
+
+def _recipe(table: object) -> Recipe | None:
+    """The recipe of a row; None where it has none, as those of older versions."""
+    if not isinstance(table, dict):
+        return None
+    lists, texts = (
+        [table.get(name) for name in names]
+        for names in (("modules", "boot_modules"), ("prefix", "config"))
+    )
+    if not all(
+        isinstance(names, list) and all(isinstance(name, str) for name in names) for names in lists
+    ) or not all(isinstance(text, str) for text in texts):
+        return None
+    return Recipe(
+        modules=tuple(table["modules"]),
+        prefix=table["prefix"],
+        config=table["config"],
+        boot_modules=tuple(table["boot_modules"]),
     )
 
 
@@ -129,12 +164,13 @@ def _row(target: TargetReceipt) -> dict[str, object]:
         "public_keys": [base64.b64encode(key).decode() for key in target.choices.public_keys],
         "has_cli": target.choices.has_cli,
     }
-    row = {
+    row: dict[str, object] = {
         "core_sha256": target.core_sha256,
         "request": list(target.request),
         "held_sha256": target.held_sha256,
     }
-    return row | ({"choices": choices} if target.choices != Choices() else {})
+    row |= {"choices": choices} if target.choices != Choices() else {}
+    return row | ({"recipe": asdict(target.recipe)} if target.recipe else {})
 
 
 def _kept(row: object) -> Kept | None:

@@ -91,7 +91,7 @@ def staging(
     # The modules, the core image twice, and what whole blocks add; beside them translations and
     # fonts, unless told not to.
     beside = () if set(NOTHING_ELSE) <= set(arguments) else SPOILED_DIRS
-    need = 2 * _size_of_modules(root, target.lib_dir) + sum(_size(root, path) for path in beside)
+    need = 2 * size_of_modules(root, target.lib_dir) + sum(_size(root, path) for path in beside)
     over = {f"{GRUB_DIR}/{target.name}": MODULES, BOOT_XEN: XEN}
     over |= {path: os.path.basename(path) for path in SPOILED_DIRS if root.exists(path)}
     for path in over:
@@ -105,7 +105,7 @@ def staging(
         with scratch(need) as top:
             have = space.free(Root(), STAGING_DIR)
             with told(Root(), STAGING_DIR, "filled", need=need):
-                _fill(top, binds, files)
+                fill(top, binds, files)
             with _room(root, need, have), sandbox.namespace():
                 completed = run(
                     sandbox.live_command(top, argv, binds=binds), name=name, timeout=INSTALL_TIMEOUT
@@ -113,7 +113,7 @@ def staging(
             yield Staged(core=_core(Root(top), target), top=Root(top), completed=completed)
         return
     with detached(need) as fd:
-        _fill(f"/proc/self/fd/{fd}", binds, files)
+        fill(f"/proc/self/fd/{fd}", binds, files)
         with _room(root, need, need + STAGED_MARGIN), sandbox.namespace():
             command = sandbox.tree_command(root, argv, staging=fd, binds=binds)
             completed = run(command, name=name, timeout=INSTALL_TIMEOUT)
@@ -121,7 +121,8 @@ def staging(
         yield Staged(core=_core(top_of, target), top=top_of, completed=completed)
 
 
-def _fill(top: str, binds: Sequence[sandbox.Bind], files: Mapping[str, bytes]) -> None:
+def fill(top: str, binds: Sequence[sandbox.Bind], files: Mapping[str, bytes]) -> None:
+    """Make the directories of `binds` in the staging directory `top`, and `files` in `XEN`."""
     for bind in binds:
         os.mkdir(os.path.join(top, bind.name))
     for name, data in files.items():
@@ -152,9 +153,7 @@ def detached(need: int) -> Iterator[int]:
 
 
 def stays_in_staging(root: Root) -> bool:
-    """Whether a grub-install in staging would find nothing to make or to remove beside what is
-    staged.
-    """
+    """Whether grub-install would find nothing to make or to remove beside what is staged."""
     old = [name for name in root.names(GRUB_DIR) if name.endswith(_CLEANED) and name != "menu.lst"]
     return not old and all(map(root.exists, (BOOT_XEN, *_MADE)))
 
@@ -163,7 +162,7 @@ def _size(root: Root, directory: str) -> int:
     return sum(status.st_size for _, status in _followed(root, directory))
 
 
-def _size_of_modules(root: Root, directory: str) -> int:
+def size_of_modules(root: Root, directory: str) -> int:
     """The bytes of GRUB's modules; raises `NotRepairedError` for a fifo or device there, on
     which grub-install waits for ever.
     """

@@ -2,8 +2,8 @@
 """Making one target's second stage: real grub-install in staging, and everything checked that
 will be installed.
 
-Where the core image of the last sync still stands in /boot/grub/<target>, and is the one that would
-be made, that is taken.
+Where the core image of the last sync still stands, and is the one that would be made, that is
+taken; where grub-mkimage makes the same as grub-install, it does (`recipe`).
 """
 
 from collections.abc import Mapping
@@ -26,8 +26,11 @@ from guest_hooks.survey.observed import (
     SurveyedTarget,
 )
 from guest_hooks.survey.plan import FileKind, Plan, content
+from guest_hooks.sync import recipe
 from guest_hooks.targets import BOOT_XEN
 
+LOAD_CFG, MODINFO = "load.cfg", "modinfo.sh"
+"""What grub-install also leaves beside the modules."""
 KEY = ".key-"
 """What a public key is called in staging."""
 
@@ -56,13 +59,13 @@ def build(root: Root, there: SurveyedTarget, *, rebuild: bool = False) -> Built:
     """Make and verify; the live files stay as they are. Raises `NotRepairedError` where what
     was made may not be installed.
 
-    What the last sync made of this target is taken again, unless `rebuild`.
+    Unless `rebuild`, grub-install runs only where nothing else is known to make the same bytes.
     """
     there = _with_choices(there)
     plan, packaged = there.plan, there.evidence.packaged
-    standing = None if rebuild else _standing(there)
-    if standing is not None:
-        return standing
+    known = None if rebuild else _foreseen(there) or _remade(root, there)
+    if known is not None:
+        return known
     # A tree's grub-install sees the file system alone, and not the partition that it is in the
     # guest.
     unseen = (
@@ -102,28 +105,35 @@ def _with_choices(there: SurveyedTarget) -> SurveyedTarget:
 
 def _foreseen(there: SurveyedTarget) -> Built | None:
     plan, remembered = there.plan, there.evidence.remembered
-    core = there.evidence.standing.files.get("core.elf")
-    made = (remembered.core_sha256, remembered.request, remembered.choices)
-    if core is None or (sha256(core), plan.request, plan.choices) != made:
+    if (remembered.request, remembered.choices) != (plan.request, plan.choices):
+        return None
+    images = {each.sha256: each.data for each in there.evidence.found.values()}
+    images[there.evidence.module_dir.core_sha256] = there.evidence.standing.files.get("core.elf")
+    return _made_of(there, images.get(remembered.core_sha256))
+
+
+def _remade(root: Root, there: SurveyedTarget) -> Built | None:
+    """What grub-mkimage makes as grub-install would; None where that is not sure."""
+    return _made_of(there, recipe.image(root, there))
+
+
+def _made_of(there: SurveyedTarget, core: bytes | None) -> Built | None:
+    """What grub-install leaves where it makes `core`; None where that may not be installed: it
+    looks for another UUID, or is of another GRUB.
+    """
+    plan, package = there.plan, there.evidence.package
+    if core is None:
         return None
     files = _files(plan, core)
     try:
         _verify(plan, files, there.evidence.packaged, core)
-    except NotRepairedError:  # another UUID, another GRUB
+        _verify_choices(plan, core)
+    except NotRepairedError:
         return None
-    modules = copied(there.evidence.package)
-    return Built(there=there, core=core, files=files, module_files={**modules, "core.elf": core})
-
-
-def _standing(there: SurveyedTarget) -> Built | None:
-    """What the last sync made, from /boot/grub/<target>: if all of it is there, and
-    grub-install would make the same today.
-    """
-    foreseen = _foreseen(there)
-    if foreseen is None:
-        return None
-    modules = copied(there.evidence.standing)
-    return foreseen if {**modules, "core.elf": foreseen.core} == foreseen.module_files else None
+    made = recipe.of(core, plan.boot.modules)
+    beside = {"core.elf": core} | ({LOAD_CFG: made.config.encode()} if made else {})
+    beside |= {name: data for name, data in package.files.items() if name == MODINFO}
+    return Built(there=there, core=core, files=files, module_files={**copied(package), **beside})
 
 
 def _next_step(plan: Plan, packaged: Packaged) -> str:

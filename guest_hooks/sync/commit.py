@@ -7,8 +7,9 @@ directory follows. One that reads modules from there must change together with t
 self-contained one stands in until the directory has been exchanged.
 """
 
+import os
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 
 from guest_hooks.machine import durable, grub_tools, receipts, space, staging
@@ -69,6 +70,10 @@ def install(
     else:
         _put(root, delta.files, settling)
         _exchange(root, delta.directories, settling, whole=False)
+    _make_way(root, delta.not_read)
+    for path, data in delta.not_read.items():
+        durable.replace(root, path, data)
+        settling.after_names(os.path.dirname(path), ())
     durable.remove_all(root, delta.unwanted, settling=settling)
 
 
@@ -79,11 +84,15 @@ def _put(root: Root, files: Mapping[str, bytes], settling: Settling) -> None:
     if not files:
         return
     durable.make_dirs(root, BOOT_XEN)
-    for path in files:
+    _make_way(root, files)
+    durable.replace_all(root, files, settling=settling)
+
+
+def _make_way(root: Root, paths: Iterable[str]) -> None:
+    for path in paths:
         status = root.lstat(path)
         if status is not None and stat.S_ISDIR(status.st_mode) and root.names(path):
             durable.move_aside(root, path)
-    durable.replace_all(root, files, settling=settling)
 
 
 def _exchange(root: Root, built: Sequence[Built], settling: Settling, *, whole: bool) -> None:
@@ -93,6 +102,7 @@ def _exchange(root: Root, built: Sequence[Built], settling: Settling, *, whole: 
     for each in built:
         where = each.plan.target.grub_dir
         new = where + NEW_SUFFIX
+        durable.make_dirs(root, os.path.dirname(where))
         durable.fill_dir(root, new, _kept(root, each) | dict(each.module_files or {}))
         if whole:
             settling.before_names(where)
@@ -115,10 +125,11 @@ def _peak(delta: Delta, spare: Mapping[str, bytes]) -> int:
     """Bytes that must be free for the largest step: new files stand beside the old ones until
     these are let go.
     """
-    if not delta.files and not delta.directories:
+    if not delta.files and not delta.directories and not delta.not_read:
         return 0
     modules = sum(_sizes(each.module_files or {}) for each in delta.directories)
-    return max(_sizes(delta.files), _sizes(spare)) + modules + MARGIN
+    files = max(_sizes(delta.files), _sizes(spare))
+    return files + modules + _sizes(delta.not_read) + MARGIN
 
 
 def _sizes(files: Mapping[str, bytes]) -> int:

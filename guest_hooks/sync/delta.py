@@ -14,15 +14,19 @@ from guest_hooks.survey.plan import FileKind
 from guest_hooks.sync.build import Built
 
 UNWANTED = SecondStageProblem.BRIDGE_UNWANTED
+NOT_READ = frozenset({"core.elf", "load.cfg"})
+"""What grub-install leaves in /boot/grub/<target> and GRUB never reads there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delta:
     """`files` are to be put in place, by path; `directories` are those whose module directory is
-    to be exchanged; `unwanted` are files to be removed. `changes` says all of it, and why.
+    to be exchanged; `not_read` are files of other module directories, which GRUB does not read;
+    `unwanted` are files to be removed. `changes` says all of it, and why.
     """
 
     files: Mapping[str, bytes] = field(default_factory=dict)
+    not_read: Mapping[str, bytes] = field(default_factory=dict)
     directories: tuple[Built, ...] = ()
     unwanted: tuple[str, ...] = ()
     changes: tuple[Change, ...] = ()
@@ -31,15 +35,22 @@ class Delta:
 def of(built: Sequence[Built]) -> Delta:
     """How all of `built` differs from what the survey found in its places."""
     files = {path: data for each in built for path, data in _differing(each)}
-    directories = tuple(each for each in built if directory_differs(each))
+    differing = [(each, names) for each in built if (names := _differing_names(each))]
+    directories = tuple(each for each, names in differing if not names <= NOT_READ)
     unwanted = {path: before for each in built for path, before in _unwanted(each)}
     return Delta(
         files=files,
+        not_read={
+            f"{each.plan.target.grub_dir}/{name}": (each.module_files or {})[name]
+            for each, names in differing
+            for name in names
+            if names <= NOT_READ
+        },
         directories=directories,
         unwanted=tuple(unwanted),
         changes=(
             *(change for each in built for change in _file_changes(each)),
-            *(_directory_change(each) for each in directories),
+            *(_directory_change(each) for each, _ in differing),
             *(
                 Change(path=path, before=before, after="", why=(UNWANTED,))
                 for path, before in unwanted.items()
@@ -53,14 +64,14 @@ def reasons(status: TargetStatus) -> tuple[Why, ...]:
     return tuple(dict.fromkeys(problem.code for problem in status.problems)) or (Reason.FORCED,)
 
 
-def directory_differs(built: Built) -> bool:
-    """Whether /boot/grub/<target> holds anything else than what was built for it."""
+def _differing_names(built: Built) -> set[str]:
+    """The files of /boot/grub/<target> that are not as they were built, or lacking, or too many."""
     made = built.module_files
     if made is None:
-        return False
+        return set()
     standing = built.there.evidence.standing.files
-    there = {name: data for name, data in standing.items() if is_from_package(name) or name in made}
-    return there != dict(made)
+    there = {name for name in standing if is_from_package(name)}
+    return {name for name in there | made.keys() if standing.get(name) != made.get(name)}
 
 
 def _differing(built: Built) -> Iterator[tuple[str, bytes]]:

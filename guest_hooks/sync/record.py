@@ -7,7 +7,7 @@ from guest_hooks.machine.receipts import Receipt, TargetReceipt
 from guest_hooks.model import Change
 from guest_hooks.records import replace
 from guest_hooks.survey import evidence
-from guest_hooks.sync import safeguard
+from guest_hooks.sync import recipe, safeguard
 from guest_hooks.sync.build import Built
 from guest_hooks.sync.result import Failure
 
@@ -24,6 +24,7 @@ def receipt_of(
             core_sha256=evidence.sha256(each.core),
             request=each.plan.request,
             choices=each.plan.choices,
+            recipe=recipe.of(each.core, each.plan.boot.modules),
         )
         for each in built
     }

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the last sync made and still stands in /boot/grub/<target> is taken again; anything else
-is made again by grub-install.
+"""What the last sync made is taken again, or made again by grub-mkimage, for another UUID too;
+anything else is made by grub-install.
 """
 
 import shlex
@@ -96,23 +96,73 @@ def change_uuid(tree: GuestTree) -> None:
     tree.renew_uuid()
 
 
-def other_modules(tree: GuestTree) -> None:
+def configure(tree: GuestTree, text: str) -> None:
     tree.path("/etc/xen-guest-bootloader").mkdir(exist_ok=True)
-    tree.path("/etc/xen-guest-bootloader/config.toml").write_text('extra_modules = ["hexdump"]\n')
+    tree.path("/etc/xen-guest-bootloader/config.toml").write_text(text)
+
+
+def other_modules(tree: GuestTree) -> None:
+    configure(tree, 'extra_modules = ["hexdump"]\n')
+
+
+def remove_modules(tree: GuestTree) -> None:
+    shutil.rmtree(tree.path(f"/boot/grub/{PV}"))
+
+
+def keep(tree: GuestTree) -> None:
+    """Only the second stage is missing."""
+
+
+def boot_files(tree: GuestTree) -> dict[str, bytes]:
+    return {
+        str(path): path.read_bytes()
+        for top in ("/boot/xen", f"/boot/grub/{PV}", f"/boot/grub/{PVH}")
+        for path in tree.path(top).iterdir()
+    }
+
+
+@pytest.mark.parametrize("modules", ["embedded", "minimal"])
+@pytest.mark.parametrize(
+    "change",
+    [keep, spoil_core, spoil_module, add_module, remove_modules, change_uuid],
+    ids=lambda change: str(change.__name__),
+)
+def test_the_same_grub_makes_it_again_without_grub_install(
+    tree: GuestTree, change: Callable[[GuestTree], None], modules: str
+) -> None:
+    configure(tree, f'modules = "{modules}"\n')
+    tree.sync()
+    tree.boot_xen(FILES[PV][0]).unlink()
+    change(tree)
+    assert not has_run(tree)
+    assert not tree.path(f"/boot/grub/{PV}/stray.mod").exists()
+    made = boot_files(tree)
+    assert has_run(tree, "--force")
+    assert boot_files(tree) == made
+
+
+def another_grub_mkimage(tree: GuestTree) -> None:
+    """One that embeds a module more; grub-install does without the program."""
+    tree.path(f"/boot/grub/{PV}/core.elf").unlink()
+    program = tree.path("/usr/bin/grub-mkimage")
+    program.rename(program.with_suffix(".real"))
+    program.write_text('#!/bin/sh\nexec /usr/bin/grub-mkimage.real "$@" hexdump\n')
+    program.chmod(0o755)
 
 
 @pytest.mark.parametrize(
     "change",
-    [spoil_core, spoil_module, add_module, forget, other_modules, change_uuid],
+    [forget, another_grub_mkimage, other_modules],
     ids=lambda change: str(change.__name__),
 )
 def test_what_is_not_the_same_is_made_anew(
     tree: GuestTree, change: Callable[[GuestTree], None]
 ) -> None:
-    tree.boot_xen(FILES[PV][0]).unlink(missing_ok=True)
+    configure(tree, "")
+    tree.sync()
+    tree.boot_xen(FILES[PV][0]).unlink()
     change(tree)
     assert has_run(tree)
-    assert not tree.path(f"/boot/grub/{PV}/stray.mod").exists()
 
 
 def test_force_makes_it_anew(tree: GuestTree) -> None:

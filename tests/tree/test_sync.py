@@ -5,16 +5,17 @@ of it, that it is done once.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
 from guest_hooks.formats import pvh_bridge, second_stage
 from guest_hooks.formats.moddep import EMBEDDED
-from guest_hooks.machine import disks
+from guest_hooks.machine import disks, mkimage
 from guest_hooks.machine.root import Root
-from guest_hooks.model import Mode
+from guest_hooks.model import Choices, Mode
+from guest_hooks.sync import recipe
 from guest_hooks.targets import TARGETS
 from tests.support import images, libxenguest
 from tests.support.debian_tree import Kind, Suite, tarball, unpack
@@ -162,6 +163,21 @@ def test_each_second_stage_finds_this_file_system_and_carries_its_modules(synced
         lib = {path.stem for path in synced.tree.path(f"/usr/lib/grub/{name}").glob("*.mod")}
         assert {module for module in EMBEDDED if module in lib} <= there
         assert data == synced.tree.path(f"/boot/grub/{name}/core.elf").read_bytes()
+
+
+def test_grub_mkimage_makes_what_grub_install_made(synced: Synced) -> None:
+    """By what grub-install chose where /boot was another file system, and lay elsewhere on it."""
+    root = Root(str(synced.tree.top))
+    boot = disks.boot_filesystem(root)
+    for name, target in TARGETS.items():
+        core = synced.tree.boot_xen(FILES[name][0]).read_bytes()
+        chosen = recipe.of(core, boot.modules)
+        assert chosen is not None
+        config = "search.fs_uuid 00000000-0000 root \nset prefix=($root)'/before'\n"
+        before = replace(chosen, prefix="/before", config=config)
+        assert recipe.adapted(before, boot) == chosen
+        other, made = mkimage.make(root, target, [before, chosen], Choices())
+        assert made == core != other
 
 
 def test_the_pvh_files_belong_together(synced: Synced) -> None:

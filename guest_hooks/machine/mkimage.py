@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""grub-mkimage, which makes a core image out of what grub-install once chose, in a tenth of its
+time.
+"""
+
+import shlex
+from collections.abc import Mapping, Sequence
+
+from guest_hooks.machine import durable, sandbox, staging
+from guest_hooks.machine.receipts import Recipe
+from guest_hooks.machine.root import Root
+from guest_hooks.machine.run import run
+from guest_hooks.model import Choices
+from guest_hooks.targets import BOOT_XEN, Target
+
+TIMEOUT = 60
+
+
+def make(
+    root: Root, target: Target, recipes: Sequence[Recipe], choices: Choices
+) -> tuple[bytes, ...]:
+    """The core image of each of `recipes`, made beside the live files by this root's own GRUB.
+
+    Raises as `staging.staging`, and `OSError` where what was made can't be read.
+    """
+    need = 2 * staging.size_of_modules(root, target.lib_dir)
+    binds = [sandbox.Bind(name=staging.XEN, path=BOOT_XEN)]
+    files = {f"config-{number}": recipe.config.encode() for number, recipe in enumerate(recipes)}
+    files |= {f"key-{number}": key for number, key in enumerate(choices.public_keys)}
+    if root.is_live:
+        with staging.scratch(need) as top:
+            staging.fill(top, binds, files)
+            command = _command(target, recipes, files, choices, where=f"{top}/{staging.XEN}")
+            run(command, name="grub-mkimage", timeout=TIMEOUT)
+            return _made(Root(top), recipes)
+    durable.make_dirs(root, BOOT_XEN)
+    with staging.detached(need) as fd:
+        staging.fill(f"/proc/self/fd/{fd}", binds, files)
+        command = _command(target, recipes, files, choices, where=BOOT_XEN)
+        with sandbox.namespace():
+            confined = sandbox.tree_command(root, command, staging=fd, binds=binds)
+            run(confined, name="grub-mkimage", timeout=TIMEOUT)
+        return _made(Root(f"/proc/self/fd/{fd}"), recipes)
+
+
+def _command(
+    target: Target,
+    recipes: Sequence[Recipe],
+    files: Mapping[str, bytes],
+    choices: Choices,
+    *,
+    where: str,
+) -> list[str]:
+    """One command for all recipes: in a tree, each would need a confinement of its own."""
+    options = ["-O", target.name, "-d", target.lib_dir]
+    options += [
+        word for name in files if name.startswith("key-") for word in ("-k", f"{where}/{name}")
+    ]
+    options += [] if choices.has_cli else ["--disable-cli"]
+    commands = [
+        [
+            "grub-mkimage",
+            *options,
+            *("-p", recipe.prefix),
+            *(("-c", f"{where}/config-{number}") if recipe.config else ()),
+            *("-o", f"{where}/core-{number}"),
+            *recipe.modules,
+        ]
+        for number, recipe in enumerate(recipes)
+    ]
+    return (
+        commands[0] if len(commands) == 1 else ["sh", "-c", " && ".join(map(shlex.join, commands))]
+    )
+
+
+def _made(top: Root, recipes: Sequence[Recipe]) -> tuple[bytes, ...]:
+    return tuple(
+        top.read(f"/{staging.XEN}/core-{number}", limit=staging.MAX_CORE)
+        for number in range(len(recipes))
+    )
