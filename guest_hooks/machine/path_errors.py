@@ -4,6 +4,7 @@
 import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NoReturn
 
 from guest_hooks.errors import LackingError
 
@@ -43,10 +44,15 @@ def naming(path: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in EXHAUSTED:
-            raise ExhaustedError(
-                f"{path or '/'} could not be looked at: {error.strerror}",
-                hint=EXHAUSTED[error.errno],
-            ) from error
-        error.filename = path or "/"
-        raise
+        reraise(error, path)
+
+
+def reraise(error: OSError, path: str) -> NoReturn:
+    """Raise `error` with the name of the directory `path`, or an `ExhaustedError` in its place."""
+    if error.errno in EXHAUSTED:
+        raise ExhaustedError(
+            f"{path or '/'} could not be looked at: {error.strerror}",
+            hint=EXHAUSTED[error.errno],
+        ) from error
+    error.filename = path or "/"
+    raise error

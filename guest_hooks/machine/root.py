@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from guest_hooks.errors import LackingError
+from guest_hooks.machine import walk
 from guest_hooks.machine.path_errors import leading_nowhere, naming
 from guest_hooks.records import dataclass
 from guest_hooks.sizes import size
@@ -21,7 +22,6 @@ Owner = tuple[int, int]
 """The numbers of the user and the group that a file belongs to."""
 SMALL = 4096
 """Bytes to ask for where a file tells no size, as those of /proc and /sys do."""
-MAX_LINKS = 40
 LARGE, MOST_HOLES = 16 * 1024 * 1024, 4
 """Bytes from which on a file must not be more than so many times what the file system holds of
 it: packed files have no holes.
@@ -91,30 +91,7 @@ class Root:
         """`path` with every symbolic link followed inside the root; raises `OSError` where it
         leads nowhere.
         """
-        done = ""
-        todo = [part for part in path.split("/") if part]
-        links = 0
-        while todo:
-            part = todo.pop(0)
-            if part in ("", "."):
-                continue
-            if part == "..":
-                done = os.path.dirname(done) if done else ""
-                done = "" if done == "/" else done
-                continue
-            with self._unlinked(done) as fd, naming(done):
-                status = os.stat(part, dir_fd=fd, follow_symlinks=False)
-                if not stat.S_ISLNK(status.st_mode):
-                    done = f"{done}/{part}"
-                    continue
-                target = self._target(fd, part)
-            links += 1
-            if links > MAX_LINKS:
-                raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
-            if target.startswith("/"):
-                done = ""
-            todo = [*target.split("/"), *todo]
-        return done or "/"
+        return walk.resolved(self.path, path, self._target)
 
     def _target(self, directory: int, name: str) -> str:
         """What the link `name` in an open directory says; a stricter root may refuse it."""
@@ -124,7 +101,7 @@ class Root:
         """Where a file that is written through `path` comes to stand, links followed; it need
         not be there yet.
         """
-        for _ in range(MAX_LINKS):
+        for _ in range(walk.MAX_LINKS):
             directory, name = os.path.split(path)
             path = f"{self.resolve(directory).rstrip('/')}/{name}"
             with self.parent(path) as (fd, _):
@@ -225,25 +202,7 @@ class Root:
         return None
 
     def _walk(self, path: str) -> int:
-        with self._unlinked(self.resolve(path).rstrip("/")) as fd, naming(path):
-            return os.dup(fd)
-
-    @contextmanager
-    def _unlinked(self, path: str) -> Iterator[int]:
-        """A descriptor of `path`, of whose components none may be a link."""
-        flags = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
-        with naming(path):
-            fd = os.open(self.path, flags)
-        try:
-            for part in path.split("/"):
-                if part:
-                    with naming(path):
-                        below = os.open(part, flags | os.O_NOFOLLOW, dir_fd=fd)
-                    os.close(fd)
-                    fd = below
-            yield fd
-        finally:
-            os.close(fd)
+        return walk.directory(self.path, path, self._target)
 
     @staticmethod
     @contextmanager
