@@ -5,6 +5,7 @@ installed for a target.
 
 import hashlib
 import re
+from functools import lru_cache
 
 from guest_hooks.errors import CodedFormatError, FormatError
 from guest_hooks.formats import elf as elf_format
@@ -52,6 +53,7 @@ class SecondStage:
         return self.core.grub_version if self.core else ""
 
 
+@lru_cache(maxsize=elf_format.RECENT)
 def read(data: bytes) -> SecondStage:
     """The second stage that `data` holds.
 

@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import lru_cache
 
 from guest_hooks.errors import LackingError
 from guest_hooks.machine import tree_facts
@@ -116,11 +117,13 @@ def script_error(root: Root, config: bytes, *, run: Run = run) -> str:
     """Why the script parser of this machine's GRUB refuses `config`, or an empty string where
     it accepts it.
     """
-    command = (
-        ["grub-script-check"]
-        if root.is_live or not _may_become_nobody()
-        else [*_AS_NOBODY, "grub-script-check"]
-    )
+    as_nobody = () if root.is_live or not _may_become_nobody() else _AS_NOBODY
+    return _script_error((*as_nobody, "grub-script-check"), config, run)
+
+
+@lru_cache(maxsize=1)
+def _script_error(command: Sequence[str], config: bytes, run: Run) -> str:
+    """What one run asks several times, of the same bytes."""
     try:
         completed = run(
             command,

@@ -81,6 +81,9 @@ class Run(Protocol):
     ) -> Completed:
         """As `run`."""
 
+    def __hash__(self) -> int:
+        """So that an answer can be kept beside whom was asked."""
+
 
 class _TooMuchError(Exception):
     """A process said more than `MAX_OUTPUT`."""
