@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The plain files of a directory, which a second look opens only where they have changed."""
 
+import os
 import time
 from collections.abc import Callable, Mapping
 
@@ -21,6 +22,15 @@ class Directory:
 
     files: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     signatures: Mapping[str, Signature] = field(default_factory=dict, repr=False)
+
+
+def signature(status: os.stat_result) -> Signature | None:
+    """What a file that is looked at now has as long as it is the same; None where it may change
+    and keep it.
+    """
+    if status.st_ctime_ns > (time.time() - SETTLED) * 1e9:
+        return None
+    return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 def read(

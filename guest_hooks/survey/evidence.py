@@ -43,7 +43,10 @@ def gather(
     )
     is_known = known is not None and known.package is package
     return Evidence(
-        found={file.path: installed(root, file.path) for file in plan.files},
+        found={
+            file.path: installed(root, file.path, known.found.get(file.path) if known else None)
+            for file in plan.files
+        },
         packaged=known.packaged if known and is_known else packaged(package),
         module_dir=_module_dir(package, standing),
         remembered=receipt.target(plan.target.name),
@@ -98,14 +101,17 @@ def find(root: Root, path: str) -> Found:
     return Found(data=data, sha256=sha256(data))
 
 
-def installed(root: Root, path: str) -> Found:
+def installed(root: Root, path: str, known: Found | None = None) -> Found:
     """A file that stage 1 reads; it and GRUB follow a link by their own rules, on their own
-    file system.
+    file system. `known` itself where it has not changed since.
     """
     status = root.lstat(path)
     if status is not None and stat.S_ISLNK(status.st_mode):
         return Found(unread=f"{path} is a symbolic link, which stage 1 may not be able to follow")
-    return find(root, path)
+    signature = directory.signature(status) if status is not None else None
+    if known is not None and signature is not None and signature == known.signature:
+        return known
+    return replace(find(root, path), signature=signature)
 
 
 def is_from_package(name: str) -> bool:

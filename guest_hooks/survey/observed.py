@@ -3,7 +3,7 @@
 
 from collections.abc import Mapping
 
-from guest_hooks.machine.directory import Directory
+from guest_hooks.machine.directory import Directory, Signature
 from guest_hooks.machine.receipts import TargetReceipt
 from guest_hooks.model import TargetStatus
 from guest_hooks.records import dataclass, field
@@ -13,12 +13,14 @@ from guest_hooks.survey.plan import Plan
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
     """One file as it stands: its bytes, or None and why they were not read; None without a
-    reason: nothing stands there.
+    reason: nothing stands there. As long as it has the `signature` (None: not known), it is the
+    same.
     """
 
     data: bytes | None = None
     sha256: str = ""
     unread: str = ""
+    signature: Signature | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -66,8 +66,11 @@ def renew(root: Root, found: Survey, settling: Settling, *, step: Step) -> Done:
     default, then those of newer kernels; what there is no room for is said. GRUB sees them when
     `settling` ends.
     """
+    due = lacking(found)
+    if not due:
+        return Done()
     default = _version(_default(root, found.status.boot))
-    ordered = sorted(lacking(found), key=lambda kernel: kernel.version != default)
+    ordered = sorted(due, key=lambda kernel: kernel.version != default)
     changes: list[Change] = []
     failures: list[Failure] = []
     for kernel in ordered:

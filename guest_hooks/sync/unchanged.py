@@ -52,9 +52,9 @@ def _remember(root: Root, found: Survey) -> None:
     menus = (menu_verdict.PATH, root.destination(menu_verdict.PATH))
     text = fingerprint.take(_subjects(found, (boot.device, disks.root_device(root)), menus))
     if any(
-        installed(root, file.path).sha256 != file.sha256
-        for target in found.status.targets
-        for file in target.files
+        installed(root, path, known).sha256 != known.sha256
+        for target in found.targets
+        for path, known in target.evidence.found.items()
     ):
         return  # one was replaced since it was judged
     if root.read_text(fingerprint.FINGERPRINT, limit=1024 * 1024) != text:
