@@ -29,11 +29,25 @@ LIMITS = (
         what="`sync` that runs grub-install / bare grub-install, same modules",
         most=1.3,
     ),
-    Limit(name="sync-uuid", what="`sync` after a change of the UUID / bare grub-install", most=0.6),
+    Limit(
+        name="sync-uuid",
+        what="second stage for another UUID: `sync --no-update-grub` / bare grub-install",
+        most=0.6,
+    ),
+    Limit(
+        name="sync-clone",
+        what="`sync` of a clone, menu included / bare grub-install and update-grub",
+        most=1.3,
+    ),
     Limit(
         name="sync-repair",
         what="`sync` that puts back a deleted second stage / bare grub-install",
         most=0.5,
+    ),
+    Limit(
+        name="sync-repair-programs",
+        what="programs that a `sync` starts to put back a deleted second stage",
+        most=12,
     ),
     Limit(
         name="sync-opens",

@@ -2,6 +2,7 @@
 """What the verbs cost inside the guest, beside `python3 -c pass` and a bare grub-install."""
 
 import re
+import shlex
 from collections import Counter
 from pathlib import Path
 
@@ -20,6 +21,7 @@ WRITES = re.compile(
     r"O_WRONLY|O_RDWR|O_CREAT|^\S*\s*(rename|unlink|mkdir|rmdir|link|symlink|truncate|chmod|chown|utime|mknod)",
     re.MULTILINE,
 )
+STARTED = re.compile(r'execve\("(?:[^"]*/)?([^"/]+)".* = 0$', re.MULTILINE)
 OPENED = re.compile(r"open\w*\(.*\) = \d+<(/(?:boot/grub|boot/xen|usr/lib/grub)/[^>]*)>")
 """A successful open(2) as `strace -y` shows it: with the file's own path, whatever it was
 opened by.
@@ -54,17 +56,25 @@ def _whole(guest: TreeGuest) -> dict[str, Measured]:
     modules = " ".join(sorted(moddep.closure(listing, [*moddep.EMBEDDED, "ext2"])))
     sync = [PROGRAM, "sync"]
     device = guest.run("findmnt", "--noheadings", "--output=SOURCE", "/").stdout.strip()
+    new_uuid = f"tune2fs -U random $(readlink -f {device})"
+    bare = [GRUB_INSTALL, f"--target={TARGET}", f"--modules={modules}"]
     found = measured(
         guest,
         {
             "sync-full": Command(before=f"rm {IMAGE}", words=[*sync, "--force"]),
             "sync-repair": Command(before=f"rm {IMAGE}", words=sync),
-            "sync-uuid": Command(before=f"tune2fs -U random $(readlink -f {device})", words=sync),
-            "grub": Command(words=[GRUB_INSTALL, f"--target={TARGET}", f"--modules={modules}"]),
+            # What grub-install does, too; the menu is update-grub's part, and the next row's.
+            "sync-uuid": Command(before=new_uuid, words=[*sync, "--no-update-grub"]),
+            "sync-clone": Command(before=new_uuid, words=sync),
+            "grub": Command(words=bare),
+            "grub-clone": Command(words=["sh", "-c", f"{shlex.join(bare)} && update-grub"]),
         },
         runs=11,
     )
-    return {name: _ratio(found, name, "grub") for name in ("sync-full", "sync-repair", "sync-uuid")}
+    return {
+        **{name: _ratio(found, name, "grub") for name in ("sync-full", "sync-repair", "sync-uuid")},
+        "sync-clone": _ratio(found, "sync-clone", "grub-clone"),
+    }
 
 
 def _traced(guest: TreeGuest) -> dict[str, Measured]:
@@ -79,10 +89,19 @@ def _traced(guest: TreeGuest) -> dict[str, Measured]:
     ]
     opened = Counter(OPENED.findall("\n".join(lines)))
     path, times = opened.most_common(1)[0]
+    guest.run("rm", IMAGE)
+    started = STARTED.findall(_trace(guest, PROGRAM, "sync"))[1:]
     return {
+        "sync-repair-programs": Measured(value=len(started), detail=_counted(started)),
         "sync-nothing-writes": Measured(value=writes),
         "sync-opens": Measured(value=times, detail=path),
     }
+
+
+def _counted(names: list[str]) -> str:
+    return ", ".join(
+        f"{name} {times}" if times > 1 else name for name, times in Counter(names).most_common()
+    )
 
 
 def _trace(guest: TreeGuest, *command: str) -> str:
