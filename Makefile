@@ -68,6 +68,11 @@ test-xen: ## all tests on a real Xen, emulated by QEMU (root; hours; `test` has 
 	tests/install-needs check test
 	$(AS_ROOT) tests/run $(ARGS) tests/xen tests/xen/long_*.py
 
+.PHONY: test-sponsor
+test-sponsor: ## piuparts, and builds under varied conditions (root)
+	tests/install-needs check test sponsor
+	$(AS_ROOT) tests/run $(ARGS) tests/package/long_sponsor.py
+
 .PHONY: reliability
 reliability: ## kill, fill and race it at every point: the long sweeps (root)
 	tests/install-needs check test
