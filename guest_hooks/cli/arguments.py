@@ -10,8 +10,18 @@ from guest_hooks import __version__, nearest
 from guest_hooks.cli.options import COMMON, OPTIONS, VERBS, Option, Verb
 from guest_hooks.errors import UsageError
 from guest_hooks.program import PROGRAM
+from guest_hooks.report.styles import page_style, style_of
 
 DEFAULT_VERB = "status"
+
+
+class _Formatter(argparse.HelpFormatter):
+    """As wide as the terminal; argparse itself asks `shutil`, with all that it loads, for each
+    option.
+    """
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=page_style(style_of(sys.stdout)).width - 2)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -102,7 +112,13 @@ def verb_position(words: Sequence[str]) -> int | None:
 def parser(known: Sequence[Verb] = VERBS) -> argparse.ArgumentParser:
     """The command line with the verbs `known`; common options stand before or after the verb."""
     rows = "\n".join(f"  {verb.name:<10}  {verb.does}" for verb in VERBS)
-    top = _Parser(prog=PROGRAM, usage=argparse.SUPPRESS, add_help=False, allow_abbrev=False)
+    top = _Parser(
+        prog=PROGRAM,
+        usage=argparse.SUPPRESS,
+        add_help=False,
+        allow_abbrev=False,
+        formatter_class=_Formatter,
+    )
     top.add_argument(
         "--help",
         "-h",
@@ -120,6 +136,7 @@ def parser(known: Sequence[Verb] = VERBS) -> argparse.ArgumentParser:
             description=f"{row.does[0].upper()}{row.does[1:]}.",
             epilog=f"See {PROGRAM}(8).",
             allow_abbrev=False,
+            formatter_class=_Formatter,
         )
         for option in COMMON:
             verb.add_argument(*option.names, **{**option.settings, "default": argparse.SUPPRESS})

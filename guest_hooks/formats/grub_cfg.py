@@ -3,6 +3,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 
 from guest_hooks.errors import FormatError
 from guest_hooks.formats import grub_menu, grub_script
@@ -49,6 +50,7 @@ def read(
     )
 
 
+@lru_cache(maxsize=grub_script.RECENT)
 def kernels(text: str) -> tuple[str, ...]:
     """The path of every kernel that `text`, a grub.cfg or a part of one, names; in order, each
     once.

@@ -45,7 +45,7 @@ class Memory:
     def __init__(self, root: Root) -> None:
         self._root = root
         self._known = _load(root)
-        self._used: dict[str, dict[str, Any]] = {}
+        self._used: dict[str, tuple[list[int], KernelFacts | InitrdFacts]] = {}
         self._seen: dict[tuple[object, ...], KernelFacts | InitrdFacts] = {}
         self._has_news = False
 
@@ -72,7 +72,11 @@ class Memory:
         if not self._has_news or os.geteuid() != 0:
             return
         others = {path: entry for path, entry in self._known.items() if path not in self._used}
-        files = dict(list((others | self._used).items())[-MAX_REMEMBERED:])
+        used = {
+            path: {"kind": _KINDS[type(facts)], "signature": signature, "facts": asdict(facts)}
+            for path, (signature, facts) in self._used.items()
+        }
+        files = dict(list((others | used).items())[-MAX_REMEMBERED:])
         data = json.dumps({"version": VERSION, "files": files}, separators=(",", ":")).encode()
         with suppress(OSError, GuestHooksError):
             self._root.make_dirs(os.path.dirname(CACHE))
@@ -117,8 +121,7 @@ class Memory:
     ) -> None:
         if facts.unread:  # what could not be looked into may be after the next `apt install`
             return
-        kind = _KINDS[type(facts)]
-        self._used[path] = {"kind": kind, "signature": signature, "facts": asdict(facts)}
+        self._used[path] = (signature, facts)
         self._has_news = self._has_news or is_new
 
 

@@ -4,7 +4,6 @@ grub.cfg.
 """
 
 import os
-import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -151,7 +150,7 @@ def _words(root: Root, script: str) -> str:
     All scripts share one stderr: the shell's trace of a second run tells where the last one's words
     begin. It has a staging of its own, for a tree's can be shown to one program alone.
     """
-    mark = f"trace.{secrets.token_hex(8)} "
+    mark = f"trace.{os.urandom(8).hex()} "
     try:
         with _workshop(root) as again:
             again.make("sh", "-x", PS4=mark)

@@ -11,7 +11,6 @@ import json
 from collections.abc import Collection, Mapping
 
 from guest_hooks.errors import GuestHooksError
-from guest_hooks.machine import durable
 from guest_hooks.machine.root import NotRegularError, Root
 from guest_hooks.model import Choices, Problem
 from guest_hooks.problems.runs import RunProblem
@@ -199,6 +198,8 @@ def save(root: Root, receipt: Receipt) -> tuple[Problem, ...]:
         "targets": {name: _row(target) for name, target in sorted(receipt.targets.items())},
         "kept": {path: asdict(kept) for path, kept in sorted(receipt.kept.items())},
     }
+    from guest_hooks.machine import durable  # noqa: PLC0415 - who only reads loads no writer
+
     try:
         durable.make_dirs(root, STATE_DIR)
         durable.replace(root, RECEIPT, (json.dumps(table, indent=1) + "\n").encode())
@@ -225,6 +226,8 @@ def previous_path(target: str) -> str:
 
 def keep_previous(root: Root, target: str, core: bytes) -> None:
     """Keep `core` for a later rollback of `target`."""
+    from guest_hooks.machine import durable  # noqa: PLC0415 - as above
+
     durable.make_dirs(root, PREVIOUS_DIR)
     durable.replace(root, previous_path(target), core)
 

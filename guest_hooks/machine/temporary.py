@@ -3,7 +3,6 @@
 
 import os
 import re
-import secrets
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 
@@ -15,7 +14,7 @@ _OURS = re.compile(r"\.xen-guest-bootloader-[0-9a-f]{16}\.tmp")
 
 def name() -> str:
     """A name that nothing has."""
-    return _NAME.format(secrets.token_hex(8))
+    return _NAME.format(os.urandom(8).hex())
 
 
 def is_ours(name: str) -> bool:
