@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The ELF container: header, segments and sections of a file held in memory.
 
-Read with plain structures: pyelftools takes three times as long to be imported as `inspect` to run
-(it brings the debugger with it), about 0.1 ms for a header, and takes Xen's notes for GNU's. The
-tests compare the two.
+pyelftools knows the structures. Its `ELFStructs` alone is used, not `ELFFile`: that one pulls in
+the DWARF reader (three times the import time), follows offsets wherever a hostile file sends them,
+and takes Xen's notes for GNU's.
 """
 
-import struct
+from collections.abc import Mapping
 from enum import StrEnum
-from functools import lru_cache
+from functools import cache, lru_cache
+from typing import Any
 
 from guest_hooks.errors import CodedFormatError
 from guest_hooks.problems.images import ImageProblem
@@ -26,17 +27,8 @@ MAX_SECTIONS = 256
 RECENT = 8
 """Files: a second stage and a kernel.img for each target, and what was built."""
 
-# elf.h, behind e_ident: e_type, e_machine, e_version, e_entry, e_phoff, e_shoff, e_phentsize,
-# e_phnum, e_shentsize, e_shnum; then a program header, whose p_flags stands elsewhere in the other
-# class; of a section header sh_type, sh_offset, sh_size
-_HEADERS = {
-    32: ("16xHHIIII6xHHHH2x", "IIIIIIII", "4xI8xII16x"),
-    64: ("16xHHIQQQ6xHHHH2x", "IIQQQQQQ", "4xI16xQQ24x"),
-}
-_SEGMENT = {
-    32: ("type", "offset", "vaddr", "paddr", "filesz", "memsz", "flags", "align"),
-    64: ("type", "flags", "offset", "vaddr", "paddr", "filesz", "memsz", "align"),
-}
+_HEADER_SIZES = {32: (52, 32, 40), 64: (64, 56, 64)}
+"""Bytes of the ELF header, a program header and a section header, for each class."""
 
 
 class Encoding(StrEnum):
@@ -105,38 +97,44 @@ def read(data: bytes) -> Elf:
         raise CodedFormatError(
             ImageProblem.ELF_HEADER, "the ELF header names no known class and byte order"
         )
-    order = "<" if encoding is Encoding.LSB else ">"
-    header, program, section = (struct.Struct(order + each) for each in _HEADERS[elf_class])
-    if len(data) < header.size:
+    ehdr_size, phdr_size, shdr_size = _HEADER_SIZES[elf_class]
+    if len(data) < ehdr_size:
         raise CodedFormatError(
             ImageProblem.TRUNCATED,
-            f"the file ends inside its ELF header, after {len(data)} of {header.size} bytes",
+            f"the file ends inside its ELF header, after {len(data)} of {ehdr_size} bytes",
         )
-    kind, machine, version, entry, phoff, shoff, phsize, phnum, shsize, shnum = header.unpack_from(
-        data
-    )
-    if data[6] != 1 or version != 1:
+    structs = _structs(elf_class, encoding)
+    header = structs.Elf_Ehdr.parse(data[:ehdr_size])
+    if data[6] != 1 or _number(header["e_version"], _enums().ENUM_E_VERSION) != 1:
         raise CodedFormatError(ImageProblem.ELF_HEADER, "the ELF header is of an unknown version")
-    segments = _table(
-        data,
-        program,
-        _Table(name="program", offset=phoff, count=phnum, stride=phsize, limit=MAX_SEGMENTS),
-    )
-    sections = _table(
-        data,
-        section,
-        _Table(name="section", offset=shoff, count=shnum, stride=shsize, limit=MAX_SECTIONS),
-    )
     return Elf(
         elf_class=elf_class,
         encoding=encoding,
-        machine=machine,
-        type=kind,
-        entry=entry,
+        machine=_number(header["e_machine"], _enums().ENUM_E_MACHINE),
+        type=_number(header["e_type"], _enums().ENUM_E_TYPE),
+        entry=header["e_entry"],
         segments=tuple(
-            Segment(**dict(zip(_SEGMENT[elf_class], values, strict=True))) for values in segments
+            Segment(
+                type=_number(item["p_type"], _enums().ENUM_P_TYPE_BASE),
+                **{
+                    name: item[f"p_{name}"]
+                    for name in ("offset", "vaddr", "paddr", "filesz", "memsz", "flags", "align")
+                },
+            )
+            for item in _table(
+                data, structs.Elf_Phdr, _Table.of(header, "program", phdr_size, MAX_SEGMENTS)
+            )
         ),
-        sections=tuple(Section(type=kind, offset=at, size=size) for kind, at, size in sections),
+        sections=tuple(
+            Section(
+                type=_number(item["sh_type"], _enums().ENUM_SH_TYPE_BASE),
+                offset=item["sh_offset"],
+                size=item["sh_size"],
+            )
+            for item in _table(
+                data, structs.Elf_Shdr, _Table.of(header, "section", shdr_size, MAX_SECTIONS)
+            )
+        ),
     )
 
 
@@ -154,18 +152,29 @@ def content(data: bytes, segment: Segment) -> bytes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Table:
-    """Where a header table is and how long an entry, as the ELF header says; `limit` is the most
-    entries.
-    """
+    """Where a header table is, as the ELF header says, and how long an entry must be."""
 
     name: str
     offset: int
     count: int
     stride: int
+    size: int
     limit: int
 
+    @classmethod
+    def of(cls, header: Any, name: str, size: int, limit: int) -> "_Table":
+        key = f"e_{name[0]}h"
+        return cls(
+            name=name,
+            offset=header[f"{key}off"],
+            count=header[f"{key}num"],
+            stride=header[f"{key}entsize"],
+            size=size,
+            limit=limit,
+        )
 
-def _table(data: bytes, entry: struct.Struct, table: _Table) -> list[tuple[int, ...]]:
+
+def _table(data: bytes, struct: Any, table: _Table) -> list[Any]:
     """The entries of a header table; it must lie inside the file."""
     if table.count > table.limit:
         raise CodedFormatError(
@@ -173,17 +182,38 @@ def _table(data: bytes, entry: struct.Struct, table: _Table) -> list[tuple[int, 
             f"the ELF header counts {table.count} {table.name} headers; no boot image has over"
             f" {table.limit}",
         )
-    if table.count and table.stride != entry.size:
+    if table.count and table.stride != table.size:
         raise CodedFormatError(
             ImageProblem.ELF_HEADER,
-            f"a {table.name} header is {table.stride} bytes long; {entry.size} is right for its"
+            f"a {table.name} header is {table.stride} bytes long; {table.size} is right for its"
             " class",
         )
-    end = table.offset + table.count * entry.size
+    end = table.offset + table.count * table.size
     if end > len(data):
         raise CodedFormatError(
             ImageProblem.TRUNCATED,
             f"the {table.name} header table ends at {end:#x}, outside the file, which ends at"
             f" {len(data):#x}",
         )
-    return [entry.unpack_from(data, at) for at in range(table.offset, end, entry.size)]
+    return [struct.parse(data[at : at + table.size]) for at in range(table.offset, end, table.size)]
+
+
+def _number(value: int | str, names: Mapping[str, Any]) -> int:
+    """The number behind a name that pyelftools put in its place."""
+    return value if isinstance(value, int) else int(names[value])
+
+
+def _enums() -> Any:
+    from elftools.elf import enums  # noqa: PLC0415 (12 ms)
+
+    return enums
+
+
+@cache
+def _structs(elf_class: int, encoding: Encoding) -> Any:
+    from elftools.elf.structs import ELFStructs  # noqa: PLC0415 (12 ms)
+
+    structs = ELFStructs(little_endian=encoding is Encoding.LSB, elfclass=elf_class)
+    structs.create_basic_structs()
+    structs.create_advanced_structs()
+    return structs

@@ -83,7 +83,7 @@ def guided(
 def _main(name: str, directory: str, *given: str) -> None:
     import atheris  # noqa: PLC0415 - only this interpreter has it
 
-    with atheris.instrument_imports(include=["guest_hooks"]):
+    with atheris.instrument_imports(include=["guest_hooks", "elftools"]):
         # What is imported here is what guides the search.
         from tests.reliability.fuzz_targets import TARGETS  # noqa: PLC0415
     parser = TARGETS[name]

@@ -14,7 +14,7 @@ from tests.support.checkout import CHECKOUT
 
 CACHE = CHECKOUT / ".cache" / "grub"
 FETCH_TIMEOUT = 1200
-PACKAGES = "grub-xen-bin,grub-common,grub-xen-host"
+PACKAGES = "grub-xen-bin,grub-common,grub-xen-host,python3-pyelftools"
 
 
 @dataclass(frozen=True, slots=True)

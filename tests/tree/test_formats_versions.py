@@ -4,7 +4,9 @@ accepted by the judges.
 """
 
 import hashlib
+import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from guest_hooks.hooks.grub_options import OPTIONS
 from guest_hooks.targets import TARGETS
 from tests.support import grub_file, grub_versions, libxenguest
 from tests.support import second_stages as build
+from tests.support.checkout import CHECKOUT
 from tests.unit.hooks.test_grub_options import in_help
 
 SUITES = ("trixie", "sid")
@@ -115,6 +118,28 @@ def test_debian_s_stage_1_is_refused(grub: grub_versions.Grub, target: str) -> N
     stage = second_stage.read(image)
     assert stage.grub_version == grub.version
     assert not second_stage.is_from_grub_install(stage)
+
+
+def test_the_release_s_pyelftools_reads_the_same(grub: grub_versions.Grub) -> None:
+    program = "import sys, elftools; from guest_hooks.formats import elf; "
+    program += "print(elftools.__version__); print(elf.read(sys.stdin.buffer.read()))"
+    image = build.core_image("x86_64-xen")
+
+    def said(*path: str) -> list[str]:
+        environment = os.environ | {"PYTHONPATH": ":".join((*path, str(CHECKOUT)))}
+        run = subprocess.run(
+            [sys.executable, "-c", program],
+            input=image,
+            env=environment,
+            check=True,
+            capture_output=True,
+            timeout=60,
+        )
+        return run.stdout.decode().splitlines()
+
+    theirs, ours = said(str(grub.tree / "usr/lib/python3/dist-packages")), said()
+    assert theirs[0] != ours[0], "the release's own version was not used"
+    assert theirs[1:] == ours[1:]
 
 
 @pytest.mark.parametrize("target", TARGETS)

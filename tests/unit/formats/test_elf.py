@@ -4,6 +4,8 @@
 """
 
 import io
+import subprocess
+import sys
 from contextlib import suppress
 
 import pytest
@@ -15,6 +17,7 @@ from guest_hooks.errors import FormatError
 from guest_hooks.formats import elf
 from guest_hooks.targets import TARGETS
 from tests.support import second_stages as build
+from tests.support.checkout import CHECKOUT
 from tests.support.second_stages import core_image
 
 
@@ -98,6 +101,27 @@ def test_a_segment_s_bytes_are_the_file_s_or_an_error() -> None:
     with pytest.raises(FormatError) as raised:
         elf.content(image[:-1], elf.read(image).segments[-1])
     assert raised.value.code == "truncated"
+
+
+def test_the_dwarf_reader_stays_out() -> None:
+    """It costs every `inspect` and `status` more than the container's own reading."""
+    program = (
+        "import sys; from guest_hooks.formats import elf, second_stage; before = 'elftools' in"
+        " sys.modules; "
+    )
+    program += (
+        "elf.read(sys.stdin.buffer.read()); print(before, 'elftools.elf.structs' in sys.modules,"
+        " 'elftools.dwarf' in sys.modules)"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", program],
+        input=core_image("i386-xen"),
+        cwd=CHECKOUT,
+        check=True,
+        capture_output=True,
+        timeout=60,
+    )
+    assert run.stdout.split() == [b"False", b"True", b"False"]
 
 
 @given(
