@@ -27,10 +27,7 @@ MAX_SUMS = 4 << 20
 MAX_CONFIG = 2 << 20
 DPKG_INFO = "/var/lib/dpkg/info"
 NOTE_OPTIONS = frozenset({"XEN", "XEN_PV", "PVH"})
-"""What a kernel is built with decides which notes it has: arch/x86/xen/xen-head.S and
-arch/x86/platform/pvh/head.S.
-"""
-
+"""These decide which notes a kernel has: arch/x86/{xen/xen-head.S,platform/pvh/head.S}."""
 
 Facts = TypeVar("Facts", KernelFacts, InitrdFacts)
 _KINDS = {KernelFacts: "kernel", InitrdFacts: "initrd"}
@@ -59,11 +56,11 @@ class Memory:
 
     def knows(self, paths: Iterable[str]) -> bool:
         """Whether none of these files is to be read."""
-        found = ((self._known.get(path), self._root.stat(path)) for path in paths)
-        return all(
-            status is None or (entry or {}).get("signature") == _signature(status)
-            for entry, status in found
-        )
+        for path in paths:
+            status = self._root.stat(path)
+            if status and self._known.get(path, {}).get("signature") != _signature(status):
+                return False
+        return True
 
     def save(self) -> None:
         """Write what was learnt; no right to, or no room, is no fault: the next run reads the
