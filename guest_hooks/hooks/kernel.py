@@ -67,7 +67,7 @@ def _next_boot(root: Root, config: Config) -> Preflight | None:
     from guest_hooks.preflight.next_boot import preflight  # noqa: PLC0415 - as for a new kernel
 
     try:
-        return preflight(root, config, survey(root, config).status, remember=False)
+        return preflight(root, config, survey(root, config).status)
     except GuestHooksError:
         return None
 
@@ -123,11 +123,14 @@ def kernel_warning(root: Root, config: Config, arguments: Sequence[str]) -> list
     if not arguments or not is_ours(root, config):
         return []
     # Only a new kernel needs the decompressors.
+    from guest_hooks.machine.boot_files import Memory  # noqa: PLC0415
     from guest_hooks.preflight.next_boot import kernel_problems  # noqa: PLC0415
     from guest_hooks.report import boot_chain  # noqa: PLC0415
 
     modes = tuple(dict.fromkeys(target.mode for target in own_targets(root, config)))
-    findings = kernel_problems(root, guest.detect(root), arguments[0], modes=modes)
+    memory = Memory(root)
+    findings = kernel_problems(root, guest.detect(root), arguments[0], memory, modes=modes)
+    memory.save()
     return boot_chain.kernel_text(arguments[0], findings, style_of(sys.stderr))
 
 

@@ -33,7 +33,7 @@ class View:
 
 
 def ends_booting(
-    before: View, after: View, config: Config, *, run: Run = run
+    before: View, after: View, config: Config, memory: Memory, *, run: Run = run
 ) -> tuple[Finding, ...]:
     """What would end the next boot after a change of second stages or menu, where nothing ends
     it before; else empty.
@@ -48,7 +48,6 @@ def ends_booting(
         target for target in before.status.targets if target.required
     ] or before.status.targets
     devices = facts.devices(before.root, boot, run=run)
-    memory = Memory(before.root)
     found: tuple[Finding, ...] = ()
     for mode in dict.fromkeys(TARGETS[target.target].mode for target in wanted):
         later, earlier = (
@@ -69,8 +68,6 @@ def ends_booting(
         waits = _WAITS & earlier.keys() & later.keys()
         if not earlier.keys() - waits:
             found = found or tuple(later[code] for code in later if code not in waits)
-    if before.root.is_live:
-        memory.save()
     return found
 
 

@@ -27,13 +27,13 @@ def preflight(
     status: Status,
     *,
     devices: tuple[BlockDevice, ...] | None = None,
-    remember: bool = True,
+    memory: Memory | None = None,
     run: Run = run,
 ) -> Preflight:
     """Follow the next boot of the guest that `status`, a survey of the same tree, describes.
 
-    With `remember`, what was learnt of kernels and initrds is kept for the next time; nothing else
-    is ever written.
+    What is learnt of kernels and initrds is in `memory`, for the caller to save: nothing is written
+    here.
 
     `devices` are the guest's disks where the caller knows them; else a running guest's are looked
     up, and an image's are not known.
@@ -50,7 +50,7 @@ def preflight(
             unknown=("everything: /boot's file system is not known",),
         )
     devices = facts.devices(root, boot, run=run) if devices is None else devices
-    memory = Memory(root)
+    memory = memory or Memory(root)
     ways = [
         Way(
             root=root,
@@ -64,8 +64,6 @@ def preflight(
         ).follow()
         for mode in modes
     ]
-    if remember:
-        memory.save()
     beside = Surroundings(
         root=root, config=config, boot=boot, devices=devices, last_boot=status.last_boot
     )
@@ -85,7 +83,7 @@ def preflight(
 
 
 def kernel_problems(
-    root: Root, guest: Guest, version: str, *, modes: Sequence[Mode] = ()
+    root: Root, guest: Guest, version: str, memory: Memory, *, modes: Sequence[Mode] = ()
 ) -> tuple[Finding, ...]:
     """What keeps the kernel `version`, just installed, from booting in this guest's mode (or in
     each of `modes`).
@@ -94,7 +92,6 @@ def kernel_problems(
     that kernel.
     """
     path, initrd = f"/boot/vmlinuz-{version}", f"/boot/initrd.img-{version}"
-    memory = Memory(root)
     kernel, pairs = _read(root, memory, path, initrd if root.exists(initrd) else "")
     found: list[Finding] = []
     for mode in modes or (guest.mode,):
@@ -105,7 +102,6 @@ def kernel_problems(
                 *kernels.kernel_findings(started, needs),
                 *initrds.initrd_findings(started, pairs, needs),
             ]
-    memory.save()
     return tuple(dict.fromkeys(found))
 
 

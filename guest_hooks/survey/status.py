@@ -69,9 +69,11 @@ def survey(
     targets: Sequence[str] = (),
     asked: Mapping[str, Choices] = MappingProxyType({}),
     known: Survey | None = None,
+    memory: Memory | None = None,
 ) -> Survey:
-    """Gather and judge; `asked` is what is asked by target. Where the survey `known` has just been
-    made, /boot's file system is taken from it, and only what has changed since is read again.
+    """Gather and judge; `asked` is what is asked by target. What is learnt of kernels is in
+    `memory`, for the caller to save: nothing is written here. Where the survey `known` has just
+    been made, /boot's file system is taken from it, and only what has changed since is read again.
 
     Raises `NotApplicableError` where the guest has no target, `LackingError` where /boot can't be
     told.
@@ -103,10 +105,7 @@ def survey(
     judged = tuple(each.status for each in surveyed)
     came_by = last_boot.read(root)
     required = {want.target.name: want.required for want in wants}
-    memory = Memory(root)
-    kernels = pv_kernels.survey(root, config, required, memory)
-    if root.is_live:
-        memory.save()
+    kernels = pv_kernels.survey(root, config, required, memory or Memory(root))
     status = Status(
         guest=here,
         boot=boot,

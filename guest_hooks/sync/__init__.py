@@ -7,6 +7,7 @@ from contextlib import nullcontext, suppress
 from guest_hooks.config import Config
 from guest_hooks.errors import GuestHooksError, LackingError, NotRepairedError
 from guest_hooks.machine import boot_features, disks, hold, receipts
+from guest_hooks.machine.boot_files import Memory
 from guest_hooks.machine.grub_tools import GRUB_DIR
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.settling import Settling
@@ -77,10 +78,26 @@ def _foreseen(root: Root, config: Config, request: Request, step: Step) -> Resul
 
 def _look(root: Root, config: Config, request: Request, known: Survey | None = None) -> Survey:
     """How the guest is; raises `LackingError` where GRUB can't read the file system of /boot."""
-    found = survey(root, config, targets=request.targets, asked=request.choices, known=known)
+    found = _surveyed(root, config, request, known)
     boot = found.status.boot
     if boot is not None and boot.unreadable is not None:
         raise LackingError(boot_features.explain(boot), hint=boot_features.remedy(boot))
+    return found
+
+
+def _surveyed(root: Root, config: Config, request: Request, known: Survey | None = None) -> Survey:
+    """How the guest is; what was learnt of its kernels is remembered."""
+    memory = Memory(root)
+    found = survey(
+        root,
+        config,
+        targets=request.targets,
+        asked=request.choices,
+        known=known,
+        memory=memory,
+    )
+    if root.is_live:
+        memory.save()
     return found
 
 
@@ -134,7 +151,7 @@ def copy_kernels(
         is_asked_for=not request.automatic,
         lock_timeout=request.lock_timeout,
     ) as unsettled:
-        found = survey(root, config, targets=request.targets)
+        found = _surveyed(root, config, request)
         if not pv_kernels.lacking(found):
             return result_of(found, found, (), (), unsettled)
         if request.automatic and hold.held_for(root, repair=config.repair):

@@ -33,6 +33,7 @@ def menu(
     `status` is that of the guest as it is, but for second stages that were installed since.
     """
     # Few runs make a menu.
+    from guest_hooks.machine.boot_files import Memory  # noqa: PLC0415
     from guest_hooks.preflight.change import View, ends_booting  # noqa: PLC0415
 
     valid = GrubCfgStatus(path=menu_verdict.PATH, state=State.CURRENT)
@@ -40,7 +41,10 @@ def menu(
     after = View(
         root=Overlay(root.path, {menu_verdict.PATH: made}), status=replace(status, grub_cfg=valid)
     )
-    found = ends_booting(before, after, config, run=run)
+    memory = Memory(root)
+    found = ends_booting(before, after, config, memory, run=run)
+    if root.is_live:
+        memory.save()
     return tuple(dict.fromkeys(finding.message for finding in found))
 
 

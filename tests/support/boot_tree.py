@@ -10,6 +10,7 @@ from pathlib import Path
 
 from guest_hooks.config import Config
 from guest_hooks.machine.block_devices import BlockDevice
+from guest_hooks.machine.boot_files import Memory
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import CommandError, Completed
 from guest_hooks.model import (
@@ -234,6 +235,14 @@ class BootTree:
         assert self.target is not None
         guest = Guest(mode=self.mode, bits=64)
         status = Status(guest=guest, boot=self.boot, targets=(self.target,), grub_cfg=self.grub_cfg)
-        return preflight(
-            Root(str(self.top)), self.config, status, devices=self.devices, run=self.disks
+        memory = Memory(Root(str(self.top)))
+        answer = preflight(
+            Root(str(self.top)),
+            self.config,
+            status,
+            devices=self.devices,
+            memory=memory,
+            run=self.disks,
         )
+        memory.save()
+        return answer

@@ -193,8 +193,10 @@ def test_packages_of_one_layer_keep_apart() -> None:
 
 
 def writers(module: str, tree: ast.AST) -> list[str]:
-    """What a module of a use case that only looks imports, and that can write."""
-    return sorted(WRITERS & set(imported(tree, module))) if package(module) in LOOKING else []
+    """What a module of a use case that only looks imports, or calls, and that can write."""
+    saves = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)} & {"save"}
+    found = WRITERS & set(imported(tree, module)) | saves
+    return sorted(found) if package(module) in LOOKING else []
 
 
 def test_who_only_looks_imports_no_writer() -> None:
@@ -282,6 +284,7 @@ def test_the_referee_sees_what_is_not_pure(code: str) -> None:
         pytest.param(
             writers, "guest_hooks.survey.a", "from guest_hooks.machine import durable", id="writer"
         ),
+        pytest.param(writers, "guest_hooks.survey.a", "def f(m): m.save()", id="saves"),
         pytest.param(impurities, "guest_hooks.sync.a", '"""Pure."""\nimport os', id="says-pure"),
     ],
 )

@@ -5,6 +5,7 @@ from guest_hooks.cli.session import Session
 from guest_hooks.config import Config, Stage1
 from guest_hooks.errors import ExitCode, UsageError
 from guest_hooks.machine import guest
+from guest_hooks.machine.boot_files import Memory
 from guest_hooks.machine.config_files import configuration
 from guest_hooks.model import Mode
 from guest_hooks.preflight.next_boot import preflight
@@ -23,9 +24,11 @@ def show_preflight(session: Session) -> ExitCode:
         if targets:
             raise UsageError("--as and --target exclude each other", hint="leave one of them out")
         targets, config = _as_mode(session, Mode(options.mode), config)
-    status = survey(session.root, config, targets=targets).status
-    # Nothing is left in an image.
-    answer = preflight(session.root, config, status, remember=session.root.is_live)
+    memory = Memory(session.root)
+    status = survey(session.root, config, targets=targets, memory=memory).status
+    answer = preflight(session.root, config, status, memory=memory)
+    if session.root.is_live:  # nothing is left in an image
+        memory.save()
     answer = session.given.preflight(answer)
     session.answer(boot_chain.preflight_json(answer))
     session.say(boot_chain.preflight_text(answer, session.style))

@@ -8,6 +8,7 @@ from guest_hooks import terminal
 from guest_hooks.cli.session import Session, stdout
 from guest_hooks.errors import ExitCode, NotApplicableError, UsageError
 from guest_hooks.machine import guest, hold, service, streams
+from guest_hooks.machine.boot_files import Memory
 from guest_hooks.machine.config_files import configuration
 from guest_hooks.preflight.next_boot import preflight
 from guest_hooks.program import PROGRAM
@@ -25,7 +26,8 @@ def show_status(session: Session) -> ExitCode:
         )
     config = configuration(session.root, session.options.config)
     try:
-        status = survey(session.root, config, targets=session.options.target).status
+        memory = Memory(session.root)
+        status = survey(session.root, config, targets=session.options.target, memory=memory).status
     except NotApplicableError as error:
         if session.options.metrics:
             raise
@@ -38,7 +40,9 @@ def show_status(session: Session) -> ExitCode:
     next_boot = None
     if os.geteuid() == 0:
         with session.step("Following the next boot"):
-            next_boot = preflight(session.root, config, status, remember=False)
+            next_boot = preflight(session.root, config, status, memory=memory)
+        if session.root.is_live:  # nothing is left in an image
+            memory.save()
     status = session.given.status(status)
     next_boot = session.given.preflight(next_boot) if next_boot else None
     outlook = Outlook(status=status, next_boot=next_boot)

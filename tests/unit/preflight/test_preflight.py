@@ -10,11 +10,12 @@ import pytest
 from guest_hooks.config import Config, Stage1
 from guest_hooks.hooks import kernel
 from guest_hooks.machine.block_devices import BlockDevice
+from guest_hooks.machine.boot_files import Memory
 from guest_hooks.machine.root import Root
 from guest_hooks.model import Guest, Mode, Severity, State
 from guest_hooks.preflight import facts
 from guest_hooks.preflight.next_boot import kernel_problems
-from guest_hooks.preflight.result import Certainty, Link, Preflight
+from guest_hooks.preflight.result import Certainty, Finding, Link, Preflight
 from guest_hooks.problems.row import Actor
 from guest_hooks.report import boot_chain
 from guest_hooks.report.layout import Style
@@ -461,21 +462,23 @@ def test_a_pvh_second_stage_counts_where_stage_1_reaches_it(
     assert [(finding.name, finding.stops) for finding in answer.findings] == found
 
 
+def problems_of(top: Path, guest: Guest) -> tuple[Finding, ...]:
+    root = Root(str(top))
+    return kernel_problems(root, guest, NEWEST, Memory(root))
+
+
 def test_a_new_kernel_is_judged_by_itself(tmp_path: Path) -> None:
     tree = BootTree(tmp_path)
     guest = Guest(mode=PV, bits=64)
-    assert kernel_problems(Root(str(tmp_path)), guest, NEWEST) == ()
+    assert problems_of(tmp_path, guest) == ()
     tree.write(KERNEL, boot_tree.kernel(compression="zstd"))
-    assert [finding.code for finding in kernel_problems(Root(str(tmp_path)), guest, NEWEST)] == [
-        "kernel-compression"
-    ]
-    assert kernel_problems(Root(str(tmp_path)), Guest(mode=PVH, bits=64), NEWEST) == ()
+    assert [finding.code for finding in problems_of(tmp_path, guest)] == ["kernel-compression"]
+    assert problems_of(tmp_path, Guest(mode=PVH, bits=64)) == ()
     tree.remove(INITRD)
-    assert [
-        finding.code
-        for finding in kernel_problems(Root(str(tmp_path)), Guest(mode=PVH, bits=64), NEWEST)
-    ] == ["initrd-none"]
-    assert kernel_problems(Root(str(tmp_path)), Guest(mode=Mode.HVM, bits=64), NEWEST) == ()
+    assert [finding.code for finding in problems_of(tmp_path, Guest(mode=PVH, bits=64))] == [
+        "initrd-none"
+    ]
+    assert problems_of(tmp_path, Guest(mode=Mode.HVM, bits=64)) == ()
 
 
 def test_a_new_kernel_that_cannot_boot_is_told_loudly(tmp_path: Path) -> None:
