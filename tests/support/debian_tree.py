@@ -7,7 +7,7 @@ import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -73,6 +73,12 @@ EXCLUDED = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr
 
 
 MINBASE = "minbase"
+_LAY = "tar --extract --numeric-owner --xattrs --xattrs-include=* --file"
+_INSTALL = (
+    "APT_CONFIG=$MMDEBSTRAP_APT_CONFIG apt-get -o DPkg::Chroot-Directory=$1 -o Dir::Bin::dpkg=env"
+    " -o DPkg::Options::=--unset=TMPDIR -o DPkg::Options::=dpkg --quiet --yes install"
+)
+"""How mmdebstrap itself adds packages to a tree."""
 MIRROR = "http://deb.debian.org/debian"
 
 
@@ -88,10 +94,17 @@ class Recipe:
     @property
     def digest(self) -> str:
         """Changes with whatever changes the tarball."""
-        facts: tuple[object, ...] = (self.suite, self.packages, EXCLUDED, "1")
+        facts: tuple[object, ...] = (self.suite, self.packages, EXCLUDED, "2")
         if self.variant != MINBASE or self.architecture:
             facts += (self.variant, self.architecture)
         return hashlib.sha256(repr(facts).encode()).hexdigest()[:12]
+
+    @property
+    def base(self) -> "Recipe | None":
+        """What it is begun with, where others are, too: the first packages take longest."""
+        if self.variant != MINBASE or not self.packages:
+            return None
+        return replace(self, packages=())
 
 
 def tarball(
@@ -102,15 +115,21 @@ def tarball(
 
     Safe against another process that wants the same one.
     """
-    recipe = Recipe(
-        suite=suite,
-        packages=(*PACKAGES[kind], *extra),
-        variant="apt" if kind is Kind.LEAST else MINBASE,
-        architecture=architecture,
+    return _made(
+        Recipe(
+            suite=suite,
+            packages=(*PACKAGES[kind], *extra),
+            variant="apt" if kind is Kind.LEAST else MINBASE,
+            architecture=architecture,
+        ),
+        kind,
     )
+
+
+def _made(recipe: Recipe, kind: Kind) -> Path:
     directory = CACHE / "trees"
     directory.mkdir(parents=True, exist_ok=True)
-    path = directory / f"{suite}-{kind}-{recipe.digest}.tar"
+    path = directory / f"{recipe.suite}-{kind}-{recipe.digest}.tar"
     with (directory / f".{path.stem}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not path.exists():
@@ -120,21 +139,8 @@ def tarball(
 
 def unpack(tree_tarball: Path, directory: Path) -> None:
     """Lay a tree into `directory`, owners, modes and capabilities as they were; root's work."""
-    subprocess.run(
-        [
-            "tar",
-            "--extract",
-            "--numeric-owner",
-            "--xattrs",
-            "--xattrs-include=*",
-            "--directory",
-            directory,
-            "--file",
-            tree_tarball,
-        ],
-        check=True,
-        timeout=300,
-    )
+    command = [*_LAY.split(), tree_tarball, "--directory", directory]
+    subprocess.run(command, check=True, timeout=300)
 
 
 @contextmanager
@@ -171,13 +177,14 @@ def file(suite: Suite, path: str, directory: Path) -> Path:
 
 def _build(recipe: Recipe, path: Path) -> None:
     partial = path.with_suffix(".partial")
-    command = [
-        "mmdebstrap",
-        "--quiet",
-        f"--variant={recipe.variant}",
-        "--format=tar",
-    ]
-    command += [f"--include={','.join(recipe.packages)}"] if recipe.packages else []
+    base = recipe.base and _made(recipe.base, Kind.BARE)
+    command = ["mmdebstrap", "--quiet", "--format=tar"]
+    if base:
+        command += ["--variant=custom", f"--setup-hook={_LAY} {base} --directory $1"]
+        command.append(f"--customize-hook={_INSTALL} {' '.join(recipe.packages)} >&2")
+    else:
+        command.append(f"--variant={recipe.variant}")
+        command += [f"--include={','.join(recipe.packages)}"] if recipe.packages else []
     command += [f"--architectures={recipe.architecture}"] if recipe.architecture else []
     if recipe.suite not in RELEASES:  # its index is valid for a week, and a mirror may be late
         command.append("--aptopt=Acquire::Check-Valid-Until false")
