@@ -139,7 +139,7 @@ def _made(recipe: Recipe, kind: Kind) -> Path:
 
 def unpack(tree_tarball: Path, directory: Path) -> None:
     """Lay a tree into `directory`, owners, modes and capabilities as they were; root's work."""
-    command = [*_LAY.split(), tree_tarball, "--directory", directory]
+    command = [*_LAY.split(), str(tree_tarball), "--directory", str(directory)]
     subprocess.run(command, check=True, timeout=300)
 
 
