@@ -35,7 +35,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _run(words: list[str]) -> int:
-    if "sync" in words and PLAIN_SYNC.issuperset(words) and fingerprint.holds():
+    if fingerprint.holds(_fingerprint_for(words)):
         if not {"-q", "--quiet"} & set(words):
             streams.say(["Nothing to do: nothing has changed since the last sync."], sys.stdout)
         return 0
@@ -49,6 +49,20 @@ def _run(words: list[str]) -> int:
     from guest_hooks.cli import verbs  # noqa: PLC0415 - a sync with nothing to do must not wait for it
 
     return verbs.run(words)
+
+
+def _fingerprint_for(words: list[str]) -> str:
+    """The fingerprint that answers a command line; empty where none does."""
+    names, others = [], []
+    left = iter(words)
+    for word in left:
+        option, _, name = word.partition("=")
+        if option == "--target":
+            names.append(name or next(left, ""))
+        else:
+            others.append(word)
+    is_plain = "sync" in others and PLAIN_SYNC.issuperset(others)
+    return fingerprint.path_for(*names) if is_plain else ""
 
 
 def _watch() -> int:

@@ -20,6 +20,8 @@ END = "end"
 """The first and the last line: another version may judge otherwise, and one that was cut off,
 even behind a whole line, is none.
 """
+_NAME = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_-")
+"""What the name of a target is made of."""
 KERNELS = ("vmlinuz-", "vmlinux-", "kernel-", "initrd.", "initrd-", "initramfs-")
 """How the names begin that grub-mkconfig may take for those of kernels and initrds."""
 GRAIN_NS = 20_000_000
@@ -28,6 +30,16 @@ of the slowest (HZ=100).
 """
 COARSE_NS = 1_100_000_000
 """The same for a file system that keeps whole seconds."""
+
+
+def path_for(*names: str) -> str:
+    """Where the fingerprint of a sync of the targets `names` is; of no name: of those that the
+    configuration names. Empty where one can't be the name of a target.
+    """
+    chosen = sorted(set(names))
+    if not all(name[:1].isalpha() and _NAME.issuperset(name) for name in chosen):
+        return ""
+    return ".".join((FINGERPRINT, *chosen))
 
 
 def holds(path: str = FINGERPRINT) -> bool:

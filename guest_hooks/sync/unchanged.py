@@ -32,34 +32,34 @@ TOOLS = (
 def remember(root: Root, found: Survey, named: Sequence[str]) -> None:
     """Write the fingerprint of a guest that is as it should be; remove it from any other.
 
-    Where that can't be done, the next run takes longer, and no more. Only for the running system,
-    and only for the targets its configuration names: for those alone a plain `sync` can take the
-    cheap path.
+    Where that can't be done, the next run takes longer, and no more. Only for the running system;
+    the targets that were `named` have a fingerprint of their own.
     """
-    if not root.is_live or named:
+    path = fingerprint.path_for(*named)
+    if not root.is_live or not path:
         return
     with suppress(GuestHooksError):
-        _remember(root, found)
+        _remember(root, found, path)
 
 
-def _remember(root: Root, found: Survey) -> None:
+def _remember(root: Root, found: Survey, path: str) -> None:
     boot = found.status.boot
     menu = found.status.grub_cfg
     judged = (*found.status.targets, *((menu,) if menu else ()), *found.status.kernels)
     if not found.status.ok or boot is None or any(each.problems for each in judged):
-        durable.remove(root, fingerprint.FINGERPRINT)
+        durable.remove(root, path)
         return
     menus = (menu_verdict.PATH, root.destination(menu_verdict.PATH))
     text = fingerprint.take(_subjects(found, (boot.device, disks.root_device(root)), menus))
     if any(
-        installed(root, path, known).sha256 != known.sha256
+        installed(root, file, known).sha256 != known.sha256
         for target in found.targets
-        for path, known in target.evidence.found.items()
+        for file, known in target.evidence.found.items()
     ):
         return  # one was replaced since it was judged
-    if root.read_text(fingerprint.FINGERPRINT, limit=1024 * 1024) != text:
+    if root.read_text(path, limit=1024 * 1024) != text:
         durable.make_dirs(root, receipts.STATE_DIR)
-        durable.replace(root, fingerprint.FINGERPRINT, text.encode())
+        durable.replace(root, path, text.encode())
 
 
 def _subjects(found: Survey, devices: Sequence[str], menus: Sequence[str]) -> list[tuple[str, str]]:

@@ -164,11 +164,20 @@ def test_what_may_matter_ends_the_cheap_look(
 
 @pytest.mark.parametrize(
     "words",
-    [["--force"], ["--dry-run"], ["--target=x86_64-xen"], ["--json"], ["--adopt"]],
+    [["--force"], ["--dry-run"], ["--target=x86_64-xen", "--dry-run"], ["--json"], ["--adopt"]],
     ids=lambda words: words[0],
 )
 def test_whoever_asks_for_more_gets_more(settled: TreeGuest, words: list[str]) -> None:
     assert verb(settled, "sync", *words).stdout != CHEAP
+
+
+def test_named_targets_have_a_cheap_look_of_their_own(settled: TreeGuest) -> None:
+    named = ("sync", "--target", "x86_64-xen")
+    assert verb(settled, *named).stdout != CHEAP
+    assert verb(settled, *named).stdout == CHEAP
+    settled.path(FILE).unlink()
+    assert verb(settled, *named).stdout != CHEAP
+    assert settled.path(FILE).exists()
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from guest_hooks import cli
+from guest_hooks.machine import fingerprint
 from tests.support.checkout import CHECKOUT
 
 LOADED = """
@@ -64,3 +66,33 @@ def test_a_verb_loads_no_use_case_but_its_own(words: list[str], unneeded: set[st
 )
 def test_what_is_slow_to_load_is_not(words: list[str]) -> None:
     assert loaded(*words) & {*SLOW} == set()
+
+
+@pytest.mark.parametrize(
+    ("words", "path"),
+    [
+        pytest.param("sync", fingerprint.FINGERPRINT, id="configured"),
+        pytest.param("sync --target a -q", f"{fingerprint.FINGERPRINT}.a", id="named"),
+        pytest.param(
+            "sync --target=b --target a --target=b", f"{fingerprint.FINGERPRINT}.a.b", id="two"
+        ),
+        pytest.param("sync --target a --force", "", id="more-is-asked"),
+        pytest.param("status --target a", "", id="another-verb"),
+        pytest.param("sync --target ../a", "", id="a-path"),
+        pytest.param("sync --target", "", id="no-name"),
+        pytest.param("--target sync", "", id="sync-is-the-name"),
+    ],
+)
+def test_a_command_line_is_answered_by_the_fingerprint_of_its_targets(
+    words: str, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each set of targets was judged by itself."""
+    asked: list[str] = []
+
+    def holds(path: str) -> bool:
+        asked.append(path)
+        return True
+
+    monkeypatch.setattr(fingerprint, "holds", holds)
+    assert cli.main([*words.split(), "-q"]) == 0
+    assert asked == [path]
