@@ -20,6 +20,11 @@ LIMITS = (
     Limit(name="detect", what="`detect` / `python3 -c pass`", most=6),
     Limit(name="sync-nothing", what="`sync` with nothing to do / `python3 -c pass`", most=1.5),
     Limit(
+        name="sync-nothing-named",
+        what="`sync --target` with nothing to do / `python3 -c pass`",
+        most=1.5,
+    ),
+    Limit(
         name="sync-nothing-writes",
         what="system calls that write, of a `sync` with nothing to do",
         most=0,
