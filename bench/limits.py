@@ -52,7 +52,7 @@ LIMITS = (
     Limit(
         name="sync-repair-programs",
         what="programs that a `sync` starts to put back a deleted second stage",
-        most=12,
+        most=10,
     ),
     Limit(
         name="sync-opens",
