@@ -41,3 +41,15 @@ def test_a_file_is_opened_once_to_compare_it(tree: GuestTree, tmp_path: Path) ->
     assert f"/usr/lib/grub/{TARGET}/linux.mod" in compared
     often = {path: times for path, times in compared.items() if times > 1}
     assert set(often) <= {"/boot/xen/pvboot-x86_64.elf"}
+
+
+def test_what_stays_as_it_is_is_opened_once_by_a_run_that_builds_too(
+    tree: GuestTree, tmp_path: Path
+) -> None:
+    time.sleep(SETTLED)
+    trace = tmp_path / "trace"
+    command = ("strace", "-f", "-y", "-e", "trace=openat", "-o", str(trace))
+    tree.run("sync", "--force", f"--target={TARGET}", "--no-update-grub", prefix=command)
+    files = {path for path in opened(trace, tree) if path.startswith("/boot/xen/")}
+    assert files == {"/boot/xen/pvboot-x86_64.elf"}
+    assert {opened(trace, tree)[path] for path in files} == {1}
