@@ -100,9 +100,10 @@ def root_devices(text: str) -> tuple[str, ...]:
 def _roots(text: str, kind: str) -> tuple[str, ...]:
     word = f"root={kind}"
     lines = (words for words in _commands(text) if words[0].startswith("linux"))
-    return tuple(
-        each.removeprefix(word) for words in lines for each in words if each.startswith(word)
-    )
+    given = ([each for each in words if each.startswith("root=")] for words in lines)
+    # Of several Linux takes the last (init/do_mounts.c; initramfs-tools: init).
+    last = (each[-1] for each in given if each)
+    return tuple(each.removeprefix(word) for each in last if each.startswith(word))
 
 
 def _commands(text: str) -> Iterator[list[str]]:

@@ -76,7 +76,7 @@ def status(
         for code, message in (
             *menu_kernels.gone(root, text),
             *(list(_of_another_disk(text, fs_uuid)) or _of_another_root(text, root_uuid)),
-            *_of_a_builder(text),
+            *_of_a_builder(root, text),
             *_without_handover(root, text),
         )
     )
@@ -123,10 +123,17 @@ def _of_another_root(text: str, root_uuid: str) -> Iterator[tuple[MenuProblem, s
         )
 
 
-def _of_a_builder(text: str) -> Iterator[tuple[MenuProblem, str]]:
-    """Whether the menu names a disk of the machine that built this image as Linux's root."""
+def _of_a_builder(root: Root, text: str) -> Iterator[tuple[MenuProblem, str]]:
+    """Whether the menu names a disk of the machine that built this image as Linux's root: one that
+    no guest has, or one of virtio, SCSI, IDE or NVMe that this guest does not have.
+    """
     given = grub_cfg.root_devices(grub_cfg.section(text, LINUX_SCRIPT) or "")
-    names = ", ".join(name for name in given if disk_names.is_builders(name))
+    names = ", ".join(
+        name
+        for name in given
+        if disk_names.is_builders(name)
+        or (disk_names.is_of_another_bus(name) and not (root.is_live and root.exists(name)))
+    )
     if names:
         yield (
             MenuProblem.BUILDERS_DISK,

@@ -30,7 +30,7 @@ CASES = {
     "menu-of-another-disk": f"sed -i 's/--set=root.*/--set=root 1111-2222/' {CFG}",
     "entry-file-system-missing": f"sed -i 's/--set=root.*/--set=root 1111-2222/' {CFG}",
     "root-of-builder": f"sed -i 's#root=[^ ]*#root=/dev/nbd7#' {CFG}",
-    "menu-of-builders-disk": f"sed -i 's#root=[^ ]*#root=/dev/nbd7#' {CFG}",
+    "menu-of-builders-disk": f"sed -i 's#root=[^ ]*#root=/dev/sda1#' {CFG}",
     "initrd-not-in-menu": f"sed -i '/initrd/d' {CFG}",
     "grubenv-invalid": "echo broken >/boot/grub/grubenv",
     "initrd-missing": "rm /boot/initrd.img-*",

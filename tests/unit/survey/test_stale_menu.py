@@ -111,15 +111,32 @@ OTHERS = (OTHER_KERNEL, OTHER_INITRD)
     [
         ("/dev/loop15", ["menu-of-builders-disk"]),
         ("/dev/mapper/loop1p2", ["menu-of-builders-disk"]),
+        ("/dev/sda1", ["menu-of-builders-disk"]),
+        ("/dev/nvme0n1p2", ["menu-of-builders-disk"]),
+        ("/dev/sda1 root=/dev/xvda1", []),
         ("/dev/xvda1", []),
     ],
 )
 def test_linux_is_given_no_disk_of_the_machine_that_built_the_image(
-    device: str, found: list[str]
+    tmp_path: Path, device: str, found: list[str]
 ) -> None:
+    root = Root(str(tmp_path))
     text = menu("true").replace("linux /vmlinuz", f"linux /vmlinuz root={device} ro")
-    assert [code for code, _ in menu_verdict._of_a_builder(text)] == found
-    assert list(menu_verdict._of_a_builder(text.replace("10_linux", "40_custom"))) == []
+    assert [code for code, _ in menu_verdict._of_a_builder(root, text)] == found
+    assert list(menu_verdict._of_a_builder(root, text.replace("10_linux", "40_custom"))) == []
+
+
+@pytest.mark.parametrize("has_it", [True, False])
+def test_a_guest_that_has_such_a_disk_may_boot_from_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_it: bool
+) -> None:
+    """A host can give it a controller of its own."""
+    monkeypatch.setattr(Root, "is_live", True)
+    text = menu("true").replace("linux /vmlinuz", "linux /vmlinuz root=/dev/sda1 ro")
+    if has_it:
+        (tmp_path / "dev").mkdir()
+        (tmp_path / "dev/sda1").touch()
+    assert bool(list(menu_verdict._of_a_builder(Root(str(tmp_path)), text))) is not has_it
 
 
 @pytest.mark.parametrize(
