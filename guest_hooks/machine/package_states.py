@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """How far dpkg has come with a package of this guest."""
 
+import hashlib
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -56,6 +57,29 @@ def recorded(root: Root, names: Sequence[str]) -> dict[str, str]:
                 status = _STATUS.search(table[start : table.find(b"\n\n", start)])
                 found |= {name: status[1].decode(errors="replace")} if status else {}
     return found
+
+
+def altered(root: Root, package: str, files: Mapping[str, bytes]) -> tuple[str, ...]:
+    """Those of `files`, which `package` has installed by these paths, that are not as it has them.
+
+    None where dpkg has no sums of them, and none where most are not: then another build was laid
+    over the package's, and none of this one is damaged.
+    """
+    sums = _sums(root, package)
+    known = {path: data for path, data in files.items() if path in sums}
+    found = tuple(path for path, data in known.items() if _md5(data) != sums[path])
+    return found if 2 * len(found) < len(known) else ()
+
+
+def _sums(root: Root, package: str) -> dict[str, str]:
+    """What dpkg knows of the package's files, by path: the sums that came with it."""
+    text = root.read_text(f"{DPKG}/info/{package}.md5sums") or ""
+    rows = (line.partition("  ") for line in text.splitlines())
+    return {f"/{path}": digest for digest, _, path in rows}
+
+
+def _md5(data: bytes) -> str:
+    return hashlib.md5(data, usedforsecurity=False).hexdigest()
 
 
 def _tables(root: Root) -> Iterator[bytes]:

@@ -154,8 +154,9 @@ class Way:
         """Look at the second stages; whether one of them, not stage 1, reads grub.cfg."""
         kind = stage1.kinds(self.config.stage1, self.mode)[0]
         menu = facts.menu_text(self.root) or ""
+        features = facts.boot_features(self.boot)
         for target in self.targets:
-            found = second_stage.findings(target, self.boot, self.config.modules)
+            found = second_stage.findings(target, self.boot, self.config.modules, features)
             is_started = second_stage.is_started(target, kind, menu)
             self.findings += found if is_started else fallback.passed(found)
             self.findings += second_stage.unreached(target, kind, menu)

@@ -15,7 +15,7 @@ from guest_hooks.machine.root import Root
 from guest_hooks.model import BootFilesystem, LastBoot
 from guest_hooks.preflight import facts
 from guest_hooks.preflight.follow import Way
-from guest_hooks.preflight.links import boot_fs, console, initrds, root_fs
+from guest_hooks.preflight.links import boot_fs, console, initrds, root_fs, second_stage
 from guest_hooks.preflight.links import fstab as fstab_link
 from guest_hooks.preflight.links.fstab import FSTAB, RESUME, Resume
 from guest_hooks.preflight.result import Finding
@@ -43,7 +43,7 @@ class Surroundings:
         """What is wrong beside the chain of a boot that was followed."""
         arguments = way.load.arguments if way.load else ()
         return (
-            *self._boot_fs(),
+            *self._boot_fs(way),
             *initrds.memory_findings(way.initrds, self._memory()),
             *console.findings(arguments, way.mode),
             *self._fstab(),
@@ -68,10 +68,13 @@ class Surroundings:
         found = re.search(r"^MemTotal: *([0-9]+) kB$", text, re.MULTILINE)
         return int(found[1]) << 10 if found else 0
 
-    def _boot_fs(self) -> tuple[Finding, ...]:
+    def _boot_fs(self, way: Way) -> tuple[Finding, ...]:
         if self.config.stage1 in _ANOTHER_GRUB:
             return ()
-        return boot_fs.findings(self.boot, facts.boot_features(self.boot), self.last_boot)
+        features = facts.boot_features(self.boot)
+        wanted = [target for target in way.targets if target.required]
+        is_read = bool(wanted) and all(second_stage.reads(target, features) for target in wanted)
+        return boot_fs.findings(self.boot, features, self.last_boot, is_read=is_read)
 
     def _fstab(self) -> tuple[Finding, ...]:
         entries = fstab.disks(self.root.read_text(FSTAB) or "")

@@ -131,6 +131,13 @@ class SecondStageProblem(SecondStageCode):
         state=State.CURRENT,
         severity=Severity.WARNING,
     )
+    KEPT = Row(
+        "second-stage-kept",
+        "A sync kept the second stage, since by the one that it made the guest might not boot.",
+        hint="{step}",
+        step="correct what the message names; or: xen-guest-bootloader sync --force",
+        state=State.STALE,
+    )
     LEFT_BEHIND = Row(
         "second-stage-left-behind",
         "A second stage of an earlier sync is no longer among the targets, and nothing keeps it "

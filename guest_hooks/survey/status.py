@@ -20,6 +20,7 @@ from guest_hooks.model import (
     Start,
     State,
     Status,
+    TargetStatus,
 )
 from guest_hooks.problems.boot import BootFsProblem
 from guest_hooks.problems.second_stage import SecondStageProblem
@@ -98,18 +99,17 @@ def survey(
         )
         each = replace(each, is_asked=name in asked)
         found = evidence.gather(root, each, receipt, package, before)
-        surveyed.append(
-            SurveyedTarget(plan=each, evidence=found, status=verdict.judge(each, found))
-        )
+        judged = _with_note(verdict.judge(each, found), receipt)
+        surveyed.append(SurveyedTarget(plan=each, evidence=found, status=judged))
     plans = tuple(each.plan for each in surveyed)
-    judged = tuple(each.status for each in surveyed)
+    verdicts = tuple(each.status for each in surveyed)
     came_by = last_boot.read(root)
     required = {want.target.name: want.required for want in wants}
     kernels = pv_kernels.survey(root, config, required, memory or Memory(root))
     status = Status(
         guest=here,
         boot=boot,
-        targets=judged,
+        targets=verdicts,
         grub_cfg=_menu(root, config, boot, receipt, kernels),
         last_boot=came_by,
         problems=(
@@ -117,11 +117,20 @@ def survey(
             *_unreadable(boot),
             *_legacy(root, config, boot, plans),
             *(() if targets else _left_behind(root, config, receipt, wants)),
-            *last_boot.problems(root, came_by, judged),
+            *last_boot.problems(root, came_by, verdicts),
         ),
         kernels=kernels,
     )
     return Survey(config=config, targets=tuple(surveyed), status=status)
+
+
+def _with_note(status: TargetStatus, receipt: Receipt) -> TargetStatus:
+    """`status`, with why a sync did not replace the second stage, if one did not."""
+    kept = receipt.kept.get(status.path)
+    if kept is None or status.is_settled or kept.sha256 != status.files[0].sha256:
+        return status
+    note = Problem.of(SecondStageProblem.KEPT, kept.message, step=kept.hint)
+    return replace(status, problems=(*status.problems, note))
 
 
 def _menu(

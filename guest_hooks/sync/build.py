@@ -14,7 +14,7 @@ from guest_hooks.machine import staging
 from guest_hooks.machine.receipts import TargetReceipt
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import CommandError
-from guest_hooks.model import State
+from guest_hooks.model import State, TargetStatus
 from guest_hooks.records import dataclass, replace
 from guest_hooks.survey import verdict
 from guest_hooks.survey.evidence import choices, copied, sha256
@@ -41,10 +41,11 @@ class Built:
     /boot/grub/<target>, core.elf too, by name, or None where nothing but the former is to change.
 
     `there` is what it was built for: what was found, and the plan with the choices it was built
-    with.
+    with. `status` is the verdict on what was built.
     """
 
     there: SurveyedTarget
+    status: TargetStatus
     core: bytes
     files: Mapping[str, bytes]
     module_files: Mapping[str, bytes] | None
@@ -84,10 +85,10 @@ def build(root: Root, there: SurveyedTarget, *, rebuild: bool = False) -> Built:
     except CommandError as error:
         raise NotRepairedError(error.message, hint=_next_step(plan, packaged)) from error
     files = _files(plan, core)
-    _verify(plan, files, packaged, core)
+    status = _verify(plan, files, packaged, core)
     _verify_modules(plan, module_files, packaged)
     _verify_choices(plan, core)
-    return Built(there=there, core=core, files=files, module_files=module_files)
+    return Built(there=there, status=status, core=core, files=files, module_files=module_files)
 
 
 def foresee(there: SurveyedTarget) -> Built | None:
@@ -126,14 +127,20 @@ def _made_of(there: SurveyedTarget, core: bytes | None) -> Built | None:
         return None
     files = _files(plan, core)
     try:
-        _verify(plan, files, there.evidence.packaged, core)
+        status = _verify(plan, files, there.evidence.packaged, core)
         _verify_choices(plan, core)
     except NotRepairedError:
         return None
     made = recipe.of(core, plan.boot.modules)
     beside = {"core.elf": core} | ({LOAD_CFG: made.config.encode()} if made else {})
     beside |= {name: data for name, data in package.files.items() if name == MODINFO}
-    return Built(there=there, core=core, files=files, module_files={**copied(package), **beside})
+    return Built(
+        there=there,
+        status=status,
+        core=core,
+        files=files,
+        module_files={**copied(package), **beside},
+    )
 
 
 def _next_step(plan: Plan, packaged: Packaged) -> str:
@@ -161,7 +168,9 @@ def _files(plan: Plan, core: bytes) -> dict[str, bytes]:
         ) from error
 
 
-def _verify(plan: Plan, files: Mapping[str, bytes], packaged: Packaged, core: bytes) -> None:
+def _verify(
+    plan: Plan, files: Mapping[str, bytes], packaged: Packaged, core: bytes
+) -> TargetStatus:
     """The same verdict that `status` would give, on the bytes that are to be written."""
     made = verdict.judge(
         plan,
@@ -178,6 +187,7 @@ def _verify(plan: Plan, files: Mapping[str, bytes], packaged: Packaged, core: by
             f"grub-install for {plan.target.name} made what may not be installed: {faults}",
             hint=f"see what it is: grub-install --target={plan.target.name} --verbose",
         )
+    return made
 
 
 def _verify_modules(plan: Plan, module_files: Mapping[str, bytes], packaged: Packaged) -> None:

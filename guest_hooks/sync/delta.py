@@ -61,7 +61,9 @@ def of(built: Sequence[Built]) -> Delta:
 
 def reasons(status: TargetStatus) -> tuple[Why, ...]:
     """Why a target is written: the codes of its problems, each once."""
-    return tuple(dict.fromkeys(problem.code for problem in status.problems)) or (Reason.FORCED,)
+    codes = dict.fromkeys(problem.code for problem in status.problems)
+    codes.pop(SecondStageProblem.KEPT, None)
+    return tuple(codes) or (Reason.FORCED,)
 
 
 def _differing_names(built: Built) -> set[str]:

@@ -18,7 +18,7 @@ from guest_hooks.survey import evidence, verdict
 from guest_hooks.survey.observed import Found, SurveyedTarget
 from guest_hooks.survey.plan import MINIMAL, FileKind, Plan, content
 from guest_hooks.survey.status import require, survey
-from guest_hooks.sync import commit, delta
+from guest_hooks.sync import commit, delta, safeguard
 from guest_hooks.sync.build import Built
 from guest_hooks.sync.result import Result
 
@@ -74,6 +74,8 @@ def rollback(
                 hint="one is kept whenever sync replaces one",
             )
         previous = [_checked(each, core) for each, core in chosen]
+        for each in previous:
+            _require(each, safeguard.replacement(root, found, each))
         exchanged = [each for each in previous if _present(each) != each.core]
         put = [_put_back(root, each) for each in previous]
         warnings = dict.fromkeys(problem for _, unsure in put for problem in unsure)
@@ -115,14 +117,20 @@ def _checked(there: SurveyedTarget, core: bytes | None) -> Built:
         HARMLESS if codes & OTHER_MODULES else HARMLESS | {SecondStageProblem.MODULES_MISSING}
     )
     faults = [problem.message for problem in kept.problems if problem.code not in harmless]
-    if kept.state not in (State.CURRENT, State.STALE) or faults:
+    there = replace(there, plan=plan)
+    made = Built(there=there, status=kept, core=core, files=files, module_files=None)
+    is_fit = kept.state in (State.CURRENT, State.STALE)
+    _require(made, faults if is_fit else faults or [str(kept.state)])
+    return made
+
+
+def _require(made: Built, faults: Sequence[str]) -> None:
+    if faults:
         raise NotRepairedError(
-            f"the second stage for {plan.target.name} that was kept could not boot this guest:"
+            f"the second stage for {made.there.name} that was kept could not boot this guest:"
             f" {'; '.join(faults)}",
             hint="make a new one with: xen-guest-bootloader sync --force",
         )
-    there = replace(there, plan=plan)
-    return Built(there=there, core=core, files=files, module_files=None)
 
 
 def _needed(plan: Plan, core: bytes) -> frozenset[str]:

@@ -9,7 +9,7 @@ menu that preflight can't follow is replaced and replaces.
 import os
 from collections.abc import Sequence
 
-from guest_hooks.config import Config, Stage1
+from guest_hooks.config import Config, Modules, Stage1
 from guest_hooks.errors import GuestHooksError, KeptError, NotRepairedError
 from guest_hooks.machine import package_states
 from guest_hooks.machine.overlay import Overlay
@@ -20,9 +20,13 @@ from guest_hooks.model import GrubCfgStatus, Mode, Start, State, Status, TargetS
 from guest_hooks.program import SYNC
 from guest_hooks.records import replace
 from guest_hooks.survey import menu_kernels, menu_verdict
+from guest_hooks.survey.evidence import sha256
 from guest_hooks.survey.observed import SurveyedTarget
 from guest_hooks.survey.status import MODULES_OF, Survey
 from guest_hooks.sync.build import Built
+
+_MADE_OF = ("kernel.img", "moddep.lst")
+"""What every second stage is made of, beside modules."""
 
 
 def menu(
@@ -53,13 +57,11 @@ def second_stage(root: Root, found: Survey, there: SurveyedTarget) -> None:
     the present one does not end.
 
     What is built is verified to be what GRUB's package makes. That is worth nothing while the
-    package is half installed, nor where the guest is known to be started by something that can do
-    more than the guest's own GRUB.
+    package is half installed or damaged, nor where the guest is known to be started by something
+    that can do more than the guest's own GRUB.
     """
-    from guest_hooks.preflight.links import second_stage as link  # noqa: PLC0415 - few runs build one
-
     plan, status, name = there.plan, there.status, there.name
-    if any(finding.stops for finding in link.findings(status, plan.boot, found.config.modules)):
+    if _ends(found, status):
         return
     if package_states.recorded(root, [MODULES_OF]).get(MODULES_OF) == package_states.HALF_INSTALLED:
         raise NotRepairedError(
@@ -67,7 +69,14 @@ def second_stage(root: Root, found: Survey, there: SurveyedTarget) -> None:
             " may be of two versions",
             hint=f"apt install --reinstall {MODULES_OF}; or: {SYNC} --force",
         )
-    is_first = status.state is State.MISSING and not there.evidence.remembered.core_sha256
+    if altered := _altered(root, found, there):
+        raise _kept(
+            there,
+            f"of the modules that a new one is made of, {', '.join(altered)} are not as"
+            f" {MODULES_OF} has them, and by damaged ones this guest would not boot",
+            hint=f"apt install --reinstall {MODULES_OF}; or use them all the same: {SYNC} --force",
+        )
+    is_first = _is_first(there)
     runs_by_it = found.status.guest.mode is plan.target.mode is Mode.PV
     if is_first and runs_by_it and found.config.stage1 is Stage1.AUTO:
         packing = "" if _starts_copy(root, found.status) else _packing_of_running_kernel(root)
@@ -83,11 +92,40 @@ def second_stage(root: Root, found: Survey, there: SurveyedTarget) -> None:
             )
 
 
+def replacement(root: Root, found: Survey, made: Built, *, run: Run = run) -> tuple[str, ...]:
+    """What would end the next boot by the second stage `made`, and does not by what is there.
+
+    The first one of a guest is followed to the root file system: until now the host's GRUB has read
+    the menu, without the guest's saved choice. One that replaces another reads the same menu.
+    """
+    ends = _ends(found, made.status)
+    if ends or not _is_first(made.there):
+        return () if _ends(found, made.there.status) else ends
+    from guest_hooks.machine.boot_files import Memory  # noqa: PLC0415 - once in a guest
+    from guest_hooks.preflight.change import View, ends_booting  # noqa: PLC0415 - as above
+
+    before = View(root=root, status=found.status)
+    after = View(root=root, status=with_installed(found.status, [made]))
+    later = ends_booting(before, after, found.config, Memory(root), run=run)
+    return tuple(dict.fromkeys(finding.message for finding in later))
+
+
+def require_replacement(root: Root, found: Survey, made: Built, *, run: Run = run) -> None:
+    """Raise `KeptError` where there is something against `made`; see `replacement`."""
+    against = replacement(root, found, made, run=run)
+    if against:
+        raise _kept(
+            made.there,
+            f"by the one that was made now this guest would not boot: {'; '.join(against)}",
+            hint=f"repair that; or use the new one all the same: {SYNC} --force",
+            made=made.core,
+        )
+
+
 def with_installed(status: Status, built: Sequence[Built]) -> Status:
-    """`status` after the second stages `built`, each of which was verified, have been installed."""
-    names = {each.plan.target.name for each in built}
-    targets = tuple(_current(each) if each.target in names else each for each in status.targets)
-    return replace(status, targets=targets)
+    """`status` after the second stages `built` have been installed."""
+    made = {each.plan.target.name: each.status for each in built}
+    return replace(status, targets=tuple(made.get(each.target, each) for each in status.targets))
 
 
 def noted(
@@ -130,10 +168,47 @@ def _packing_of_running_kernel(root: Root) -> str:
     return packing if packing and packing not in bzimage.GRUB_XEN_UNPACKS else ""
 
 
+def _is_first(there: SurveyedTarget) -> bool:
+    return there.status.state is State.MISSING and not there.evidence.remembered.core_sha256
+
+
+def _ends(found: Survey, target: TargetStatus) -> tuple[str, ...]:
+    """What ends a boot by the second stage of this verdict."""
+    from guest_hooks.preflight import facts  # noqa: PLC0415 - few runs build one
+    from guest_hooks.preflight.links import second_stage as link  # noqa: PLC0415 - as above
+
+    boot = found.status.boot
+    if boot is None:
+        return ()
+    features = facts.boot_features(boot)
+    findings = link.findings(target, boot, found.config.modules, features)
+    return tuple(finding.message for finding in findings if finding.stops)
+
+
+def _altered(root: Root, found: Survey, there: SurveyedTarget) -> tuple[str, ...]:
+    """The names of the files that a boot needs and that GRUB's package has otherwise."""
+    where = there.plan.target.lib_dir
+    needed = {*_MADE_OF, *(f"{module}.mod" for module in there.plan.modules)}
+    reads_all = found.config.modules is Modules.MINIMAL
+    files = {
+        f"{where}/{name}": data
+        for name, data in there.evidence.package.files.items()
+        if reads_all or name in needed
+    }
+    altered = package_states.altered(root, MODULES_OF, files)
+    return tuple(path.removeprefix(f"{where}/") for path in altered)
+
+
+def _kept(there: SurveyedTarget, why: str, *, hint: str, made: bytes = b"") -> KeptError:
+    path = there.status.path
+    return KeptError(
+        f"{path} was kept: {why}",
+        path=path,
+        before=there.evidence.found[path].sha256,
+        made=sha256(made) if made else "",
+        hint=hint,
+    )
+
+
 def _note(error: KeptError) -> Kept:
     return Kept(sha256=error.before, made_sha256=error.made, message=error.message, hint=error.hint)
-
-
-def _current(target: TargetStatus) -> TargetStatus:
-    files = tuple(replace(file, state=State.CURRENT) for file in target.files)
-    return replace(target, state=State.CURRENT, files=files, problems=())

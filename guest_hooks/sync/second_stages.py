@@ -37,7 +37,10 @@ def build_all(
             with step(f"Building the second stage for {each.name}"):
                 if not request.force:
                     safeguard.second_stage(root, found, each)
-                built.append(build(root, each, rebuild=request.force))
+                made = build(root, each, rebuild=request.force)
+                if not request.force:
+                    safeguard.require_replacement(root, found, made)
+                built.append(made)
         except GuestHooksError as error:
             failures.append(failure_of(each.plan, error))
     return built, tuple(failures)

@@ -155,7 +155,14 @@ def _built(lab: Lab) -> Built:
         request=(),
     )
     modules = {path.name: path.read_bytes() for path in (lab.work / MODULES[1:]).iterdir()}
-    return Built(there=surveyed(plan), core=core, files={SECOND_STAGE: core}, module_files=modules)
+    there = surveyed(plan)
+    return Built(
+        there=there,
+        status=there.status,
+        core=core,
+        files={SECOND_STAGE: core},
+        module_files=modules,
+    )
 
 
 def _here(lab: Lab, built: Built) -> Built:

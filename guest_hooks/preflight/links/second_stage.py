@@ -4,11 +4,17 @@
 The consoles are those of guests on Xen 4.17 with GRUB 2.06, 2.12 and 2.14.
 """
 
+from collections.abc import Sequence
+
 from guest_hooks.config import Modules, Stage1
+from guest_hooks.formats import fs_features
+from guest_hooks.formats.fs_features import Feature
 from guest_hooks.model import BootFilesystem, Mode, Problem, Severity, State, TargetStatus
 from guest_hooks.preflight.result import Certainty, Finding, Link
+from guest_hooks.problems.boot import BootFsProblem
 from guest_hooks.problems.row import Effect, ProblemCode
 from guest_hooks.problems.second_stage import SecondStageProblem
+from guest_hooks.records import replace
 from guest_hooks.targets import BOOT_XEN, HANDOVER, TARGETS
 
 _ONLY_IF_IT_READS_MODULES = (
@@ -22,14 +28,22 @@ _MENU = "normal"
 makes it has it in /boot/grub/<target>.
 """
 _PARTITION_MAP = "part_"
+_SAYS_NOTHING_OF_THE_BOOT = (SecondStageProblem.HELD_BY_ROLLBACK, SecondStageProblem.KEPT)
 
 
-def findings(target: TargetStatus, boot: BootFilesystem, modules: Modules) -> tuple[Finding, ...]:
-    """What is wrong with this target's second stage, each with what it leads to."""
-    return tuple(
-        _finding(target, problem, boot, modules)
-        for problem in target.problems
-        if problem.code != SecondStageProblem.HELD_BY_ROLLBACK
+def findings(
+    target: TargetStatus, boot: BootFilesystem, modules: Modules, features: Sequence[Feature] = ()
+) -> tuple[Finding, ...]:
+    """What is wrong with this target's second stage, each with what it leads to; `features` are
+    those of /boot's file systems that not every GRUB reads.
+    """
+    return (
+        *(
+            _finding(target, problem, boot, modules)
+            for problem in target.problems
+            if problem.code not in _SAYS_NOTHING_OF_THE_BOOT
+        ),
+        *_blind(target, boot, features),
     )
 
 
@@ -37,6 +51,35 @@ def text(target: TargetStatus) -> str:
     """The file and its state, as a step of the chain."""
     where = f", looks for {target.fs_uuid}" if target.fs_uuid else ""
     return f"{target.path} ({target.target}): {target.state}{where}"
+
+
+def _blind(
+    target: TargetStatus, boot: BootFilesystem, features: Sequence[Feature]
+) -> tuple[Finding, ...]:
+    """That the GRUB which made this second stage can't read /boot, where the installed one can."""
+    unread = _unread(target, features)
+    if not unread or boot.unreadable is not None:
+        return ()
+    names = ", ".join(feature.name for feature in unread)
+    found = Finding.of(
+        BootFsProblem.UNREADABLE,
+        link=Link.SECOND_STAGE,
+        thing=target.path,
+        message=f"{target.path} is of GRUB {target.grub_version}, which can't read"
+        f" {boot.device}, the file system of /boot ({boot.fs_type} with {names})",
+        step="put a newer one there: xen-guest-bootloader sync",
+    )
+    return (found if target.required else replace(found, severity=Severity.WARNING),)
+
+
+def reads(target: TargetStatus, features: Sequence[Feature]) -> bool:
+    """Whether the GRUB of this second stage is known to read a file system with `features`."""
+    return bool(target.grub_version) and not _unread(target, features)
+
+
+def _unread(target: TargetStatus, features: Sequence[Feature]) -> tuple[Feature, ...]:
+    known = [feature for feature in features if feature.is_known]
+    return fs_features.unreadable(known, target.grub_version) if target.grub_version else ()
 
 
 def takes_over(target: TargetStatus, kind: Stage1, menu: str) -> bool:

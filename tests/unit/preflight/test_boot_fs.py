@@ -6,9 +6,18 @@ from dataclasses import replace
 
 import pytest
 
+from guest_hooks.config import Modules
 from guest_hooks.formats.fs_features import Feature
-from guest_hooks.model import BootFilesystem, LastBoot, Severity, Unreadable
-from guest_hooks.preflight.links import boot_fs
+from guest_hooks.model import (
+    BootFilesystem,
+    FileStatus,
+    LastBoot,
+    Severity,
+    State,
+    TargetStatus,
+    Unreadable,
+)
+from guest_hooks.preflight.links import boot_fs, second_stage
 from guest_hooks.preflight.result import Certainty
 
 BOOT = BootFilesystem(
@@ -16,6 +25,7 @@ BOOT = BootFilesystem(
 )
 SEED = Feature(name="metadata_csum_seed", reads="2.12")
 INLINE = Feature(name="inline_data")
+PARENT = Feature(name="parent", reads="2.14")
 
 
 @pytest.mark.parametrize(
@@ -54,3 +64,42 @@ def test_its_own_grub_is_too_old(readers: str, hint: str) -> None:
     assert "GRUB 2.12-9 can't read /dev/xvda1" in finding.message
     assert "xfs with parent" in finding.message
     assert finding.hint.startswith(hint)
+
+
+def test_a_second_stage_of_a_newer_grub_reads_it_all_the_same() -> None:
+    unreadable = Unreadable(features=("parent",), version="2.12-9", readers="2.14")
+    boot = replace(BOOT, fs_type="xfs", unreadable=unreadable)
+    (finding,) = boot_fs.findings(boot, (PARENT,), LastBoot(via="unknown"), is_read=True)
+    assert (finding.code, finding.stops) == ("boot-file-system-unreadable", False)
+
+
+@pytest.mark.parametrize(
+    ("version", "feature", "is_read"),
+    [
+        pytest.param("2.06-3", SEED, False, id="older"),
+        pytest.param("2.12-9", SEED, True, id="newer"),
+        pytest.param("2.12-9", PARENT, False, id="older-than-the-installed-one"),
+        pytest.param(
+            "2.06-3", replace(SEED, reads="", is_known=False), True, id="not-in-the-table"
+        ),
+        pytest.param("", SEED, True, id="of-no-known-version"),
+    ],
+)
+def test_a_second_stage_of_an_older_grub_does_not(
+    version: str, feature: Feature, is_read: bool
+) -> None:
+    path = "/boot/xen/pvboot-x86_64.elf"
+    target = TargetStatus(
+        target="x86_64-xen",
+        required=True,
+        state=State.STALE,
+        files=(FileStatus(path=path, state=State.STALE),),
+        grub_version=version,
+    )
+    found = second_stage.findings(target, BOOT, Modules.EMBEDDED, [feature])
+    assert [(each.code, each.stops) for each in found] == (
+        [] if is_read else [("boot-file-system-unreadable", True)]
+    )
+    for finding in found:
+        assert f"{path} is of GRUB {version}, which can't read /dev/xvda1" in finding.message
+    assert second_stage.reads(target, [feature]) is (is_read and bool(version))

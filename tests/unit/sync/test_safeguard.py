@@ -3,9 +3,11 @@
 dpkg and of the running kernel.
 """
 
+import hashlib
 import json
 import os
 import re
+import struct
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,8 +16,8 @@ import pytest
 
 from guest_hooks.config import Config, Stage1
 from guest_hooks.errors import KeptError, NotRepairedError
-from guest_hooks.formats import pv_kernel
-from guest_hooks.machine import receipts
+from guest_hooks.formats import fs_features, pv_kernel
+from guest_hooks.machine import package_states, receipts
 from guest_hooks.machine.boot_files import Memory
 from guest_hooks.machine.overlay import Overlay
 from guest_hooks.machine.receipts import Kept, Receipt, TargetReceipt
@@ -28,6 +30,7 @@ from guest_hooks.survey import plan, pv_kernels
 from guest_hooks.survey.plan import Wanted
 from guest_hooks.survey.status import Survey
 from guest_hooks.sync import safeguard
+from guest_hooks.sync.build import Built
 from guest_hooks.targets import TARGETS
 from tests.support import boot_tree, pv_menu
 from tests.support.boot_tree import NEWEST, UUID, BootTree
@@ -227,6 +230,116 @@ def test_what_was_kept_is_remembered_until_it_is_replaced(tmp_path: Path) -> Non
 def test_an_odd_note_reads_as_none(row: object) -> None:
     data = json.dumps({"schema": 1, "targets": {}, "kept": {"/x": row}})
     assert receipts.parse(data.encode()).kept == {}
+
+
+def made_of(tree: BootTree, state: State, version: str, *codes: str) -> Built:
+    """A second stage of the GRUB `version`, made for a tree in which `state` is what stands."""
+    row = TARGETS["x86_64-xen"]
+    path = row.path(row.arches[0])
+
+    def status(state: State, version: str, *codes: str) -> TargetStatus:
+        return TargetStatus(
+            target=row.name,
+            required=True,
+            state=state,
+            files=(FileStatus(path=path, state=state),),
+            fs_uuid=UUID,
+            grub_version=version,
+            problems=tuple(Problem(code=TABLE[code], message=code) for code in codes),
+        )
+
+    guest = Guest(mode=Mode.PV, bits=64)
+    made = plan.make(Wanted(target=row, required=True), guest, tree.config, tree.boot, {})
+    there = surveyed(made, status(state, "2.12-9", *codes))
+    return Built(
+        there=there,
+        status=status(State.CURRENT, version),
+        core=b"core",
+        files={path: b"core"},
+        module_files=None,
+    )
+
+
+def against_replacement(tree: BootTree, made: Built) -> tuple[str, ...]:
+    status = replace(status_of(tree), targets=(made.there.status,))
+    found = Survey(config=tree.config, targets=(made.there,), status=status)
+    root = Root(str(tree.top))
+    against = safeguard.replacement(root, found, made, run=tree.disks)
+    if against:
+        with pytest.raises(KeptError) as caught:
+            safeguard.require_replacement(root, found, made, run=tree.disks)
+        assert caught.value.path == made.status.path
+        assert caught.value.made
+        assert "--force" in caught.value.hint
+    else:
+        safeguard.require_replacement(root, found, made, run=tree.disks)
+    return against
+
+
+def on_a_disk_with_seed(tree: BootTree) -> None:
+    """/boot is on an ext4 that a GRUB before 2.12 does not read, but for Debian's later 2.06."""
+    superblock = bytearray(fs_features.SIZE)
+    struct.pack_into("<H", superblock, 0x438, 0xEF53)  # linux: fs/ext4/ext4.h, s_magic
+    struct.pack_into("<I", superblock, 0x460, 0x2000)  # s_feature_incompat: metadata_csum_seed
+    disk = tree.top.parent / f"{tree.top.name}.img"
+    disk.write_bytes(superblock)
+    tree.boot = replace(tree.boot, device=str(disk))
+
+
+def test_a_second_stage_that_can_t_read_boot_is_not_taken(tmp_path: Path) -> None:
+    tree = BootTree(tmp_path / "tree")
+    older = made_of(tree, State.STALE, "2.06-3", "grub-differs")
+    assert against_replacement(tree, older) == ()
+    on_a_disk_with_seed(tree)
+    older, newer = (made_of(tree, State.STALE, each, "grub-differs") for each in ("2.06-3", "2.12"))
+    (said,) = against_replacement(tree, older)
+    assert "is of GRUB 2.06-3, which can't read" in said
+    assert against_replacement(tree, newer) == ()
+    assert against_replacement(tree, made_of(tree, State.STALE, "2.06-3", "uuid-mismatch")) == ()
+    assert against_replacement(tree, made_of(tree, State.INVALID, "2.06-3", "kernel-zeroed")) == ()
+
+
+def test_the_first_second_stage_is_followed_by_the_guest_s_own_menu(tmp_path: Path) -> None:
+    """A host's GRUB does not know the saved entry, and the guest's own starts that."""
+    tree = BootTree(tmp_path)
+    menu = text(tree).replace('set default="0"', 'set default="${saved_entry}"')
+    assert menu != text(tree)
+    tree.write("boot/grub/grub.cfg", menu.encode())
+    first = made_of(tree, State.MISSING, "2.12", "missing")
+    assert against_replacement(tree, first) == ()
+    block = b"# GRUB Environment Block\nsaved_entry=1>2\n"
+    tree.write("boot/grub/grubenv", block.ljust(1024, b"#"))
+    assert against_replacement(tree, first) == ()
+    older = re.findall(r"^\s*linux\s+(\S+)", menu, re.MULTILINE)[3]
+    tree.remove(older.lstrip("/").replace("vmlinuz", "initrd.img"))
+    assert against_replacement(tree, first)
+    once_more = made_of(tree, State.MISSING, "2.12", "missing")
+    remembered = TargetReceipt(core_sha256="a")
+    evidence = replace(once_more.there.evidence, remembered=remembered)
+    once_more = replace(once_more, there=replace(once_more.there, evidence=evidence))
+    assert against_replacement(tree, once_more) == ()
+
+
+def test_nothing_is_made_of_damaged_modules(tmp_path: Path) -> None:
+    tree = BootTree(tmp_path)
+    where = TARGETS["x86_64-xen"].lib_dir
+    files = {f"{where}/{name}": name.encode() for name in ("kernel.img", "moddep.lst", "a.mod")}
+    sums = {path: hashlib.md5(data, usedforsecurity=False) for path, data in files.items()}
+    rows = "".join(f"{digest.hexdigest()}  {path[1:]}\n" for path, digest in sums.items())
+    tree.write("var/lib/dpkg/info/grub-xen-bin.md5sums", rows.encode())
+    root = Root(str(tree.top))
+
+    def altered(*names: str) -> tuple[str, ...]:
+        changed = {f"{where}/{name}": b"damaged" for name in names}
+        found = package_states.altered(root, "grub-xen-bin", files | changed)
+        return tuple(path.removeprefix(f"{where}/") for path in found)
+
+    assert altered() == ()
+    assert altered("kernel.img") == ("kernel.img",)
+    assert altered("unknown.mod") == ()
+    assert altered("kernel.img", "a.mod") == ()  # another build was laid over this one
+    tree.remove("var/lib/dpkg/info/grub-xen-bin.md5sums")
+    assert altered("kernel.img") == ()
 
 
 def half_installed(tree: BootTree) -> None:
