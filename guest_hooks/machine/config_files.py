@@ -9,6 +9,7 @@ from guest_hooks.machine.path_errors import EXHAUSTED
 from guest_hooks.machine.root import NotRegularError, Root
 
 MAX_CONFIG = 1024 * 1024
+MOST_FILES = 1000
 
 
 def configuration(root: Root, file: str | None = None) -> Config:
@@ -45,6 +46,11 @@ def configuration_files(root: Root) -> tuple[str, ...]:
         [f"{directory}/{name}" for name in root.names(directory) if name.endswith(".toml")]
         for directory in (VENDOR_DIR, LOCAL_DIR)
     )
+    if len(vendor) + len(local) > MOST_FILES:
+        raise UsageError(
+            f"more than {MOST_FILES} files in {VENDOR_DIR} and {LOCAL_DIR}",
+            hint="put what they say into one",
+        )
     return (*vendor, MAIN_FILE, *local)
 
 

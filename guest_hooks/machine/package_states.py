@@ -17,6 +17,8 @@ states).
 """
 HALF_INSTALLED = "half-installed"
 """Some of the package's files are of one version and some of another, or missing."""
+MOST_UPDATES = 250
+"""dpkg merges them when there are so many (lib/dpkg/dbmodify.c: MAXUPDATES)."""
 CONFIGURED_NOW = "DPKG_MAINTSCRIPT_PACKAGE"
 """Set by dpkg for a maintainer script; while it runs, its package is half-configured."""
 _STATUS = re.compile(rb"^Status: +\S+ +\S+ +(\S+) *$", re.MULTILINE)
@@ -84,7 +86,7 @@ def _md5(data: bytes) -> str:
 
 def _tables(root: Root) -> Iterator[bytes]:
     updates = sorted(name for name in root.names(f"{DPKG}/updates") if name.isdecimal())
-    for path in (f"{DPKG}/status", *(f"{DPKG}/updates/{name}" for name in updates)):
+    for path in (f"{DPKG}/status", *(f"{DPKG}/updates/{name}" for name in updates[:MOST_UPDATES])):
         try:
             yield root.read(path)
         except (OSError, NotRegularError):

@@ -11,6 +11,8 @@ DEFAULTS = "/etc/default/grub"
 SCRIPTS = "/etc/grub.d"
 KERNEL_NAMES = ("vmlinuz-", "kernel-")
 MAX_FILE = 1 << 20
+MOST_FILES = 100
+"""In one directory; Debian has a dozen."""
 
 
 def steps(root: Root, status: Status, config: Config) -> Steps:
@@ -39,8 +41,11 @@ def _menu_sources(root: Root) -> dict[str, str]:
     paths = (
         f"{GRUB_DIR}/custom.cfg",
         DEFAULTS,
-        *(f"{DEFAULTS}.d/{name}" for name in root.names(f"{DEFAULTS}.d")),
-        *(f"{SCRIPTS}/{name}" for name in root.names(SCRIPTS)),
+        *(
+            f"{directory}/{name}"
+            for directory in (f"{DEFAULTS}.d", SCRIPTS)
+            for name in root.names(directory)[:MOST_FILES]
+        ),
     )
     texts = {path: _code(root.read_text(path, limit=MAX_FILE) or "") for path in paths}
     return {path: text for path, text in texts.items() if text}

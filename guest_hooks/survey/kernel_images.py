@@ -8,6 +8,7 @@ import os
 import re
 import stat
 
+from guest_hooks.errors import LackingError
 from guest_hooks.machine import package_states
 from guest_hooks.machine.root import Root
 from guest_hooks.records import dataclass
@@ -20,6 +21,7 @@ own function.
 """
 SIGNED = ".efi.signed"
 """2.06's 10_linux lists no such file, 2.12's does: it is neither missed in a menu nor too much."""
+MOST_KERNELS = 1000
 _INITRDS = (
     *("initrd.img-{version}", "initrd-{version}.img", "initrd-{version}.gz", "initrd-{version}"),
     *("initramfs-{version}.img", "initrd.img-{old}", "initrd-{old}.img", "initrd-{old}"),
@@ -44,13 +46,22 @@ class Incomplete:
 
 
 def paths(root: Root) -> tuple[str, ...]:
-    """The kernels that grub-mkconfig lists, by the guest's paths."""
+    """The kernels that grub-mkconfig lists, by the guest's paths.
+
+    Raises `LackingError` where there are too many to be a guest's: each is looked at.
+    """
     found = [
         f"{directory}/{name}"
         for directory, pattern in PATTERNS
         for name in root.names(directory or "/")
         if fnmatch.fnmatchcase(name, pattern) and not _is_garbage(name)
     ]
+    if len(found) > MOST_KERNELS:
+        where = root.outside("/boot")
+        raise LackingError(
+            f"there are {len(found)} kernels in {where}, and at most {MOST_KERNELS} are looked at",
+            hint=f"remove what is none: ls {where}",
+        )
     return tuple(path for path in found if _is_file(root, path))
 
 

@@ -68,7 +68,8 @@ def copy_of(path: str) -> str:
 
 def left_over(root: Root, keep: Sequence[str], memory: Memory) -> tuple[str, ...]:
     """The copies that are there beside those in `keep`; no file that a sync did not make."""
-    names = (name for name in root.names(BOOT_XEN) if _COPY.fullmatch(name))
+    found = [name for name in root.names(BOOT_XEN) if _COPY.fullmatch(name)]
+    names = found[: kernel_images.MOST_KERNELS]
     paths = (path for name in names if (path := f"{BOOT_XEN}/{name}") not in keep)
     return tuple(path for path in paths if (facts := memory.kernel(path)) and facts.source)
 

@@ -5,10 +5,11 @@ written, and nothing hangs.
 
 import json
 import os
+import resource
 import shutil
 import stat
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -245,6 +246,45 @@ def test_ten_gigabytes_of_nothing_are_not_read(tree: Path) -> None:
     assert (target["state"], target["problems"][0]["code"]) == ("invalid", "unreadable")
     assert tool(tree, "sync", "--no-update-grub").returncode == 0
     assert (tree / STAGE).stat().st_size < 4 * images.MIB
+
+
+def cost(top: Path, *words: str) -> tuple[int, float]:
+    """The exit code, and the seconds of processor time that it took."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    code = tool(top, *words).returncode
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return code, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+@pytest.mark.parametrize(
+    ("names", "code"),
+    [
+        pytest.param(["vmlinuz-{}"], 7, id="kernels"),
+        pytest.param(["etc/xen-guest-bootloader/conf.d/{}.toml"], 2, id="configuration"),
+        pytest.param(
+            [
+                "var/lib/dpkg/updates/{}",
+                "etc/grub.d/{}",
+                "etc/default/grub.d/{}",
+                "usr/lib/grub/x86_64-xen/{}.mod",
+            ],
+            3,
+            id="what-is-read-beside",
+        ),
+    ],
+)
+def test_many_names_cost_no_more_than_a_few(tree: Path, names: Sequence[str], code: int) -> None:
+    """Each is a link to one file of 1 MB, so that the disk has no part in it."""
+    plain = max(cost(tree, verb)[1] for verb in ("status", "preflight"))
+    (tree / "large").write_bytes(b"# nothing but this\n" * 50_000)
+    for name in names:
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        for number in range(20_000 // len(names)):
+            (tree / name.format(number)).symlink_to("/large")
+    for verb in ("status", "preflight"):
+        found, seconds = cost(tree, verb)
+        assert found == code
+        assert seconds < 3 * plain + 0.5
 
 
 def test_a_configuration_that_is_not_utf_8_changes_nothing(tree: Path) -> None:

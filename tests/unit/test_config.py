@@ -3,13 +3,16 @@
 
 import tomllib
 from dataclasses import fields
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guest_hooks.config import Config, Modules, PvKernels, Source, Stage1, parse
+from guest_hooks.config import LOCAL_DIR, Config, Modules, PvKernels, Source, Stage1, parse
 from guest_hooks.errors import UsageError
+from guest_hooks.machine import config_files
+from guest_hooks.machine.root import Root
 
 
 def config(*texts: str) -> Config:
@@ -121,3 +124,14 @@ def test_any_value_of_any_key_is_taken_or_a_usage_error(key: str, value: object)
         assert key in error.message  # noqa: PT017 - not raising is right, too
     else:
         assert type(found) is type(getattr(Config(), key))
+
+
+def test_there_are_not_more_files_than_one_reads(tmp_path: Path) -> None:
+    directory = tmp_path / LOCAL_DIR.lstrip("/")
+    directory.mkdir(parents=True)
+    for number in range(config_files.MOST_FILES):
+        (directory / f"{number}.toml").touch()
+    assert config_files.configuration(Root(str(tmp_path))) == Config()
+    (directory / "more.toml").touch()
+    with pytest.raises(UsageError, match="more than 1000 files"):
+        config_files.configuration(Root(str(tmp_path)))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from guest_hooks.errors import LackingError
 from guest_hooks.machine import package_states
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import CommandError, Completed
@@ -115,3 +116,24 @@ def test_a_version_is_cut_out_as_by_10_linux(name: str) -> None:
         text=True,
     )
     assert kernel_images.version_of(f"/boot/{name}") == done.stdout.rstrip("\n")
+
+
+def test_more_kernels_than_a_guest_has_are_not_looked_at(tmp_path: Path) -> None:
+    root, most = Root(str(tmp_path)), kernel_images.MOST_KERNELS
+    (tmp_path / "boot").mkdir()
+    for number in range(most):
+        (tmp_path / f"boot/vmlinuz-{number}").touch()
+    assert len(kernel_images.paths(root)) == most
+    (tmp_path / "boot/vmlinuz-more").symlink_to("vmlinuz-0")
+    with pytest.raises(LackingError, match=f"{most + 1} kernels in {tmp_path}/boot"):
+        kernel_images.paths(root)
+
+
+def test_of_dpkg_s_updates_so_many_are_read_as_dpkg_writes(tmp_path: Path) -> None:
+    root = Root(str(tmp_path))
+    updates = tmp_path / "var/lib/dpkg/updates"
+    updates.mkdir(parents=True)
+    for number in range(package_states.MOST_UPDATES + 1):
+        state = "unpacked" if number == package_states.MOST_UPDATES else "installed"
+        (updates / f"{number:04}").write_text(stanza(PACKAGE, state))
+    assert package_states.states(root, [PACKAGE]) == {PACKAGE: "installed"}
