@@ -10,7 +10,7 @@ from guest_hooks.preflight.steps import InitrdMaker, Steps
 DEFAULTS = "/etc/default/grub"
 SCRIPTS = "/etc/grub.d"
 KERNEL_NAMES = ("vmlinuz-", "kernel-")
-MAX_FILE = 1 << 20
+MAX_FILE = 128 << 10
 MOST_FILES = 100
 """In one directory; Debian has a dozen."""
 
