@@ -7,6 +7,7 @@ GRUB's own drivers, whether they find on the raw disk, whole, the kernel and the
 that stands first in the menu.
 """
 
+import os
 import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -132,7 +133,53 @@ def _by_hand(guest: TreeGuest) -> None:
     )
 
 
+def prober(script: str) -> Callable[[TreeGuest], None]:
+    """An os-prober that is `script`, found before the guest's own, if it has one."""
+
+    def put(guest: TreeGuest) -> None:
+        where = "/etc/default/prober"
+        for name, text in (("os-prober", script), ("linux-boot-prober", LINUX_BOOT_PROBER)):
+            guest.write(f"{where}/{name}", f"#!/bin/sh\n{text}\n")
+            guest.path(f"{where}/{name}").chmod(0o755)
+        setting(f"GRUB_DISABLE_OS_PROBER=false\nPATH={where}:$PATH\n")(guest)
+
+    return put
+
+
+def full_while_an_initrd_is_made(guest: TreeGuest) -> None:
+    """A newer kernel's first initrd, and the own one's next, by the real update-initramfs: for
+    neither is there room.
+    """
+    newer(guest)
+    status = os.statvfs(guest.path("/boot"))
+    room = status.f_bfree * status.f_frsize - ROOM
+    # At the end of the directory that is put back; as root, down to what ext4 keeps for itself.
+    guest.run("fallocate", "--length", str(room), "/boot/filler", check=False)
+    for words in (("-c", "-k", NEWER), ("-u",)):
+        guest.run("update-initramfs", *words, check=False)
+    assert not guest.path(f"/boot/initrd.img-{NEWER}").exists()
+
+
+ROOM = 4 << 20
+LINUX_BOOT_PROBER = (
+    'echo "$1:$1:Other Linux:/boot/vmlinuz-0.1:/boot/initrd.img-0.1:root=/dev/sdz1 ro"'
+)
+OTHERS = (
+    'device=$(grub-probe --target=device /); echo "$device:Other Linux:Other:linux";'
+    ' echo "$device:Chained:Other1:chain"'
+)
+"""What an os-prober says that takes the guest's own disk for another system's."""
 CASES = (
+    Case(name="os-prober lists others, menu stale", damage=each(stale, prober(OTHERS))),
+    Case(
+        name="os-prober lists others, newer without initrd",
+        damage=each(newer, stale, prober(OTHERS)),
+    ),
+    Case(
+        name="no room while initrds are made, menu stale",
+        damage=each(full_while_an_initrd_is_made, stale),
+    ),
+    Case(name="os-prober fails, menu stale", damage=each(stale, prober("echo no >&2; exit 1"))),
     Case(name="nothing wrong", damage=lambda _guest: None),
     Case(name="newer kernel without initrd", damage=newer),
     Case(name="newer kernel without initrd, menu stale", damage=each(newer, stale)),
@@ -262,6 +309,9 @@ class World:
         starts, whole.
         """
         images.tool("sync", "-f", str(self.guest.directory))
+        if self.guest.disk.root.fs_type == "xfs":  # whose log GRUB does not read
+            for step in ("--freeze", "--unfreeze"):
+                images.tool("fsfreeze", step, str(self.guest.directory))
         copy = images.Copy(boot=self.guest.disk.root, has_own_boot=False)
         first = re.search(
             rb"^\s*linux\s+(\S+).*\n(?:(?!\}).*\n)*?(?:\s*initrd\s+(.*)\n)?\s*\}",
@@ -306,11 +356,12 @@ def sweep(
     directory: Path,
     suite: Suite,
     *,
+    fs_type: str = "ext4",
     starts: Sequence[str] = tuple(STARTS),
     cases: Sequence[Case] = CASES,
 ) -> Iterator[str]:
     """Every start on every case; one string a point, empty where nothing became worse."""
-    with live_guest(suite, directory, platform=Platform.PVH) as guest:
+    with live_guest(suite, directory, platform=Platform.PVH, fs_type=fs_type) as guest:
         verb(guest, "sync")
         verb(guest, "sync", "--force")
         world = World(guest=guest, saved=directory / "saved")

@@ -186,13 +186,17 @@ def _look_sections(points: Points) -> Iterator[Section]:
 
 
 def _never_worse_sections() -> Iterator[Section]:
+    # The states are dealt out: what a run makes of one does not depend on the file system, and how
+    # it gets there does.
     for suite in RELEASES:
-        find = functools.partial(never_worse.sweep, suite=suite)
-        yield _section(
-            "a guest in many states, every kind of run: what booted boots",
-            f"never worse {suite}",
-            find,
-        )
+        for number, fs_type in enumerate(fault_lab.SIZES):
+            cases = never_worse.CASES[number :: len(fault_lab.SIZES)]
+            find = functools.partial(never_worse.sweep, suite=suite, fs_type=fs_type, cases=cases)
+            yield _section(
+                "a guest in many states, every kind of run: what booted boots",
+                f"never worse {suite} {fs_type}",
+                find,
+            )
 
 
 def run_section(section: Section, directory: Path) -> Row:
@@ -390,7 +394,9 @@ def _fuzzed(directory: Path, *, name: str, seconds: int) -> Found:
 
 
 def _pytest(directory: Path, *, path: str) -> Found:
+    # In a mount namespace of its own, like a worker: another's would keep this one's mounts.
     command = [
+        "tests/apart",
         "/usr/bin/python3",
         "-m",
         "pytest",

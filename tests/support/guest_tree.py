@@ -218,10 +218,15 @@ def guest_tree(
 
 @contextmanager
 def live_guest(
-    suite: Suite, work: Path, *, kind: Kind = Kind.FULL, platform: Platform = Platform.PV
+    suite: Suite,
+    work: Path,
+    *,
+    kind: Kind = Kind.FULL,
+    platform: Platform = Platform.PV,
+    fs_type: str = "ext4",
 ) -> Iterator[TreeGuest]:
     """A guest that is entered, with the program of the checkout in it."""
-    with tree_guest.guest(suite, kind, work, platform=platform) as guest:
+    with tree_guest.guest(suite, kind, work, platform=platform, fs_type=fs_type) as guest:
         shutil.copytree(
             CHECKOUT / "guest_hooks",
             guest.path(PYTHON_LIBRARY),

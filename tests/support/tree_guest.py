@@ -254,16 +254,17 @@ def guest(
     work: Path,
     *,
     platform: Platform = Platform.PV,
+    fs_type: str = "ext4",
     boot: str = "",
     architecture: str = "",
     keep: bool = False,
 ) -> Iterator[TreeGuest]:
-    """A fresh guest of one suite and kind on an ext4 disk in `work`, unmounted at the end;
-    `boot` is the type of an own /boot, `architecture` Debian's name of another one.
+    """A fresh guest of one suite and kind on a disk in `work`, unmounted at the end; `fs_type` is
+    the type of its root, `boot` that of an own /boot, `architecture` Debian's name of another one.
 
     Its disk's image is then removed, or with `keep` stays as `work / "disk.img"`.
     """
-    with images.disk(work, "ext4", size=DISK_SIZE, boot=boot, keep=keep) as disk:
+    with images.disk(work, fs_type, size=DISK_SIZE, boot=boot, keep=keep) as disk:
         unpack(tarball(suite, kind, architecture=architecture), disk.top)
         images.close_xfs(disk.top)
         images.close_xfs(disk.top / "boot")
