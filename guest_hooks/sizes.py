@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Sizes as people read them, in KiB and MiB."""
+"""Sizes as people read them, in KiB and MiB, and the most that is read of one file."""
 
 import math
 
 KIB = 1024
+MAX_READ = 64 * KIB * KIB
+"""Bytes; larger than any second stage, kernel or configuration this software reads whole."""
 
 
 def size(count: int) -> str:

@@ -8,12 +8,9 @@ from collections.abc import Iterable
 from guest_hooks import nearest
 from guest_hooks.errors import UsageError
 from guest_hooks.model import Mode
+from guest_hooks.paths import BOOT_XEN
 from guest_hooks.records import dataclass
 
-BOOT_XEN = "/boot/xen"
-"""Where stage 1 looks (xen docs/misc/x86-xenpv-bootloader)."""
-GRUB_CFG = "/boot/grub/grub.cfg"
-MENU_LST = "/boot/grub/menu.lst"
 HANDOVER = "/etc/grub.d/00_chainload_xen_pvh"
 """The script that lets a host's PVH GRUB hand over to our second stage."""
 

@@ -5,15 +5,14 @@ import os
 
 from guest_hooks.config import LOCAL_DIR, MAIN_FILE, VENDOR_DIR
 from guest_hooks.machine import boot_mounts, fingerprint, mounts
-from guest_hooks.machine.disks import BOOT
-from guest_hooks.machine.grub_tools import GRUB_DIR
 from guest_hooks.machine.root import Root
-from guest_hooks.targets import BOOT_XEN, TARGETS
+from guest_hooks.paths import BOOT, BOOT_XEN, GRUB_CFG, MENU_LST
+from guest_hooks.targets import TARGETS
 
 _SUBJECTS = (
     *(("dir", path) for path in (BOOT_XEN, VENDOR_DIR, LOCAL_DIR)),
     *(("dir", path) for target in TARGETS.values() for path in (target.grub_dir, target.lib_dir)),
-    *(("stat", path) for path in (MAIN_FILE, f"{GRUB_DIR}/grub.cfg", f"{GRUB_DIR}/menu.lst")),
+    *(("stat", path) for path in (MAIN_FILE, GRUB_CFG, MENU_LST)),
     ("fs", BOOT),
     ("kernels", BOOT),
     ("kernels", "/"),

@@ -4,9 +4,8 @@
 import os
 
 from guest_hooks.config import LOCAL_DIR, VENDOR_DIR
-from guest_hooks.machine.disks import BOOT
-from guest_hooks.machine.grub_tools import GRUB_DIR
-from guest_hooks.targets import BOOT_XEN, TARGETS
+from guest_hooks.paths import BOOT, BOOT_XEN, GRUB_DIR
+from guest_hooks.targets import TARGETS
 
 GRUB_LIB = "/usr/lib/grub"
 

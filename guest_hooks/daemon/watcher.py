@@ -20,14 +20,14 @@ from guest_hooks.daemon import events, news, pacing
 from guest_hooks.daemon.glance import Glance
 from guest_hooks.daemon.subjects import DIRECTORIES, MOUNTED
 from guest_hooks.errors import ExitCode, GuestHooksError, LackingError, UnmountedError
-from guest_hooks.machine import hold, holders, lock, manager, service
+from guest_hooks.machine import hold, holders, manager, service
 from guest_hooks.machine.block_device_changes import BlockDevices
 from guest_hooks.machine.config_files import configuration
-from guest_hooks.machine.disks import BOOT
 from guest_hooks.machine.mount_changes import MountChanges
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.signals import Signals
 from guest_hooks.machine.watch import Watch
+from guest_hooks.paths import BOOT, LOCK
 from guest_hooks.program import REPAIR
 
 REARM_SECONDS = 60.0
@@ -227,8 +227,8 @@ class Watcher:
         """Who has our lock, and would keep a repair waiting; for the package manager a repair
         waits itself.
         """
-        holder = holders.holder(self._root, lock.PATH)
-        return f"{holder} holds {self._root.outside(lock.PATH)}" if holder else ""
+        holder = holders.holder(self._root, LOCK)
+        return f"{holder} holds {self._root.outside(LOCK)}" if holder else ""
 
     def _start(self, repair: events.Repair) -> None:
         news.tell_repair(repair)

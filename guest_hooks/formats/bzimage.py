@@ -21,12 +21,6 @@ MAX_UNPACKED = 1 << 30
 """Bytes; no header of a vmlinux points beyond."""
 PAYLOAD_PROTOCOL = 0x0208
 """The first boot protocol that tells where the payload is."""
-GRUB_XEN_UNPACKS = frozenset({Compression.NONE, Compression.GZIP, Compression.XZ})
-"""What GRUB's loader for PV kernels can unpack: grub_xen_file() opens the payload through the
-file filters, and those there are gzio, xzio and lzopio (include/grub/file.h:
-GRUB_FILE_FILTER_COMPRESSION_FIRST to _LAST). It takes the length word that Linux's build appends
-away for xz alone, and lzopio refuses a payload with that word: LZO is no good. Same in 2.06 and
-2.12."""
 
 GRUB_OPENS = frozenset({Compression.GZIP, Compression.XZ})
 """How an ELF file as a whole may be packed for the same loader: grub_file_open() unpacks it

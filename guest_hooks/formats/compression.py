@@ -21,6 +21,13 @@ class Compression(StrEnum):
     UNKNOWN = "unknown"
 
 
+GRUB_XEN_UNPACKS = frozenset({Compression.NONE, Compression.GZIP, Compression.XZ})
+"""What GRUB's loader for PV kernels can unpack: grub_xen_file() opens the payload through the
+file filters, and those there are gzio, xzio and lzopio (include/grub/file.h:
+GRUB_FILE_FILTER_COMPRESSION_FIRST to _LAST). It takes the length word that Linux's build appends
+away for xz alone, and lzopio refuses a payload with that word: LZO is no good. Same in 2.06 and
+2.12."""
+
 # linux/lib/decompress.c; LZO there is lzop's container, LZ4 the legacy frame
 _MAGICS = (
     (Compression.GZIP, b"\x1f\x8b"),

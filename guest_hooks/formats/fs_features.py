@@ -10,6 +10,7 @@ import re
 import struct
 from collections.abc import Iterable, Mapping
 
+from guest_hooks.model import BootFilesystem
 from guest_hooks.records import dataclass
 
 SIZE = 0x800
@@ -120,3 +121,23 @@ def _is_later(version: str, backport: str) -> bool:
     branch, least = re.fullmatch(r"(.*?)(\d+)", backport).groups()  # type: ignore[union-attr]
     found = re.fullmatch(rf"(?:\d+:)?{re.escape(branch)}(\d+)(.*)", version)
     return found is not None and int(found[1]) >= int(least)
+
+
+def explain(boot: BootFilesystem) -> str:
+    """Why this guest's GRUB can't read /boot; empty where it can."""
+    found = boot.unreadable
+    if found is None:
+        return ""
+    return (
+        f"GRUB {found.version} can't read {boot.device}, the file system of /boot"
+        f" ({boot.fs_type} with {', '.join(found.features)})"
+    )
+
+
+def remedy(boot: BootFilesystem) -> str:
+    """The next step where this guest's GRUB can't read /boot."""
+    found = boot.unreadable
+    if found is None:
+        return ""
+    other = f"put /boot on a file system made without {', '.join(found.features)}"
+    return f"install grub-xen-bin {found.readers} or later, or {other}" if found.readers else other

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 from guest_hooks.errors import CodedFormatError, FormatError
 from guest_hooks.formats import bzimage, unpack
-from guest_hooks.formats.compression import Compression
+from guest_hooks.formats.compression import GRUB_XEN_UNPACKS, Compression
 from guest_hooks.problems.images import FileProblem, ImageProblem
 from guest_hooks.problems.pv_kernels import PvKernelProblem
 from guest_hooks.records import dataclass
@@ -45,10 +45,7 @@ class Copy:
 
 def is_needed(image: bzimage.Image) -> bool:
     """Whether GRUB can't unpack this kernel for a PV guest."""
-    return (
-        image.format is bzimage.ImageFormat.BZIMAGE
-        and image.compression not in bzimage.GRUB_XEN_UNPACKS
-    )
+    return image.format is bzimage.ImageFormat.BZIMAGE and image.compression not in GRUB_XEN_UNPACKS
 
 
 def make(kernel: bytes) -> bytes:

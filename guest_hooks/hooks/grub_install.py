@@ -17,11 +17,12 @@ from guest_hooks.formats import second_stage
 from guest_hooks.hooks import grub_options
 from guest_hooks.hooks.grub_options import CommandLine, Meaning
 from guest_hooks.hooks.repair import LOCK_TIMEOUT, own_targets, report_and_raise, step
-from guest_hooks.machine import doer, grub_tools, lock, staging, streams
+from guest_hooks.machine import doer, lock, staging, streams
 from guest_hooks.machine.config_files import configuration
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import CommandError, become
 from guest_hooks.model import Choices
+from guest_hooks.paths import DIVERTED
 from guest_hooks.report import messages
 from guest_hooks.report.styles import style_of
 from guest_hooks.sync import sync
@@ -95,7 +96,7 @@ def _added(root: Root, config: Config, named: Sequence[str]) -> list[str]:
 def _passed(added: Sequence[str], arguments: Sequence[str]) -> ExitCode:
     """Have the wrapper run the real one; without a wrapper become it."""
     if not _answer(" ".join(["pass", *added])):
-        become(grub_tools.DIVERTED, ["grub-install", *added, *arguments])
+        become(DIVERTED, ["grub-install", *added, *arguments])
     return ExitCode.OK
 
 

@@ -14,12 +14,12 @@ from guest_hooks.machine.barrier import barrier
 from guest_hooks.machine.config_files import configuration
 from guest_hooks.machine.root import Root
 from guest_hooks.model import State, Status
+from guest_hooks.paths import GRUB_CFG
 from guest_hooks.preflight.result import Preflight
+from guest_hooks.problems.row import Effect
 from guest_hooks.report import messages
 from guest_hooks.report.styles import style_of
-from guest_hooks.survey import menu_verdict
 from guest_hooks.survey.status import survey
-from guest_hooks.survey.verdict import FATAL_PROBLEMS
 from guest_hooks.sync.result import Result
 
 
@@ -142,7 +142,7 @@ def _settle(root: Root, result: Result | None) -> None:
         return
     if is_ours(root, configuration(root)):
         with step("Waiting until GRUB reads the new menu"):
-            problem = barrier(root, menu_verdict.PATH)
+            problem = barrier(root, GRUB_CFG)
         streams.say([f"xen-guest-bootloader: {problem.message}"] if problem else [])
 
 
@@ -158,7 +158,7 @@ def why_not_bootable(status: Status) -> tuple[str, ...]:
         fatal = [
             problem
             for problem in target.problems
-            if target.state is State.INVALID or problem.code in FATAL_PROBLEMS
+            if target.state is State.INVALID or problem.code.row.effect is Effect.ENDS
         ]
         reasons += [problem.message for problem in fatal if target.required]
     menu = status.grub_cfg

@@ -14,8 +14,9 @@ from guest_hooks.machine import durable
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import Run, run
 from guest_hooks.machine.trusted_root import TrustedRoot
+from guest_hooks.paths import BOOT_XEN
 from guest_hooks.records import dataclass
-from guest_hooks.targets import BOOT_XEN, Target
+from guest_hooks.targets import Target
 
 BOOTSTRAP = "normal (memdisk)/grub.cfg\n"
 """The rescue parser's only line: `if` and `search` come with normal mode."""

@@ -11,7 +11,8 @@ from contextlib import suppress
 
 from guest_hooks.errors import GuestHooksError
 from guest_hooks.machine.run import Run, run
-from guest_hooks.records import dataclass, replace
+from guest_hooks.records import replace
+from guest_hooks.volumes import BlockDevice
 
 LSBLK_TIMEOUT = 10
 LOOK_TIMEOUT = 5
@@ -19,43 +20,6 @@ BLKFLSBUF = 0x1261  # linux/fs.h
 DEV = "/dev"
 _COLUMNS = "PATH,TYPE,FSTYPE,UUID,LABEL,PARTUUID,PARTLABEL,PKNAME,MOUNTPOINTS"
 _NO_DISKS = ("/dev/loop", "/dev/zram", "/dev/ram", "/dev/nbd", "/dev/fd")
-_NO_FILES = frozenset(
-    {
-        "",
-        "swap",
-        "LVM2_member",
-        "crypto_LUKS",
-        "linux_raid_member",
-        "zfs_member",
-        "bcache",
-        "VMFS_volume_member",
-    }
-)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BlockDevice:
-    """One disk, partition or volume; what udev does not know is empty. `type` is lsblk's:
-    `disk`, `part`, `lvm`, `crypt`. `names` are the links in /dev that lead to it.
-    """
-
-    path: str
-    type: str
-    fs_type: str = ""
-    uuid: str = ""
-    label: str = ""
-    part_uuid: str = ""
-    part_label: str = ""
-    parent: str = ""
-    mountpoints: tuple[str, ...] = ()
-    names: tuple[str, ...] = ()
-
-    @property
-    def has_files(self) -> bool:
-        """Whether GRUB could look for a file on it: a file system on something a host can show
-        to stage 1.
-        """
-        return self.fs_type not in _NO_FILES and self.type != "crypt"
 
 
 def present(*, run: Run = run) -> tuple[BlockDevice, ...]:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from guest_hooks.formats import fs_features
 from guest_hooks.formats.fs_features import Feature
 from guest_hooks.machine.root import Root
-from guest_hooks.model import BootFilesystem, Unreadable
+from guest_hooks.model import Unreadable
 from guest_hooks.targets import TARGETS
 
 _VERSION = re.compile(r'^grub_package_version="(.*)"$', re.MULTILINE)
@@ -37,26 +37,6 @@ def unreadable(
         return None
     names = tuple(feature.name for feature in named)
     return Unreadable(features=names, version=version, readers=fs_features.readers(named))
-
-
-def explain(boot: BootFilesystem) -> str:
-    """Why this guest's GRUB can't read /boot; empty where it can."""
-    found = boot.unreadable
-    if found is None:
-        return ""
-    return (
-        f"GRUB {found.version} can't read {boot.device}, the file system of /boot"
-        f" ({boot.fs_type} with {', '.join(found.features)})"
-    )
-
-
-def remedy(boot: BootFilesystem) -> str:
-    """The next step where this guest's GRUB can't read /boot."""
-    found = boot.unreadable
-    if found is None:
-        return ""
-    other = f"put /boot on a file system made without {', '.join(found.features)}"
-    return f"install grub-xen-bin {found.readers} or later, or {other}" if found.readers else other
 
 
 def own_version(root: Root) -> str:

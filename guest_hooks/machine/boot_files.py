@@ -14,10 +14,11 @@ from guest_hooks.boot_images import IRREGULAR, InitrdFacts, KernelFacts
 from guest_hooks.errors import FormatError, GuestHooksError
 from guest_hooks.formats import bzimage, initrd, kernel_config, pv_kernel
 from guest_hooks.machine.root import NotRegularError, Root
+from guest_hooks.paths import STATE_DIR
 from guest_hooks.problems.images import FileProblem, ImageProblem
 from guest_hooks.records import asdict, fields
 
-CACHE = "/var/lib/xen-guest-bootloader/preflight.json"
+CACHE = f"{STATE_DIR}/preflight.json"
 VERSION = 4
 """Goes up with whatever changes what the facts mean."""
 MAX_FILE = 1 << 30

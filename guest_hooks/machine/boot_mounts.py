@@ -15,12 +15,12 @@ from guest_hooks.errors import UnmountedError
 from guest_hooks.formats import fstab
 from guest_hooks.machine.mounts import Mount
 from guest_hooks.machine.root import NotRegularError, Root
+from guest_hooks.paths import BOOT_XEN, GRUB_DIR
 from guest_hooks.records import dataclass
-from guest_hooks.targets import BOOT_XEN
 
 FSTAB = "/etc/fstab"
 MAX_FSTAB = 1 << 20
-BOOT_DIRS = (BOOT_XEN, "/boot/grub")
+BOOT_DIRS = (BOOT_XEN, GRUB_DIR)
 UNIT_DIRS = (
     "/etc/systemd/system.control",
     "/run/systemd/system.control",

@@ -23,14 +23,13 @@ from guest_hooks.machine.mounts import Mount
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import CommandError
 from guest_hooks.model import BootFilesystem, Place, Unreadable
+from guest_hooks.paths import BOOT, BOOT_XEN, GRUB_DIR
 from guest_hooks.records import dataclass
-from guest_hooks.targets import BOOT_XEN
 
 if TYPE_CHECKING:
     import pyudev
 
-BOOT = "/boot"
-DIRECTORIES = (BOOT, grub_tools.GRUB_DIR, BOOT_XEN)
+DIRECTORIES = (BOOT, GRUB_DIR, BOOT_XEN)
 VOLUMES = ("dm-", "md")
 """The kernel's names of LVM's and LUKS' devices, and of RAID's."""
 
@@ -60,7 +59,7 @@ def boot_filesystem(root: Root) -> BootFilesystem:
     lying = {path: _lying(root, table, path) for path in DIRECTORIES}
     known, unreadable = _asked(root, lying) if os.geteuid() == 0 else ({}, None)
     boot, grub, xen = (_place(lying[path], known.get(path)) for path in DIRECTORIES)
-    own, answers = lying[BOOT].mount, known.get(grub_tools.GRUB_DIR, {})
+    own, answers = lying[BOOT].mount, known.get(GRUB_DIR, {})
     return BootFilesystem(
         mountpoint=own.mountpoint.removeprefix(inside) or "/",
         device=own.source,

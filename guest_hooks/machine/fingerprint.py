@@ -13,8 +13,9 @@ import zlib
 
 from guest_hooks import __version__
 from guest_hooks.formats import superblock
+from guest_hooks.paths import STATE_DIR
 
-FINGERPRINT = "/var/lib/xen-guest-bootloader/fingerprint"
+FINGERPRINT = f"{STATE_DIR}/fingerprint"
 HEAD = f"fingerprint 2 of {__version__}"
 END = "end"
 """The first and the last line: another version may judge otherwise, and one that was cut off,

@@ -14,12 +14,6 @@ from guest_hooks.machine import tree_facts
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import CommandError, Run, run
 
-GRUB_DIR = "/boot/grub"
-GRUBENV = f"{GRUB_DIR}/grubenv"
-DIVERTED = "/usr/sbin/grub-install.distrib"
-"""Where this package's diversion keeps Debian's grub-install
-(debian/xen-guest-bootloader.preinst).
-"""
 LOCALE = "/etc/default/locale"
 _LOCALE_LINE = re.compile(
     r"""^\s*(?:export\s+)?(LANG|LANGUAGE|LC_MESSAGES|LC_ALL)=["']?([^"'\s\0]*)""", re.MULTILINE

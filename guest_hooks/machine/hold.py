@@ -7,11 +7,12 @@ import json
 import math
 import time
 
-from guest_hooks.machine import durable, lock, receipts
+from guest_hooks.machine import durable, lock
 from guest_hooks.machine.root import NotRegularError, Root
+from guest_hooks.paths import STATE_DIR
 from guest_hooks.records import dataclass
 
-PATH = f"{receipts.STATE_DIR}/hold.json"
+PATH = f"{STATE_DIR}/hold.json"
 NEVER = math.inf
 SCHEMA = 1
 MAX_SIZE = 4096
@@ -65,7 +66,7 @@ def save(root: Root, hold: Hold, *, lock_timeout: float) -> None:
         "by": hold.by,
     }
     with lock.held(root, timeout=lock_timeout):
-        durable.make_dirs(root, receipts.STATE_DIR)
+        durable.make_dirs(root, STATE_DIR)
         durable.replace(root, PATH, (json.dumps(table) + "\n").encode())
 
 

@@ -15,8 +15,8 @@ from guest_hooks.errors import LockedError
 from guest_hooks.machine import holders
 from guest_hooks.machine.failures import told, uninterrupted
 from guest_hooks.machine.root import NotRegularError, Root
+from guest_hooks.paths import LOCK
 
-PATH = "/var/lib/xen-guest-bootloader/lock"
 BESIDE = "/run/xen-guest-bootloader"
 """Where the lock is, on this machine, while a tree's /var takes none: read-only or full, it
 takes none of another run either.
@@ -44,7 +44,7 @@ def held(
     while (fd := _acquired(root)) is None:
         if clock() >= deadline:
             raise LockedError(
-                f"{root.outside(PATH)} is held by {_holder(root)}; waited {timeout:g} s for it",
+                f"{root.outside(LOCK)} is held by {_holder(root)}; waited {timeout:g} s for it",
                 hint="let it finish, or wait longer",
             )
         sleep(POLL_SECONDS)
@@ -56,10 +56,10 @@ def held(
 
 def _acquired(root: Root) -> int | None:
     """The locked descriptor, or None where someone else holds the lock."""
-    with told(root, PATH, "opened"):
-        place, path = root, PATH
+    with told(root, LOCK, "opened"):
+        place, path = root, LOCK
         try:
-            fd = _made(root, PATH)
+            fd = _made(root, LOCK)
         except OSError as error:
             if error.errno not in _NO_PLACE:
                 raise
@@ -113,4 +113,4 @@ def _opened(root: Root, path: str) -> int:
 
 def _holder(root: Root) -> str:
     """The pid and command of the process that locked the file, where they can be had."""
-    return str(holders.holder(root, PATH) or holders.flocked(root, PATH))
+    return str(holders.holder(root, LOCK) or holders.flocked(root, LOCK))

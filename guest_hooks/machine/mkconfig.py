@@ -12,9 +12,10 @@ from guest_hooks.errors import LackingError, NotRepairedError
 from guest_hooks.formats import grub_cfg
 from guest_hooks.machine import grub_tools, sandbox, staging
 from guest_hooks.machine.failures import told
-from guest_hooks.machine.root import MAX_READ, NotRegularError, Owner, Root
+from guest_hooks.machine.root import NotRegularError, Owner, Root
 from guest_hooks.machine.run import CommandError, run
 from guest_hooks.records import dataclass
+from guest_hooks.sizes import MAX_READ
 
 PROGRAM = "/usr/sbin/grub-mkconfig"
 PLACES = ("/tmp", "/mnt", "/media")  # noqa: S108 - a directory of ours, laid there in a namespace

@@ -11,7 +11,8 @@ from guest_hooks.machine.receipts import Recipe
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import run
 from guest_hooks.model import Choices
-from guest_hooks.targets import BOOT_XEN, Target
+from guest_hooks.paths import BOOT_XEN
+from guest_hooks.targets import Target
 
 TIMEOUT = 60
 

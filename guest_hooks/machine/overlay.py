@@ -5,9 +5,9 @@ import os
 import stat
 from collections.abc import Mapping
 
-from guest_hooks.machine.root import MAX_READ, NotRegularError, Root
+from guest_hooks.machine.root import NotRegularError, Root
 from guest_hooks.records import dataclass, field
-from guest_hooks.sizes import size
+from guest_hooks.sizes import MAX_READ, size
 
 
 @dataclass(frozen=True, slots=True)

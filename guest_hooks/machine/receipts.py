@@ -13,12 +13,10 @@ from collections.abc import Collection, Mapping
 from guest_hooks.errors import GuestHooksError
 from guest_hooks.machine.root import NotRegularError, Root
 from guest_hooks.model import Choices, Problem
+from guest_hooks.paths import PREVIOUS_DIR, RECEIPT, STATE_DIR
 from guest_hooks.problems.runs import RunProblem
 from guest_hooks.records import asdict, dataclass, field, fields, replace
 
-STATE_DIR = "/var/lib/xen-guest-bootloader"
-RECEIPT = f"{STATE_DIR}/receipt.json"
-PREVIOUS_DIR = f"{STATE_DIR}/previous"
 SCHEMA = 1
 MAX_SIZE = 1024 * 1024
 

@@ -16,7 +16,7 @@ from guest_hooks.errors import LackingError
 from guest_hooks.machine import walk
 from guest_hooks.machine.path_errors import leading_nowhere, naming
 from guest_hooks.records import dataclass
-from guest_hooks.sizes import size
+from guest_hooks.sizes import MAX_READ, size
 
 Owner = tuple[int, int]
 """The numbers of the user and the group that a file belongs to."""
@@ -26,8 +26,6 @@ LARGE, MOST_HOLES = 16 * 1024 * 1024, 4
 """Bytes from which on a file must not be more than so many times what the file system holds of
 it: packed files have no holes.
 """
-MAX_READ = 64 * 1024 * 1024
-"""Bytes; larger than any second stage, kernel or configuration this software reads whole."""
 
 MOST_FILES = 4096
 """Names in one directory that are read together; GRUB 2.14 has about 300 modules."""

@@ -20,6 +20,7 @@ from guest_hooks.machine import seccomp, tree_disks
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import CommandError
 from guest_hooks.machine.tree_disks import TreeDisk
+from guest_hooks.paths import BOOT
 from guest_hooks.records import dataclass
 
 CONFINE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "confine.py")
@@ -32,7 +33,6 @@ NO_MOUNT, CANNOT_MOUNT = 121, 122
 UNSHARE = ("unshare", "--mount", "--propagation", "private", "--")
 DEVICES = ("null", "zero", "full", "random", "urandom")
 NEEDED_DIRS = ("/dev", "/proc", "/sys")
-BOOT = "/boot"
 STREAMS = ("stdin", "stdout", "stderr")
 LETTERS = "abcdefghijklmnop"
 

@@ -21,12 +21,12 @@ from types import MappingProxyType
 from guest_hooks.errors import LackingError, NotRepairedError
 from guest_hooks.machine import durable, libc, sandbox, space
 from guest_hooks.machine.failures import told
-from guest_hooks.machine.grub_tools import GRUB_DIR, GRUBENV
 from guest_hooks.machine.root import MOST_FILES, NotRegularError, Root
 from guest_hooks.machine.run import CommandError, Completed, run
+from guest_hooks.paths import BOOT_XEN, GRUB_DIR, GRUBENV
 from guest_hooks.records import dataclass
 from guest_hooks.sizes import size
-from guest_hooks.targets import BOOT_XEN, Target
+from guest_hooks.targets import Target
 
 STAGING_DIR = "/run/xen-guest-bootloader"
 STAGING_PREFIX = "staging."

@@ -14,19 +14,19 @@ from guest_hooks.formats.grub_menu import Menu
 from guest_hooks.formats.grub_state import UnknownFileError
 from guest_hooks.machine import beneath, block_devices
 from guest_hooks.machine import boot_features as on_disk
-from guest_hooks.machine.block_devices import BlockDevice
 from guest_hooks.machine.boot_files import Memory
-from guest_hooks.machine.grub_tools import GRUB_DIR, GRUBENV
 from guest_hooks.machine.root import NotRegularError, Root
 from guest_hooks.machine.run import Run
 from guest_hooks.model import BootFilesystem, Guest, Mode, Place
+from guest_hooks.paths import BOOT_XEN, GRUB_CFG, GRUBENV
 from guest_hooks.preflight import raw_bytes
 from guest_hooks.preflight.links import root_fs, stage1
 from guest_hooks.preflight.links.entries import place
 from guest_hooks.preflight.links.stage1 import Disks
 from guest_hooks.preflight.needs import OPTIONS, Kernel
 from guest_hooks.records import replace
-from guest_hooks.targets import BOOT_XEN, TARGETS, of_boot
+from guest_hooks.targets import TARGETS, of_boot
+from guest_hooks.volumes import BlockDevice
 
 MAX_CFG = 4 << 20
 MAX_CONFIG = 2 << 20
@@ -164,7 +164,7 @@ def _on_own(
 
 def menu_text(root: Root) -> str | None:
     """The text of grub.cfg, None where there is none that can be read."""
-    return root.read_text(f"{GRUB_DIR}/grub.cfg", limit=MAX_CFG)
+    return root.read_text(GRUB_CFG, limit=MAX_CFG)
 
 
 def environment(root: Root) -> tuple[Mapping[str, str] | None, str]:

@@ -8,11 +8,11 @@ from guest_hooks.config import Config, Stage1
 from guest_hooks.errors import FormatError
 from guest_hooks.formats import grub_menu
 from guest_hooks.formats.grub_menu import Boot
-from guest_hooks.machine.block_devices import BlockDevice
 from guest_hooks.machine.boot_files import Memory
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import Run
 from guest_hooks.model import BootFilesystem, Mode, Status, TargetStatus
+from guest_hooks.paths import GRUB_CFG
 from guest_hooks.preflight import facts, tools
 from guest_hooks.preflight.host_menus import HostMenus
 from guest_hooks.preflight.links import (
@@ -34,6 +34,7 @@ from guest_hooks.preflight.steps import Steps
 from guest_hooks.problems.boot import RootProblem
 from guest_hooks.records import dataclass, field
 from guest_hooks.targets import TARGETS
+from guest_hooks.volumes import BlockDevice
 
 FSTAB = "/etc/fstab"
 
@@ -172,7 +173,7 @@ class Way:
         )
 
     def _menu(self, *, by_second_stage: bool) -> None:
-        path = "/boot/grub/grub.cfg"
+        path = GRUB_CFG
         text = facts.menu_text(self.root)
         if text is None and self.root.exists(path):
             self.unknown.append(f"what {path} says: it can't be read")

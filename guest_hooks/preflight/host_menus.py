@@ -2,12 +2,13 @@
 """The guest's menus as two programs of the host's read them: pygrub and pvgrub-legacy."""
 
 from guest_hooks.machine import legacy_drives
-from guest_hooks.machine.block_devices import BlockDevice
 from guest_hooks.machine.root import Root
 from guest_hooks.model import BootFilesystem
+from guest_hooks.paths import MENU_LST
 from guest_hooks.preflight import facts
 from guest_hooks.preflight.links import legacy, pygrub, stage1
 from guest_hooks.records import dataclass
+from guest_hooks.volumes import BlockDevice
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +38,7 @@ class HostMenus:
         disks = [device.path for device in self.devices if device.type == "disk"]
         return legacy.follow(
             self.boot,
-            self.root.read_text(legacy.PATH),
+            self.root.read_text(MENU_LST),
             legacy_drives.drive(self.root, self.boot, disks),
             self.names,
             self._is_there,
@@ -45,8 +46,8 @@ class HostMenus:
 
     def legacy_text(self) -> str:
         """Whether it has a menu, in words."""
-        reads = "reads" if self.root.exists(legacy.PATH) else "finds no"
-        return f"pvgrub-legacy {reads} {legacy.PATH}"
+        reads = "reads" if self.root.exists(MENU_LST) else "finds no"
+        return f"pvgrub-legacy {reads} {MENU_LST}"
 
     def _read(self, path: str) -> str | None:
         name = stage1.in_guest(path, self.boot)

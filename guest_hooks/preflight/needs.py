@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a kernel is held against: what this guest's mode and its root file system ask of it.
-Vocabulary of preflight.
+Pure.
 """
 
 from collections.abc import Mapping

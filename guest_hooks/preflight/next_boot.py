@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 from guest_hooks.boot_images import InitrdFacts
 from guest_hooks.config import Config
-from guest_hooks.machine.block_devices import BlockDevice
 from guest_hooks.machine.boot_files import Memory
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import Run, run
@@ -19,6 +18,7 @@ from guest_hooks.preflight.needs import Kernel, Needs
 from guest_hooks.preflight.result import Finding, Preflight
 from guest_hooks.preflight.surroundings import Surroundings
 from guest_hooks.targets import TARGETS, pv_kernel
+from guest_hooks.volumes import BlockDevice
 
 
 def preflight(

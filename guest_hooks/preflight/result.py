@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What `preflight` finds: the chain of links that the next boot goes through, and what is wrong
-with them.
+with them. Pure.
 """
 
 from enum import StrEnum

@@ -10,7 +10,6 @@ from contextlib import suppress
 from guest_hooks.config import Config, Stage1
 from guest_hooks.formats import disk_names, fstab
 from guest_hooks.formats.grub_menu import Boot
-from guest_hooks.machine.block_devices import BlockDevice
 from guest_hooks.machine.root import Root
 from guest_hooks.model import BootFilesystem, LastBoot
 from guest_hooks.preflight import facts
@@ -20,6 +19,7 @@ from guest_hooks.preflight.links import fstab as fstab_link
 from guest_hooks.preflight.links.fstab import FSTAB, RESUME, Resume
 from guest_hooks.preflight.result import Finding
 from guest_hooks.records import dataclass
+from guest_hooks.volumes import BlockDevice
 
 CRYPTTAB = "/etc/crypttab"
 INIT = "/sbin/init"

@@ -2,9 +2,9 @@
 """What this guest is repaired with: what makes its menu and its initial RAM disks."""
 
 from guest_hooks.config import Config, PvKernels
-from guest_hooks.machine.grub_tools import GRUB_DIR
 from guest_hooks.machine.root import Root
 from guest_hooks.model import State, Status
+from guest_hooks.paths import GRUB_DIR
 from guest_hooks.preflight.steps import InitrdMaker, Steps
 
 DEFAULTS = "/etc/default/grub"

@@ -40,6 +40,11 @@ def detect_json(guest: Guest, targets: Sequence[str]) -> dict[str, Any]:
     return {"schema": SCHEMA, "guest": guest_json(guest), "targets": list(targets)}
 
 
+def stage1_json(target: str, **made: str | int) -> dict[str, Any]:
+    """What `stage1 --json` prints of the stage 1 for a target: its configuration, or its image."""
+    return {"schema": SCHEMA, "target": target, **made}
+
+
 def status_json(status: Status, service: "ServiceStatus | None" = None) -> dict[str, Any]:
     """What `status --json` prints; `service` is null where no repair service belongs to the
     tree.

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What `inspect` shows a person of one file."""
 
-from guest_hooks.formats.bzimage import GRUB_XEN_UNPACKS, ImageFormat
+from guest_hooks.formats.bzimage import ImageFormat
+from guest_hooks.formats.compression import GRUB_XEN_UNPACKS
 from guest_hooks.formats.inspection import Inspection, Kernel
 from guest_hooks.formats.second_stage import SecondStage
 from guest_hooks.report.layout import Kind, Style, block

@@ -7,8 +7,7 @@ import stat
 from guest_hooks.errors import UsageError
 from guest_hooks.formats import inspection
 from guest_hooks.formats.inspection import Inspection
-from guest_hooks.machine.root import MAX_READ
-from guest_hooks.sizes import size
+from guest_hooks.sizes import MAX_READ, size
 
 
 def inspect(path: str) -> Inspection:

@@ -45,6 +45,11 @@ class Incomplete:
     hint: str
 
 
+def directories() -> tuple[str, ...]:
+    """Where `paths` looks; the root directory is an empty name."""
+    return tuple(dict.fromkeys(directory for directory, _ in PATTERNS))
+
+
 def paths(root: Root) -> tuple[str, ...]:
     """The kernels that grub-mkconfig lists, by the guest's paths.
 

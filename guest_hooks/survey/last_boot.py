@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from guest_hooks.formats import boot_provenance
 from guest_hooks.machine.root import Root
 from guest_hooks.model import LastBoot, Mode, Problem, State, TargetStatus
+from guest_hooks.paths import BOOT_XEN, GRUB_CFG
 from guest_hooks.problems.second_stage import SecondStageProblem
-from guest_hooks.survey import menu_verdict
-from guest_hooks.targets import BOOT_XEN, PLATFORMS, TARGETS
+from guest_hooks.targets import PLATFORMS, TARGETS
 
 CMDLINE = "/proc/cmdline"
 KERNEL_STATISTICS = "/proc/stat"
@@ -56,7 +56,7 @@ def _made(root: Root, target: TargetStatus) -> float:
     first = f"{BOOT_XEN}/{bridge}" if bridge else target.path
     if {file.path: file.state for file in target.files}.get(first) not in _USABLE:
         return NEVER
-    paths = (first, menu_verdict.PATH) if bridge else (first,)
+    paths = (first, GRUB_CFG) if bridge else (first,)
     return max(
         status.st_mtime if (status := root.stat(path)) is not None else NEVER for path in paths
     )

@@ -9,12 +9,11 @@ from guest_hooks.config import Config
 from guest_hooks.machine import legacy_drives
 from guest_hooks.machine.root import NotRegularError, Root
 from guest_hooks.model import BootFilesystem, Mode, Problem, Severity
+from guest_hooks.paths import MENU_LST
 from guest_hooks.problems.other_hosts import LegacyProblem
 from guest_hooks.program import SYNC
 from guest_hooks.survey.plan import Plan
-from guest_hooks.targets import MENU_LST
 
-PATH = MENU_LST
 MARK = "# Made by xen-guest-bootloader: changes are lost while legacy_menu = true."
 CODE = LegacyProblem.MENU
 
@@ -29,7 +28,7 @@ def problem(
         return None
     wanted = text(root, boot, plans)
     if wanted is None:
-        message = f"GRUB Legacy has no name for {boot.device}: {PATH} can't be made"
+        message = f"GRUB Legacy has no name for {boot.device}: {MENU_LST} can't be made"
         return Problem.of(CODE, message, severity=Severity.WARNING, step="set legacy_menu = false")
     there = content(root)
     if there == wanted:
@@ -37,9 +36,11 @@ def problem(
     if there is not None and not there.startswith(MARK):
         hint = f"move it away, or add to it: kernel {_names(root, boot, plans)[0]}"
         return Problem.of(
-            CODE, f"{PATH} is not ours and is left alone", severity=Severity.WARNING, step=hint
+            CODE, f"{MENU_LST} is not ours and is left alone", severity=Severity.WARNING, step=hint
         )
-    return Problem.of(CODE, f"{PATH} does not start the second stage", step=f"make it with: {SYNC}")
+    return Problem.of(
+        CODE, f"{MENU_LST} does not start the second stage", step=f"make it with: {SYNC}"
+    )
 
 
 def text(root: Root, boot: BootFilesystem, plans: tuple[Plan, ...]) -> str | None:
@@ -72,7 +73,7 @@ def _paths(plans: tuple[Plan, ...]) -> tuple[str, ...]:
 def content(root: Root) -> str | None:
     """The menu there is; None where there is none, empty where it can't be read."""
     try:
-        return root.read(PATH).decode(errors="replace")
+        return root.read(MENU_LST).decode(errors="replace")
     except FileNotFoundError:
         return None
     except (OSError, NotRegularError):

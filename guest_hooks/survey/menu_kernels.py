@@ -15,12 +15,12 @@ from guest_hooks.model import (
     Problem,
     State,
 )
+from guest_hooks.paths import BOOT, GRUB_CFG
 from guest_hooks.problems.menus import MenuProblem
 from guest_hooks.records import replace
 from guest_hooks.survey import kernel_images, pv_kernels
-from guest_hooks.targets import GRUB_CFG, of_boot
+from guest_hooks.targets import of_boot
 
-BOOT = "/boot"
 PROGRAM = "/usr/bin/xen-guest-bootloader"
 """Without it the script prints nothing: then the package was removed, and the script is a
 conffile that stayed behind.
@@ -58,11 +58,10 @@ def gone(root: Root, text: str) -> Iterator[tuple[MenuProblem, str]]:
     """The kernels that the menu has and the guest has not; an admin's own entries are no
     concern of ours.
     """
-    directories = {directory for directory, _ in kernel_images.PATTERNS}
     lost = {
         name
         for name in _named(text) or ()
-        if not any(root.exists(f"{top}/{name}") for top in directories)
+        if not any(root.exists(f"{top}/{name}") for top in kernel_images.directories())
     }
     if lost:
         yield (

@@ -18,15 +18,15 @@ from guest_hooks.model import (
     State,
     Why,
 )
+from guest_hooks.paths import GRUB_CFG
 from guest_hooks.problems.menus import MenuProblem
 from guest_hooks.problems.row import Actor
 from guest_hooks.program import SYNC
 from guest_hooks.records import replace
 from guest_hooks.survey import menu_kernels
 from guest_hooks.survey.menu_kernels import LINUX_SCRIPT
-from guest_hooks.targets import GRUB_CFG, HANDOVER
+from guest_hooks.targets import HANDOVER
 
-PATH = GRUB_CFG
 FROM_OUTSIDE = (
     "grub-mkconfig lists no kernel where / is on /dev/loop0 to /dev/loop9; leave the chroot and"
     " work on the image from outside: xen-guest-bootloader sync --root DIR --target TARGET"
@@ -53,16 +53,16 @@ def status(
     replace it, if one did not.
     """
     try:
-        data = root.read(PATH)
+        data = root.read(GRUB_CFG)
     except FileNotFoundError:
-        return _verdict(MenuProblem.MISSING, f"{PATH} is missing", command)
+        return _verdict(MenuProblem.MISSING, f"{GRUB_CFG} is missing", command)
     except PermissionError:
-        return _verdict(MenuProblem.NOT_KNOWN, f"{PATH} can't be read by this user", command)
+        return _verdict(MenuProblem.NOT_KNOWN, f"{GRUB_CFG} can't be read by this user", command)
     except (OSError, NotRegularError) as error:
-        return _verdict(MenuProblem.UNREADABLE, f"{PATH} can't be read: {error}", command)
+        return _verdict(MenuProblem.UNREADABLE, f"{GRUB_CFG} can't be read: {error}", command)
     fault = fault_of(root, data, run=run)
     if fault:
-        found = _verdict(MenuProblem.INVALID, f"{PATH}: {fault}", command)
+        found = _verdict(MenuProblem.INVALID, f"{GRUB_CFG}: {fault}", command)
         return replace(found, fault=_kind_of_fault(data))
     text = data.decode(errors="replace")
     outside = why_unlisted(root)
@@ -89,7 +89,7 @@ def status(
     if is_stale and kept is not None and kept.sha256 == _sha256(data):
         problems += (Problem.of(KEPT, kept.message, step=kept.hint),)
     return GrubCfgStatus(
-        path=PATH, state=State.STALE if is_stale else State.CURRENT, problems=problems
+        path=GRUB_CFG, state=State.STALE if is_stale else State.CURRENT, problems=problems
     )
 
 
@@ -107,7 +107,7 @@ def _of_another_disk(text: str, fs_uuid: str) -> Iterator[tuple[MenuProblem, str
     if fs_uuid and sought and fs_uuid.lower() not in sought:
         yield (
             MenuProblem.ANOTHER_DISK,
-            f"{PATH} looks for file system {', '.join(sorted(sought))}; /boot is on {fs_uuid}",
+            f"{GRUB_CFG} looks for file system {', '.join(sorted(sought))}; /boot is on {fs_uuid}",
         )
 
 
@@ -119,7 +119,10 @@ def _of_another_root(text: str, root_uuid: str) -> Iterator[tuple[MenuProblem, s
     if root_uuid and given and root_uuid.lower() not in given:
         yield (
             MenuProblem.ANOTHER_ROOT,
-            f"{PATH} starts Linux with root=UUID={', '.join(sorted(given))}; / is on {root_uuid}",
+            (
+                f"{GRUB_CFG} starts Linux with root=UUID={', '.join(sorted(given))}; / is on"
+                f" {root_uuid}"
+            ),
         )
 
 
@@ -137,7 +140,10 @@ def _of_a_builder(root: Root, text: str) -> Iterator[tuple[MenuProblem, str]]:
     if names:
         yield (
             MenuProblem.BUILDERS_DISK,
-            f"{PATH} starts Linux with root={names}, a disk of the machine that built the image",
+            (
+                f"{GRUB_CFG} starts Linux with root={names}, a disk of the machine that built the"
+                " image"
+            ),
         )
 
 
@@ -161,7 +167,7 @@ def _without_handover(root: Root, text: str) -> Iterator[tuple[MenuProblem, str]
     if prints and _is_generated(text.encode()) and not grub_cfg.section(text, HANDOVER):
         yield (
             MenuProblem.NO_HANDOVER,
-            f"{PATH} does not let a host's PVH GRUB hand over to this guest's second stage",
+            f"{GRUB_CFG} does not let a host's PVH GRUB hand over to this guest's second stage",
         )
 
 
@@ -193,7 +199,9 @@ def _sha256(data: bytes) -> str:
 
 
 def _verdict(code: MenuProblem, message: str, command: str) -> GrubCfgStatus:
-    return GrubCfgStatus(path=PATH, state=code.state, problems=(_problem(code, message, command),))
+    return GrubCfgStatus(
+        path=GRUB_CFG, state=code.state, problems=(_problem(code, message, command),)
+    )
 
 
 def _problem(code: MenuProblem, message: str, command: str) -> Problem:

@@ -12,8 +12,9 @@ from guest_hooks.config import Config, Modules
 from guest_hooks.errors import NotApplicableError
 from guest_hooks.formats import moddep, pvh_bridge
 from guest_hooks.model import BootFilesystem, Choices, Guest, Mode
+from guest_hooks.paths import BOOT_XEN
 from guest_hooks.records import dataclass, field
-from guest_hooks.targets import BOOT_XEN, TARGETS, Target, named
+from guest_hooks.targets import TARGETS, Target, named
 
 AUTO = "auto"
 NATIVE_KERNELS = re.compile(r"vmlinuz-.*-(cloud-|rt-)?amd64(-unsigned)?$")

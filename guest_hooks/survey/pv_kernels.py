@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The kernels of this guest, how each starts as PV and as PVH, and the copies for PV.
 
-GRUB can't unpack every kernel for a PV guest: see `formats.bzimage.GRUB_XEN_UNPACKS`. A sync keeps
-a copy that it can, and a script in /etc/grub.d lets a PV boot start that: see `SCRIPT`.
+GRUB can't unpack every kernel for a PV guest: see `compression.GRUB_XEN_UNPACKS`. A sync keeps a
+copy that it can, and a script in /etc/grub.d lets a PV boot start that: see `SCRIPT`.
 """
 
 import os
@@ -11,15 +11,15 @@ from collections.abc import Mapping, Sequence
 
 from guest_hooks.boot_images import KernelFacts
 from guest_hooks.config import Config, PvKernels
-from guest_hooks.formats import bzimage
-from guest_hooks.formats.compression import Compression
+from guest_hooks.formats.compression import GRUB_XEN_UNPACKS, Compression
 from guest_hooks.machine.boot_files import Memory
 from guest_hooks.machine.root import Root
 from guest_hooks.model import FileStatus, KernelStatus, Problem, Severity, Start
+from guest_hooks.paths import BOOT_XEN
 from guest_hooks.problems.pv_kernels import PvKernelProblem
 from guest_hooks.problems.row import State
 from guest_hooks.survey import kernel_images
-from guest_hooks.targets import BOOT_XEN, pv_kernel
+from guest_hooks.targets import pv_kernel
 
 SCRIPT = "/etc/grub.d/99_xen_pv_kernels"
 TARGET = "x86_64-xen"
@@ -151,7 +151,7 @@ def _as_pv(facts: KernelFacts, copied: KernelFacts | None) -> Start:
         return Start.NOT
     if facts.unread or not facts.compression:
         return Start.UNKNOWN
-    unpacks = Compression(facts.compression) in bzimage.GRUB_XEN_UNPACKS
+    unpacks = Compression(facts.compression) in GRUB_XEN_UNPACKS
     return Start.ITSELF if unpacks and _can_be_pv(facts) else Start.NOT
 
 

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from guest_hooks.config import Config
-from guest_hooks.formats import elf
-from guest_hooks.machine import boot_features, disks, guest, package_states, receipts
+from guest_hooks.formats import elf, fs_features
+from guest_hooks.machine import disks, guest, package_states, receipts
 from guest_hooks.machine.boot_files import Memory
 from guest_hooks.machine.receipts import Receipt
 from guest_hooks.machine.root import Root
@@ -22,6 +22,7 @@ from guest_hooks.model import (
     Status,
     TargetStatus,
 )
+from guest_hooks.paths import GRUB_CFG
 from guest_hooks.problems.boot import BootFsProblem
 from guest_hooks.problems.second_stage import SecondStageProblem
 from guest_hooks.program import SYNC
@@ -145,7 +146,7 @@ def _menu(
     """
     root_uuid = disks.root_uuid(root)
     command = SYNC if config.update_grub else "update-grub"
-    kept = receipt.kept.get(menu_verdict.PATH)
+    kept = receipt.kept.get(GRUB_CFG)
     found = menu_verdict.status(
         root,
         fs_uuid=boot.fs_uuid,
@@ -173,7 +174,7 @@ def require(root: Root, config: Config, targets: Sequence[str] = ()) -> None:
 def _unreadable(boot: BootFilesystem) -> tuple[Problem, ...]:
     if boot.unreadable is None:
         return ()
-    message, step = boot_features.explain(boot), boot_features.remedy(boot)
+    message, step = fs_features.explain(boot), fs_features.remedy(boot)
     return (Problem.of(BootFsProblem.UNREADABLE, message, step=step),)
 
 

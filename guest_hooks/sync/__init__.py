@@ -6,12 +6,13 @@ from contextlib import nullcontext, suppress
 
 from guest_hooks.config import Config
 from guest_hooks.errors import GuestHooksError, LackingError, NotRepairedError
-from guest_hooks.machine import boot_features, disks, hold, receipts
+from guest_hooks.formats import fs_features
+from guest_hooks.machine import disks, hold, receipts
 from guest_hooks.machine.boot_files import Memory
-from guest_hooks.machine.grub_tools import GRUB_DIR
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.settling import Settling
 from guest_hooks.model import Problem, State
+from guest_hooks.paths import GRUB_CFG, GRUB_DIR
 from guest_hooks.problems.menus import MenuProblem
 from guest_hooks.program import SYNC
 from guest_hooks.records import replace
@@ -81,7 +82,7 @@ def _look(root: Root, config: Config, request: Request, known: Survey | None = N
     found = _surveyed(root, config, request, known)
     boot = found.status.boot
     if boot is not None and boot.unreadable is not None:
-        raise LackingError(boot_features.explain(boot), hint=boot_features.remedy(boot))
+        raise LackingError(fs_features.explain(boot), hint=fs_features.remedy(boot))
     return found
 
 
@@ -196,8 +197,8 @@ def _as_before(root: Root, after: Survey) -> tuple[Failure, ...]:
         return ()
     codes = ", ".join(menu_verdict.reasons(menu))
     error = NotRepairedError(
-        f"grub-mkconfig makes {menu_verdict.PATH} with the same fault again: {codes}",
+        f"grub-mkconfig makes {GRUB_CFG} with the same fault again: {codes}",
         hint=menu_verdict.why_unlisted(root)
         or "look at /etc/default/grub and the scripts in /etc/grub.d; or set update_grub = false",
     )
-    return (Failure(name=menu_verdict.PATH, required=True, error=error),)
+    return (Failure(name=GRUB_CFG, required=True, error=error),)

@@ -15,6 +15,7 @@ from guest_hooks.machine.receipts import TargetReceipt
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import CommandError
 from guest_hooks.model import State, TargetStatus
+from guest_hooks.paths import BOOT_XEN
 from guest_hooks.records import dataclass, replace
 from guest_hooks.survey import verdict
 from guest_hooks.survey.evidence import choices, copied, sha256
@@ -27,7 +28,6 @@ from guest_hooks.survey.observed import (
 )
 from guest_hooks.survey.plan import FileKind, Plan, content
 from guest_hooks.sync import recipe
-from guest_hooks.targets import BOOT_XEN
 
 LOAD_CFG, MODINFO = "load.cfg", "modinfo.sh"
 """What grub-install also leaves beside the modules."""

@@ -12,14 +12,15 @@ import stat
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 
-from guest_hooks.machine import durable, grub_tools, receipts, space, staging
+from guest_hooks.machine import durable, space, staging
 from guest_hooks.machine.barrier import barrier, is_late
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.settling import Settling
+from guest_hooks.paths import BOOT_XEN, GRUB_DIR, PREVIOUS_DIR, STATE_DIR
 from guest_hooks.survey.evidence import find, is_of_grub_install
 from guest_hooks.sync.build import Built
 from guest_hooks.sync.delta import Delta
-from guest_hooks.targets import BOOT_XEN, TARGETS
+from guest_hooks.targets import TARGETS
 
 NEW_SUFFIX = ".xen-guest-bootloader-new"
 BLOCK = 4096
@@ -32,7 +33,7 @@ one of /boot.
 def sweep(root: Root) -> None:
     """Remove what killed runs left; the caller holds the lock."""
     staging.sweep()
-    for directory in (BOOT_XEN, grub_tools.GRUB_DIR, receipts.STATE_DIR, receipts.PREVIOUS_DIR):
+    for directory in (BOOT_XEN, GRUB_DIR, STATE_DIR, PREVIOUS_DIR):
         durable.sweep(root, directory)
     for new in (target.grub_dir + NEW_SUFFIX for target in TARGETS.values()):
         # It may be the directory that GRUB still finds by the proper name.

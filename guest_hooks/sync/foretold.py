@@ -8,7 +8,8 @@ from guest_hooks.errors import GuestHooksError
 from guest_hooks.machine import staging
 from guest_hooks.machine.root import Root
 from guest_hooks.model import Change, Status
-from guest_hooks.survey import legacy_menu, menu_verdict
+from guest_hooks.paths import GRUB_CFG, MENU_LST
+from guest_hooks.problems.other_hosts import LegacyProblem
 from guest_hooks.survey.observed import SurveyedTarget
 from guest_hooks.survey.status import Survey
 from guest_hooks.sync import delta, menu_files, safeguard
@@ -37,7 +38,7 @@ def foretell(
     for each in work.targets:
         changes += _at_most(each) if each.name not in known else ()
     if work.legacy_menu:
-        changes.append(Change(path=legacy_menu.PATH, before="", after="", why=(legacy_menu.CODE,)))
+        changes.append(Change(path=MENU_LST, before="", after="", why=(LegacyProblem.MENU,)))
     if work.menu:
         installed = safeguard.with_installed(found.status, built)
         judged = None if request.force else installed
@@ -45,7 +46,7 @@ def foretell(
             can_make = can_tell and root.is_live
             changes += _menu(root, found, work, judged) if can_make else [_some_menu(work)]
         except GuestHooksError as error:
-            failures += (Failure(name=menu_verdict.PATH, required=True, error=error),)
+            failures += (Failure(name=GRUB_CFG, required=True, error=error),)
     return tuple(changes), failures
 
 
@@ -60,7 +61,7 @@ def _menu(root: Root, found: Survey, work: Work, judged: Status | None) -> list[
 
 
 def _some_menu(work: Work) -> Change:
-    return Change(path=menu_verdict.PATH, before="", after="", why=work.menu)
+    return Change(path=GRUB_CFG, before="", after="", why=work.menu)
 
 
 def _at_most(there: SurveyedTarget) -> Iterator[Change]:

@@ -17,14 +17,14 @@ from guest_hooks.origin import By
 from guest_hooks.program import PROGRAM
 
 
-def hold_repairs(root: Root, *, until: float, by: By, lock_timeout: float) -> Hold:
-    """Put a hold in force until that time (`NEVER`: until `release_repairs`); no automatic run is
+def hold_repairs(root: Root, *, until: float | None, by: By, lock_timeout: float) -> Hold:
+    """Put a hold in force until that time (None: until `release_repairs`); no automatic run is
     under way when this returns.
     """
     _require_root(root, "hold")
-    held = Hold(since=time.time(), until=until, by=by.name)
+    held = Hold(since=time.time(), until=NEVER if until is None else until, by=by.name)
     hold.save(root, held, lock_timeout=lock_timeout)
-    end = "" if until == NEVER else f" until {service.utc(until)}"
+    end = "" if until is None else f" until {service.utc(until)}"
     _announce(root, Outcome.HELD, f"Automatic repairs are on hold{end}", by)
     return held
 

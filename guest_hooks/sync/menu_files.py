@@ -14,10 +14,10 @@ from guest_hooks.model import (
     Change,
     Why,
 )
+from guest_hooks.paths import GRUB_CFG, MENU_LST
 from guest_hooks.program import SYNC
 from guest_hooks.survey import legacy_menu, menu_kernels, menu_verdict
 from guest_hooks.survey.plan import Plan
-from guest_hooks.targets import GRUB_CFG, MENU_LST
 
 Judge = Callable[[bytes], Sequence[str]]
 """What would end the boot by a grub.cfg of these bytes and does not end it by the one there is;

@@ -10,8 +10,8 @@ from guest_hooks.errors import GuestHooksError
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.settling import Settling
 from guest_hooks.model import Change, Status, Why
+from guest_hooks.paths import GRUB_CFG, MENU_LST
 from guest_hooks.records import dataclass
-from guest_hooks.survey import legacy_menu, menu_verdict
 from guest_hooks.survey.status import Survey
 from guest_hooks.sync import menu_files, safeguard
 from guest_hooks.sync.result import Done, Failure
@@ -55,8 +55,8 @@ def renew(root: Root, found: Survey, wanted: Wanted, settling: Settling, *, step
             return menu_files.replace_menu_lst(root, boot, found.plans, settling) if boot else ()
 
     for is_wanted, path, refresh in (
-        (bool(wanted.grub_cfg), menu_verdict.PATH, grub_cfg),
-        (wanted.menu_lst, legacy_menu.PATH, menu_lst),
+        (bool(wanted.grub_cfg), GRUB_CFG, grub_cfg),
+        (wanted.menu_lst, MENU_LST, menu_lst),
     ):
         try:
             changes += refresh() if is_wanted else ()

@@ -21,6 +21,7 @@ from guest_hooks.model import (
     Problem,
     Severity,
 )
+from guest_hooks.paths import BOOT_XEN
 from guest_hooks.preflight import facts
 from guest_hooks.problems.pv_kernels import PvKernelProblem
 from guest_hooks.problems.row import State
@@ -30,7 +31,6 @@ from guest_hooks.survey.evidence import sha256
 from guest_hooks.survey.status import Survey
 from guest_hooks.sync.menus import Step
 from guest_hooks.sync.result import Done, Failure
-from guest_hooks.targets import BOOT_XEN
 
 MARGIN = 1 << 20
 """Bytes left free beyond a copy, for the menu."""

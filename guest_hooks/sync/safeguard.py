@@ -11,15 +11,17 @@ from collections.abc import Sequence
 
 from guest_hooks.config import Config, Modules, Stage1
 from guest_hooks.errors import GuestHooksError, KeptError, NotRepairedError
+from guest_hooks.formats.compression import GRUB_XEN_UNPACKS
 from guest_hooks.machine import package_states
 from guest_hooks.machine.overlay import Overlay
 from guest_hooks.machine.receipts import Kept, Receipt
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import Run, run
 from guest_hooks.model import GrubCfgStatus, Mode, Start, State, Status, TargetStatus
+from guest_hooks.paths import GRUB_CFG
 from guest_hooks.program import SYNC
 from guest_hooks.records import replace
-from guest_hooks.survey import menu_kernels, menu_verdict
+from guest_hooks.survey import menu_kernels
 from guest_hooks.survey.evidence import sha256
 from guest_hooks.survey.observed import SurveyedTarget
 from guest_hooks.survey.status import MODULES_OF, Survey
@@ -40,11 +42,9 @@ def menu(
     from guest_hooks.machine.boot_files import Memory  # noqa: PLC0415
     from guest_hooks.preflight.change import View, ends_booting  # noqa: PLC0415
 
-    valid = GrubCfgStatus(path=menu_verdict.PATH, state=State.CURRENT)
+    valid = GrubCfgStatus(path=GRUB_CFG, state=State.CURRENT)
     before = View(root=root, status=status)
-    after = View(
-        root=Overlay(root.path, {menu_verdict.PATH: made}), status=replace(status, grub_cfg=valid)
-    )
+    after = View(root=Overlay(root.path, {GRUB_CFG: made}), status=replace(status, grub_cfg=valid))
     memory = Memory(root)
     found = ends_booting(before, after, config, memory, run=run)
     if root.is_live:
@@ -159,13 +159,12 @@ def _packing_of_running_kernel(root: Root) -> str:
     """How the kernel that runs now is packed, if GRUB can't unpack that for a PV guest; empty
     where it can or it is not known.
     """
-    from guest_hooks.formats import bzimage  # noqa: PLC0415 - once in a guest's life
     from guest_hooks.machine.boot_files import Memory  # noqa: PLC0415 - as above
 
     path = f"/boot/vmlinuz-{os.uname().release}"
     facts = Memory(root).kernel(path) if root.is_live and root.exists(path) else None
     packing = facts.compression if facts else ""
-    return packing if packing and packing not in bzimage.GRUB_XEN_UNPACKS else ""
+    return packing if packing and packing not in GRUB_XEN_UNPACKS else ""
 
 
 def _is_first(there: SurveyedTarget) -> bool:

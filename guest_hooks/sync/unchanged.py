@@ -8,9 +8,10 @@ from contextlib import suppress
 
 from guest_hooks.config import LOCAL_DIR, MAIN_FILE, VENDOR_DIR
 from guest_hooks.errors import GuestHooksError
-from guest_hooks.machine import boot_mounts, disks, durable, fingerprint, grub_tools, receipts
+from guest_hooks.machine import disks, durable, fingerprint
 from guest_hooks.machine.root import Root
-from guest_hooks.survey import kernel_images, legacy_menu, menu_verdict
+from guest_hooks.paths import DIVERTED, GRUB_CFG, MENU_LST, RECEIPT, STATE_DIR
+from guest_hooks.survey import kernel_images
 from guest_hooks.survey.evidence import installed
 from guest_hooks.survey.status import Survey
 
@@ -19,10 +20,10 @@ GUEST = (
     "/sys/hypervisor/guest_type",
     "/sys/hypervisor/properties/features",
 )
-UNITS = tuple(f"/etc/systemd/system/boot{kind}" for kind in boot_mounts.UNIT_KINDS)
+UNITS = ("/etc/systemd/system/boot.mount", "/etc/systemd/system/boot.automount")
 TOOLS = (
     "/usr/sbin/grub-install",
-    grub_tools.DIVERTED,
+    DIVERTED,
     "/usr/sbin/grub-mkconfig",
     "/usr/bin/grub-mkimage",
     "/etc/fstab",
@@ -49,7 +50,7 @@ def _remember(root: Root, found: Survey, path: str) -> None:
     if not found.status.ok or boot is None or any(each.problems for each in judged):
         durable.remove(root, path)
         return
-    menus = (menu_verdict.PATH, root.destination(menu_verdict.PATH))
+    menus = (GRUB_CFG, root.destination(GRUB_CFG))
     text = fingerprint.take(_subjects(found, (boot.device, disks.root_device(root)), menus))
     if any(
         installed(root, file, known).sha256 != known.sha256
@@ -58,7 +59,7 @@ def _remember(root: Root, found: Survey, path: str) -> None:
     ):
         return  # one was replaced since it was judged
     if root.read_text(path, limit=1024 * 1024) != text:
-        durable.make_dirs(root, receipts.STATE_DIR)
+        durable.make_dirs(root, STATE_DIR)
         durable.replace(root, path, text.encode())
 
 
@@ -79,15 +80,12 @@ def _subjects(found: Survey, devices: Sequence[str], menus: Sequence[str]) -> li
                 *TOOLS,
                 *UNITS,
                 *dict.fromkeys(menus),
-                legacy_menu.PATH,
-                receipts.RECEIPT,
+                MENU_LST,
+                RECEIPT,
                 *files,
                 *(kernel.copy.path for kernel in found.status.kernels if kernel.copy),
             )
         ),
         *(("dir", path) for path in (VENDOR_DIR, LOCAL_DIR, *directories)),
-        *(
-            ("kernels", directory or "/")
-            for directory in dict.fromkeys(directory for directory, _ in kernel_images.PATTERNS)
-        ),
+        *(("kernels", directory or "/") for directory in kernel_images.directories()),
     ]

@@ -3,9 +3,10 @@
 
 from guest_hooks.errors import ForeignError
 from guest_hooks.model import Severity, State, Why
+from guest_hooks.problems.other_hosts import LegacyProblem
 from guest_hooks.problems.second_stage import SecondStageProblem
 from guest_hooks.records import dataclass
-from guest_hooks.survey import legacy_menu, menu_verdict
+from guest_hooks.survey import menu_verdict
 from guest_hooks.survey.observed import SurveyedTarget
 from guest_hooks.survey.status import Survey
 from guest_hooks.sync.result import Failure, Request, failure_of, is_held
@@ -47,7 +48,7 @@ def decide(found: Survey, request: Request) -> Work:
     if found.status.grub_cfg and request.update_grub and found.config.update_grub:
         menu = menu_verdict.reasons(found.status.grub_cfg)
     legacy = any(
-        problem.code == legacy_menu.CODE and problem.severity is Severity.ERROR
+        problem.code == LegacyProblem.MENU and problem.severity is Severity.ERROR
         for problem in found.status.problems
     )
     return Work(targets=tuple(targets), menu=menu, legacy_menu=legacy, failures=tuple(failures))

@@ -12,6 +12,7 @@ import pytest
 from guest_hooks.errors import LockedError
 from guest_hooks.machine import dpkg, holders, lock
 from guest_hooks.machine.root import Root
+from guest_hooks.paths import LOCK
 from tests.support import other_users
 
 BOUND = 0.5
@@ -37,6 +38,6 @@ def test_the_locks_of_another_user_cost_no_time(tmp_path: Path, count: int) -> N
         with other_users.lock(path) as process:
             assert str(bounded(lambda: dpkg.holder(root))).startswith(f"process {process.pid} ")
         with lock.held(root, timeout=0):
-            assert bounded(lambda: holders.holder(root, lock.PATH)) is not None
+            assert bounded(lambda: holders.holder(root, LOCK)) is not None
             with pytest.raises(LockedError):
                 bounded(lambda: lock.held(root, timeout=0).__enter__())

@@ -70,7 +70,7 @@ def test_the_log_says_by_whom(guest: Guest) -> None:
         guest.run(f"rm /{CONFIG}/50-more.toml")
         guest.run("SUDO_USER=alice xen-guest-bootloader rollback")
         guest.run("xen-guest-bootloader hold && xen-guest-bootloader unhold")
-    rows = entries(guest)
+    rows = [row for row in entries(guest) if row["path"] in (SECOND_STAGE, "")]
     done = [(row["outcome"], row["by"], row["by_name"]) for row in rows]
     assert done == [
         (Outcome.REPAIRED, Doer.SERVICE, ""),
@@ -87,7 +87,7 @@ def test_the_log_says_by_whom(guest: Guest) -> None:
     assert shown.count(f"Rebuilt {SECOND_STAGE}: it was missing. (by the repair service)") == 1
     assert shown.count("(by the daily timer)") == 1
     said = guest.out("journalctl -xt xen-guest-bootloader --no-pager")
-    assert said.count("-- Subject: ") == len(rows)
+    assert f"Subject: The previous second stage was put back: {SECOND_STAGE}\n" in said
 
 
 def test_what_the_manual_names_can_be_typed(guest: Guest) -> None:

@@ -5,10 +5,10 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from guest_hooks.config import Config, Modules, Stage1
-from guest_hooks.machine.block_devices import BlockDevice
 from guest_hooks.model import GrubCfgStatus, MenuFault, Mode, Problem, State
 from guest_hooks.problems.menus import MenuProblem
 from guest_hooks.problems.table import TABLE
+from guest_hooks.volumes import BlockDevice
 from tests.support import boot_tree, kernels
 from tests.support.boot_tree import NEWEST, OWN_DISK, UUID, BootTree
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from guest_hooks.config import Config
-from guest_hooks.machine.block_devices import BlockDevice
 from guest_hooks.machine.boot_files import Memory
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import CommandError, Completed
@@ -24,11 +23,13 @@ from guest_hooks.model import (
     Status,
     TargetStatus,
 )
+from guest_hooks.paths import BOOT_XEN
 from guest_hooks.preflight.next_boot import preflight
 from guest_hooks.preflight.result import Preflight
 from guest_hooks.problems.table import TABLE
 from guest_hooks.survey import menu_kernels
-from guest_hooks.targets import BOOT_XEN, TARGETS
+from guest_hooks.targets import TARGETS
+from guest_hooks.volumes import BlockDevice
 from tests.support import kernels
 from tests.support.checkout import CHECKOUT
 

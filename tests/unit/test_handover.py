@@ -14,8 +14,9 @@ import pytest
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import Completed
 from guest_hooks.model import State
+from guest_hooks.paths import BOOT_XEN
 from guest_hooks.survey import menu_kernels, menu_verdict
-from guest_hooks.targets import BOOT_XEN, HANDOVER, TARGETS
+from guest_hooks.targets import HANDOVER, TARGETS
 from tests.support import boot_tree
 from tests.support.checkout import CHECKOUT
 

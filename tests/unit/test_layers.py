@@ -1,7 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The referee of the house: who imports whom, and who alone may do what. HACKING.md has the
-picture.
-"""
+"""The layer test: who imports whom, and who alone may do what. HACKING.md has the picture."""
 
 import ast
 from collections.abc import Callable, Container, Iterator
@@ -24,6 +22,8 @@ LAYERS = (
         "sizes",
         "terminal",
         "program",
+        "paths",
+        "volumes",
         "problems",
     ),
     ("formats",),
@@ -35,7 +35,7 @@ LAYERS = (
     ("cli", "hooks", "daemon", "__main__"),
 )
 """From the lowest up: what stands on one line is of one layer. The first holds the vocabulary."""
-VOCABULARY = 0
+VOCABULARY, FORMATS = 0, 1
 SIDEWAYS = {("cli", "daemon"), ("cli", "hooks"), ("__main__", "cli")}
 """Which package may import which of its own layer; the vocabulary is one."""
 PURE = ("guest_hooks.formats", "guest_hooks.preflight.links")
@@ -203,9 +203,14 @@ def test_who_only_looks_imports_no_writer() -> None:
     assert broken(writers) == {}
 
 
+def is_pure(module: str, tree: ast.Module) -> bool:
+    """Whether `module` is called pure, by its place or by its docstring."""
+    return module.startswith(PURE) or "Pure." in (ast.get_docstring(tree) or "")
+
+
 def impurities(module: str, tree: ast.Module) -> list[str]:
     """What a pure module does that needs more than the values it is given."""
-    if not module.startswith(PURE) and "Pure." not in (ast.get_docstring(tree) or ""):
+    if not is_pure(module, tree):
         return []
     calls = {
         node.func.id
@@ -219,6 +224,51 @@ def impurities(module: str, tree: ast.Module) -> list[str]:
 
 def test_what_is_pure_reads_nothing() -> None:
     assert broken(impurities) == {}
+
+
+def impure_imports(module: str, tree: ast.Module) -> list[str]:
+    """What a module of a pure package imports of ours that is neither pure nor vocabulary."""
+    if not module.startswith(PURE):
+        return []
+    ours = {name: MODULES[name] for name in imported(tree, module) if name in MODULES}
+    return sorted(
+        name
+        for name, path in ours.items()
+        if layer(name) != VOCABULARY
+        and path.name != "__init__.py"
+        and not is_pure(name, sources.parsed(path))
+    )
+
+
+def test_what_is_pure_rests_on_what_is_pure() -> None:
+    assert broken(impure_imports) == {}
+
+
+def constants(module: str, tree: ast.Module) -> list[str]:
+    """The modules of another package that `module` imports for a constant alone: that belongs to
+    the vocabulary, or to a table of a format.
+    """
+    used: dict[str, set[str]] = {}
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.ImportFrom):
+            continue
+        for alias in node.names:
+            whole = f"{node.module}.{alias.name}"
+            own = alias.asname or alias.name
+            names = set(uses(tree, own)) if whole in MODULES else {alias.name}
+            used.setdefault(whole if whole in MODULES else str(node.module), set()).update(names)
+    return sorted(
+        name
+        for name, names in used.items()
+        if name in MODULES
+        and layer(name) > FORMATS
+        and package(name) != package(module)
+        and all(each.isupper() for each in names)
+    )
+
+
+def test_nothing_is_imported_for_a_constant_alone() -> None:
+    assert broken(constants) == {}
 
 
 def test_only_run_starts_processes() -> None:
@@ -267,7 +317,7 @@ def test_no_test_is_skipped() -> None:
         pytest.param("def f(path):\n    return open(path)", id="open"),
     ],
 )
-def test_the_referee_sees_what_is_not_pure(code: str) -> None:
+def test_the_layer_test_sees_what_is_not_pure(code: str) -> None:
     assert impurities("guest_hooks.formats.elf", ast.parse(code))
     assert not impurities("guest_hooks.machine.root", ast.parse(code))
 
@@ -286,14 +336,26 @@ def test_the_referee_sees_what_is_not_pure(code: str) -> None:
         ),
         pytest.param(writers, "guest_hooks.survey.a", "def f(m): m.save()", id="saves"),
         pytest.param(impurities, "guest_hooks.sync.a", '"""Pure."""\nimport os', id="says-pure"),
+        pytest.param(
+            impure_imports,
+            "guest_hooks.formats.a",
+            "from guest_hooks.machine.run import run",
+            id="pure-by-another",
+        ),
+        pytest.param(
+            constants,
+            "guest_hooks.sync.a",
+            "from guest_hooks.machine import run\nrun.TIMEOUT",
+            id="for-a-constant",
+        ),
     ],
 )
-def test_the_referee_sees_what_place_forbids(rule: Rule, module: str, code: str) -> None:
+def test_the_layer_test_sees_what_place_forbids(rule: Rule, module: str, code: str) -> None:
     assert rule(module, ast.parse(code))
     assert not rule("guest_hooks.machine.a", ast.parse("import os"))
 
 
-def test_the_referee_sees_a_skip() -> None:
+def test_the_layer_test_sees_a_skip() -> None:
     assert skips(ast.parse("@pytest.mark.skipif(True)\ndef test_a(): ...")) == ["skipif"]
 
 
@@ -324,7 +386,7 @@ def test_the_referee_sees_a_skip() -> None:
         ),
     ],
 )
-def test_the_referee_sees_an_upward_import(module: str, code: str) -> None:
+def test_the_layer_test_sees_an_upward_import(module: str, code: str) -> None:
     assert wrong_imports(module, ast.parse(code))
 
 
@@ -338,7 +400,7 @@ def test_the_referee_sees_an_upward_import(module: str, code: str) -> None:
         pytest.param("import os\nos.system('a')", id="system"),
     ],
 )
-def test_the_referee_sees_a_process(code: str) -> None:
+def test_the_layer_test_sees_a_process(code: str) -> None:
     assert process_starts(ast.parse(code))
 
 
@@ -353,5 +415,5 @@ def test_the_referee_sees_a_process(code: str) -> None:
         ),
     ],
 )
-def test_the_referee_sees_a_replacement(code: str) -> None:
+def test_the_layer_test_sees_a_replacement(code: str) -> None:
     assert replacements(ast.parse(code))

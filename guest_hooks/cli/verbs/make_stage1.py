@@ -24,7 +24,7 @@ def make_stage1(session: Session) -> ExitCode:
                 "stage1 config prints and takes no --output", hint="redirect it to a file"
             )
         text = stage1_image.config(target)
-        session.answer({"schema": as_json.SCHEMA, "target": target.name, "config": text})
+        session.answer(as_json.stage1_json(target.name, config=text))
         if not options.json:
             with stdout():
                 print(text, end="", flush=True)
@@ -36,13 +36,7 @@ def make_stage1(session: Session) -> ExitCode:
         )
     made = stage1_image.build(target, options.output, session.root)
     session.answer(
-        {
-            "schema": as_json.SCHEMA,
-            "target": target.name,
-            "path": made.path,
-            "size": made.size,
-            "modules": made.modules,
-        }
+        as_json.stage1_json(target.name, path=made.path, size=made.size, modules=made.modules)
     )
     session.say(
         [f"{made.path}: a stage 1 for {target.name}, {made.modules} modules, {size(made.size)}"]

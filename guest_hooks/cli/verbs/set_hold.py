@@ -8,7 +8,6 @@ from guest_hooks.cli.times import until
 from guest_hooks.errors import ExitCode
 from guest_hooks.machine import doer
 from guest_hooks.machine.config_files import configuration
-from guest_hooks.machine.hold import NEVER
 from guest_hooks.report import hold_json, layout
 from guest_hooks.report.repair_text import hold_text
 from guest_hooks.sync.holding import hold_repairs, release_repairs
@@ -20,7 +19,7 @@ def set_hold(session: Session) -> ExitCode:
     """Hold the automatic repairs."""
     options = session.options
     repair = configuration(session.root, options.config).repair
-    end = NEVER if options.until is None else until(options.until)
+    end = None if options.until is None else until(options.until)
     held = hold_repairs(
         session.root, until=end, by=doer.of_command(), lock_timeout=options.lock_timeout
     )

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 
 from guest_hooks.formats import fs_features
 from guest_hooks.formats.fs_features import OLDEST_HOST, Feature
-from guest_hooks.machine import boot_features
 from guest_hooks.model import BootFilesystem, LastBoot
 from guest_hooks.preflight.result import Finding, Link
 from guest_hooks.problems.boot import BootFsProblem
@@ -32,8 +31,8 @@ def findings(
             BootFsProblem.UNREADABLE,
             link=Link.SECOND_STAGE,
             thing=boot.device,
-            message=boot_features.explain(boot),
-            step=boot_features.remedy(boot),
+            message=fs_features.explain(boot),
+            step=fs_features.remedy(boot),
         )
         return (replace(found, stops=False, console="") if is_read else found,)
     newer = fs_features.unreadable(features, OLDEST_HOST)

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from guest_hooks.boot_images import InitrdFacts
 from guest_hooks.formats.grub_menu import Boot, Choice, Entry, Menu
-from guest_hooks.machine.block_devices import BlockDevice
 from guest_hooks.model import BootFilesystem, Severity
 from guest_hooks.preflight.links import initrds, kernels, root_fs, stage1, unattended
 from guest_hooks.preflight.needs import Kernel, Needs
@@ -15,6 +14,7 @@ from guest_hooks.preflight.result import Certainty, Finding, Link
 from guest_hooks.preflight.steps import NextStep, Steps
 from guest_hooks.problems.menus import MenuProblem
 from guest_hooks.records import dataclass, replace
+from guest_hooks.volumes import BlockDevice
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

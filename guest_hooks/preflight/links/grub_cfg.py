@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What is wrong with grub.cfg and grubenv as files. Pure."""
 
-from guest_hooks.machine.grub_tools import GRUBENV
 from guest_hooks.model import GrubCfgStatus, MenuFault, State
+from guest_hooks.paths import GRUBENV
 from guest_hooks.preflight.result import Finding, Link
 from guest_hooks.preflight.steps import NextStep
 from guest_hooks.problems.menus import MenuProblem

@@ -8,8 +8,7 @@ arch/x86/boot/compressed/misc.c.
 from functools import partial
 
 from guest_hooks.boot_images import IRREGULAR, KernelFacts
-from guest_hooks.formats.bzimage import GRUB_XEN_UNPACKS
-from guest_hooks.formats.compression import Compression
+from guest_hooks.formats.compression import GRUB_XEN_UNPACKS, Compression
 from guest_hooks.model import Mode, Severity
 from guest_hooks.preflight.needs import Kernel, Needs
 from guest_hooks.preflight.result import Certainty, Finding, Link

@@ -12,12 +12,12 @@ from guest_hooks.formats import menu_lst
 from guest_hooks.formats.grub_menu import Boot, Choice, Entry, Menu
 from guest_hooks.formats.menu_lst import File, LegacyEntry
 from guest_hooks.model import BootFilesystem
+from guest_hooks.paths import MENU_LST
 from guest_hooks.preflight.result import Finding, Link
 from guest_hooks.problems.other_hosts import LegacyProblem
 from guest_hooks.records import dataclass
 
-PATH = "/boot/grub/menu.lst"
-_found = partial(Finding.of, link=Link.STAGE1, thing=PATH)
+_found = partial(Finding.of, link=Link.STAGE1, thing=MENU_LST)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,14 +48,14 @@ def follow(
         message = f"pvgrub-legacy can't read {boot.fs_type}, the file system of /boot"
         found.append(_found(LegacyProblem.FILE_SYSTEM, message=message))
     if text is None:
-        message = f"{PATH} is missing, and pvgrub-legacy reads no other menu"
+        message = f"{MENU_LST} is missing, and pvgrub-legacy reads no other menu"
         return _ends([*found, _found(LegacyProblem.MENU_MISSING, message=message)])
     menu = menu_lst.parse(text)
     if not menu.entries:
-        message = f"{PATH} has no entry: a title, and commands behind it"
+        message = f"{MENU_LST} has no entry: a title, and commands behind it"
         return _ends([*found, _found(LegacyProblem.MENU_EMPTY, message=message)])
     if menu.timeout is None:
-        message = f"{PATH} sets no timeout: pvgrub-legacy waits for a key"
+        message = f"{MENU_LST} sets no timeout: pvgrub-legacy waits for a key"
         found.append(_found(LegacyProblem.MENU_WAITS, message=message))
     entry = menu.chosen
     if entry is None or entry.other or entry.kernel is None:
@@ -66,7 +66,7 @@ def follow(
     unknown = () if drive else ("what pvgrub-legacy calls the disk with /boot",)
     if entry.kernel.path.rpartition("/")[2] in names:
         return Started(is_second_stage=True, findings=tuple(found), unknown=unknown)
-    message = f"{PATH} does not name the second stage"
+    message = f"{MENU_LST} does not name the second stage"
     found.append(_found(LegacyProblem.MENU_OTHER, message=message))
     loaded = _entry(entry, entry.kernel)
     return Started(
@@ -83,9 +83,9 @@ def _ends(found: Sequence[Finding]) -> Started:
 
 def _unclear(found: Sequence[Finding], entry: LegacyEntry | None) -> Started:
     if entry is None:
-        what = f"which entry {PATH} starts: /boot/grub/default says that"
+        what = f"which entry {MENU_LST} starts: /boot/grub/default says that"
     else:
-        what = f"what the entry {entry.title!r} of {PATH} starts ({entry.other or 'no kernel'})"
+        what = f"what the entry {entry.title!r} of {MENU_LST} starts ({entry.other or 'no kernel'})"
     return Started(findings=tuple(found), unknown=(what,))
 
 
@@ -95,12 +95,12 @@ def _of_file(
     """Whether the kernel is where the entry says."""
     if drive and kernel.drive != drive:
         message = (
-            f"{PATH}: the entry {entry.title!r} takes its kernel from"
+            f"{MENU_LST}: the entry {entry.title!r} takes its kernel from"
             f" {kernel.drive or 'no disk'}, and pvgrub-legacy calls the disk with /boot {drive}"
         )
         return [_found(LegacyProblem.DRIVE, message=message, name=f"{drive}{kernel.path}")]
     if not is_there(kernel.path):
-        message = f"{PATH}: the entry {entry.title!r} names {kernel.path}, which is not there"
+        message = f"{MENU_LST}: the entry {entry.title!r} names {kernel.path}, which is not there"
         return [_found(LegacyProblem.KERNEL_MISSING, message=message)]
     return []
 

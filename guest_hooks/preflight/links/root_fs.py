@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from functools import partial
 
 from guest_hooks.formats import disk_names
-from guest_hooks.machine.block_devices import BlockDevice
 from guest_hooks.preflight.links import twins
 from guest_hooks.preflight.needs import CRYPT, DEVICE_MAPPER, FILE_SYSTEMS, XEN_DISK, Driver
 from guest_hooks.preflight.result import Finding, Link
 from guest_hooks.preflight.steps import Steps
 from guest_hooks.problems.boot import RootProblem
 from guest_hooks.records import dataclass, replace
+from guest_hooks.volumes import BlockDevice
 
 _root = partial(Finding.of, link=Link.ROOT)
 

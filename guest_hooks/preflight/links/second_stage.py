@@ -10,12 +10,13 @@ from guest_hooks.config import Modules, Stage1
 from guest_hooks.formats import fs_features
 from guest_hooks.formats.fs_features import Feature
 from guest_hooks.model import BootFilesystem, Mode, Problem, Severity, State, TargetStatus
+from guest_hooks.paths import BOOT_XEN
 from guest_hooks.preflight.result import Certainty, Finding, Link
 from guest_hooks.problems.boot import BootFsProblem
 from guest_hooks.problems.row import Effect, ProblemCode
 from guest_hooks.problems.second_stage import SecondStageProblem
 from guest_hooks.records import replace
-from guest_hooks.targets import BOOT_XEN, HANDOVER, TARGETS
+from guest_hooks.targets import HANDOVER, TARGETS
 
 _ONLY_IF_IT_READS_MODULES = (
     SecondStageProblem.MODULE_DIR_DIFFERS,

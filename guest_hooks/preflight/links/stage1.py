@@ -9,12 +9,12 @@ grub-core/disk/xen/xendisk.c, which lists disks as xenstore does.
 from collections.abc import Mapping, Sequence
 
 from guest_hooks.config import Stage1
-from guest_hooks.machine.block_devices import BlockDevice
 from guest_hooks.model import BootFilesystem, Mode, Severity
 from guest_hooks.preflight.result import Certainty, Finding, Link, Step
 from guest_hooks.problems.boot import Stage1Problem
 from guest_hooks.problems.row import Actor
 from guest_hooks.records import dataclass, field, replace
+from guest_hooks.volumes import BlockDevice
 
 MENU = "grub/grub.cfg"
 BRIDGE = "xen/pvhboot-i386.linux"

@@ -3,12 +3,12 @@
 
 from collections.abc import Container, Sequence
 
-from guest_hooks.machine.block_devices import BlockDevice
 from guest_hooks.preflight.links import stage1
 from guest_hooks.preflight.result import Finding, Link
 from guest_hooks.problems.boot import Stage1Problem
 from guest_hooks.problems.row import Actor, Severity
 from guest_hooks.records import replace
+from guest_hooks.volumes import BlockDevice
 
 _COMMANDS = {
     "ext2": "tune2fs -U random",

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from guest_hooks.machine import boot_files, lock, receipts
+from guest_hooks.machine import boot_files, lock
 from guest_hooks.machine.root import Root
+from guest_hooks.paths import STATE_DIR
 from guest_hooks.preflight import facts
 from tests.support import boot_tree
 from tests.support.boot_damage import (
@@ -101,7 +102,7 @@ class TestMemory:
         with lock.held(Root(str(tmp_path)), timeout=0):
             pass
         modes = {
-            (top / receipts.STATE_DIR[1:]).stat().st_mode & 0o777
+            (top / STATE_DIR[1:]).stat().st_mode & 0o777
             for top in (tmp_path, tmp_path / "looked-at")
         }
         assert modes == {0o755}

@@ -11,6 +11,7 @@ import pytest
 
 from guest_hooks.machine import holders, lock
 from guest_hooks.machine.root import Root
+from guest_hooks.paths import LOCK
 from tests.support import other_users
 
 PATH = "/var/lib/dpkg/lock"
@@ -49,10 +50,10 @@ def test_asking_keeps_nobody_out(root: Root) -> None:
 
 def test_our_own_lock_has_a_name(root: Root) -> None:
     with lock.held(root, timeout=0):
-        found = holders.holder(root, lock.PATH)
+        found = holders.holder(root, LOCK)
         assert found is not None
         assert found.pid == os.getpid()
-    assert holders.holder(root, lock.PATH) is None
+    assert holders.holder(root, LOCK) is None
 
 
 def test_a_lock_without_a_pid_is_another_process(root: Root) -> None:

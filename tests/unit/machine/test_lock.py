@@ -16,6 +16,7 @@ import pytest
 from guest_hooks.errors import ExitCode, GuestHooksError, LockedError
 from guest_hooks.machine import lock
 from guest_hooks.machine.root import NotRegularError, Root
+from guest_hooks.paths import LOCK
 from tests.support import other_users
 from tests.support.checkout import CHECKOUT
 
@@ -62,11 +63,11 @@ def holder(root: Root) -> "subprocess.Popen[str]":
 
 def test_the_directory_is_made_and_the_file_stays(root: Root) -> None:
     with lock.held(root, timeout=0):
-        inode = root.lstat(lock.PATH)
+        inode = root.lstat(LOCK)
     with lock.held(root, timeout=0):
         pass
     assert inode is not None
-    assert root.lstat(lock.PATH) == inode
+    assert root.lstat(LOCK) == inode
 
 
 def test_another_holder_is_named_when_the_time_is_over(root: Root) -> None:
@@ -136,7 +137,7 @@ def test_it_is_released_by_an_error_too(root: Root) -> None:
 def test_a_lock_on_a_file_that_was_replaced_is_taken_again(
     root: Root, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = tmp_path / lock.PATH[1:]
+    path = tmp_path / LOCK[1:]
     flock = fcntl.flock
 
     def replaced_just_before(fd: int, operation: int) -> None:
@@ -168,7 +169,7 @@ def test_whatever_keeps_it_from_being_taken_leaves_no_descriptor(
 
 @pytest.mark.parametrize("kind", ["fifo", "directory", "symlink"])
 def test_nothing_but_a_file_is_locked(root: Root, tmp_path: Path, kind: str) -> None:
-    path = tmp_path / lock.PATH[1:]
+    path = tmp_path / LOCK[1:]
     path.parent.mkdir(parents=True)
     match kind:
         case "fifo":

@@ -14,6 +14,7 @@ from guest_hooks.formats import moddep, superblock
 from guest_hooks.machine import mounts, receipts
 from guest_hooks.machine.receipts import Receipt, TargetReceipt
 from guest_hooks.machine.root import Root
+from guest_hooks.paths import RECEIPT
 
 MOUNTINFO = r"""22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw
 30 22 0:26 /@ /mnt/a\040b rw,noatime - btrfs /dev/loop3 rw,subvol=/@
@@ -209,9 +210,9 @@ def test_a_receipt_comes_back(tmp_path: Path) -> None:
 def test_a_receipt_that_says_the_same_is_not_written_again(tmp_path: Path) -> None:
     root = Root(str(tmp_path))
     receipts.save(root, FULL)
-    before = (tmp_path / receipts.RECEIPT.lstrip("/")).stat()
+    before = (tmp_path / RECEIPT.lstrip("/")).stat()
     receipts.save(root, FULL)
-    assert (tmp_path / receipts.RECEIPT.lstrip("/")).stat().st_ino == before.st_ino
+    assert (tmp_path / RECEIPT.lstrip("/")).stat().st_ino == before.st_ino
 
 
 @pytest.mark.parametrize(

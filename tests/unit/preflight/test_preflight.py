@@ -9,7 +9,6 @@ import pytest
 
 from guest_hooks.config import Config, Stage1
 from guest_hooks.hooks import kernel
-from guest_hooks.machine.block_devices import BlockDevice
 from guest_hooks.machine.boot_files import Memory
 from guest_hooks.machine.root import Root
 from guest_hooks.model import Guest, Mode, Severity, State
@@ -19,6 +18,7 @@ from guest_hooks.preflight.result import Certainty, Finding, Link, Preflight
 from guest_hooks.problems.row import Actor
 from guest_hooks.report import boot_chain
 from guest_hooks.report.layout import Style
+from guest_hooks.volumes import BlockDevice
 from tests.support import boot_tree, kernels, report_schema
 from tests.support.boot_damage import (
     CONFIG,

@@ -5,9 +5,9 @@ does not come to.
 
 import pytest
 
-from guest_hooks.machine.block_devices import BlockDevice
 from guest_hooks.model import BootFilesystem, Place
 from guest_hooks.preflight.links import stage1
+from guest_hooks.volumes import BlockDevice
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from guest_hooks.machine import block_devices
-from guest_hooks.machine.block_devices import BlockDevice
 from guest_hooks.model import Severity
 from guest_hooks.preflight import facts
 from guest_hooks.preflight.links import root_fs, twins
 from guest_hooks.problems.boot import RootProblem, Stage1Problem
+from guest_hooks.volumes import BlockDevice
 from tests.support.boot_damage import EARLIER, SECOND, set_root
 from tests.support.boot_tree import OWN, UUID, BootTree
 

@@ -10,6 +10,7 @@ from guest_hooks.machine import legacy_drives
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.settling import Settling
 from guest_hooks.model import BootFilesystem, Guest, Mode, Severity
+from guest_hooks.paths import MENU_LST
 from guest_hooks.survey import legacy_menu, plan
 from guest_hooks.survey.plan import Plan, Wanted
 from guest_hooks.sync import menu_files
@@ -64,7 +65,7 @@ def test_the_menu_starts_the_second_stage(
     assert found.severity is Severity.ERROR
     (change,) = menu_files.replace_menu_lst(root, boot, plans, Settling(root))
     assert change.before == ""
-    assert f"\nkernel {kernel}\n" in root.read(legacy_menu.PATH).decode()
+    assert f"\nkernel {kernel}\n" in root.read(MENU_LST).decode()
     assert legacy_menu.problem(root, ON, boot, plans) is None
 
 

@@ -15,10 +15,11 @@ from guest_hooks.machine.boot_files import Memory
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.settling import Settling
 from guest_hooks.model import GrubCfgStatus, Guest, KernelStatus, Mode, Start, Status
+from guest_hooks.paths import GRUB_CFG
 from guest_hooks.problems.menus import MenuProblem
 from guest_hooks.problems.pv_kernels import PvKernelProblem
 from guest_hooks.problems.row import Severity, State
-from guest_hooks.survey import menu_kernels, menu_verdict, pv_kernels
+from guest_hooks.survey import menu_kernels, pv_kernels
 from guest_hooks.survey.status import Survey
 from guest_hooks.sync import pv_kernels as making
 from guest_hooks.sync.result import Done
@@ -305,7 +306,7 @@ def test_a_menu_that_starts_a_kernel_beside_its_copy_is_stale(world: World) -> N
     script.write_text("")
     script.chmod(0o755)
     world.tree.write(menu_kernels.PROGRAM.lstrip("/"), b"")
-    current = GrubCfgStatus(path=menu_verdict.PATH, state=State.CURRENT)
+    current = GrubCfgStatus(path=GRUB_CFG, state=State.CURRENT)
     assert menu_kernels.with_copies(world.root, current, ()) == current
     world.renew()
     found = menu_kernels.with_copies(world.root, current, world.kernels())
