@@ -64,32 +64,37 @@ def status(
     if fault:
         found = _verdict(MenuProblem.INVALID, f"{GRUB_CFG}: {fault}", command)
         return replace(found, fault=_kind_of_fault(data))
-    text = data.decode(errors="replace")
+    problems = _out_of_date(root, data.decode(errors="replace"), fs_uuid, root_uuid, command)
+    is_stale = any(problem.severity is Severity.ERROR for problem in problems)
+    if is_stale and kept is not None and kept.sha256 == _sha256(data):
+        problems += (Problem.of(KEPT, kept.message, step=kept.hint),)
+    return GrubCfgStatus(
+        path=GRUB_CFG, state=State.STALE if is_stale else State.CURRENT, problems=problems
+    )
+
+
+def _out_of_date(
+    root: Root, text: str, fs_uuid: str, root_uuid: str, command: str
+) -> tuple[Problem, ...]:
+    """What of the menu is not, or no longer, as the guest is."""
     outside = why_unlisted(root)
 
     def problem(code: MenuProblem, message: str) -> Problem:
         found = _problem(code, message, command)
         return replace(found, hint=outside) if outside else found
 
-    stale = tuple(
-        problem(code, message)
-        for code, message in (
-            *menu_kernels.gone(root, text),
-            *(list(_of_another_disk(text, fs_uuid)) or _of_another_root(text, root_uuid)),
-            *_of_a_builder(root, text),
-            *_without_handover(root, text),
-        )
-    )
-    problems = (
+    return (
         *menu_kernels.unlisted(root, text, problem),
         *menu_kernels.wrong_initrds(root, text, problem),
-        *stale,
-    )
-    is_stale = any(problem.severity is Severity.ERROR for problem in problems)
-    if is_stale and kept is not None and kept.sha256 == _sha256(data):
-        problems += (Problem.of(KEPT, kept.message, step=kept.hint),)
-    return GrubCfgStatus(
-        path=GRUB_CFG, state=State.STALE if is_stale else State.CURRENT, problems=problems
+        *(
+            problem(code, message)
+            for code, message in (
+                *menu_kernels.gone(root, text),
+                *(list(_of_another_disk(text, fs_uuid)) or _of_another_root(text, root_uuid)),
+                *_of_a_builder(root, text),
+                *_without_handover(root, text),
+            )
+        ),
     )
 
 

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The verb `sync`: what is missing or out of date is made."""
 
+import argparse
+
 from guest_hooks.cli.session import Session
 from guest_hooks.errors import ExitCode, GuestHooksError
 from guest_hooks.machine import doer, last_failure, streams
@@ -16,16 +18,7 @@ from guest_hooks.sync.result import Request, exit_code
 def run_sync(session: Session) -> ExitCode:
     """Run it, say what it did, and tell the journal."""
     options = session.options
-    request = Request(
-        targets=tuple(options.target),
-        dry_run=options.dry_run,
-        force=options.force,
-        adopt=options.adopt,
-        update_grub=options.update_grub,
-        automatic=options.automatic,
-        waits_for_packages=options.automatic,
-        lock_timeout=options.lock_timeout,
-    )
+    request = _request(options)
     config = configuration(session.root, options.config)
     by = doer.of_command(automatic=request.automatic)
     is_told = session.root.is_live and not request.dry_run
@@ -65,6 +58,19 @@ def run_sync(session: Session) -> ExitCode:
             )
         )
     return code
+
+
+def _request(options: argparse.Namespace) -> Request:
+    return Request(
+        targets=tuple(options.target),
+        dry_run=options.dry_run,
+        force=options.force,
+        adopt=options.adopt,
+        update_grub=options.update_grub,
+        automatic=options.automatic,
+        waits_for_packages=options.automatic,
+        lock_timeout=options.lock_timeout,
+    )
 
 
 def _note(session: Session, error: GuestHooksError | None) -> None:

@@ -154,29 +154,37 @@ def _entry(
                 f" ({load.device})"
             )
         return search
+    about_root = root_fs.findings(load.arguments, entry.title, devices, ground.steps)
+    found, pairs = _loaded(load, path, ground, unknown)
+    return initrds.as_dracut_says((*search, *found, *about_root), pairs)
+
+
+def _loaded(
+    load: Boot, path: str, ground: Ground, unknown: list[str]
+) -> tuple[tuple[Finding, ...], list[tuple[str, InitrdFacts | None]]]:
+    """What is wrong with the kernel at `path` and the initrds that `load` names, and those
+    initrds.
+    """
+    files = ground.files
     kernel = files.kernels[path]
     pairs = [
         (name, files.initrds[name])
         for item in load.initrds
-        if (name := stage1.in_guest(item, boot)) in files.initrds
+        if (name := stage1.in_guest(item, ground.boot)) in files.initrds
     ]
-    if kernel.facts is not None and kernel.facts.unread:
-        unknown.append(f"what is inside {path}: {kernel.facts.unread} ({kernel.facts.hint})")
-    for name, facts in pairs:
+    for name, facts in ((path, kernel.facts), *pairs):
         if facts is not None and facts.unread:
             unknown.append(f"what is inside {name}: {facts.unread} ({facts.hint})")
     here = ground.needs(load)
     found = (
-        *search,
         *(
             _as_grub_says(finding, path, load.kernel)
             for finding in kernels.kernel_findings(kernel, here)
         ),
         *initrds.initrd_findings(kernel, pairs, here),
         *kernels.modules_finding(kernel),
-        *root_fs.findings(load.arguments, entry.title, devices, ground.steps),
     )
-    return initrds.as_dracut_says(found, pairs)
+    return found, pairs
 
 
 def _search_in_vain(entry: Entry, key: str, step: NextStep, *, is_sure: bool) -> Finding:
