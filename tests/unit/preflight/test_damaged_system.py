@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the started kernel meets: the root file system, fstab, the console."""
+
+from pathlib import Path
+
+import pytest
+
+from guest_hooks.model import Severity
+from guest_hooks.preflight.result import Certainty
+from tests.support.boot_damage import (
+    OTHER_UUID,
+    PVH,
+    arguments,
+    consoles,
+    fstab,
+    image,
+    other_root_in_fstab,
+    set_root,
+    twice,
+    with_sysvinit,
+    write,
+)
+from tests.support.damage_case import Case, check
+
+SHELL = "Dropping to a shell!"
+WARNING, LIKELY = Severity.WARNING, Certainty.LIKELY
+CASES = [
+    Case(
+        "root-gone",
+        set_root(f"root=UUID={OTHER_UUID}"),
+        "root-missing",
+        "does not exist.  Dropping to a shell!",
+    ),
+    Case("root-by-a-disk-of-another-name", set_root("root=/dev/sda1"), "root-missing", SHELL),
+    Case("root-on-the-builder-s-disk", set_root("root=/dev/loop15"), "root-of-builder", SHELL),
+    Case(
+        "root-on-the-builder-s-partition",
+        set_root("root=/dev/mapper/loop3p1"),
+        "root-of-builder",
+        SHELL,
+    ),
+    Case(
+        "root-of-virtio-in-an-image",
+        image(set_root("root=/dev/vda1")),
+        "root-of-another-bus",
+        "ALERT!  /dev/vda1 does not exist.  Dropping to a shell!",
+        certainty=LIKELY,
+    ),
+    Case(
+        "root-of-nvme-in-an-image-pvh",
+        image(set_root("root=/dev/nvme0n1p2")),
+        "root-of-another-bus",
+        SHELL,
+        mode=PVH,
+        certainty=LIKELY,
+    ),
+    Case(
+        "root-by-virtio-s-name-in-an-image",
+        image(set_root("root=/dev/disk/by-id/virtio-disk0-part1")),
+        "root-of-another-bus",
+        SHELL,
+        certainty=LIKELY,
+    ),
+    Case(
+        "fstab-of-virtio",
+        fstab("/dev/vdb1 /srv ext4 defaults 0 2"),
+        "fstab-disk-missing",
+        "emergency mode",
+        certainty=LIKELY,
+    ),
+    Case(
+        "fstab-of-virtio-in-an-image",
+        image(fstab("/dev/vdb1 /srv ext4 defaults 0 2")),
+        "fstab-disk-missing",
+        "emergency mode",
+        certainty=LIKELY,
+    ),
+    Case(
+        "fstab-of-a-disk-that-is-gone",
+        fstab(f"UUID={OTHER_UUID} /home ext4 defaults 0 2"),
+        "fstab-disk-missing",
+        "emergency mode",
+        certainty=LIKELY,
+    ),
+    Case(
+        "fstab-of-a-label-that-is-gone",
+        fstab("LABEL=data /data xfs defaults 0 0"),
+        "fstab-disk-missing",
+        "emergency mode",
+        certainty=LIKELY,
+    ),
+    Case(
+        "fstab-of-a-volume-that-is-gone",
+        fstab("/dev/vg0/data /data ext4 defaults 0 2"),
+        "fstab-disk-missing",
+        "emergency mode",
+        certainty=LIKELY,
+    ),
+    Case(
+        "fstab-without-systemd",
+        with_sysvinit(fstab(f"UUID={OTHER_UUID} /home ext4 defaults 0 2")),
+        "fstab-disk-missing",
+        boots=True,
+        severity=WARNING,
+        certainty=LIKELY,
+    ),
+    Case(
+        "fstab-of-another-root",
+        other_root_in_fstab,
+        "fstab-root-missing",
+        "systemd-remount-fs",
+        boots=True,
+        certainty=LIKELY,
+    ),
+    Case(
+        "fstab-of-swap-that-is-gone",
+        fstab("/dev/xvda9 none swap sw 0 0"),
+        "fstab-swap-missing",
+        "Timed out waiting for device",
+        boots=True,
+        severity=WARNING,
+        certainty=LIKELY,
+    ),
+    Case(
+        "console-of-a-cloud-image",
+        consoles("console=tty0 console=ttyS0,115200"),
+        "console-elsewhere",
+        boots=True,
+        severity=WARNING,
+    ),
+    Case(
+        "console-of-a-screen-pvh",
+        consoles("console=hvc0 console=tty0"),
+        "console-elsewhere",
+        mode=PVH,
+        boots=True,
+        severity=WARNING,
+    ),
+    Case(
+        "resume-of-virtio-on-the-command-line",
+        arguments("resume=/dev/vda5"),
+        "resume-missing",
+        "Gave up waiting for suspend/resume device",
+        boots=True,
+        severity=WARNING,
+        certainty=LIKELY,
+    ),
+    Case(
+        "resume-of-a-disk-that-is-gone",
+        write("etc/initramfs-tools/conf.d/resume", f"RESUME=UUID={OTHER_UUID}\n".encode()),
+        "resume-missing",
+        "Gave up waiting for suspend/resume device",
+        boots=True,
+        severity=WARNING,
+        certainty=LIKELY,
+    ),
+    Case("root-label-gone", set_root("root=LABEL=old"), "root-missing", SHELL),
+    Case("root-partuuid-gone", set_root("root=PARTUUID=5a4f3c1e-02"), "root-missing", SHELL),
+    Case("root-not-named", set_root("quiet"), "root-none", "No root device specified"),
+    Case("root-twice", twice, "root-twice", certainty=LIKELY),
+]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_damage_is_found(case: Case, tmp_path: Path) -> None:
+    check(case, tmp_path)
