@@ -16,6 +16,7 @@ from guest_hooks.errors import LackingError, NotRepairedError
 from guest_hooks.machine import streams
 from guest_hooks.machine.root import Root
 from guest_hooks.records import dataclass
+from guest_hooks.report import layout
 from guest_hooks.report.layout import Style
 from guest_hooks.report.next_steps import Given
 
@@ -55,7 +56,14 @@ class Session:
         done all the same.
         """
         if not self.options.quiet and not self.options.json:
-            streams.say(lines, sys.stdout)
+            streams.say(self.wrapped(lines), sys.stdout)
+
+    def wrapped(self, lines: Sequence[str]) -> list[str]:
+        """Sentences for stdout: a terminal would break them in the middle of a word."""
+        if not sys.stdout.isatty():
+            return [*lines]
+        rows = (layout.block(layout.plain(line), self.style, indent=0, hang=2) for line in lines)
+        return [row for wrapped in rows for row in wrapped]
 
     def answer(self, table: dict[str, Any]) -> None:
         """The one object of `--json`."""

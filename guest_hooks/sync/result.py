@@ -53,6 +53,11 @@ class Result:
     is_settled: bool = False
     is_held: bool = False
 
+    @property
+    def is_repeated(self) -> bool:
+        """Whether an earlier run has said, and the journal has, all that failed."""
+        return bool(self.failures) and set(self.failures) <= set(self.repeated)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:

@@ -21,7 +21,7 @@ def put_back(session: Session) -> ExitCode:
     if session.options.list:
         kept = previous(session.root, session.options.target)
         session.answer(rollback_text.previous_json(kept))
-        session.say(rollback_text.previous_text(kept, time.time()))
+        session.say(session.wrapped(rollback_text.previous_text(kept, time.time())))
         return ExitCode.OK
     config = configuration(session.root, session.options.config)
     with session.step("Putting back the previous second stage"):

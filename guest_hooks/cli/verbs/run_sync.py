@@ -12,7 +12,7 @@ from guest_hooks.records import replace
 from guest_hooks.report import as_journal, as_json, messages, reasons
 from guest_hooks.report.status_screen import state_rows
 from guest_hooks.sync import sync
-from guest_hooks.sync.result import Request, exit_code
+from guest_hooks.sync.result import Request, Result, exit_code
 
 
 def run_sync(session: Session) -> ExitCode:
@@ -38,13 +38,20 @@ def run_sync(session: Session) -> ExitCode:
     session.answer(as_json.sync_json(result.status, result.changes, result.failures))
     code = exit_code(result, request, config)
     is_same = code is ExitCode.OK and all(target.is_settled for target in result.status.targets)
-    show = session.say if request.dry_run else session.note
-    show(
-        reasons.changes_text(result.changes, dry_run=options.dry_run or result.is_held)
-        or (_unchanged(result.status, is_forced=options.force) if is_same else [])
-    )
-    if options.automatic and result.failures and set(result.failures) <= set(result.repeated):
-        return code  # said by the run before, and in the journal
+    words = reasons.changes_text(result.changes, dry_run=options.dry_run or result.is_held)
+    if not words and is_same:
+        words = _unchanged(result.status, is_forced=options.force)
+    if request.dry_run:
+        session.say(session.wrapped(words))
+    else:
+        session.note(words)
+    if not (options.automatic and result.is_repeated):
+        _say_what_is_left(session, result, request, code)
+    return code
+
+
+def _say_what_is_left(session: Session, result: Result, request: Request, code: ExitCode) -> None:
+    """What failed, or else what is not as it should be, or else the warnings."""
     for failure in result.failures:
         streams.say(messages.error_text(failure, session.error_style))
     if result.is_held:
@@ -57,7 +64,6 @@ def run_sync(session: Session) -> ExitCode:
                 as_journal.warnings(result, is_foretold=request.dry_run), session.error_style
             )
         )
-    return code
 
 
 def _request(options: argparse.Namespace) -> Request:

@@ -8,7 +8,7 @@ from guest_hooks.cli.times import until
 from guest_hooks.errors import ExitCode
 from guest_hooks.machine import doer
 from guest_hooks.machine.config_files import configuration
-from guest_hooks.report import hold_json, layout
+from guest_hooks.report import hold_json
 from guest_hooks.report.repair_text import hold_text
 from guest_hooks.sync.holding import hold_repairs, release_repairs
 
@@ -24,9 +24,11 @@ def set_hold(session: Session) -> ExitCode:
         session.root, until=end, by=doer.of_command(), lock_timeout=options.lock_timeout
     )
     session.answer(hold_json.hold_json(held, repair=repair))
-    words = layout.plain(f"Automatic repairs are {hold_text(held, time.time())}.")
     session.note(
-        [*layout.block(words, session.style, indent=0), "To end it: xen-guest-bootloader unhold"]
+        [
+            f"Automatic repairs are {hold_text(held, time.time())}.",
+            "To end it: xen-guest-bootloader unhold",
+        ]
     )
     return ExitCode.OK
 

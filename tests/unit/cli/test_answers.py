@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a program is told: each verb's object, the one schema of them all, and the exit codes."""
 
+import argparse
+import io
 import json
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +13,11 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from guest_hooks.cli import verbs
+from guest_hooks.cli.session import Session
 from guest_hooks.errors import ExitCode, GuestHooksError
 from guest_hooks.formats import pvh_bridge
+from guest_hooks.machine.root import Root
+from guest_hooks.report.layout import Style
 from guest_hooks.targets import TARGETS
 from tests.support import report_schema, second_stages
 from tests.support.checkout import CHECKOUT
@@ -168,3 +174,28 @@ def test_every_expected_failure_has_a_documented_code() -> None:
         ExitCode.OK,
         ExitCode.FAULT,
     }
+
+
+@pytest.mark.parametrize(
+    ("is_terminal", "shown"),
+    [
+        pytest.param(
+            True, "Rebuilt /boot/xen/pvboot-x86_64.elf: it was\n  missing.\n", id="terminal"
+        ),
+        pytest.param(False, "Rebuilt /boot/xen/pvboot-x86_64.elf: it was missing.\n", id="pipe"),
+    ],
+)
+def test_a_terminal_breaks_no_word(
+    monkeypatch: pytest.MonkeyPatch, is_terminal: bool, shown: str
+) -> None:
+    screen = io.StringIO()
+    monkeypatch.setattr(screen, "isatty", lambda: is_terminal, raising=False)
+    monkeypatch.setattr(sys, "stdout", screen)
+    session = Session(
+        options=argparse.Namespace(quiet=False, json=False),
+        root=Root(),
+        style=Style(width=45),
+        error_style=Style(),
+    )
+    session.note(["Rebuilt /boot/xen/pvboot-x86_64.elf: it was missing."])
+    assert screen.getvalue() == shown
