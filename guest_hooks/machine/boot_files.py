@@ -1,7 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Kernels and initrds of this guest as facts, remembered from run to run, because reading them
-costs a second or two.
-"""
+"""Kernels and initrds as facts, remembered from run to run: reading them takes a second or two."""
 
 import hashlib
 import json

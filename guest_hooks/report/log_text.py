@@ -19,7 +19,7 @@ _BY = {
     Doer.HOOK: "hook",
     Doer.SERVICE: "the repair service",
     Doer.TIMER: "the daily timer",
-    Doer.PERSON: "person",
+    Doer.PERSON: "",
 }
 
 
@@ -45,5 +45,4 @@ def by(entry: Entry) -> str:
     """Who did it, in words; empty where the entry does not say."""
     if entry.by not in list(Doer):
         return ""
-    word = _BY[Doer(entry.by)]
-    return f"by {word} {entry.by_name}" if entry.by_name else f"by {word}"
+    return " ".join(filter(None, ("by", _BY[Doer(entry.by)], entry.by_name)))

@@ -83,9 +83,11 @@ def test_the_log_says_by_whom(guest: Guest) -> None:
     ]
     assert {row["path"] for row in rows[:5]} == {SECOND_STAGE}
     assert [row["cause"] for row in rows[:3]] == ["missing"] * 3
-    shown = guest.out("xen-guest-bootloader log")
+    shown = " ".join(guest.out("xen-guest-bootloader log").split())
     assert shown.count(f"Rebuilt {SECOND_STAGE}: it was missing. (by the repair service)") == 1
     assert shown.count("(by the daily timer)") == 1
+    assert "(by hook trigger of xen-guest-bootloader)" in shown
+    assert "the second stage before the present one. (by alice)" in shown
     said = guest.out("journalctl -xt xen-guest-bootloader --no-pager")
     assert f"Subject: The previous second stage was put back: {SECOND_STAGE}\n" in said
 

@@ -47,6 +47,11 @@ def test_an_entry_as_text_and_as_json() -> None:
     ]
 
 
+def test_a_person_is_named() -> None:
+    found = read(row(BOOTLOADER_BY="person", BOOTLOADER_BY_NAME="alice"))
+    assert log_text.log_text(found, NOW, Style()) == ["12:42             Rebuilt it. (by alice)"]
+
+
 @pytest.mark.parametrize(
     ("value", "text"),
     [(None, ""), ([226, 152, 131, 27], "\u2603\x1b"), ("plain", "plain")],
