@@ -41,7 +41,7 @@ class Stage1Problem(ProblemCode):
         "a link at the top still leads to the root before a snapshot took its place.",
         effect=Effect.MAY_END,
         hint="{step}",
-        step="lead the link at the top of the file system to this guest's /boot",
+        step="point the link at the top of the file system to this guest's /boot",
     )
     UUID_TWICE = Row(
         "uuid-twice",
@@ -127,7 +127,7 @@ class RootProblem(ProblemCode):
     )
     TWICE = ending(
         "root-twice",
-        "Two disks have the UUID that root= names, and which is mounted is chance.",
+        "Two disks have the UUID that root= names, and it is not certain which one is mounted.",
         "",
         "{step}",
         step="give one another UUID (tune2fs -U random, xfs_admin -U generate), or detach it",
@@ -172,8 +172,8 @@ class ConsoleProblem(ProblemCode):
 
     ELSEWHERE = Row(
         "console-elsewhere",
-        "The boot's words do not go to the guest's console, hvc0: what else is said here of the "
-        "console may not be seen there.",
+        "The boot messages do not go to the guest's console, hvc0: what is said here of the "
+        "console may not appear there.",
         hint="make console=hvc0 the last console= in /etc/default/grub, then: update-grub",
         actor=Actor.GUEST,
         severity=Severity.WARNING,

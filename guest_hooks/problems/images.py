@@ -61,7 +61,10 @@ class ImageProblem(SecondStageCode):
     ELF_HEADER = _refused("elf-header", "The ELF header, or a table that it names, is damaged.")
     TRUNCATED = _refused("truncated", "The file is cut off.")
     CLASS_MISMATCH = _refused(
-        "class-mismatch", "The file has the width of another target.", _OTHER_ARCH, sure=True
+        "class-mismatch",
+        "The file is 32-bit and the target 64-bit, or the other way round.",
+        _OTHER_ARCH,
+        sure=True,
     )
     MACHINE_MISMATCH = _refused(
         "machine-mismatch", "The file is for another processor.", _OTHER_ARCH, sure=True
@@ -72,18 +75,26 @@ class ImageProblem(SecondStageCode):
     LOAD_SIZE = _refused("load-size", "A LOAD segment has more bytes in the file than in memory.")
     LOAD_OUT_OF_RANGE = _refused("load-out-of-range", "A LOAD segment ends above 4 GiB.")
     LOAD_OVERLAP = _refused("load-overlap", "Two LOAD segments overlap in memory.")
-    LOAD_ADDRESS = _refused("load-address", "GRUB would be loaded where it can't run.")
-    LOAD_NOT_LOADABLE = _fatal("load-not-loadable", "Xen would leave out a LOAD segment.")
+    LOAD_ADDRESS = _refused(
+        "load-address", "GRUB would be loaded at an address where it can't run."
+    )
+    LOAD_NOT_LOADABLE = _fatal("load-not-loadable", "Xen would not load one of the LOAD segments.")
     NO_XEN_NOTES = _refused("no-xen-notes", "The file has no Xen notes.")
     NOTE_MALFORMED = _refused("note-malformed", "A Xen note can't be read.")
     NOTE_MISSING = _refused("note-missing", "A Xen note that the target needs is missing.")
-    NOTE_DUPLICATE = _refused("note-duplicate", "A Xen note is there more than once.")
+    NOTE_DUPLICATE = _refused("note-duplicate", "A Xen note occurs more than once.")
     NOTE_SIZE = _refused("note-size", "A Xen note has a wrong size.")
-    NOTE_LAYOUT = _refused("note-layout", "A Xen note asks for a memory layout GRUB has not.")
-    NOTE_FEATURES = _refused("note-features", "A Xen note requires a feature GRUB has not.")
+    NOTE_LAYOUT = _refused(
+        "note-layout", "A Xen note asks for a memory layout that GRUB does not support."
+    )
+    NOTE_FEATURES = _refused(
+        "note-features", "A Xen note requires a feature that GRUB does not support."
+    )
     NOTE_LOADER = _refused("note-loader", "The Xen note LOADER is not `generic'.")
     NOTE_XEN_VERSION = _refused("note-xen-version", "The Xen note XEN_VERSION is not xen-3.0.")
-    NOTE_PAE_MODE = _refused("note-pae-mode", "The Xen note PAE_MODE is none that Xen takes.")
+    NOTE_PAE_MODE = _refused(
+        "note-pae-mode", "The Xen note PAE_MODE has a value that Xen does not accept."
+    )
     NOTE_VIRT_BASE = _refused("note-virt-base", "The Xen note VIRT_BASE names a wrong address.")
     PVH_IMAGE = _refused(
         "pvh-image", "The file is a PVH image, and the target is PV.", _OTHER_ARCH, sure=True

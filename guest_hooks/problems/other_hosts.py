@@ -35,7 +35,7 @@ class LegacyProblem(ProblemCode):
     )
     MENU_EMPTY = Row(
         "legacy-menu-empty",
-        "menu.lst has no entry: a title with commands behind it.",
+        "menu.lst has no entry (a title with commands after it).",
         effect=Effect.ENDS,
         console="grubdom>",
         hint=_LEGACY,
@@ -50,8 +50,8 @@ class LegacyProblem(ProblemCode):
     )
     DRIVE = Row(
         "legacy-drive",
-        "menu.lst names another disk than pvgrub-legacy has /boot on; it counts disks by their "
-        "numbers, and xvda1 and xvda2 can be two disks.",
+        "menu.lst names a disk that is not the one on which pvgrub-legacy finds /boot; it counts "
+        "disks by their numbers, and xvda1 and xvda2 can be two disks.",
         effect=Effect.ENDS,
         console="Error ",
         hint="name the kernel in /boot/grub/menu.lst as {name}; or set legacy_menu = true, move "
@@ -107,10 +107,10 @@ class PygrubProblem(ProblemCode):
     )
     REFUSES = Row(
         "pygrub-refuses",
-        "The menu has a line at which pygrub gives up.",
+        "The menu has a line that pygrub can't read, and it gives up.",
         effect=Effect.ENDS,
         console=PYGRUB_ENDS,
-        hint="take out or rewrite that line, by /etc/default/grub or /etc/grub.d, and run "
+        hint="remove or change that line, in /etc/default/grub or /etc/grub.d, and run "
         f"update-grub; or {_OR_NO_PYGRUB}",
         actor=Actor.GUEST,
     )

@@ -20,7 +20,7 @@ class PvKernelProblem(ProblemCode):
     )
     STALE = Row(
         "pv-kernel-stale",
-        "The copy for PV was made of another kernel of the same name.",
+        "The copy for PV was made from another kernel of the same name.",
         hint=_SYNC,
         state=State.STALE,
     )
@@ -34,18 +34,18 @@ class PvKernelProblem(ProblemCode):
     )
     UNFIT = Row(
         "pv-kernel-unfit",
-        "The kernel can't run as a 64-bit PV guest, and so no copy for PV is made of it.",
+        "The kernel can't run as a 64-bit PV guest, and so no copy for PV is made from it.",
         hint="boot a kernel built with CONFIG_XEN_PV, such as linux-image-amd64",
     )
     UNWANTED = Row(
         "pv-kernel-unwanted",
-        "A copy for PV is there, and its kernel is gone, or needs none, or none is to be kept.",
+        'A copy for PV is there, but its kernel is gone or needs none, or pv_kernels is "never".',
         hint="remove it with: xen-guest-bootloader sync",
         severity=Severity.WARNING,
     )
     KEPT = Row(
         "pv-kernel-kept",
-        "A copy for PV is not wanted any longer, and this PV guest would not boot without it.",
+        "A copy for PV is no longer wanted, but this PV guest would not boot without it.",
         hint="remove it all the same: xen-guest-bootloader sync --force",
         severity=Severity.WARNING,
     )

@@ -17,21 +17,21 @@ class RunProblem(ProblemCode):
     )
     BARRIER_UNKNOWN = Row(
         "barrier-unknown",
-        "A file is written, and nothing is known that makes GRUB see it on this file system.",
+        "A file is written, but no way is known to make GRUB see it at once on this file system.",
         hint="a clean shutdown or unmount does",
         actor=Actor.GUEST,
         severity=Severity.WARNING,
     )
     BARRIER_REFUSED = Row(
         "barrier-refused",
-        "A file is written, and having its file system put it where GRUB sees it is refused.",
-        hint="a clean shutdown or unmount does the same",
+        "A file is written, but the request to bring it to where GRUB reads it was refused.",
+        hint="a clean shutdown or unmount does it",
         actor=Actor.GUEST,
         severity=Severity.WARNING,
     )
     RECEIPT_NOT_KEPT = Row(
         "receipt-not-kept",
-        "What was installed could not be noted in /var/lib/xen-guest-bootloader.",
+        "What was installed could not be recorded in /var/lib/xen-guest-bootloader.",
         hint="{step}",
         step="make room, or mount /var writable",
         severity=Severity.WARNING,
@@ -53,7 +53,7 @@ class RunProblem(ProblemCode):
     OPTIONAL_TARGET = Row(
         "optional-target",
         "An optional target is not current.",
-        hint="look why: xen-guest-bootloader status",
+        hint="see why: xen-guest-bootloader status",
         severity=Severity.WARNING,
     )
     PACKAGES = Row(

@@ -78,8 +78,7 @@ class SecondStageProblem(SecondStageCode):
     )
     MODULE_DIR_DIFFERS = Row(
         "module-dir-differs",
-        "/boot/grub/TARGET is not as grub-xen-bin has it; ends the boot only if "
-        'modules = "minimal".',
+        '/boot/grub/TARGET differs from grub-xen-bin; ends the boot only if modules = "minimal".',
         effect=Effect.MAY_END,
         console="symbol `grub_",
         hint=_UPDATE,

@@ -34,7 +34,7 @@ def findings(arguments: Sequence[str], mode: Mode) -> tuple[Finding, ...]:
             link=Link.KERNEL,
             thing=f"console={names[-1]}",
             message=(
-                f"the boot's words go to {names[-1]}: {heard} seen on the guest's console, {HVC}"
+                f"the boot messages go to {names[-1]}: {heard} seen on the guest's console, {HVC}"
             ),
         ),
     )
@@ -46,4 +46,4 @@ def unknown(arguments: Sequence[str], active: str) -> str:
     """
     if _named(arguments) or active.split()[-1:] == [HVC]:
         return ""
-    return f"whether the boot's words are seen on the guest's console: there is no console={HVC}"
+    return f"whether the boot messages are seen on the guest's console: there is no console={HVC}"
