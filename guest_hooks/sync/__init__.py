@@ -20,17 +20,17 @@ from guest_hooks.survey import menu_verdict
 from guest_hooks.survey.status import Survey, require, survey
 from guest_hooks.sync import (
     commit,
+    kernel_copies,
     menus,
     packages,
-    pv_kernels,
     safeguard,
     second_stages,
     unchanged,
     work,
 )
+from guest_hooks.sync.bookkeeping import receipt_of
 from guest_hooks.sync.foretold import foretell
 from guest_hooks.sync.menus import Step
-from guest_hooks.sync.record import receipt_of
 from guest_hooks.sync.result import Done, Failure, Request, Result, result_of
 
 
@@ -59,7 +59,7 @@ def sync(root: Root, config: Config, request: Request, *, step: Step = nullconte
         with step("Looking at what is there"):
             found = _look(root, config, request)
         wanted = work.decide(found, request)
-        if wanted.is_nothing and not pv_kernels.foretold(root, found, request.targets):
+        if wanted.is_nothing and not kernel_copies.foretold(root, found, request.targets):
             with suppress(GuestHooksError):  # what a killed run left takes room, and no more
                 commit.sweep(root)
             unchanged.remember(root, found, request.targets)
@@ -73,7 +73,7 @@ def _foreseen(root: Root, config: Config, request: Request, step: Step) -> Resul
     found = _look(root, config, request)
     wanted = work.decide(found, request)
     foretold, failures = foretell(root, found, wanted, request, step)
-    foretold += pv_kernels.foretold(root, found, request.targets)
+    foretold += kernel_copies.foretold(root, found, request.targets)
     return result_of(found, found, foretold, (*wanted.failures, *failures), ())
 
 
@@ -126,7 +126,7 @@ def _made(
     after = survey(root, found.config, targets=request.targets, known=found)
     if wanted.menu and not done.failures:
         done += Done(failures=_as_before(root, after))
-    done += pv_kernels.tidy(root, after, request.targets, is_forced=request.force)
+    done += kernel_copies.tidy(root, after, request.targets, is_forced=request.force)
     done += Done(unsure=(*settling.problems, *unnoted))
     unchanged.remember(root, after, request.targets)
     outcome = result_of(
@@ -153,14 +153,14 @@ def copy_kernels(
         lock_timeout=request.lock_timeout,
     ) as unsettled:
         found = _surveyed(root, config, request)
-        if not pv_kernels.lacking(found):
+        if not kernel_copies.lacking(found):
             return result_of(found, found, (), (), unsettled)
         if request.automatic and hold.held_for(root, repair=config.repair):
-            foretold = pv_kernels.foretold(root, found, request.targets)
+            foretold = kernel_copies.foretold(root, found, request.targets)
             return replace(result_of(found, found, foretold, (), unsettled), is_held=True)
         disks.require_writable(root)
         settling = Settling(root)
-        made = pv_kernels.renew(root, found, settling, step=step)
+        made = kernel_copies.renew(root, found, settling, step=step)
         settling.finish()
         after = survey(root, config, targets=request.targets, known=found)
         unsure = (*unsettled, *settling.problems)
@@ -175,7 +175,7 @@ def _with_copies(
     The menu comes before a second stage here, because a second stage reads it: by the one that is
     there it would start a kernel that GRUB can't unpack.
     """
-    copied = pv_kernels.renew(root, found, settling, step=step)
+    copied = kernel_copies.renew(root, found, settling, step=step)
     if copied.changes:
         found = _look(root, found.config, request, known=found)
     reasons = work.decide(found, request).menu

@@ -21,7 +21,7 @@ from guest_hooks.problems.pv_kernels import PvKernelProblem
 from guest_hooks.problems.row import Severity, State
 from guest_hooks.survey import menu_kernels, pv_kernels
 from guest_hooks.survey.status import Survey
-from guest_hooks.sync import pv_kernels as making
+from guest_hooks.sync import kernel_copies
 from guest_hooks.sync.result import Done
 from tests.support import boot_tree, kernels, pv_menu
 from tests.support.boot_tree import BootTree
@@ -71,7 +71,7 @@ class World:
 
     def renew(self) -> Done:
         settling = Settling(self.root)
-        made = making.renew(self.root, self.survey(), settling, step=nullcontext)
+        made = kernel_copies.renew(self.root, self.survey(), settling, step=nullcontext)
         settling.finish()
         return made
 
@@ -196,7 +196,7 @@ def limited(monkeypatch: pytest.MonkeyPatch, world: World, copies: int) -> None:
 
     def free(_root: Root, _path: str) -> int:
         used = sum(file.stat().st_size for file in (world.top / "boot/xen").glob("vmlinux-*"))
-        return copies * (size + 100) + making.MARGIN - used
+        return copies * (size + 100) + kernel_copies.MARGIN - used
 
     monkeypatch.setattr(space, "free", free)
 
@@ -264,31 +264,31 @@ def test_a_removed_kernel_s_copy_goes(world: World) -> None:
     world.renew()
     (world.top / "boot/xen/vmlinux-mine.gz").write_bytes(b"an admin's own")
     world.tree.remove(f"boot/vmlinuz-{OLD}")
-    made = making.tidy(world.root, world.survey(), (), is_forced=False)
+    made = kernel_copies.tidy(world.root, world.survey(), (), is_forced=False)
     assert [change.path for change in made.changes] == [f"/boot/xen/vmlinux-{OLD}.gz"]
     assert sorted(path.name for path in (world.top / "boot/xen").glob("vmlinux-*")) == sorted(
         [f"vmlinux-{release}.gz" for release in (NEW, MIDDLE)] + ["vmlinux-mine.gz"]
     )
-    assert making.tidy(world.root, world.survey(), (), is_forced=False) == Done()
+    assert kernel_copies.tidy(world.root, world.survey(), (), is_forced=False) == Done()
 
 
 def test_nothing_goes_where_only_some_targets_were_named(world: World) -> None:
     world.renew()
     world.tree.remove(f"boot/vmlinuz-{OLD}")
     found = world.survey()
-    assert making.tidy(world.root, found, ("i386-xen_pvh",), is_forced=True) == Done()
+    assert kernel_copies.tidy(world.root, found, ("i386-xen_pvh",), is_forced=True) == Done()
 
 
 def test_never_keeps_the_copy_that_a_pv_guest_boots_by(world: World) -> None:
     world.renew()
     world.update_grub()
     world.config = replace(world.config, pv_kernels=PvKernels.NEVER)
-    made = making.tidy(world.root, world.survey(), (), is_forced=False)
+    made = kernel_copies.tidy(world.root, world.survey(), (), is_forced=False)
     assert [change.path for change in made.changes] == [
         f"/boot/xen/vmlinux-{release}.gz" for release in sorted((MIDDLE, OLD))
     ]
     assert PvKernelProblem.KEPT in {problem.code for problem in made.unsure}
-    forced = making.tidy(world.root, world.survey(), (), is_forced=True)
+    forced = kernel_copies.tidy(world.root, world.survey(), (), is_forced=True)
     assert [change.path for change in forced.changes] == [f"/boot/xen/vmlinux-{NEW}.gz"]
 
 
@@ -296,7 +296,7 @@ def test_never_removes_all_where_the_guest_is_pvh(world: World) -> None:
     world.renew()
     world.update_grub()
     world.config = replace(world.config, pv_kernels=PvKernels.NEVER)
-    made = making.tidy(world.root, world.survey(Mode.PVH), (), is_forced=False)
+    made = kernel_copies.tidy(world.root, world.survey(Mode.PVH), (), is_forced=False)
     assert len(made.changes) == len(boot_tree.RELEASES)
 
 
