@@ -139,7 +139,7 @@ def _missing(root: Root, expected: Expected) -> UnmountedError:
             else f"mount the file system that {root.outside(expected.by)} names at {where}"
         )
         return UnmountedError(message, hint=hint)
-    message = f"{expected.point} stands in {FSTAB} and is not mounted"
+    message = f"{expected.point} is in {FSTAB} and is not mounted"
     return UnmountedError(
         message,
         hint=f"mount {where}" if root.is_live else f"mount {shlex.quote(expected.what)} {where}",

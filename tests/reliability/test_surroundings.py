@@ -67,7 +67,7 @@ def test_a_boot_of_fstab_that_is_not_mounted_is_left_alone(tmp_path: Path, verb:
             command, capture_output=True, text=True, env=env, timeout=60, check=False
         )
         assert done.returncode == 7
-        assert "/boot stands in /etc/fstab and is not mounted" in done.stderr
+        assert "/boot is in /etc/fstab and is not mounted" in done.stderr
         assert snapshot(disk.top) == before
 
 

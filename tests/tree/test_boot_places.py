@@ -222,7 +222,7 @@ def test_grub_on_a_disk_of_its_own(empty: GuestTree, tmp_path: Path) -> None:
         uuid = images.tool("blkid", "-p", "-s", "UUID", "-o", "value", device)
         with in_fstab(empty, f"UUID={uuid} /boot/grub ext4 defaults 0 2"):
             refused = empty.run("sync", f"--target={PV}", code=7)
-            assert "/boot/grub stands in /etc/fstab and is not mounted" in refused.stderr
+            assert "/boot/grub is in /etc/fstab and is not mounted" in refused.stderr
             with mounted(device, empty.path("/boot/grub")):
                 synced = empty.run("sync", "--json", f"--target={PV}").json
                 (target,) = synced["targets"]

@@ -209,7 +209,7 @@ def test_an_unmounted_boot_is_refused(own_boot: GuestTree) -> None:
     boot = own_boot.path("/boot")
     images.tool("umount", str(boot))
     try:
-        assert "stands in /etc/fstab and is not mounted" in refused(own_boot)
+        assert "is in /etc/fstab and is not mounted" in refused(own_boot)
         assert list(boot.iterdir()) == []
     finally:
         images.tool("mount", own_boot.disk.boot.device, str(boot))

@@ -88,7 +88,7 @@ def files(tree: GuestTree) -> Iterator[GuestTree]:
 )
 def test_a_line_of_fstab(files: GuestTree, line: str) -> None:
     fstab(files, line)
-    refused(files, f"{line.split()[1].rstrip('/')} stands in /etc/fstab and is not mounted")
+    refused(files, f"{line.split()[1].rstrip('/')} is in /etc/fstab and is not mounted")
 
 
 @on_ext4
@@ -122,7 +122,7 @@ def test_a_link_to_boot_is_followed(files: GuestTree) -> None:
         try:
             fstab(files, "UUID=1234 /data ext4 noauto 0 0")
             assert (
-                "/data stands in /etc/fstab and is not mounted"
+                "/data is in /etc/fstab and is not mounted"
                 in files.run("sync", f"--target={PV}", code=7).stderr
             )
         finally:
