@@ -159,7 +159,7 @@ def test_a_repair_is_in_the_journal_with_its_explanation(guest: Guest) -> None:
     )
     assert done["_SYSTEMD_UNIT"] == SYNC
     explained = guest.out(f"journalctl -x -n 1 MESSAGE_ID={KINDS[Outcome.NOTICED].message_id}")
-    assert "A change was noticed, and is being looked after" in explained
+    assert "A change was noticed, and a repair begins" in explained
     assert SECOND_STAGE in explained
 
 
