@@ -167,8 +167,7 @@ def test_a_missing_boot_is_reported_and_its_return_is_seen(guest: Guest) -> None
     before = guest.digest()
     guest.run("umount /boot")
     guest.until(
-        "grep -q 'is in /etc/fstab and is not mounted'"
-        " /run/xen-guest-bootloader/watch/state.json"
+        "grep -q 'is in /etc/fstab and is not mounted' /run/xen-guest-bootloader/watch/state.json"
     )
     assert guest.run("test -e /boot/xen", check=False).returncode != 0, (
         "a repair wrote under the mount point"
@@ -188,8 +187,7 @@ def test_a_boot_that_is_not_mounted_is_told_once_and_waited_for(guest: Guest) ->
         " umount /boot"
     )
     guest.until(
-        "grep -q 'is in /etc/fstab and is not mounted'"
-        " /run/xen-guest-bootloader/watch/state.json"
+        "grep -q 'is in /etc/fstab and is not mounted' /run/xen-guest-bootloader/watch/state.json"
     )
     guest.run("mkdir /boot/xen; sleep 1; rmdir /boot/xen; sleep 2")
     assert (guest.syncs(), guest.service()["retry_at"]) == (syncs, "")
