@@ -251,17 +251,17 @@ def _notes_by_config(root: Root, path: str, release: str) -> dict[str, Any] | No
 
 
 def _is_packaged(root: Root, path: str, release: str, data: bytes) -> bool:
-    """Whether these are the bytes that dpkg has on record for this file of the kernel's package."""
-    name = os.path.basename(root.resolve(path))
-    sums = (
-        root.read_text(f"{DPKG_INFO}/linux-image-{release}.md5sums", limit=MAX_SUMS)
-        if release and "/" not in release
-        else None
-    )
-    if not sums:
+    """Whether dpkg has these bytes on record: in the kernel's package, or, since forky, in those
+    from which that copies them to /boot.
+    """
+    if not release or "/" in release:
         return False
+    name = os.path.basename(root.resolve(path))
+    places = (f"boot/{name}", f"usr/lib/modules/{release}/{name.removesuffix(f'-{release}')}")
     digest = hashlib.md5(data, usedforsecurity=False).hexdigest()
-    return f"{digest}  boot/{name}\n" in sums
+    lists = (f"{DPKG_INFO}/linux-{kind}-{release}.md5sums" for kind in ("image", "binary", "base"))
+    found = (root.read_text(path, limit=MAX_SUMS) or "" for path in lists)
+    return any(f"{digest}  {place}\n" in sums for sums in found for place in places)
 
 
 def _load(root: Root) -> Mapping[str, Any]:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Kernels and initrds as facts: what was read once is remembered, and only while it is true."""
 
+import hashlib
 import json
 import os
 import threading
@@ -14,10 +15,32 @@ from guest_hooks.machine.root import Root
 from guest_hooks.paths import STATE_DIR
 from guest_hooks.preflight import facts
 from tests.support import boot_tree
-from tests.support.boot_damage import (
-    KERNEL,
+from tests.support.boot_damage import CONFIG, KERNEL
+from tests.support.boot_tree import NEWEST, BootTree
+
+
+@pytest.mark.parametrize(
+    ("kernel", "config", "is_verified"),
+    [
+        pytest.param("image boot/vmlinuz-{}", "image boot/config-{}", True, id="bookworm"),
+        pytest.param(
+            "binary usr/lib/modules/{}/vmlinuz", "base usr/lib/modules/{}/config", True, id="forky"
+        ),
+        pytest.param("binary usr/lib/modules/{}/other", "image boot/config-{}", False, id="no-sum"),
+    ],
 )
-from tests.support.boot_tree import BootTree
+def test_a_kernel_of_which_dpkg_has_the_sum(
+    kernel: str, config: str, is_verified: bool, tmp_path: Path
+) -> None:
+    tree = BootTree(tmp_path)
+    for where, path in ((kernel, KERNEL), (config, CONFIG)):
+        package, place = where.format(NEWEST).split()
+        digest = hashlib.md5(tree.read(path), usedforsecurity=False).hexdigest()
+        sums = tmp_path / f"var/lib/dpkg/info/linux-{package}-{NEWEST}.md5sums"
+        sums.parent.mkdir(parents=True, exist_ok=True)
+        with sums.open("a") as file:
+            file.write(f"{digest}  {place}\n")
+    assert boot_files.read_kernel(Root(str(tmp_path)), f"/{KERNEL}").is_verified is is_verified
 
 
 class TestMemory:
