@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from guest_hooks.problems.row import Effect, Severity
+from guest_hooks.problems.row import Actor, Effect, Severity
 from guest_hooks.problems.table import GROUPS, TABLE
-from tests.support import problem_pages, sources
+from tests.support import followed_hints, problem_pages, sources
 
 CODES = list(TABLE.values())
 
@@ -34,6 +34,15 @@ def test_every_row_says_what_it_is_and_what_to_do() -> None:
 def test_what_ends_the_boot_is_an_error() -> None:
     endings = [code for code in CODES if code.row.effect is Effect.ENDS]
     assert [code for code in endings if code.row.severity is not Severity.ERROR] == []
+
+
+def test_every_step_is_taken_by_a_test_or_has_a_reason() -> None:
+    named = (*followed_hints.FOLLOWED, *followed_hints.NOT_FOLLOWED)
+    assert [code for code in named if code not in TABLE] == []
+    steps = {(TABLE[code].row.hint, TABLE[code].row.step) for code in named}
+    here = [code for code in CODES if code.row.actor is not Actor.HOST]
+    assert [code for code in here if (code.row.hint, code.row.step) not in steps] == []
+    assert [*set(followed_hints.FOLLOWED) & set(followed_hints.NOT_FOLLOWED)] == []
 
 
 def test_no_row_is_left_over_from_a_check_that_is_gone() -> None:
