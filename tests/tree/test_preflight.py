@@ -122,6 +122,15 @@ LAYOUTS = [
         "i386-xen_pvh",
         id="trixie-cloud-image",
     ),
+    pytest.param(
+        Layout(suite=Suite.SID, kind=Kind.FULL, table="gpt"), "i386-xen_pvh", id="sid-cloud-image"
+    ),
+    pytest.param(
+        Layout(suite=Suite.TRIXIE, fs_type="xfs", boot="ext4", table="gpt"),
+        "i386-xen_pvh",
+        id="trixie-xfs-own-boot",
+    ),
+    pytest.param(Layout(suite=Suite.BOOKWORM, fs_type="xfs"), "x86_64-xen", id="bookworm-xfs"),
 ]
 
 
