@@ -13,7 +13,7 @@ from pathlib import Path
 from guest_hooks.model import Reason
 from guest_hooks.problems.row import Actor, Effect, ProblemCode, Severity
 from guest_hooks.problems.table import GROUPS, TABLE
-from tests.support import picture
+from tests.support import guest_tables, picture
 from tests.support.checkout import CHECKOUT
 
 MANUAL = CHECKOUT / "man/xen-guest-bootloader.8"
@@ -55,6 +55,7 @@ _ACTORS = {Actor.HERE: "here", Actor.GUEST: "guest", Actor.HOST: "host"}
 def written() -> dict[Path, str]:
     """The files and the text that each has to have."""
     pages = {MANUAL: manual(MANUAL.read_text()), SCHEMA: schema(SCHEMA.read_text()), PAGE: page()}
+    pages[guest_tables.PAGE] = guest_tables.page()
     return pages | picture.written()
 
 

@@ -19,39 +19,26 @@ from guest_hooks.problems.row import Actor
 from guest_hooks.report import boot_chain
 from guest_hooks.report.layout import Style
 from guest_hooks.volumes import BlockDevice
-from tests.support import boot_tree, kernels, report_schema
+from tests.support import boot_tree, report_schema
 from tests.support.boot_damage import (
-    CONFIG,
     INITRD,
     KERNEL,
     OTHER_UUID,
     PV,
     PVH,
     SECOND,
-    STAGE2,
     Damage,
     both,
-    by_dracut,
     default_entry,
     fstab,
-    hypervisor,
-    kernel_of,
-    legacy,
-    luks,
-    lvm,
-    menu_lst,
-    no_initrd_line,
     packed,
-    password,
     saved,
-    second_disk,
     second_stage,
     set_root,
     stage1,
-    whole_disks,
-    write,
 )
-from tests.support.boot_tree import NEWEST, OWN, OWN_DISK, RELEASES, UUID, BootTree
+from tests.support.boot_tree import NEWEST, RELEASES, UUID, BootTree
+from tests.support.healthy_boot import HEALTHY
 
 WARNING = Severity.WARNING
 BRIDGE = "boot/xen/pvhboot-i386.linux"
@@ -60,145 +47,6 @@ BRIDGE = "boot/xen/pvhboot-i386.linux"
 def pvh_zstd(tree: BootTree) -> None:
     for release in RELEASES:
         tree.write(f"boot/vmlinuz-{release}", boot_tree.kernel(release, "zstd"))
-
-
-def btrfs_subvolume(tree: BootTree) -> None:
-    tree.boot = replace(tree.boot, fs_type="btrfs", grub_dir="/@rootfs/boot/grub")
-    tree.edit_menu("/boot/vmlinuz", "/@rootfs/boot/vmlinuz")
-    tree.edit_menu("/boot/initrd", "/@rootfs/boot/initrd")
-
-
-def built_in(tree: BootTree) -> None:
-    tree.write(CONFIG, boot_tree.OPTIONS.replace("=m", "=y").encode())
-    no_initrd_line(tree)
-
-
-def no_records(tree: BootTree) -> None:
-    for release in RELEASES:
-        tree.remove(f"boot/config-{release}")
-
-
-def custom(tree: BootTree) -> None:
-    lines = [
-        f"search -u --set=root {UUID}",
-        f"linux /{KERNEL} root=LABEL=root",
-        f"initrd /{INITRD}",
-    ]
-    tree.write(
-        "boot/grub/custom.cfg",
-        "\n".join(["set default=mine", "menuentry mine {", *lines, "}\n"]).encode(),
-    )
-
-
-def own_boot_and_root(tree: BootTree) -> None:
-    tree.own_boot()
-    root = BlockDevice(
-        path="/dev/xvda2", type="part", fs_type="xfs", uuid=OTHER_UUID, parent="xvda"
-    )
-    tree.devices = (*tree.devices, root)
-    tree.disks.files["/dev/xvda2"] = ()
-    for release in RELEASES:
-        tree.write(f"boot/initrd.img-{release}", boot_tree.initrd(release, ("xen-blkfront", "xfs")))
-    set_root(f"root=UUID={OTHER_UUID}")(tree)
-
-
-def partitioned_cloud(tree: BootTree) -> None:
-    """As genericcloud images are: GPT, an EFI partition, a BIOS boot partition, root last in
-    the table and first by number.
-    """
-    esp = BlockDevice(
-        path="/dev/xvda15", type="part", fs_type="vfat", uuid="1234-ABCD", parent="xvda"
-    )
-    tree.devices = (OWN_DISK, OWN, BlockDevice(path="/dev/xvda14", type="part", parent="xvda"), esp)
-    tree.disks.files["/dev/xvda15"] = ("/EFI/debian/grub.cfg",)
-    set_root(f"root=PARTUUID={OWN.part_uuid.upper()}")(tree)
-
-
-def crypttab(tree: BootTree) -> None:
-    tree.write("etc/crypttab", b"# made at boot\nsecret UUID=1 none luks\n")
-    fstab("/dev/mapper/secret /secret ext4 defaults 0 2")(tree)
-
-
-def hypervisor_beside(tree: BootTree) -> None:
-    """With XEN_OVERRIDE_GRUB_DEFAULT=0: the entries stay, and Linux's is the default."""
-    hypervisor()(tree)
-    tree.edit_menu('set default="Debian GNU/Linux, with Xen hypervisor"', 'set default="0"')
-
-
-def other_platform_beside(tree: BootTree) -> None:
-    end = "### END /etc/grub.d/10_linux ###\n"
-    tree.edit_menu(end, end + "menuentry 'UEFI Firmware Settings' {\nfwsetup\n}\n")
-
-
-HEALTHY = {
-    "three-kernels": lambda _tree: None,
-    "own-boot": lambda tree: tree.own_boot(),
-    "own-boot-and-root-on-xfs": own_boot_and_root,
-    "cloud-image": partitioned_cloud,
-    "btrfs-subvolume": btrfs_subvolume,
-    "lvm": lvm,
-    "image-without-disks": lambda tree: setattr(tree, "devices", ()),
-    "data-disk": second_disk(SECOND, "/data/x"),
-    "swap-disk": lambda tree: setattr(
-        tree,
-        "devices",
-        (*tree.devices, BlockDevice(path="/dev/xvdb", type="disk", fs_type="swap", uuid="s")),
-    ),
-    "root-by-uuid": set_root(f"root=UUID={UUID}"),
-    "root-by-label": set_root("root=LABEL=root"),
-    "root-by-disk-name": set_root(f"root=/dev/disk/by-uuid/{UUID}"),
-    "root-on-nfs": set_root("root=/dev/nfs"),
-    "drivers-built-in": built_in,
-    "no-configuration-file": no_records,
-    "no-grubenv": lambda tree: tree.remove("boot/grub/grubenv"),
-    "saved-default": saved("1>2"),
-    "custom-entries": custom,
-    "pygrub-unpacks-zstd": stage1(Stage1.PYGRUB, packed("zstd")),
-    "legacy-pv": stage1(
-        Stage1.GRUB_LEGACY,
-        write("boot/grub/menu.lst", menu_lst()),
-    ),
-    "fstab-that-waits-for-no-disk": fstab(
-        "/dev/vdb1 /a ext4 nofail 0 2",
-        f"UUID={OTHER_UUID} /b ext4 noauto 0 2",
-        "/dev/sr0 /media/cdrom0 udf,iso9660 user,noauto 0 0",
-        f"UUID={OTHER_UUID} /c ext4 x-systemd.automount 0 2",
-        f"UUID={OTHER_UUID} /d ext4 _netdev 0 2",
-        "server:/e /e nfs defaults 0 0",
-        "tmpfs /tmp tmpfs defaults 0 0",
-        "/srv/f /f none bind 0 0",
-        f"UUID={UUID} /g ext4 defaults 0 2",
-        f"UUID={OTHER_UUID} none swap sw,nofail 0 0",
-    ),
-    "fstab-with-the-root-of-another-bus": write("etc/fstab", b"/dev/vda1 / ext4 defaults 0 1\n"),
-    "fstab-of-what-crypttab-makes": crypttab,
-    "resume-from-nothing": write("etc/initramfs-tools/conf.d/resume", b"RESUME=none\n"),
-    "resume-from-a-disk-that-is-there": write(
-        "etc/initramfs-tools/conf.d/resume", f"RESUME=UUID={UUID}\n".encode()
-    ),
-    "hypervisor-not-default": hypervisor_beside,
-    "entry-for-another-platform": other_platform_beside,
-    "password-without-asking": password("--unrestricted "),
-    "legacy-two-whole-disks-pv": both(whole_disks, legacy(f"(hd1){STAGE2}")),
-    "kernel-by-multiboot-pv": lambda tree: tree.edit_menu("\tlinux\t", "\tmultiboot\t"),
-    "initrd-of-dracut": by_dracut(),
-    "initrd-of-dracut-on-lvm": both(lvm, by_dracut()),
-    "initrd-of-dracut-on-luks": both(
-        luks,
-        by_dracut(
-            "usr/lib/systemd/systemd-cryptsetup",
-            modules=("xen-blkfront", "ext4", "dm-mod", "dm-crypt"),
-        ),
-    ),
-    "initrd-of-dracut-with-a-root-of-its-own": both(
-        by_dracut("etc/cmdline.d/20-root-dev.conf"), set_root("quiet")
-    ),
-    "kernel-gzip": packed("gzip"),
-    "kernel-signed": write(KERNEL, boot_tree.kernel() + b"signature" * 100),
-    "kernel-with-hypercall-page": write(
-        KERNEL, kernel_of(notes={**kernels.LINUX_NOTES, 2: b"\0" * 8})
-    ),
-}
 
 
 @pytest.mark.parametrize(
