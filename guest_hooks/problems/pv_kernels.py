@@ -28,7 +28,7 @@ class PvKernelProblem(ProblemCode):
         "pv-kernel-damaged",
         "The copy for PV is damaged or cut off.",
         effect=Effect.MAY_END,
-        console=_CONSOLE,
+        console="error: attempt to seek outside of the file.",
         hint=_SYNC,
         state=State.INVALID,
     )

@@ -4,7 +4,7 @@
 from dataclasses import replace
 
 from guest_hooks.config import Stage1
-from guest_hooks.machine.block_devices import BlockDevice
+from guest_hooks.volumes import BlockDevice
 from tests.support import boot_tree, kernels
 from tests.support.boot_damage import (
     CONFIG,

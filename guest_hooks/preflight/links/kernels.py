@@ -31,6 +31,7 @@ _TOO_OLD = "error: version too old for xen boot."
 _NOT_XEN = "error: not xen image."
 _MAGIC = "error: invalid magic number."
 _ENDS_EARLY = "premature end of file"
+_SEEKS = "error: attempt to seek outside of the file."
 _HALTED = "-- System halted"
 NOT_REGULAR = "error: not a regular file."
 """grub-core/fs/fshelp.c"""
@@ -91,12 +92,7 @@ def _damage_console(facts: KernelFacts, needs: Needs) -> str:
     if facts.fault == IRREGULAR:
         return NOT_REGULAR
     if needs.mode is Mode.PV:
-        if facts.fault == FileProblem.NOT_A_KERNEL:
-            return _NOT_XEN if facts.is_empty else _TOO_OLD
-        # xzio looks for the end of the payload first, the others read on to where the bytes end
-        is_read = facts.compression in (Compression.NONE, Compression.GZIP)
-        is_cut_off = facts.fault == ImageProblem.TRUNCATED
-        return _ENDS_EARLY if is_cut_off and is_read else _NOT_XEN
+        return _damage_console_of_pv(facts)
     match facts.fault:
         case ImageProblem.TRUNCATED:
             return _ENDS_EARLY
@@ -104,6 +100,19 @@ def _damage_console(facts: KernelFacts, needs: Needs) -> str:
             return _MAGIC
         case _:
             return _HALTED
+
+
+def _damage_console_of_pv(facts: KernelFacts) -> str:
+    if facts.fault == FileProblem.NOT_A_KERNEL:
+        return _NOT_XEN if facts.is_empty else _TOO_OLD
+    if not facts.is_bzimage and facts.compression == Compression.GZIP:
+        # gzio goes on with what is in its buffer, so the notes lead anywhere: grub-file and GRUB
+        # 2.12 on Xen say this of a copy that is cut off or overwritten before its notes
+        return _SEEKS
+    # xzio looks for the end of the payload first, the others read on to where the bytes end
+    is_read = facts.compression in (Compression.NONE, Compression.GZIP)
+    is_cut_off = facts.fault == ImageProblem.TRUNCATED
+    return _ENDS_EARLY if is_cut_off and is_read else _NOT_XEN
 
 
 def _pv(kernel: Kernel, facts: KernelFacts, needs: Needs) -> list[Finding]:

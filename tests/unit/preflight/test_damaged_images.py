@@ -39,6 +39,7 @@ GONE = f"file `/{KERNEL}' not found."
 PANIC = "Unable to mount root fs"
 SHELL = "Dropping to a shell!"
 FOR_LUKS = ("xen-blkfront", "ext4", "dm-mod", "dm-crypt")
+CUT_OFF_COPY = kernels.pack(kernels.vmlinux(release=NEWEST), "gzip")[:-40]
 WARNING, LIKELY = Severity.WARNING, Certainty.LIKELY
 CASES = [
     Case("kernel-gone", lambda tree: tree.remove(KERNEL), "kernel-missing", GONE),
@@ -58,6 +59,12 @@ CASES = [
         write(KERNEL, boot_tree.kernel(compression="gzip")[:5000]),
         "kernel-truncated",
         "premature end of file",
+    ),
+    Case(
+        "copy-cut-off",
+        write(KERNEL, CUT_OFF_COPY),
+        "kernel-damaged",
+        "attempt to seek outside of the file",
     ),
     Case(
         "kernel-cut-off-pvh",
