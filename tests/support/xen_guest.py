@@ -154,12 +154,14 @@ def made(
     packages: Sequence[str] = (),
     kind: Kind = Kind.MINIMAL,
     prepare: Callable[[TreeGuest], object] = lambda _: None,
+    finish: Callable[[TreeGuest], object] = lambda _: None,
 ) -> Iterator[XenGuest]:
     """Make a guest; its disks are whole, unmounted images while the block runs.
 
     `fs_type`, `table`, `boot` and `boot_size` are those of `images.disk`; `packages` are in it
     beside `BOOTABLE`, and a tree of the kind FULL has a cloud image's kernel. `prepare` is called
-    with the tree before the package is installed; without a `deb`, it is all that is done.
+    with the tree before the package is installed, `finish` after that; without a `deb`, they are
+    all that is done.
     """
     with images.disk(
         directory, fs_type, size=ROOT_SIZE, table=table, boot=boot, boot_size=boot_size, keep=True
@@ -193,6 +195,7 @@ def made(
             # As the kernel's hook leaves it on a guest: what preflight learnt of the kernel, which
             # takes minutes under emulation.
             tree.run("xen-guest-bootloader", "preflight", check=False)
+        finish(tree)
         # Another process's mount namespace may keep the file system mounted after us.
         images.tool("sync", "-f", str(disk.top))
         found = dict.fromkeys((disk.root.image, disk.boot.image))
