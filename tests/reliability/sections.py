@@ -281,7 +281,8 @@ _TESTS = {
         "the service without a journal, with a full one, with locks of others, by hand"
     ),
     "tests/service/long_upgrade.py": (
-        "a dist-upgrade to trixie with the watcher running, /boot judged each second"
+        "a dist-upgrade to trixie with the watcher running: each change of /boot judged, and twelve"
+        " of them started on Xen as PV"
     ),
 }
 
