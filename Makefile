@@ -12,6 +12,8 @@ TOOLS := .venv/bin
 AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo)
 # Pass options to pytest: make test ARGS="-k durable -x"
 ARGS ?=
+# What `make test-sid` is for, by Debian's name.
+SUITE ?= sid
 
 .PHONY: help
 help: ## list the targets
@@ -67,6 +69,11 @@ test-service: ## tests of the units in a booted systemd (root)
 test-xen: ## all tests on a real Xen, emulated by QEMU (root; hours; `test` has the short ones)
 	tests/install-needs check test
 	$(AS_ROOT) tests/run $(ARGS) tests/xen tests/xen/long_*.py
+
+.PHONY: test-sid
+test-sid: ## the .deb, its build with unit tests, and the service on sid, or on SUITE=forky (root)
+	tests/install-needs check test
+	$(AS_ROOT) env SUITES=$(SUITE) tests/run $(ARGS) -k $(SUITE) tests/package tests/service
 
 .PHONY: test-sponsor
 test-sponsor: ## piuparts, and builds under varied conditions (root)

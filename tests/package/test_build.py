@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The package builds from one source on both releases, with its Build-Depends and nothing else,
-and lintian has no complaint.
+"""The package builds from one source on each suite, with its Build-Depends and nothing else, and
+lintian has no complaint.
 """
 
 import shutil
@@ -9,20 +9,30 @@ from pathlib import Path
 
 from tests.support import needs, sources
 from tests.support.checkout import CHECKOUT
-from tests.support.debian_tree import Kind, Suite, tarball, unpacked
-from tests.support.tree_guest import TreeGuest
+from tests.support.debian_tree import RELEASES, Kind, Suite, tarball, unpacked
+from tests.support.tree_guest import ENTER, TreeGuest
 
 OF_ITS_DAY = {
-    Suite.BOOKWORM: "newer-standards-version,package-supports-alternative-init-but-no-init.d-script"
+    Suite.BOOKWORM: (
+        "newer-standards-version,package-supports-alternative-init-but-no-init.d-script"
+    ),
+    Suite.SID: "package-uses-old-debhelper-compat-version,redundant-priority-optional-field"
+    ",redundant-rules-requires-root-no-field",
 }
 """A release's lintian knows the policy of its day; bookworm's wants an init script beside a unit,
-and trixie's does not even know the name of that complaint.
+and trixie's does not even know the name of that complaint. Sid's takes what bookworm needs for old:
+its debhelper has no later level than 13, its dpkg wants both fields.
 """
-TOOLS = (*needs.control("Build-Depends"), "dpkg-dev", "lintian")
+ON_ITSELF = 'mount --bind "$0" "$0" && exec "$1" "$0" - /bin/sh -c "$2"'
+WITHOUT_TESTS = {"DEB_BUILD_PROFILES": "nocheck", "DEB_BUILD_OPTIONS": "nocheck"}
+TOOLS = ("dpkg-dev", "lintian")
 
 
 def test_it_builds_and_lintian_is_content(suite: Suite, tmp_path: Path) -> None:
-    with unpacked(tarball(suite, Kind.MINIMAL, extra=TOOLS), tmp_path / "tree") as tree:
+    # A release's own unit tests run beside this one; elsewhere they run as they do at Debian's.
+    with_tests = suite not in RELEASES
+    packages = (*needs.control("Build-Depends", with_tests=with_tests), *TOOLS)
+    with unpacked(tarball(suite, Kind.MINIMAL, extra=packages), tmp_path / "tree") as tree:
         source = tree / "build/source"
         for path in sources.tracked():
             copy = source / path.relative_to(CHECKOUT)
@@ -30,25 +40,27 @@ def test_it_builds_and_lintian_is_content(suite: Suite, tmp_path: Path) -> None:
             shutil.copy2(path, copy)
         # -I: what is never listed, a compiler, is not needed either.
         build = (
-            "cd /build/source && dpkg-checkbuilddeps -I && dpkg-buildpackage --no-sign"
-            " --no-check-builddeps"
+            "cd /build/source && dpkg-checkbuilddeps -I && chown -R nobody .. &&"
+            " setpriv --reuid=nobody --regid=nogroup --clear-groups env HOME=/build"
+            " dpkg-buildpackage --no-sign --no-check-builddeps"
         )
-        lintian = "lintian --fail-on error,warning --suppress-tags "
+        lintian = "lintian --display-info --display-experimental --pedantic --suppress-tags "
         lintian += OF_ITS_DAY.get(suite, "newer-standards-version")
-        script = f"{build} && cd .. && {lintian} --allow-root *.changes"
-        enter = ["chroot", str(tree), "/bin/sh", "-c", script]
+        # Its exit code is also for what is overridden. Trixie's is asked for warnings alone.
+        wrong = "^[EW]:" if suite is Suite.TRIXIE else "."
+        judge = f"{{ {lintian} --allow-root *.changes >tags || [ $? = 2 ]; }}"
+        judge += f" && ! grep '{wrong}' tags"
+        script = f"{build} && cd .. && {judge}"
+        # Its root is a mount point, as that of Debian's builders.
+        enter = ["unshare", "--mount", "sh", "-c", ON_ITSELF, str(tree), str(ENTER), script]
         done = subprocess.run(
             enter,
             check=False,
             capture_output=True,
             text=True,
-            timeout=900,
-            # Its own unit tests need more packages, and run as tests of their own here.
-            env={
-                "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
-                "DEB_BUILD_PROFILES": "nocheck",
-                "DEB_BUILD_OPTIONS": "nocheck",
-            },
+            timeout=1800,
+            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "GUEST_CHROOT": "yes"}
+            | ({} if with_tests else WITHOUT_TESTS),
         )
         assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
         assert list((tree / "build").glob("xen-guest-bootloader_*_all.deb"))

@@ -34,9 +34,9 @@ def listed(*groups: str) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
-def control(field: str, text: str | None = None) -> tuple[str, ...]:
+def control(field: str, text: str | None = None, *, with_tests: bool = False) -> tuple[str, ...]:
     """The packages that a field of debian/control names, in its order, of alternatives the
-    first; no substitution variables.
+    first; no substitution variables. What only the tests of a build need is there `with_tests`.
     """
     text = CONTROL.read_text() if text is None else text
     # deb822(5): a field goes on in the lines that begin with a blank; a line of "#" is a comment
@@ -50,7 +50,8 @@ def control(field: str, text: str | None = None) -> tuple[str, ...]:
         clause.partition("|")[0].strip()
         for value in values
         for clause in value.split(",")
-        if "<!nocheck>" not in clause  # not wanted by `make deb`, which builds without its tests
+        # `make deb` builds without its tests.
+        if with_tests or "<!nocheck>" not in clause
     )
     return tuple(
         re.split(r"[\s(\[<:]", clause)[0]

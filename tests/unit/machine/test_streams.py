@@ -120,4 +120,5 @@ def test_a_sync_with_nothing_to_do_waits_for_no_import() -> None:
     assert {name for name in done.stdout.split() if not name.startswith("guest_hooks")} <= {
         "gc",
         "zlib",
+        "io",  # until Python 3.13 it was there at the start
     }

@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The same on the release after: systemd 257, Python 3.13, watchdog 6.0."""
+"""The same on the suites after bookworm: systemd from 257, Python from 3.13, watchdog 6.0."""
 
 from pathlib import Path
 
+import pytest
+
 from tests.support import guest_container, waiting
 from tests.support.booted_guest import SECOND_STAGE, Guest
-from tests.support.debian_tree import Suite
+from tests.support.debian_tree import SUITES, Suite
 
 WATCHER = "xen-guest-bootloader.service"
+LATER = [suite for suite in SUITES if suite is not Suite.BOOKWORM]
 
 
 def is_unmoved_by_reading(guest: Guest) -> bool:
@@ -20,8 +23,9 @@ def is_unmoved_by_reading(guest: Guest) -> bool:
     return bool(guest.service()["look_at"] == looked)
 
 
-def test_trixie(deb: Path, tmp_path: Path) -> None:
-    with guest_container.booted(tmp_path, deb, suite=Suite.TRIXIE) as guest:
+@pytest.mark.parametrize("suite", LATER, ids=str)
+def test_it_starts_repairs_and_starts_again(suite: Suite, deb: Path, tmp_path: Path) -> None:
+    with guest_container.booted(tmp_path, deb, suite=suite) as guest:
         guest.at_rest()
         before = guest.digest()
         assert guest.service()["troubles"] == []
