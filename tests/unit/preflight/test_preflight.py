@@ -18,7 +18,6 @@ from guest_hooks.preflight.result import Certainty, Finding, Link, Preflight
 from guest_hooks.problems.row import Actor
 from guest_hooks.report import boot_chain
 from guest_hooks.report.layout import Style
-from guest_hooks.volumes import BlockDevice
 from tests.support import boot_tree, report_schema
 from tests.support.boot_damage import (
     INITRD,
