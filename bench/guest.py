@@ -14,9 +14,9 @@ from pathlib import Path
 from bench import measure
 from bench.measure import Command, Figure
 from tests.support import debian_package, images
+from tests.support.debian_layouts import other_kernels
 from tests.support.debian_tree import BOOTABLE, Kind, Suite, tarball, unpack
 from tests.support.tree_guest import Platform, TreeGuest
-from tests.tree.test_preflight import other_kernels
 
 TARGET = "x86_64-xen"
 SIZE = 2400 * images.MIB

@@ -13,8 +13,8 @@ from typing import Any
 
 from tests.support.checkout import CHECKOUT
 from tests.support.damaged_debian import PV, ROWS, WELL, Guest, Row
+from tests.support.debian_layouts import LAYOUTS
 from tests.support.healthy_boot import HEALTHY
-from tests.tree.test_preflight import LAYOUTS
 from tests.xen import long_preflight
 
 PAGE = CHECKOUT / "docs/preflight.md"
@@ -124,9 +124,8 @@ def _damaged_rows() -> Iterator[str]:
 
 
 def _healthy_rows() -> Iterator[str]:
-    for layout in LAYOUTS:
-        target = str(layout.values[1])
-        yield f"| {_words(str(layout.id))} | {'PV' if target == PV else 'PVH'} | a whole Debian |"
+    for name, (_, target) in LAYOUTS.items():
+        yield f"| {_words(name)} | {'PV' if target == PV else 'PVH'} | a whole Debian |"
     for row in WELL:
         yield f"| {row.what} | {platform(row)} | a whole Debian |"
     for name in HEALTHY:

@@ -104,7 +104,12 @@ def programs(path: Path) -> frozenset[str]:
         names = set(_SHELL_COMMAND.findall(text)) - set(re.findall(r"(?m)^(\w+)\(\) \{", text))
     else:
         names = set()
-    return frozenset(name for name in names if shutil.which(name, path=DEBIAN_PATH))
+    # A path into the checkout is a program of ours.
+    return frozenset(
+        name
+        for name in names
+        if not re.match(r"[^/].*/", name) and shutil.which(name, path=DEBIAN_PATH)
+    )
 
 
 def packages_of_modules(names: Iterable[str]) -> dict[str, str]:

@@ -11,10 +11,10 @@ import pytest
 
 from tests.support import guest_tables, xen_guest
 from tests.support.damaged_debian import PV, PVH, ROWS, WELL, Guest, Row, put_back_modules
+from tests.support.debian_layouts import OTHER_KERNELS, Layout, debian
 from tests.support.debian_tree import Suite
 from tests.support.guest_tree import GuestTree
 from tests.support.tree_guest import TreeGuest
-from tests.tree.test_preflight import OTHER_KERNELS, Layout, debian
 
 KEPT = ("boot", "etc")
 

@@ -5,9 +5,9 @@ import re
 import struct
 from pathlib import Path
 
+from tests.support.debian_layouts import Layout, debian
 from tests.support.debian_tree import Suite
 from tests.support.guest_tree import GuestTree
-from tests.tree.test_preflight import Layout, debian
 
 PV, PVH = "x86_64-xen", "i386-xen_pvh"
 MAGIC, END_TAG = 0xE85250D6, struct.pack("<HHI", 0, 0, 8)

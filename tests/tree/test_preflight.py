@@ -4,11 +4,8 @@ true where they would not.
 """
 
 import json
-import shutil
 import subprocess
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,73 +15,16 @@ from guest_hooks.formats import initrd
 from guest_hooks.machine import block_devices
 from guest_hooks.machine.boot_files import read_initrd, read_kernel
 from guest_hooks.machine.root import Root
-from guest_hooks.survey import menu_kernels, pv_kernels
-from guest_hooks.targets import HANDOVER, TARGETS
+from guest_hooks.targets import TARGETS
 from tests.support import images
-from tests.support.checkout import CHECKOUT
-from tests.support.debian_tree import BOOTABLE, RELEASES, Kind, Suite, tarball, unpack
+from tests.support.debian_layouts import (
+    LAYOUTS,
+    OTHER_KERNELS,
+    Layout,
+    debian,
+)
+from tests.support.debian_tree import RELEASES, Kind, Suite, tarball
 from tests.support.guest_tree import GuestTree, snapshot
-
-OTHER_KERNELS = ("6.1.0-11-amd64", "6.1.0-9-amd64")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Layout:
-    """One disk, as for `images.disk`; `kind` FULL has a cloud image's kernel."""
-
-    suite: Suite
-    fs_type: str = "ext4"
-    table: str = ""
-    boot: str = ""
-    kind: Kind = Kind.MINIMAL
-
-
-@contextmanager
-def debian(
-    directory: Path,
-    layout: Layout,
-    target: str,
-    *,
-    prepare: Callable[[Path], object] = lambda _top: None,
-) -> Iterator[GuestTree]:
-    """A whole Debian with its kernel, on a disk of this layout, after `prepare` and a sync of
-    `target` that also made grub.cfg.
-    """
-    size = 1400 if layout.kind is Kind.FULL else 1800
-    with images.disk(
-        directory, layout.fs_type, size=size * images.MIB, table=layout.table, boot=layout.boot
-    ) as disk:
-        extra = () if layout.kind is Kind.FULL else BOOTABLE
-        unpack(tarball(layout.suite, layout.kind, extra=extra), disk.top)
-        lines = [f"UUID={disk.root.uuid} / {layout.fs_type} defaults 0 1"]
-        if layout.boot:
-            lines.append(f"UUID={disk.boot.uuid} /boot {layout.boot} defaults 0 2")
-        (disk.top / "etc/fstab").write_text("\n".join(lines) + "\n")
-        if layout.suite is Suite.BOOKWORM:
-            other_kernels(disk.top)
-        handing_over(disk.top)
-        prepare(disk.top)
-        tree = GuestTree(disk=disk, suite=layout.suite)
-        tree.run("sync", f"--target={target}")
-        yield tree
-
-
-def handing_over(top: Path) -> None:
-    """What grub-mkconfig finds of this package where it is installed."""
-    shutil.copy2(CHECKOUT / "grub.d/00_chainload_xen_pvh", top / HANDOVER.lstrip("/"))
-    shutil.copy2(CHECKOUT / "grub.d/99_xen_pv_kernels", top / pv_kernels.SCRIPT.lstrip("/"))
-    program = top / menu_kernels.PROGRAM.lstrip("/")
-    program.touch()
-    program.chmod(0o755)
-
-
-def other_kernels(top: Path) -> None:
-    """Two more kernels for the menu: copies of Debian's under other names."""
-    (image,) = (top / "boot").glob("vmlinuz-*")
-    release = image.name.removeprefix("vmlinuz-")
-    for other in OTHER_KERNELS:
-        for name in ("vmlinuz", "initrd.img", "config"):
-            shutil.copy2(top / f"boot/{name}-{release}", top / f"boot/{name}-{other}")
 
 
 def kernel_facts(tree: GuestTree) -> tuple[KernelFacts, KernelFacts]:
@@ -104,37 +44,7 @@ def kernel_facts(tree: GuestTree) -> tuple[KernelFacts, KernelFacts]:
     return told, read
 
 
-LAYOUTS = [
-    pytest.param(
-        Layout(suite=Suite.BOOKWORM, fs_type="btrfs"), "i386-xen_pvh", id="bookworm-btrfs"
-    ),
-    pytest.param(
-        Layout(suite=Suite.BOOKWORM, boot="ext4", table="mbr"), "x86_64-xen", id="bookworm-own-boot"
-    ),
-    pytest.param(Layout(suite=Suite.TRIXIE), "i386-xen_pvh", id="trixie-pvh"),
-    pytest.param(
-        Layout(suite=Suite.BOOKWORM, kind=Kind.FULL, table="gpt"),
-        "i386-xen_pvh",
-        id="bookworm-cloud-image",
-    ),
-    pytest.param(
-        Layout(suite=Suite.TRIXIE, kind=Kind.FULL, table="gpt"),
-        "i386-xen_pvh",
-        id="trixie-cloud-image",
-    ),
-    pytest.param(
-        Layout(suite=Suite.SID, kind=Kind.FULL, table="gpt"), "i386-xen_pvh", id="sid-cloud-image"
-    ),
-    pytest.param(
-        Layout(suite=Suite.TRIXIE, fs_type="xfs", boot="ext4", table="gpt"),
-        "i386-xen_pvh",
-        id="trixie-xfs-own-boot",
-    ),
-    pytest.param(Layout(suite=Suite.BOOKWORM, fs_type="xfs"), "x86_64-xen", id="bookworm-xfs"),
-]
-
-
-@pytest.mark.parametrize(("layout", "target"), LAYOUTS)
+@pytest.mark.parametrize(("layout", "target"), LAYOUTS.values(), ids=LAYOUTS.keys())
 def test_a_healthy_debian_is_told_so_and_nothing_else(
     tmp_path: Path, layout: Layout, target: str
 ) -> None:

@@ -14,9 +14,10 @@ import pytest
 from guest_hooks.formats import command_list
 from guest_hooks.formats.grub_commands import LOADERS
 from tests.support import grub_versions, images
+from tests.support.debian_layouts import Layout, debian
 from tests.support.debian_tree import BOOTABLE, Kind, Suite, tarball, unpack
 from tests.support.guest_tree import GuestTree
-from tests.tree.test_preflight import Layout, codes, debian
+from tests.tree.test_preflight import codes
 
 PV = "x86_64-xen"
 FILE = "/boot/xen/pvboot-x86_64.elf"

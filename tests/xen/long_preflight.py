@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from tests.support import kernels, xen_dom0, xen_guest, xen_lab
+from tests.support.debian_layouts import OTHER_KERNELS, Layout, debian
 from tests.support.debian_tree import Suite
 from tests.support.guest_tree import GuestTree
 from tests.support.tree_guest import TreeGuest
 from tests.support.xen_lab import GuestRun
-from tests.tree.test_preflight import OTHER_KERNELS, Layout, debian
 
 TARGET = "x86_64-xen"
 MEMORY = 640
