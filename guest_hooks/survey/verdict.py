@@ -145,7 +145,8 @@ def _stale(plan: Plan, path: str, stage: SecondStage, evidence: Evidence) -> Ite
             f"{path} lacks modules it may need to boot: {_names(missing)}",
         )
     elif (
-        stage.sha256 == evidence.remembered.core_sha256
+        packaged.modules  # without the package nobody knows what would be asked for
+        and stage.sha256 == evidence.remembered.core_sha256
         and plan.request != evidence.remembered.request
     ):
         yield _finding(

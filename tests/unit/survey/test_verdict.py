@@ -201,6 +201,15 @@ def test_a_drive_named_outright_needs_no_uuid() -> None:
     assert "uuid-mismatch" in codes(judged(PV, image))
 
 
+def test_without_grubs_package_nothing_is_said_of_what_would_be_asked_for() -> None:
+    image = core_image(PV)
+    remembered = TargetReceipt(core_sha256=sha256(image), request=("hexdump",))
+    status = judged(
+        PV, image, lambda e: replace(e, remembered=remembered, packaged=Packaged(version=""))
+    )
+    assert (status.state, codes(status)) == (State.CURRENT, set())
+
+
 def test_a_receipt_tells_that_the_configuration_has_changed() -> None:
     image = core_image(PV)
     remembered = TargetReceipt(core_sha256=sha256(image), request=("hexdump",))
