@@ -46,10 +46,8 @@ def test_it_builds_and_lintian_is_content(suite: Suite, tmp_path: Path) -> None:
         )
         lintian = "lintian --display-info --display-experimental --pedantic --suppress-tags "
         lintian += OF_ITS_DAY.get(suite, "newer-standards-version")
-        # Its exit code is also for what is overridden. Trixie's is asked for warnings alone.
-        wrong = "^[EW]:" if suite is Suite.TRIXIE else "."
-        judge = f"{{ {lintian} --allow-root *.changes >tags || [ $? = 2 ]; }}"
-        judge += f" && ! grep '{wrong}' tags"
+        # It prints nothing; its exit code is also for what is overridden.
+        judge = f"{{ {lintian} --allow-root *.changes >tags || [ $? = 2 ]; }} && ! grep . tags"
         script = f"{build} && cd .. && {judge}"
         # Its root is a mount point, as that of Debian's builders.
         enter = ["unshare", "--mount", "sh", "-c", ON_ITSELF, str(tree), str(ENTER), script]
