@@ -6,6 +6,7 @@
 
 import io
 import os
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -157,7 +158,8 @@ def test_a_step_is_shown_as_the_terminal_can(
     stream = Screen(is_terminal=True)
     with progress.shown("Looking", stream):
         until(lambda: stream.getvalue() != "")
-    assert stream.getvalue() == words
+    # A busy machine may take longer to begin to show it.
+    assert re.sub(r"\d\.\d s", "0.2 s", stream.getvalue()) == words
 
 
 def test_a_command_is_not_broken() -> None:
