@@ -4,10 +4,11 @@
 import json
 
 from guest_hooks.machine.journal import KINDS, Outcome
+from guest_hooks.paths import RECEIPT
 from tests.support.booted_guest import SECOND_STAGE, TARGET, Guest
 
 CORE = f"/boot/grub/{TARGET}/core.elf"
-"""Where it is, too, a deleted second stage is put back without grub-install."""
+"""Where it or the receipt is, a deleted second stage is put back without grub-install."""
 WATCHER = "xen-guest-bootloader.service"
 SYNC = "xen-guest-bootloader-sync.service"
 RESTARTED = (
@@ -96,7 +97,7 @@ def test_without_inotify_it_says_so_and_recovers(guest: Guest) -> None:
 
 def test_a_stopped_watcher_lets_the_repair_go_on(guest: Guest) -> None:
     with guest.slow_grub_install():
-        guest.run(f"rm {SECOND_STAGE} {CORE}")
+        guest.run(f"rm {SECOND_STAGE} {CORE} {RECEIPT}")
         guest.until("test -e /run/grub-install-waits")
         guest.run(f"systemctl stop {WATCHER}")
         assert guest.out(f"systemctl show -P ActiveState {SYNC}") == "activating"
@@ -107,7 +108,7 @@ def test_a_stopped_watcher_lets_the_repair_go_on(guest: Guest) -> None:
 
 def test_a_repair_told_to_stop_is_finished(guest: Guest) -> None:
     with guest.slow_grub_install():
-        guest.run(f"rm {SECOND_STAGE} {CORE}")
+        guest.run(f"rm {SECOND_STAGE} {CORE} {RECEIPT}")
         guest.until("test -e /run/grub-install-waits")
         guest.run(f"systemctl stop --no-block {SYNC}")
         guest.until(f"test $(systemctl show -P SubState {SYNC}) = stop-sigterm")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from guest_hooks.paths import RECEIPT
 from tests.support import debian_package, older_package
 from tests.support.booted_guest import SECOND_STAGE, Guest
 
@@ -77,7 +78,7 @@ def test_upgraded_in_the_midst_of_a_repair(guest: Guest, packages: dict[str, str
     digest = guest.digest()
     since = guest.out("journalctl --sync; date +@%s.%N")
     with guest.slow_grub_install():
-        guest.run(f"rm {SECOND_STAGE} {CORE}; rm -f /var/log/dpkg.log")
+        guest.run(f"rm {SECOND_STAGE} {CORE} {RECEIPT}; rm -f /var/log/dpkg.log")
         guest.until("test -e /run/grub-install-waits")
         pid = guest.out(f"systemctl show -P MainPID {SYNC}")
         guest.run(
