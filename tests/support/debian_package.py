@@ -3,6 +3,7 @@
 version.
 """
 
+import hashlib
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -34,10 +35,25 @@ def repacked(
     ]
     control.write_text("\n".join(lines) + "\n")
     change(work)
+    _write_sums(work)
     made = directory / f"{deb.name.split('_')[0]}_{version}.deb"
     host("dpkg-deb", "--root-owner-group", "-Znone", "--build", str(work), str(made))
     shutil.rmtree(work)
     return made
+
+
+def _write_sums(work: Path) -> None:
+    """What dpkg remembers of each file, as dh_md5sums writes it."""
+    files = sorted(path for path in work.rglob("*") if path.is_file() and not path.is_symlink())
+    conffiles = work / "DEBIAN/conffiles"
+    kept = set(conffiles.read_text().split()) if conffiles.exists() else set()
+    rows = [
+        f"{hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()}  {name}\n"
+        for path in files
+        if not (name := str(path.relative_to(work))).startswith("DEBIAN/")
+        and f"/{name}" not in kept
+    ]
+    (work / "DEBIAN/md5sums").write_text("".join(rows))
 
 
 def host(*command: str) -> str:

@@ -15,7 +15,7 @@ from tests.support.checkout import CHECKOUT
 from tests.support.damaged_debian import PV, ROWS, WELL, Guest, Row
 from tests.support.debian_layouts import LAYOUTS
 from tests.support.healthy_boot import HEALTHY
-from tests.xen import long_preflight
+from tests.support.seen_on_xen import CODES
 
 PAGE = CHECKOUT / "docs/preflight.md"
 _ABOUT = """\
@@ -115,7 +115,7 @@ def _damaged_rows() -> Iterator[str]:
     written = json.loads(GOLDEN.read_text())
     for row in ROWS:
         said = written[key(row)]
-        is_seen = row.target == PV and not seen_on_xen().isdisjoint(said["codes"])
+        is_seen = row.target == PV and not CODES.isdisjoint(said["codes"])
         mark = " \\*" if is_seen else ""
         shown = f"`` {said['console']} ``{mark}" if said["console"] else ""
         codes = ", ".join(f"`{code}`" for code in said["codes"])
@@ -135,9 +135,3 @@ def _healthy_rows() -> Iterator[str]:
 
 def _words(name: str) -> str:
     return name.replace("-", " ")
-
-
-def seen_on_xen() -> frozenset[str]:
-    """The codes whose words a test compares with the console of a guest on Xen."""
-    cases = (*long_preflight.BY_GRUB.values(), *long_preflight.BY_LINUX.values())
-    return frozenset(case.code for case in cases)
