@@ -6,11 +6,9 @@ the DWARF reader (three times the import time), follows offsets wherever a hosti
 and takes Xen's notes for GNU's.
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
 from enum import StrEnum
 from functools import cache, lru_cache
-from threading import Thread
 from typing import Any
 
 from guest_hooks.errors import CodedFormatError
@@ -138,16 +136,6 @@ def read(data: bytes) -> Elf:
             )
         ),
     )
-
-
-@contextmanager
-def loading() -> Iterator[None]:
-    """Have pyelftools imported while the block waits for others."""
-    with suppress(
-        RuntimeError
-    ):  # no thread may be started: whoever reads the first file imports it
-        Thread(target=_structs, args=(64, Encoding.LSB), daemon=True).start()
-    yield
 
 
 def content(data: bytes, segment: Segment) -> bytes:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from guest_hooks.config import Config
-from guest_hooks.formats import elf, fs_features
+from guest_hooks.formats import fs_features
 from guest_hooks.machine import disks, guest, package_states, receipts
 from guest_hooks.machine.boot_files import Memory
 from guest_hooks.machine.receipts import Receipt
@@ -82,8 +82,7 @@ def survey(
     """
     here = guest.detect(root)
     wants = plan.wanted(here, config, targets, kernel_images.names(root))
-    with elf.loading():
-        boot = (known.status.boot if known else None) or disks.boot_filesystem(root)
+    boot = (known.status.boot if known else None) or disks.boot_filesystem(root)
     receipt = receipts.load(root)
     surveyed = []
     for want in wants:

@@ -103,30 +103,6 @@ def test_a_segment_s_bytes_are_the_file_s_or_an_error() -> None:
     assert raised.value.code == "truncated"
 
 
-@pytest.mark.parametrize("refused", [False, True])
-def test_pyelftools_is_imported_while_others_are_waited_for(refused: bool) -> None:
-    program = """
-import sys, threading, time
-from guest_hooks.formats import elf
-def refuse(thread): raise RuntimeError("can't start new thread")
-if sys.argv[1] == "True": threading.Thread.start = refuse
-with elf.loading():
-    end = time.monotonic() + (20 if sys.argv[1] == "False" else 0)
-    while elf._structs.cache_info().currsize == 0 and time.monotonic() < end: time.sleep(0.001)
-    print("elftools.elf.structs" in sys.modules)
-print(elf.read(sys.stdin.buffer.read()).elf_class)
-"""
-    run = subprocess.run(
-        [sys.executable, "-c", program, str(refused)],
-        input=core_image("x86_64-xen"),
-        cwd=CHECKOUT,
-        check=True,
-        capture_output=True,
-        timeout=60,
-    )
-    assert run.stdout.split() == [str(not refused).encode(), b"64"]
-
-
 def test_the_dwarf_reader_stays_out() -> None:
     """It costs every `inspect` and `status` more than the container's own reading."""
     program = (
