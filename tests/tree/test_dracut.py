@@ -15,7 +15,8 @@ PACKAGES = (
 )
 
 
-@pytest.mark.parametrize("suite", list(Suite))
+# Forky's dracut is sid's.
+@pytest.mark.parametrize("suite", [Suite.BOOKWORM, Suite.TRIXIE, Suite.SID])
 def test_an_initrd_of_dracut_s(tmp_path: Path, suite: Suite) -> None:
     tree = tarball(suite, Kind.MINIMAL, extra=PACKAGES)
     command = ["tar", "-xf", str(tree), "-C", str(tmp_path), "--wildcards", "./boot/initrd.img-*"]
