@@ -172,11 +172,15 @@ class Root:
         fd = self._found(path)
         if fd is None:
             return {}
+        standing: dict[str, os.stat_result] = {}
         try:
             with self._readable(fd, path) as readable, os.scandir(readable) as found:
-                return {entry.name: entry.stat(follow_symlinks=False) for entry in found}
+                for entry in found:
+                    with suppress(FileNotFoundError):  # removed since it was listed
+                        standing[entry.name] = entry.stat(follow_symlinks=False)
         finally:
             os.close(fd)
+        return standing
 
     def make_dirs(self, path: str) -> None:
         """Make the directory `path` and those above it where they are missing."""

@@ -15,9 +15,9 @@ from guest_hooks.report.layout import NO_BREAK, Kind, Span, Style, Text, plain, 
 from guest_hooks.report.repair_text import repair_rows
 
 COLUMN = 13
+"""Where the text of each row begins."""
 GAP = f"{NO_BREAK} "
 """Two blanks."""
-"""Where the text of each row begins."""
 _STATES = {
     State.CURRENT: Kind.GOOD,
     State.STALE: Kind.LOOK,

@@ -5,6 +5,8 @@ fool a reader.
 
 import os
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -205,6 +207,25 @@ def test_what_is_not_there(top: Path) -> None:
     assert root.stat("/nowhere") is None
     assert root.names("/nowhere") == root.names("/etc/file") == ()
     assert root.read_text("/nowhere") is None
+
+
+def test_what_is_removed_while_it_is_listed_is_not_there(
+    top: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (top / "dir").mkdir()
+    for name in ("kept", "removed"):
+        (top / "dir" / name).touch()
+    scandir = os.scandir
+
+    @contextmanager
+    def listed(directory: int) -> Iterator[list[os.DirEntry[str]]]:
+        with scandir(directory) as entries:
+            names = list(entries)
+        (top / "dir/removed").unlink()
+        yield names
+
+    monkeypatch.setattr(os, "scandir", listed)
+    assert list(Root(str(top)).entries("/dir")) == ["kept"]
 
 
 def test_a_large_file_of_holes_is_not_read(top: Path) -> None:
