@@ -74,11 +74,14 @@ class Victim(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One system call of a run: its name, which of that name it is, and strace's line."""
+    """One system call of a run: its name, which of that name it is, strace's line, and which of
+    all that change something.
+    """
 
     call: str
     number: int
     line: str
+    place: int
 
 
 def points(lab: Lab, made: Scenario) -> list[Point]:
@@ -101,13 +104,13 @@ def points(lab: Lab, made: Scenario) -> list[Point]:
 
 def _changes(log: Path) -> list[Point]:
     counts: Counter[str] = Counter()
-    found = []
+    found: list[Point] = []
     for line in log.read_text(errors="replace").splitlines():
         call = line.partition("(")[0]
         if call in CALLS:
             counts[call] += 1
             if _PLACES.search(line.rpartition(" = ")[0]) and not _READS.match(line):
-                found.append(Point(call, counts[call], line))
+                found.append(Point(call, counts[call], line, len(found)))
     assert found, "strace saw nothing"
     return found
 
@@ -244,12 +247,26 @@ def _grub_install(lab: Lab, tracer: Sequence[str], *, after: str = ":") -> Itera
         script.unlink()
 
 
+TRIES = 4
+"""How often a call is looked for again."""
+
+
+def again(lab: Lab, made: Scenario, point: Point) -> Point:
+    """The same change of a run as it is now: what else a run reads may have become less since the
+    point was found, and the call has another number then.
+    """
+    return points(lab, made)[point.place]
+
+
 def _killed_at(lab: Lab, made: Scenario, point: Point) -> str:
-    lab.fresh(made.start_disk)
-    done = lab.run(*inject(point, "signal=KILL"), *scenario.command(lab, made))
-    if done.returncode not in (-signal.SIGKILL, 128 + signal.SIGKILL):
-        return f"it was not killed, but ended with {done.returncode}: {done.stderr[-200:]}"
-    return _left(lab, made)
+    at = point
+    for _ in range(TRIES):
+        lab.fresh(made.start_disk)
+        done = lab.run(*inject(at, "signal=KILL"), *scenario.command(lab, made))
+        if done.returncode in (-signal.SIGKILL, 128 + signal.SIGKILL):
+            return _left(lab, made)
+        at = again(lab, made, point)
+    return f"it was not killed, but ended with {done.returncode}: {done.stderr[-200:]}"
 
 
 def _left(lab: Lab, made: Scenario) -> str:
