@@ -75,7 +75,8 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     elif position is not None and words[position] == "help":
         rest = [*words[:position], *words[position + 1 :]]
         words = [*rest[:1], "--help"] if rest else ["--help"]
-    asked = [verb for verb in VERBS if verb.name in words]
+    position = verb_position(words)
+    asked = [verb for verb in VERBS if position is not None and verb.name == words[position]]
     options, unknown = parser(asked or VERBS).parse_known_args(words)
     if unknown:
         verb = next(verb for verb in VERBS if verb.name == options.verb)

@@ -255,6 +255,7 @@ def test_version_and_help(words: list[str]) -> None:
 
 SUGGESTIONS = [
     pytest.param(["stattus"], "did you mean status?", id="verb"),
+    pytest.param(["stattus", "hold"], "did you mean status?", id="verb-before-another"),
     pytest.param(["sync", "--targt=x86_64-xen"], "did you mean --target?", id="option"),
     pytest.param(["status", "-t", "x86_64xen"], "did you mean x86_64-xen?", id="target"),
     pytest.param(["status", "-t", "pvh"], "did you mean i386-xen_pvh?", id="target-by-mode"),
