@@ -14,9 +14,9 @@ from pathlib import Path
 from bench import measure
 from bench.measure import Command, Figure
 from tests.support import debian_package, images
+from tests.support.chroot_guest import ChrootGuest, Platform
 from tests.support.debian_layouts import other_kernels
 from tests.support.debian_tree import BOOTABLE, Kind, Suite, tarball, unpack
-from tests.support.tree_guest import Platform, TreeGuest
 
 TARGET = "x86_64-xen"
 SIZE = 2400 * images.MIB
@@ -27,7 +27,7 @@ WORK = "/var/tmp"  # noqa: S108 - the directory, and no file name that could be 
 
 
 @contextmanager
-def installed() -> Iterator[TreeGuest]:
+def installed() -> Iterator[ChrootGuest]:
     """The guest, with `measure.py` and strace in it; bookworm's, a PV guest's."""
     with (
         tempfile.TemporaryDirectory(prefix="bench.", dir=WORK) as directory,
@@ -36,7 +36,7 @@ def installed() -> Iterator[TreeGuest]:
     ):
         deb = debian_package.build(Path(directory))
         unpack(tarball(Suite.BOOKWORM, Kind.MINIMAL, extra=BOOTABLE), disk.top)
-        guest = TreeGuest(
+        guest = ChrootGuest(
             disk=disk, work=Path(directory), suite=Suite.BOOKWORM, platform=Platform.PV
         )
         stack.enter_context(_run_in_memory(disk.top / "run"))
@@ -57,7 +57,7 @@ def installed() -> Iterator[TreeGuest]:
 
 
 def measured(
-    guest: TreeGuest, commands: dict[str, Command], *, runs: int, warm: bool = True
+    guest: ChrootGuest, commands: dict[str, Command], *, runs: int, warm: bool = True
 ) -> dict[str, Figure]:
     """What `measure.in_turns` finds inside the guest."""
     order = {

@@ -8,7 +8,7 @@ from statistics import median
 from bench.guest import PROGRAM, forget, measured
 from bench.limits import Measured
 from bench.measure import Command
-from tests.support.tree_guest import TreeGuest
+from tests.support.chroot_guest import ChrootGuest
 
 COLD_RUNS = 5
 RUNS = 11
@@ -16,7 +16,7 @@ CACHE = "/var/lib/xen-guest-bootloader/preflight.json"
 PREFLIGHT = [PROGRAM, "preflight"]
 
 
-def figures(guest: TreeGuest) -> dict[str, Measured]:
+def figures(guest: ChrootGuest) -> dict[str, Measured]:
     """The figures of a first and of a further run."""
     guest.run(*PREFLIGHT, check=False)
     warm, again = (

@@ -19,8 +19,8 @@ from pathlib import Path
 
 from bench.guest import WORK
 from bench.vigil import EVENTS, REPAIRS, Figures
-from tests.support import debian_package, guest_container
-from tests.support.booted_guest import SECOND_STAGE, TARGET, Guest
+from tests.support import debian_package, nspawn_boot
+from tests.support.nspawn_guest import SECOND_STAGE, TARGET, Guest
 
 WATCHED = (f"/boot/grub/{TARGET}", "/boot/xen")
 EVENT_NAMES = "modify,attrib,close_write,move,create,delete,delete_self"
@@ -32,7 +32,7 @@ def both(idle: float) -> tuple[Figures, Figures]:
     """The service as installed, and the loop, each with its wakeups counted for `idle` seconds."""
     with tempfile.TemporaryDirectory(dir=WORK) as name:
         work = Path(name)
-        with guest_container.booted(work / "guest", debian_package.build(work)) as guest:
+        with nspawn_boot.booted(work / "guest", debian_package.build(work)) as guest:
             guest.at_rest()
             ours = service(guest, idle)
             with loop(guest) as shell:

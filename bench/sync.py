@@ -11,7 +11,7 @@ from bench.limits import Measured
 from bench.measure import Command, Figure
 from guest_hooks.formats import moddep
 from tests.support import images
-from tests.support.tree_guest import TreeGuest
+from tests.support.chroot_guest import ChrootGuest
 
 IMAGE = "/boot/xen/pvboot-x86_64.elf"
 GRUB_INSTALL = "/usr/sbin/grub-install.distrib"
@@ -28,7 +28,7 @@ opened by.
 """
 
 
-def figures(guest: TreeGuest) -> dict[str, Measured]:
+def figures(guest: ChrootGuest) -> dict[str, Measured]:
     """The figures of `sync`, `detect`, `inspect` and of the grub-install that the package puts
     before Debian's.
     """
@@ -36,7 +36,7 @@ def figures(guest: TreeGuest) -> dict[str, Measured]:
     return _quick(guest) | _whole(guest) | _traced(guest) | _inspect(guest) | _wrapper(guest)
 
 
-def _quick(guest: TreeGuest) -> dict[str, Measured]:
+def _quick(guest: ChrootGuest) -> dict[str, Measured]:
     found = measured(
         guest,
         {
@@ -51,7 +51,7 @@ def _quick(guest: TreeGuest) -> dict[str, Measured]:
     return {name: _ratio(found, name, "python") for name in found if name != "python"}
 
 
-def _whole(guest: TreeGuest) -> dict[str, Measured]:
+def _whole(guest: ChrootGuest) -> dict[str, Measured]:
     """Runs that build, each beside a grub-install of the modules that ours embeds."""
     listing = moddep.parse(guest.read(f"/usr/lib/grub/{TARGET}/moddep.lst"))
     modules = " ".join(sorted(moddep.closure(listing, [*moddep.EMBEDDED, "ext2"])))
@@ -78,7 +78,7 @@ def _whole(guest: TreeGuest) -> dict[str, Measured]:
     }
 
 
-def _traced(guest: TreeGuest) -> dict[str, Measured]:
+def _traced(guest: ChrootGuest) -> dict[str, Measured]:
     """What strace shows of a sync with nothing to do, and of one that does all."""
     guest.run(PROGRAM, "sync")
     guest.run(PROGRAM, "sync")
@@ -106,12 +106,12 @@ def _counted(names: list[str]) -> str:
     )
 
 
-def _trace(guest: TreeGuest, *command: str) -> str:
+def _trace(guest: ChrootGuest, *command: str) -> str:
     guest.run("strace", "-f", "-y", "-s", "256", "-e", "trace=%file", "-o", LOG, *command)
     return guest.read(LOG).decode(errors="replace")
 
 
-def _inspect(guest: TreeGuest) -> dict[str, Measured]:
+def _inspect(guest: ChrootGuest) -> dict[str, Measured]:
     large, hostile = "/root/large.elf", "/root/hostile.elf"
     _large(guest, large)
     # The same size, and every module's header of another ABI.
@@ -134,7 +134,7 @@ def _inspect(guest: TreeGuest) -> dict[str, Measured]:
     }
 
 
-def _large(guest: TreeGuest, path: str) -> None:
+def _large(guest: ChrootGuest, path: str) -> None:
     """A second stage with every module there is."""
     names = sorted(module.stem for module in guest.path(f"/usr/lib/grub/{TARGET}").glob("*.mod"))
     config = Path(guest.work, "load.cfg")
@@ -146,7 +146,7 @@ def _large(guest: TreeGuest, path: str) -> None:
     images.tool("grub-mkimage", *directory, *options, *names)
 
 
-def _wrapper(guest: TreeGuest) -> dict[str, Measured]:
+def _wrapper(guest: ChrootGuest) -> dict[str, Measured]:
     """What the package's grub-install takes before Debian's begins, where it is not its
     business.
     """

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from tests.support import debian_package
+from tests.support.chroot_guest import ChrootGuest, Platform, copied, guest
 from tests.support.debian_tree import SUITES, Kind, Suite
 from tests.support.once import made_once, shared_directory
-from tests.support.tree_guest import Platform, TreeGuest, copied, guest
 
-MakeGuest = Callable[..., TreeGuest]
+MakeGuest = Callable[..., ChrootGuest]
 ImageOf = Callable[..., Path]
 
 
@@ -56,7 +56,7 @@ def make_guest(suite: Suite, image_of: ImageOf, tmp_path: Path) -> Iterator[Make
 
         def make(
             *, platform: Platform = Platform.PV, boot: str = "", with_package: bool = False
-        ) -> TreeGuest:
+        ) -> ChrootGuest:
             work = tmp_path / f"guest-{platform}"
             if boot:
                 return stack.enter_context(
@@ -70,12 +70,12 @@ def make_guest(suite: Suite, image_of: ImageOf, tmp_path: Path) -> Iterator[Make
 
 
 @pytest.fixture
-def pv_guest(make_guest: MakeGuest) -> TreeGuest:
+def pv_guest(make_guest: MakeGuest) -> ChrootGuest:
     """A PV guest on which the package was just installed."""
     return make_guest(with_package=True)
 
 
-def install(made: TreeGuest, deb: Path, *options: str) -> str:
+def install(made: ChrootGuest, deb: Path, *options: str) -> str:
     """Install a .deb of ours with dpkg; what it said."""
     target = made.path(f"/root/{deb.name}")
     target.write_bytes(deb.read_bytes())
@@ -87,14 +87,14 @@ def install(made: TreeGuest, deb: Path, *options: str) -> str:
 @pytest.fixture(scope="module")
 def shared_guests(
     image_of: ImageOf, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Callable[[Suite], TreeGuest]]:
+) -> Iterator[Callable[[Suite], ChrootGuest]]:
     """PV guests with the package, one a release, for the tests of a module that leave them as
     they were.
     """
-    made: dict[Suite, TreeGuest] = {}
+    made: dict[Suite, ChrootGuest] = {}
     with ExitStack() as stack:
 
-        def get(suite: Suite) -> TreeGuest:
+        def get(suite: Suite) -> ChrootGuest:
             if suite not in made:
                 work = tmp_path_factory.mktemp(f"shared-{suite}")
                 made[suite] = stack.enter_context(
@@ -106,7 +106,7 @@ def shared_guests(
 
 
 @pytest.fixture
-def shared_guest(suite: Suite, shared_guests: Callable[[Suite], TreeGuest]) -> TreeGuest:
+def shared_guest(suite: Suite, shared_guests: Callable[[Suite], ChrootGuest]) -> ChrootGuest:
     """The release's shared guest, a PV one."""
     found = shared_guests(suite)
     found.platform = Platform.PV

@@ -6,7 +6,7 @@ from pathlib import Path
 from tests.package.conftest import MakeGuest
 from tests.support import debian_package
 from tests.support.checkout import CHECKOUT
-from tests.support.tree_guest import Platform
+from tests.support.chroot_guest import Platform
 
 
 def test_debian_tests(make_guest: MakeGuest, deb: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from tests.package.conftest import MakeGuest, install
 from tests.package.test_lifecycle import assert_diverted, assert_not_diverted
-from tests.support.tree_guest import Platform, TreeGuest
+from tests.support.chroot_guest import ChrootGuest, Platform
 
 PRESEED = {
     "grub-pc": (
@@ -20,14 +20,14 @@ PRESEED = {
 INSTALLED = "install ok installed"
 
 
-def installed(guest: TreeGuest, package: str) -> str:
+def installed(guest: ChrootGuest, package: str) -> str:
     return guest.run(
         "dpkg-query", "--show", "--showformat", "${Status}", package, check=False
     ).stdout
 
 
 @pytest.mark.parametrize("package", PRESEED)
-def test_it_lives_beside(pv_guest: TreeGuest, package: str) -> None:
+def test_it_lives_beside(pv_guest: ChrootGuest, package: str) -> None:
     pv_guest.run("debconf-set-selections", stdin=PRESEED[package])
     pv_guest.apt("install", "--no-install-recommends", package)
     assert installed(pv_guest, package) == INSTALLED

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import pytest
 
 from tests.package.test_kernels import DAMAGE, HOOK, SECOND_STAGE, another_kernel, menu, version_of
-from tests.support.tree_guest import TreeGuest
+from tests.support.chroot_guest import ChrootGuest
 
 PURGE = HOOK.replace("postinst.d", "postrm.d")
 PACKAGES = "/usr/lib/python3/dist-packages"
@@ -43,7 +43,7 @@ WHOLE = {
 
 
 @contextmanager
-def broken(guest: TreeGuest, script: str) -> Iterator[None]:
+def broken(guest: ChrootGuest, script: str) -> Iterator[None]:
     """The guest with `script` run in it, and as before at the end."""
     guest.shell(
         "cp -a /usr/bin/python3 /root/python3; cp -a /usr/lib/python3/dist-packages /root/packages"
@@ -62,7 +62,7 @@ def broken(guest: TreeGuest, script: str) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("script", BROKEN.values(), ids=BROKEN)
-def test_hooks_and_grub_install(shared_guest: TreeGuest, script: str) -> None:
+def test_hooks_and_grub_install(shared_guest: ChrootGuest, script: str) -> None:
     guest = shared_guest
     guest.shell(DAMAGE)
     with broken(guest, script):
@@ -83,7 +83,7 @@ def test_hooks_and_grub_install(shared_guest: TreeGuest, script: str) -> None:
 
 @pytest.mark.parametrize("environment", WHOLE.values(), ids=WHOLE)
 def test_the_caller_s_environment_breaks_nothing(
-    shared_guest: TreeGuest, environment: dict[str, str]
+    shared_guest: ChrootGuest, environment: dict[str, str]
 ) -> None:
     guest = shared_guest
     guest.write("/root/evil/json.py", "raise SystemExit(9)\n")
@@ -104,7 +104,7 @@ def test_the_caller_s_environment_breaks_nothing(
     guest.shell("rm -r /root/evil")
 
 
-def test_kernels_come_and_go(pv_guest: TreeGuest) -> None:
+def test_kernels_come_and_go(pv_guest: ChrootGuest) -> None:
     guest = pv_guest
     package = another_kernel(guest)
     version = version_of(package)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from tests.support import needs, sources
 from tests.support.checkout import CHECKOUT
+from tests.support.chroot_guest import ENTER, ChrootGuest
 from tests.support.debian_tree import RELEASES, Kind, Suite, tarball, unpacked
-from tests.support.tree_guest import ENTER, TreeGuest
 
 OF_ITS_DAY = {
     Suite.BOOKWORM: (
@@ -66,7 +66,7 @@ def test_it_builds_and_lintian_is_content(suite: Suite, tmp_path: Path) -> None:
         assert program.read_text().startswith("#!/usr/bin/python3 -IS\n")
 
 
-def test_what_an_admin_may_edit_is_a_conffile(shared_guest: TreeGuest) -> None:
+def test_what_an_admin_may_edit_is_a_conffile(shared_guest: ChrootGuest) -> None:
     found = shared_guest.read("/var/lib/dpkg/info/xen-guest-bootloader.conffiles").decode().split()
     assert found == [
         "/etc/default/grub.d/xen-guest-bootloader.cfg",
@@ -79,7 +79,7 @@ def test_what_an_admin_may_edit_is_a_conffile(shared_guest: TreeGuest) -> None:
     ]
 
 
-def test_a_bug_report_tells_what_is_needed(shared_guest: TreeGuest) -> None:
+def test_a_bug_report_tells_what_is_needed(shared_guest: ChrootGuest) -> None:
     said = shared_guest.shell("/usr/share/bug/xen-guest-bootloader 3>&1").stdout
     assert '"mode": "pv"' in said
     assert '"state": "current"' in said
@@ -87,7 +87,7 @@ def test_a_bug_report_tells_what_is_needed(shared_guest: TreeGuest) -> None:
     assert "grub-xen-bin" in said
 
 
-def test_the_shell_completes_verbs_and_targets(shared_guest: TreeGuest) -> None:
+def test_the_shell_completes_verbs_and_targets(shared_guest: ChrootGuest) -> None:
     script = """
         _init_completion() {
             split=false; words=("${COMP_WORDS[@]}"); cword=$COMP_CWORD

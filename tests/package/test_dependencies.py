@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.package.conftest import install
+from tests.support.chroot_guest import guest
 from tests.support.debian_tree import SUITES, Kind, Suite
-from tests.support.tree_guest import guest
 
 TARGETS = ("x86_64-xen", "i386-xen", "i386-xen_pvh")
 

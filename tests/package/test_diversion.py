@@ -20,7 +20,7 @@ from tests.package.test_lifecycle import (
     differences,
 )
 from tests.support import debian_package
-from tests.support.tree_guest import Platform, TreeGuest
+from tests.support.chroot_guest import ChrootGuest, Platform
 
 CALLS = "rename,renameat,renameat2,link,linkat,symlink,symlinkat,unlink,unlinkat"
 STEP = re.compile(r"^( +)(?:\S.*\|\| )?(ln|mv|rm|dpkg-divert --package) .*$", re.MULTILINE)
@@ -28,7 +28,7 @@ STEP = re.compile(r"^( +)(?:\S.*\|\| )?(ln|mv|rm|dpkg-divert --package) .*$", re
 KILLED = '\nstep() {\n    if [ "$(cat /root/step)" = "$1" ]; then kill -KILL $PPID $$; fi\n}\n'
 
 
-def instants(guest: TreeGuest, log: Path, *command: str) -> list[set[str]]:
+def instants(guest: ChrootGuest, log: Path, *command: str) -> list[set[str]]:
     """Which names like grub-install's there are after each system call of `command` that
     changes them, before the first, too.
     """

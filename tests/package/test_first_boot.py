@@ -10,7 +10,7 @@ import pytest
 
 from tests.package.conftest import MakeGuest, install
 from tests.support import debian_package
-from tests.support.tree_guest import Platform, TreeGuest
+from tests.support.chroot_guest import ChrootGuest, Platform
 
 LINK = "/var/lib/cloud/scripts/per-instance/xen-guest-bootloader"
 SCRIPT = "/usr/lib/xen-guest-bootloader/first-boot"
@@ -31,7 +31,7 @@ write_files:
 """
 
 
-def boot(guest: TreeGuest, instance: str, user_data: str = "#cloud-config\n") -> str:
+def boot(guest: ChrootGuest, instance: str, user_data: str = "#cloud-config\n") -> str:
     """Go through systemd-tmpfiles and cloud-init's stages as a boot does; what the final one
     said.
     """
@@ -45,18 +45,18 @@ def boot(guest: TreeGuest, instance: str, user_data: str = "#cloud-config\n") ->
     return done.stdout + done.stderr
 
 
-def results(guest: TreeGuest) -> list[str]:
+def results(guest: ChrootGuest) -> list[str]:
     """How each run of our script ended, as cloud-init tells."""
     log = guest.read("/var/log/cloud-init.log").decode()
     return re.findall(r"finish: modules-final/config-scripts[-_]per[-_]instance: (\w+)", log)
 
 
-def runs(guest: TreeGuest) -> int:
+def runs(guest: ChrootGuest) -> int:
     """How often cloud-init ran our script."""
     return guest.read("/var/log/cloud-init.log").decode().count(f"Running command ['{LINK}']")
 
 
-def test_a_clone_is_put_right_on_its_first_boot(pv_guest: TreeGuest) -> None:
+def test_a_clone_is_put_right_on_its_first_boot(pv_guest: ChrootGuest) -> None:
     boot(pv_guest, "original")
     pv_guest.assert_right()
     assert runs(pv_guest) == 1
@@ -77,7 +77,7 @@ def test_a_clone_is_put_right_on_its_first_boot(pv_guest: TreeGuest) -> None:
 
 
 @pytest.mark.parametrize("command", ["cloud-init clean --logs --seed", "rm -rf /var/lib/cloud"])
-def test_an_image_is_cleaned_before_it_is_cloned(pv_guest: TreeGuest, command: str) -> None:
+def test_an_image_is_cleaned_before_it_is_cloned(pv_guest: ChrootGuest, command: str) -> None:
     boot(pv_guest, "original")
     pv_guest.shell(command)
     pv_guest.shell("rm /boot/xen/pvboot-x86_64.elf")
@@ -111,7 +111,7 @@ def _has_the_hook_in_its_place(tree: Path) -> None:
     (tree / "usr/lib/tmpfiles.d/xen-guest-bootloader.conf").unlink()
 
 
-def test_user_data_is_heeded(pv_guest: TreeGuest) -> None:
+def test_user_data_is_heeded(pv_guest: ChrootGuest) -> None:
     boot(pv_guest, "one", BOTH_TARGETS)
     assert pv_guest.states() == {
         "x86_64-xen": "current",
@@ -121,7 +121,7 @@ def test_user_data_is_heeded(pv_guest: TreeGuest) -> None:
     pv_guest.assert_right()
 
 
-def test_a_failure_is_seen(pv_guest: TreeGuest) -> None:
+def test_a_failure_is_seen(pv_guest: ChrootGuest) -> None:
     pv_guest.shell("mv /usr/lib/grub/x86_64-xen /root/; rm /boot/xen/pvboot-x86_64.elf")
     words = boot(pv_guest, "clone")
     assert "apt install grub-xen-bin" in words

@@ -13,13 +13,13 @@ from guest_hooks.formats import second_stage
 from guest_hooks.formats.grub_core import Core
 from guest_hooks.hooks.grub_options import OPTIONS
 from tests.package.conftest import MakeGuest, install
-from tests.support.tree_guest import Platform, TreeGuest
+from tests.support.chroot_guest import ChrootGuest, Platform
 from tests.unit.hooks.test_grub_options import in_help
 
 REAL = "exec -a grub-install /usr/sbin/grub-install.distrib"
 
 
-def executed(guest: TreeGuest, *command: str, log: Path) -> list[str]:
+def executed(guest: ChrootGuest, *command: str, log: Path) -> list[str]:
     """The programs that `command` came to be in the guest, one after another and by whichever
     of its processes.
     """
@@ -60,7 +60,7 @@ def executed(guest: TreeGuest, *command: str, log: Path) -> list[str]:
     ],
 )
 def test_output_and_exit_code_survive(
-    shared_guest: TreeGuest, platform: Platform, arguments: str
+    shared_guest: ChrootGuest, platform: Platform, arguments: str
 ) -> None:
     guest = shared_guest
     guest.platform = platform
@@ -83,7 +83,7 @@ def test_output_and_exit_code_survive(
     ],
 )
 def test_what_is_not_ours_costs_one_shell(
-    shared_guest: TreeGuest, tmp_path: Path, platform: Platform, arguments: list[str]
+    shared_guest: ChrootGuest, tmp_path: Path, platform: Platform, arguments: list[str]
 ) -> None:
     guest = shared_guest
     guest.platform = platform
@@ -92,7 +92,7 @@ def test_what_is_not_ours_costs_one_shell(
     assert set(before) <= {"/usr/sbin/grub-install", "/usr/bin/grep", "/bin/grep"}
 
 
-def test_the_two_never_call_each_other(shared_guest: TreeGuest, tmp_path: Path) -> None:
+def test_the_two_never_call_each_other(shared_guest: ChrootGuest, tmp_path: Path) -> None:
     guest = shared_guest
     guest.platform = Platform.PV
     programs = executed(
@@ -102,7 +102,7 @@ def test_the_two_never_call_each_other(shared_guest: TreeGuest, tmp_path: Path) 
     assert programs.count("/usr/bin/xen-guest-bootloader") == 1
 
 
-def test_a_pv_guest_needs_no_target(pv_guest: TreeGuest) -> None:
+def test_a_pv_guest_needs_no_target(pv_guest: ChrootGuest) -> None:
     pv_guest.shell("rm -r /boot/xen /boot/grub/x86_64-xen")
     done = pv_guest.run("grub-install")
     assert "Installing for x86_64-xen platform.\n" in done.stderr
@@ -119,7 +119,7 @@ def test_a_pvh_guest_needs_no_target(make_guest: MakeGuest, deb: Path) -> None:
     guest.assert_right()
 
 
-def test_a_named_target_is_installed(pv_guest: TreeGuest) -> None:
+def test_a_named_target_is_installed(pv_guest: ChrootGuest) -> None:
     done = pv_guest.run("grub-install", "--target=i386-xen")
     assert "Installing for i386-xen platform.\n" in done.stderr
     found = pv_guest.run(
@@ -129,7 +129,7 @@ def test_a_named_target_is_installed(pv_guest: TreeGuest) -> None:
     assert pv_guest.disk.given.cat("/boot/xen/pvboot-i386.elf")
 
 
-def test_a_failure_changes_nothing(pv_guest: TreeGuest) -> None:
+def test_a_failure_changes_nothing(pv_guest: ChrootGuest) -> None:
     pv_guest.shell("mv /usr/bin/grub-mkrelpath /usr/lib/grub/x86_64-xen/kernel.img /root/")
     before = pv_guest.snapshot(), pv_guest.read("/boot/xen/pvboot-x86_64.elf")
     expected = pv_guest.run(
@@ -141,7 +141,7 @@ def test_a_failure_changes_nothing(pv_guest: TreeGuest) -> None:
     assert (pv_guest.snapshot(), pv_guest.read("/boot/xen/pvboot-x86_64.elf")) == before
 
 
-def test_another_boot_directory_is_the_real_ones_business(pv_guest: TreeGuest) -> None:
+def test_another_boot_directory_is_the_real_ones_business(pv_guest: ChrootGuest) -> None:
     before = pv_guest.read("/boot/xen/pvboot-x86_64.elf")
     pv_guest.run("grub-install", "--boot-directory=/srv/boot")
     assert pv_guest.path("/srv/boot/grub/x86_64-xen/core.elf").exists()
@@ -153,7 +153,7 @@ HOOK = "/etc/kernel/postinst.d/zz-xen-guest-bootloader"
 KEY = b"\x99" * 625
 
 
-def core(guest: TreeGuest) -> Core:
+def core(guest: ChrootGuest) -> Core:
     """What is in the second stage that is installed."""
     found = second_stage.read(guest.read(SECOND_STAGE)).core
     assert found is not None
@@ -164,12 +164,12 @@ def names(found: Core) -> set[str]:
     return {module.name for module in found.modules}
 
 
-def test_every_option_of_the_release_is_known(shared_guest: TreeGuest) -> None:
+def test_every_option_of_the_release_is_known(shared_guest: ChrootGuest) -> None:
     options = in_help(shared_guest.run("bash", "-c", f"{REAL} --help").stdout)
     assert {name: (OPTIONS[name].letter, OPTIONS[name].takes_value) for name in options} == options
 
 
-def test_keys_and_modules_stay_until_the_next_grub_install(pv_guest: TreeGuest) -> None:
+def test_keys_and_modules_stay_until_the_next_grub_install(pv_guest: ChrootGuest) -> None:
     """In what the wrapper installs, in what is built later without the key's file, and behind
     damage and a forgotten past.
     """
@@ -214,7 +214,7 @@ def test_a_key_of_an_earlier_grub_install_is_kept(make_guest: MakeGuest, deb: Pa
     assert guest.states()["x86_64-xen"] == "current"
 
 
-def test_a_choice_that_is_not_kept_is_told(pv_guest: TreeGuest) -> None:
+def test_a_choice_that_is_not_kept_is_told(pv_guest: ChrootGuest) -> None:
     done = pv_guest.run("grub-install", "--install-modules=normal")
     assert "xen-guest-bootloader: --install-modules is not kept: " in done.stderr
     pv_guest.assert_right()
@@ -229,7 +229,7 @@ def test_a_choice_that_is_not_kept_is_told(pv_guest: TreeGuest) -> None:
         "--boot-dir /boot/.",
     ],
 )
-def test_boot_by_another_name(shared_guest: TreeGuest, words: str) -> None:
+def test_boot_by_another_name(shared_guest: ChrootGuest, words: str) -> None:
     """The guest's commands run in /."""
     guest = shared_guest
     guest.platform = Platform.PV
@@ -238,7 +238,9 @@ def test_boot_by_another_name(shared_guest: TreeGuest, words: str) -> None:
     guest.assert_right()
 
 
-def test_a_relative_boot_directory_elsewhere_is_the_real_ones_business(pv_guest: TreeGuest) -> None:
+def test_a_relative_boot_directory_elsewhere_is_the_real_ones_business(
+    pv_guest: ChrootGuest,
+) -> None:
     before = pv_guest.read(SECOND_STAGE)
     pv_guest.shell("mkdir -p /srv/boot; cd /srv && grub-install --boot-directory=boot")
     assert pv_guest.path("/srv/boot/grub/x86_64-xen/core.elf").exists()

@@ -8,7 +8,7 @@ import pytest
 
 from tests.package.conftest import MakeGuest, install
 from tests.support import debian_package
-from tests.support.tree_guest import Platform, TreeGuest
+from tests.support.chroot_guest import ChrootGuest, Platform
 
 KERNEL = re.compile(
     r"linux-image-(6\.1\.0-\d+-cloud-amd64|6\.12\.\d+\+deb13(?:\.\d+)?-cloud-amd64)"
@@ -18,7 +18,7 @@ SECOND_STAGE = "/boot/xen/pvboot-x86_64.elf"
 DAMAGE = f"truncate --size=5000 {SECOND_STAGE}"
 
 
-def another_kernel(guest: TreeGuest) -> str:
+def another_kernel(guest: ChrootGuest) -> str:
     """A kernel of the release that is not installed: its package."""
     guest.apt("check")
     found = guest.run(
@@ -37,7 +37,7 @@ def version_of(package: str) -> str:
     return package.removeprefix("linux-image-")
 
 
-def menu(guest: TreeGuest) -> str:
+def menu(guest: ChrootGuest) -> str:
     return guest.read("/boot/grub/grub.cfg").decode()
 
 
@@ -48,7 +48,7 @@ def times_made(words: str) -> int:
     )
 
 
-def test_a_kernel_comes_and_goes(pv_guest: TreeGuest, tmp_path: Path) -> None:
+def test_a_kernel_comes_and_goes(pv_guest: ChrootGuest, tmp_path: Path) -> None:
     package = another_kernel(pv_guest)
     version = version_of(package)
     second_stage = pv_guest.read(SECOND_STAGE)
@@ -86,7 +86,7 @@ def test_a_kernel_comes_and_goes(pv_guest: TreeGuest, tmp_path: Path) -> None:
     ],
 )
 def test_it_acts_when_it_should(
-    shared_guest: TreeGuest, hook: str, parameters: str, acts: bool
+    shared_guest: ChrootGuest, hook: str, parameters: str, acts: bool
 ) -> None:
     guest = shared_guest
     guest.shell(DAMAGE)
@@ -153,14 +153,14 @@ def test_a_named_target_is_kept_even_there(make_guest: MakeGuest, deb: Path) -> 
     assert guest.states() == {"x86_64-xen": "current", "grub.cfg": "current"}
 
 
-def assert_silent(guest: TreeGuest) -> None:
+def assert_silent(guest: ChrootGuest) -> None:
     done = guest.run(HOOK, "6.1.0-0-amd64", "/boot/vmlinuz", env={"DEB_MAINT_PARAMS": "configure"})
     assert (done.stdout, done.stderr) == ("", "")
     assert not guest.path("/boot/xen").exists()
     assert not guest.path("/var/lib/xen-guest-bootloader").exists()
 
 
-def test_a_kernel_fails_where_the_guest_would_not_boot(pv_guest: TreeGuest) -> None:
+def test_a_kernel_fails_where_the_guest_would_not_boot(pv_guest: ChrootGuest) -> None:
     pv_guest.shell(f"{DAMAGE}; mv /usr/lib/grub/x86_64-xen /root/")
     done = pv_guest.run(HOOK, "6.1.0-0-amd64", check=False)
     assert done.returncode == 1
@@ -169,7 +169,7 @@ def test_a_kernel_fails_where_the_guest_would_not_boot(pv_guest: TreeGuest) -> N
     assert pv_guest.run(HOOK.replace("postinst.d", "postrm.d"), "6.1.0-0-amd64").returncode == 0
 
 
-def test_a_kernel_does_not_fail_where_the_guest_boots_all_the_same(pv_guest: TreeGuest) -> None:
+def test_a_kernel_does_not_fail_where_the_guest_boots_all_the_same(pv_guest: ChrootGuest) -> None:
     pv_guest.shell(f"rm {SECOND_STAGE}; mv /usr/lib/grub/x86_64-xen /root/")
     done = pv_guest.run(HOOK, "6.1.0-0-amd64")
     assert "apt install grub-xen-bin" in done.stderr

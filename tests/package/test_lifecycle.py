@@ -10,19 +10,19 @@ import pytest
 
 from tests.package.conftest import MakeGuest, install
 from tests.support import debian_package
-from tests.support.tree_guest import Platform, TreeGuest
+from tests.support.chroot_guest import ChrootGuest, Platform
 
 WRAPPER = "/usr/sbin/grub-install"
 BRIDGE = "pvhboot-i386.linux"
 REAL = "/usr/sbin/grub-install.distrib"
 
 
-def diversions(guest: TreeGuest) -> list[str]:
+def diversions(guest: ChrootGuest) -> list[str]:
     """The diversions of grub-install that dpkg knows."""
     return guest.run("dpkg-divert", "--list", "*grub-install*").stdout.splitlines()
 
 
-def assert_diverted(guest: TreeGuest) -> None:
+def assert_diverted(guest: ChrootGuest) -> None:
     assert diversions(guest) == [f"diversion of {WRAPPER} to {REAL} by xen-guest-bootloader"]
     assert guest.read(WRAPPER).startswith(b"#!/bin/bash")
     assert guest.path(WRAPPER).is_symlink()
@@ -30,7 +30,7 @@ def assert_diverted(guest: TreeGuest) -> None:
     assert_grub_install_works(guest)
 
 
-def assert_not_diverted(guest: TreeGuest) -> None:
+def assert_not_diverted(guest: ChrootGuest) -> None:
     assert diversions(guest) == []
     assert not guest.path(WRAPPER).is_symlink()
     assert guest.read(WRAPPER).startswith(b"\x7fELF")
@@ -38,7 +38,7 @@ def assert_not_diverted(guest: TreeGuest) -> None:
     assert_grub_install_works(guest)
 
 
-def assert_grub_install_works(guest: TreeGuest) -> None:
+def assert_grub_install_works(guest: ChrootGuest) -> None:
     assert re.fullmatch(
         r"grub-install \(GRUB\) 2\.\S+\n", guest.run("grub-install", "--version").stdout
     )
@@ -77,7 +77,7 @@ def test_nothing_is_left_behind(
     assert guest.run("dpkg", "--audit").stdout == ""
 
 
-def test_the_guest_still_boots_when_the_package_is_gone(pv_guest: TreeGuest) -> None:
+def test_the_guest_still_boots_when_the_package_is_gone(pv_guest: ChrootGuest) -> None:
     pv_guest.assert_right()
     before = pv_guest.read("/boot/xen/pvboot-x86_64.elf")
     pv_guest.run("dpkg", "--purge", "xen-guest-bootloader")
@@ -101,7 +101,7 @@ def test_removed_it_hands_over_no_more(make_guest: MakeGuest, deb: Path) -> None
 
 
 def test_a_menu_that_can_not_be_made_anew_keeps_nobody_from_removing_it(
-    pv_guest: TreeGuest,
+    pv_guest: ChrootGuest,
 ) -> None:
     pv_guest.write("/etc/grub.d/42_broken", "#!/bin/sh\nexit 1\n", mode=0o755)
     done = pv_guest.run("dpkg", "--remove", "xen-guest-bootloader")
@@ -111,19 +111,19 @@ def test_a_menu_that_can_not_be_made_anew_keeps_nobody_from_removing_it(
     assert_not_diverted(pv_guest)
 
 
-def marks_kernels(guest: TreeGuest) -> bool:
+def marks_kernels(guest: ChrootGuest) -> bool:
     """Whether a kernel's command line in grub.cfg has a word of ours."""
     menu = guest.read("/boot/grub/grub.cfg").decode()
     assert re.search(r"^\s+linux\s", menu, re.MULTILINE)
     return "xen_guest_bootloader" in menu
 
 
-def hands_over(guest: TreeGuest) -> bool:
+def hands_over(guest: ChrootGuest) -> bool:
     """Whether grub.cfg has what lets a host's PVH GRUB start our second stage."""
     return BRIDGE in guest.read("/boot/grub/grub.cfg").decode()
 
 
-def second_stages(guest: TreeGuest) -> dict[str, bytes]:
+def second_stages(guest: ChrootGuest) -> dict[str, bytes]:
     """What is in /boot/xen."""
     return {file.name: file.read_bytes() for file in guest.path("/boot/xen").iterdir()}
 
@@ -140,7 +140,7 @@ def test_a_failed_unpacking_leaves_no_diversion(
 
 
 def test_a_failed_upgrade_keeps_the_diversion(
-    pv_guest: TreeGuest, deb: Path, tmp_path: Path
+    pv_guest: ChrootGuest, deb: Path, tmp_path: Path
 ) -> None:
     """abort-upgrade: as above, with a good version installed."""
     bad = debian_package.repacked(deb, tmp_path, version="9.1", change=_takes_a_file_of_coreutils)
@@ -150,12 +150,12 @@ def test_a_failed_upgrade_keeps_the_diversion(
     pv_guest.assert_right()
 
 
-def test_grub_can_be_upgraded_under_the_diversion(pv_guest: TreeGuest) -> None:
+def test_grub_can_be_upgraded_under_the_diversion(pv_guest: ChrootGuest) -> None:
     pv_guest.apt("install", "--reinstall", "grub2-common")
     assert_diverted(pv_guest)
 
 
-def test_an_admins_edits_survive(pv_guest: TreeGuest, newer_deb: Path, tmp_path: Path) -> None:
+def test_an_admins_edits_survive(pv_guest: ChrootGuest, newer_deb: Path, tmp_path: Path) -> None:
     edited = 'targets = ["auto", "i386-xen"]\n'
     pv_guest.write("/etc/xen-guest-bootloader/config.toml", edited)
     changed = debian_package.repacked(

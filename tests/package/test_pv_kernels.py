@@ -12,7 +12,7 @@ from guest_hooks.formats import pv_kernel
 from tests.package.conftest import MakeGuest
 from tests.package.test_kernels import another_kernel, menu, times_made, version_of
 from tests.support import grub_file
-from tests.support.tree_guest import Platform, TreeGuest
+from tests.support.chroot_guest import ChrootGuest, Platform
 
 CONDITION = re.compile(
     r'^(\s*)if \[ "\$grub_platform" = xen -a -s "(\S+)" \]; then linux (\S+)( .*); else\n'
@@ -23,16 +23,16 @@ SECONDS = 3.0
 """Of processor time, for all that the hook before update-grub does."""
 
 
-def kernels(guest: TreeGuest) -> dict[str, dict[str, object]]:
+def kernels(guest: ChrootGuest) -> dict[str, dict[str, object]]:
     return {row["version"]: row for row in guest.status()["kernels"]}
 
 
-def installed(guest: TreeGuest) -> str:
+def installed(guest: ChrootGuest) -> str:
     (path,) = guest.path("/boot").glob("vmlinuz-*")
     return path.name.removeprefix("vmlinuz-")
 
 
-def has_right_copy(guest: TreeGuest, version: str) -> None:
+def has_right_copy(guest: ChrootGuest, version: str) -> None:
     """The copy is there, GRUB takes it for PV, and the menu has a PV boot start it."""
     copy = guest.read(f"/boot/xen/vmlinux-{version}.gz")
     assert pv_kernel.read(copy).fault == ""
@@ -53,7 +53,7 @@ def has_right_copy(guest: TreeGuest, version: str) -> None:
     assert row["problems"] == []
 
 
-def test_the_package_alone_makes_a_pv_guest_boot(shared_guest: TreeGuest) -> None:
+def test_the_package_alone_makes_a_pv_guest_boot(shared_guest: ChrootGuest) -> None:
     has_right_copy(shared_guest, installed(shared_guest))
     words = ("preflight", "--json", "--target=x86_64-xen")
     answer = json.loads(shared_guest.run("xen-guest-bootloader", *words).stdout)
@@ -61,7 +61,7 @@ def test_the_package_alone_makes_a_pv_guest_boot(shared_guest: TreeGuest) -> Non
     assert any("/xen/vmlinux-" in step["text"] for step in answer["chain"])
 
 
-def test_a_kernel_comes_and_goes_with_its_copy(pv_guest: TreeGuest) -> None:
+def test_a_kernel_comes_and_goes_with_its_copy(pv_guest: ChrootGuest) -> None:
     package = another_kernel(pv_guest)
     version, older = version_of(package), installed(pv_guest)
     done = pv_guest.apt("install", "--no-install-recommends", package)
@@ -88,7 +88,7 @@ def test_a_kernel_comes_and_goes_with_its_copy(pv_guest: TreeGuest) -> None:
     pv_guest.assert_right()
 
 
-def test_a_kernel_replaced_in_place_gets_another_copy(pv_guest: TreeGuest) -> None:
+def test_a_kernel_replaced_in_place_gets_another_copy(pv_guest: ChrootGuest) -> None:
     version = installed(pv_guest)
     before = pv_guest.read(f"/boot/xen/vmlinux-{version}.gz")
     kernel = pv_guest.path(f"/boot/vmlinuz-{version}")

@@ -7,18 +7,18 @@ from pathlib import Path
 
 from tests.package.conftest import install
 from tests.support import debian_package
+from tests.support.chroot_guest import ChrootGuest
 from tests.support.debian_tree import Suite
-from tests.support.tree_guest import TreeGuest
 
 SECOND_STAGE = "/boot/xen/pvboot-x86_64.elf"
 GRUB = ("grub-xen-bin", "grub2-common", "grub-common")
 
 
-def installed(guest: TreeGuest, package: str) -> str:
+def installed(guest: ChrootGuest, package: str) -> str:
     return guest.run("dpkg-query", "--show", "--showformat", "${Version}", package).stdout
 
 
-def older_version(guest: TreeGuest, package: str) -> str:
+def older_version(guest: ChrootGuest, package: str) -> str:
     """The version before the newest that the release and its updates have; empty where there is
     one only.
     """
@@ -30,12 +30,12 @@ def older_version(guest: TreeGuest, package: str) -> str:
     return versions[1] if len(versions) > 1 else ""
 
 
-def grub_version(guest: TreeGuest) -> str:
+def grub_version(guest: ChrootGuest) -> str:
     version: str = guest.status()["targets"][0]["grub_version"]
     return version
 
 
-def test_grub_goes_down_and_up_again(pv_guest: TreeGuest) -> None:
+def test_grub_goes_down_and_up_again(pv_guest: ChrootGuest) -> None:
     """By apt, with every version that the release has; trixie may have one only, which is then
     installed once more.
     """
@@ -57,7 +57,7 @@ def test_grub_goes_down_and_up_again(pv_guest: TreeGuest) -> None:
         pv_guest.assert_right()
 
 
-def test_grubs_modules_alone_are_enough(pv_guest: TreeGuest, tmp_path: Path) -> None:
+def test_grubs_modules_alone_are_enough(pv_guest: ChrootGuest, tmp_path: Path) -> None:
     """grub-xen-bin has no maintainer scripts: nothing but the trigger can notice it."""
     pv_guest.apt("install", "--download-only", "--reinstall", "grub-xen-bin")
     archive = max((pv_guest.apt_cache / "archives").glob("grub-xen-bin_*.deb"))

@@ -7,19 +7,19 @@ from pathlib import Path
 
 from tests.package.conftest import MakeGuest, install
 from tests.support import dpkg_database, kernel_package
-from tests.support.guest_tree import Outcome
-from tests.support.tree_guest import Platform, TreeGuest
+from tests.support.chroot_guest import ChrootGuest, Platform
+from tests.support.outside_guest import Outcome
 
 REPAIR = ("sync", "--quiet", "--automatic")
 """What the service and the timer run."""
 
 
-def program(guest: TreeGuest, *words: str) -> Outcome:
+def program(guest: ChrootGuest, *words: str) -> Outcome:
     done = guest.run("xen-guest-bootloader", *words, check=False)
     return Outcome(code=done.returncode, stdout=done.stdout, stderr=done.stderr)
 
 
-def will_boot(guest: TreeGuest) -> bool:
+def will_boot(guest: ChrootGuest) -> bool:
     found: bool = program(guest, "preflight", "--json").json["will_boot"]
     return found
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from tests.package.conftest import MakeGuest, install
 from tests.package.test_lifecycle import assert_diverted, marks_kernels
 from tests.support import older_package
-from tests.support.tree_guest import Platform
+from tests.support.chroot_guest import Platform
 
 CONFIG = "/etc/xen-guest-bootloader/config.toml"
 SNIPPET = "/etc/default/grub.d/xen-guest-bootloader.cfg"

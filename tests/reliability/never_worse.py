@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.support import dpkg_database, images, kernel_package
+from tests.support.chroot_guest import ChrootGuest, Platform
 from tests.support.debian_tree import Suite
-from tests.support.guest_tree import live_guest, verb
-from tests.support.tree_guest import Platform, TreeGuest
+from tests.support.outside_guest import live_guest, verb
 
 MENU = "/boot/grub/grub.cfg"
 NEWER = "9.0-amd64"
@@ -39,22 +39,22 @@ class Case:
     """A state that a guest may be in."""
 
     name: str
-    damage: Callable[[TreeGuest], object]
+    damage: Callable[[ChrootGuest], object]
 
 
-def own(guest: TreeGuest, kind: str) -> Path:
+def own(guest: ChrootGuest, kind: str) -> Path:
     """A file of the kernel that came with the tree: `vmlinuz` or `initrd.img`."""
     return guest.path(f"/boot/{kind}-{kernel_package.own_release(guest)}")
 
 
-def edit(guest: TreeGuest, path: str, change: Callable[[str], str]) -> None:
+def edit(guest: ChrootGuest, path: str, change: Callable[[str], str]) -> None:
     text = guest.path(path).read_text()
     changed = change(text)
     assert changed != text
     guest.path(path).write_text(changed)
 
 
-def stale(guest: TreeGuest) -> None:
+def stale(guest: ChrootGuest) -> None:
     """Behind the entries that boot there is one of a kernel that is gone: the menu is to be
     made, whatever comes of it.
     """
@@ -63,7 +63,7 @@ def stale(guest: TreeGuest) -> None:
     edit(guest, MENU, lambda text: text.replace(end, entry + end))
 
 
-def newer(guest: TreeGuest, *, kernel: float = 1, initrd: float | None = None) -> None:
+def newer(guest: ChrootGuest, *, kernel: float = 1, initrd: float | None = None) -> None:
     """A newer kernel, of which `kernel` is there, with that part of its initrd, if any."""
     for kind, part in (("vmlinuz", kernel), ("initrd.img", initrd)):
         if part is not None:
@@ -71,7 +71,7 @@ def newer(guest: TreeGuest, *, kernel: float = 1, initrd: float | None = None) -
             guest.path(f"/boot/{kind}-{NEWER}").write_bytes(data[: int(len(data) * part)])
 
 
-def half_installed(guest: TreeGuest) -> None:
+def half_installed(guest: ChrootGuest) -> None:
     status = "/var/lib/dpkg/status"
     old = "Package: grub-xen-bin\nStatus: install ok installed"
     edit(
@@ -81,23 +81,23 @@ def half_installed(guest: TreeGuest) -> None:
     )
 
 
-def setting(text: str) -> Callable[[TreeGuest], None]:
+def setting(text: str) -> Callable[[ChrootGuest], None]:
     return lambda guest: guest.write("/etc/default/grub.d/99-case.cfg", text)
 
 
-def script(change: Callable[[str], str]) -> Callable[[TreeGuest], None]:
+def script(change: Callable[[str], str]) -> Callable[[ChrootGuest], None]:
     return lambda guest: edit(guest, "/etc/grub.d/10_linux", change)
 
 
-def each(*damages: Callable[[TreeGuest], object]) -> Callable[[TreeGuest], None]:
-    def all_of_them(guest: TreeGuest) -> None:
+def each(*damages: Callable[[ChrootGuest], object]) -> Callable[[ChrootGuest], None]:
+    def all_of_them(guest: ChrootGuest) -> None:
         for damage in damages:
             damage(guest)
 
     return all_of_them
 
 
-def menu(change: Callable[[str], str]) -> Callable[[TreeGuest], None]:
+def menu(change: Callable[[str], str]) -> Callable[[ChrootGuest], None]:
     return lambda guest: edit(guest, MENU, change)
 
 
@@ -108,7 +108,7 @@ def broken_default(text: str) -> str:
     return text.replace("\tlinux\t/boot/", "\tlinux\t/no-boot/", 1)
 
 
-def _second_stage(guest: TreeGuest) -> Path:
+def _second_stage(guest: ChrootGuest) -> Path:
     return guest.path("/boot/xen/pvhboot-i386.linux")
 
 
@@ -125,7 +125,7 @@ def _other_uuid(text: str) -> str:
     )
 
 
-def _by_hand(guest: TreeGuest) -> None:
+def _by_hand(guest: ChrootGuest) -> None:
     linux, initrd = (f"/boot/{own(guest, kind).name}" for kind in ("vmlinuz", "initrd.img"))
     guest.path(MENU).write_text(
         f"menuentry 'mine' {{\n\tlinux\t{linux}"
@@ -133,10 +133,10 @@ def _by_hand(guest: TreeGuest) -> None:
     )
 
 
-def prober(script: str) -> Callable[[TreeGuest], None]:
+def prober(script: str) -> Callable[[ChrootGuest], None]:
     """An os-prober that is `script`, found before the guest's own, if it has one."""
 
-    def put(guest: TreeGuest) -> None:
+    def put(guest: ChrootGuest) -> None:
         where = "/etc/default/prober"
         for name, text in (("os-prober", script), ("linux-boot-prober", LINUX_BOOT_PROBER)):
             guest.write(f"{where}/{name}", f"#!/bin/sh\n{text}\n")
@@ -146,7 +146,7 @@ def prober(script: str) -> Callable[[TreeGuest], None]:
     return put
 
 
-def full_while_an_initrd_is_made(guest: TreeGuest) -> None:
+def full_while_an_initrd_is_made(guest: ChrootGuest) -> None:
     """A newer kernel's first initrd, and the own one's next, by the real update-initramfs: for
     neither is there room.
     """
@@ -278,7 +278,7 @@ CASES = (
 class World:
     """One guest that is put back before each point."""
 
-    guest: TreeGuest
+    guest: ChrootGuest
     saved: Path
     lines: list[str] = field(default_factory=list)
 

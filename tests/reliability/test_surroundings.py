@@ -15,7 +15,7 @@ from tests.support import fault_lab, images
 from tests.support.checkout import CHECKOUT
 from tests.support.debian_tree import Suite
 from tests.support.fault_lab import SECOND_STAGE, Lab
-from tests.support.guest_tree import snapshot
+from tests.support.outside_guest import snapshot
 
 YEAR = 365 * 86400
 # The program's clock alone: the times of files stay the kernel's, so that the two disagree by

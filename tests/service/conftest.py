@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import guest_container
-from tests.support.booted_guest import Guest
+from tests.support import nspawn_boot
+from tests.support.nspawn_guest import Guest
 
 
 @pytest.fixture(scope="session")
@@ -19,7 +19,7 @@ def booted(
     """The guest, whatever state the last test left it in; it ends before anybody looks at what
     is left.
     """
-    with guest_container.booted(tmp_path_factory.mktemp("guest"), deb) as guest:
+    with nspawn_boot.booted(tmp_path_factory.mktemp("guest"), deb) as guest:
         guest.run("echo '/dev/xvdb /boot ext4 defaults 0 2' > /etc/fstab")
         yield guest
 

@@ -17,9 +17,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tests.support import guest_container, xen_guest, xen_lab
-from tests.support.booted_guest import ROOT_DISK, Guest, write
+from tests.support import nspawn_boot, xen_guest, xen_lab
 from tests.support.checkout import CHECKOUT
+from tests.support.nspawn_guest import ROOT_DISK, Guest, write
 from tests.support.xen_dom0 import Dom0, prepare
 from tests.support.xen_lab import GuestRun
 
@@ -133,9 +133,7 @@ def test_at_every_power_cut_of_a_dist_upgrade_the_guest_boots(deb: Path, tmp_pat
     dom0 = prepare()
     config = f"targets = {list(TARGETS)}\n"
     root = tmp_path / "root-copy.img"
-    with guest_container.booted(
-        tmp_path, deb, root_mib=ROOT_MIB, config=config, network=True
-    ) as guest:
+    with nspawn_boot.booted(tmp_path, deb, root_mib=ROOT_MIB, config=config, network=True) as guest:
         _made_bootable(guest)
         before = guest.syncs()
         copies = Copies(guest, tmp_path)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The guest shares the machine's kernel: none of its programs changes a setting of it."""
 
-from tests.support.booted_guest import SETTING, Guest
+from tests.support.nspawn_guest import SETTING, Guest
 
 
 def test_no_setting_of_the_machine_can_be_written(guest: Guest) -> None:

@@ -4,7 +4,7 @@ at leisure, mended when it can be.
 """
 
 from guest_hooks.machine.journal import KINDS, Outcome
-from tests.support.booted_guest import Guest
+from tests.support.nspawn_guest import Guest
 
 CONF = "/etc/xen-guest-bootloader/conf.d/zz-menu.toml"
 MENU = "/boot/grub/grub.cfg"

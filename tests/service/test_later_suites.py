@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import guest_container, waiting
-from tests.support.booted_guest import SECOND_STAGE, Guest
+from tests.support import nspawn_boot, waiting
 from tests.support.debian_tree import SUITES, Suite
+from tests.support.nspawn_guest import SECOND_STAGE, Guest
 
 WATCHER = "xen-guest-bootloader.service"
 LATER = [suite for suite in SUITES if suite is not Suite.BOOKWORM]
@@ -25,7 +25,7 @@ def is_unmoved_by_reading(guest: Guest) -> bool:
 
 @pytest.mark.parametrize("suite", LATER, ids=str)
 def test_it_starts_repairs_and_starts_again(suite: Suite, deb: Path, tmp_path: Path) -> None:
-    with guest_container.booted(tmp_path, deb, suite=suite) as guest:
+    with nspawn_boot.booted(tmp_path, deb, suite=suite) as guest:
         guest.at_rest()
         before = guest.digest()
         assert guest.service()["troubles"] == []

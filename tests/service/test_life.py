@@ -5,7 +5,7 @@ import json
 
 from guest_hooks.machine.journal import KINDS, Outcome
 from guest_hooks.paths import RECEIPT
-from tests.support.booted_guest import SECOND_STAGE, TARGET, Guest
+from tests.support.nspawn_guest import SECOND_STAGE, TARGET, Guest
 
 CORE = f"/boot/grub/{TARGET}/core.elf"
 """Where it or the receipt is, a deleted second stage is put back without grub-install."""

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 
 from guest_hooks.machine.journal import Outcome
 from guest_hooks.origin import Doer
-from tests.support.booted_guest import SECOND_STAGE, Guest, write
 from tests.support.month import QUESTIONS, command_line
+from tests.support.nspawn_guest import SECOND_STAGE, Guest, write
 
 WATCHER = "xen-guest-bootloader.service"
 TIMER = "xen-guest-bootloader-audit.timer"

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import pytest
 
 from guest_hooks.machine.dpkg import LOCKS
-from tests.support.booted_guest import SECOND_STAGE, Guest
+from tests.support.nspawn_guest import SECOND_STAGE, Guest
 
 SYNC = "xen-guest-bootloader-sync.service"
 HOLD = (

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from guest_hooks.machine.journal import KINDS, Outcome
-from tests.support.booted_guest import DISK, SECOND_STAGE, SETTING, TARGET, Guest
 from tests.support.debian_package import host
+from tests.support.nspawn_guest import DISK, SECOND_STAGE, SETTING, TARGET, Guest
 
 _AS_OS_PROBER = """\
 #!/bin/sh

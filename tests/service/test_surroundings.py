@@ -5,7 +5,7 @@ systemd.
 
 from pathlib import Path
 
-from tests.support.booted_guest import DISK, SECOND_STAGE, Guest
+from tests.support.nspawn_guest import DISK, SECOND_STAGE, Guest
 from tests.support.other_users import HOLD_MANY
 
 WATCHER = "xen-guest-bootloader.service"

@@ -8,7 +8,7 @@ import pytest
 
 from guest_hooks.paths import RECEIPT
 from tests.support import debian_package, older_package
-from tests.support.booted_guest import SECOND_STAGE, Guest
+from tests.support.nspawn_guest import SECOND_STAGE, Guest
 
 NAME = "xen-guest-bootloader"
 SYNC = f"{NAME}-sync.service"

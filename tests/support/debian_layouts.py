@@ -12,7 +12,7 @@ from guest_hooks.targets import HANDOVER
 from tests.support import images
 from tests.support.checkout import CHECKOUT
 from tests.support.debian_tree import BOOTABLE, Kind, Suite, tarball, unpack
-from tests.support.guest_tree import GuestTree
+from tests.support.outside_guest import OutsideGuest
 
 OTHER_KERNELS = ("6.1.0-11-amd64", "6.1.0-9-amd64")
 
@@ -56,7 +56,7 @@ def debian(
     target: str,
     *,
     prepare: Callable[[Path], object] = lambda _top: None,
-) -> Iterator[GuestTree]:
+) -> Iterator[OutsideGuest]:
     """A whole Debian with its kernel, on a disk of this layout, after `prepare` and a sync of
     `target` that also made grub.cfg.
     """
@@ -74,7 +74,7 @@ def debian(
             other_kernels(disk.top)
         handing_over(disk.top)
         prepare(disk.top)
-        tree = GuestTree(disk=disk, suite=layout.suite)
+        tree = OutsideGuest(disk=disk, suite=layout.suite)
         tree.run("sync", f"--target={target}")
         yield tree
 

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.support import second_stages
-from tests.support.guest_tree import GuestTree
+from tests.support.outside_guest import OutsideGuest
 
-Damage = Callable[[GuestTree], object]
+Damage = Callable[[OutsideGuest], object]
 
 
 def damage(name: str, work: Callable[[Path], object]) -> Damage:
@@ -57,7 +57,7 @@ def directory_with_a_file(path: Path) -> None:
 
 
 def add_bytes(path: str) -> Damage:
-    def work(tree: GuestTree) -> None:
+    def work(tree: OutsideGuest) -> None:
         with tree.path(path).open("ab") as file:
             file.write(b"\0")
 

@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 
 from tests.support import debian_package
-from tests.support.tree_guest import TreeGuest
+from tests.support.chroot_guest import ChrootGuest
 
 MODULES = (
     "kernel/drivers/block",
@@ -20,20 +20,20 @@ MODULES = (
 """Enough for an initrd that brings this kernel to its root, made in a few seconds."""
 
 
-def own_release(guest: TreeGuest) -> str:
+def own_release(guest: ChrootGuest) -> str:
     """The release of the kernel that came with the tree; those that tests add begin with 9 or 5."""
     (image,) = guest.path("/boot").glob("vmlinuz-[6-8]*")
     return image.name.removeprefix("vmlinuz-")
 
 
-def newer_release(guest: TreeGuest) -> str:
+def newer_release(guest: ChrootGuest) -> str:
     """A release that every rule sorts before the guest's own one; as long as that, so that the
     image can bear it.
     """
     return f"9{own_release(guest)[1:]}"
 
 
-def build(guest: TreeGuest, directory: Path) -> Path:
+def build(guest: ChrootGuest, directory: Path) -> Path:
     """Build linux-image-RELEASE of `newer_release` for this guest; the path of the .deb."""
     old, new = own_release(guest), newer_release(guest)
     name = f"linux-image-{new}"

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.support import images
+from tests.support.chroot_guest import ChrootGuest, Platform
 from tests.support.debian_tree import BOOTABLE, Kind, Suite, tarball, unpack
-from tests.support.tree_guest import Platform, TreeGuest
 from tests.support.xen_dom0 import Dom0
 from tests.support.xen_lab import Console, Ends, GuestRun
 
@@ -153,8 +153,8 @@ def made(
     config: str = CONFIG,
     packages: Sequence[str] = (),
     kind: Kind = Kind.MINIMAL,
-    prepare: Callable[[TreeGuest], object] = lambda _: None,
-    finish: Callable[[TreeGuest], object] = lambda _: None,
+    prepare: Callable[[ChrootGuest], object] = lambda _: None,
+    finish: Callable[[ChrootGuest], object] = lambda _: None,
 ) -> Iterator[XenGuest]:
     """Make a guest; its disks are whole, unmounted images while the block runs.
 
@@ -168,7 +168,7 @@ def made(
     ) as disk:
         extra = () if kind is Kind.FULL else (*BOOTABLE, *packages)
         unpack(tarball(suite, kind, extra=extra), disk.top)
-        tree = TreeGuest(disk=disk, work=directory, suite=suite, platform=Platform.PV)
+        tree = ChrootGuest(disk=disk, work=directory, suite=suite, platform=Platform.PV)
         tree.write("/etc/fstab", _fstab(disk))
         tree.write("/etc/hostname", f"{suite}\n")
         tree.write("/etc/default/grub.d/lab.cfg", GRUB_DEFAULTS)

@@ -8,21 +8,21 @@ import pytest
 
 from guest_hooks.targets import TARGETS
 from tests.support import images
+from tests.support.chroot_guest import ChrootGuest, Platform
 from tests.support.debian_tree import Suite
-from tests.support.guest_tree import CHEAP, GuestTree, guest_tree, live_guest, verb
-from tests.support.tree_guest import Platform, TreeGuest
+from tests.support.outside_guest import CHEAP, OutsideGuest, live_guest, outside_guest, verb
 
 
 @pytest.fixture(scope="module")
-def tree(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GuestTree]:
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OutsideGuest]:
     """A tree with every target's second stage, looked at from outside."""
-    with guest_tree(tmp_path_factory.mktemp("verdicts"), Suite.BOOKWORM) as tree:
+    with outside_guest(tmp_path_factory.mktemp("verdicts"), Suite.BOOKWORM) as tree:
         tree.run("sync", *(f"--target={name}" for name in TARGETS))
         yield tree
 
 
 @pytest.fixture
-def as_it_should_be(tree: GuestTree) -> Iterator[None]:
+def as_it_should_be(tree: OutsideGuest) -> Iterator[None]:
     """Each test begins and ends with a tree in which all is current."""
     yield
     tree.sync("--adopt")
@@ -30,14 +30,14 @@ def as_it_should_be(tree: GuestTree) -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def guest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TreeGuest]:
+def guest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChrootGuest]:
     with live_guest(Suite.BOOKWORM, tmp_path_factory.mktemp("live")) as guest:
         verb(guest, "sync")
         yield guest
 
 
 @pytest.fixture
-def settled(guest: TreeGuest) -> TreeGuest:
+def settled(guest: ChrootGuest) -> ChrootGuest:
     """The guest as a sync that found nothing to do leaves it."""
     guest.platform = Platform.PV
     verb(guest, "sync")

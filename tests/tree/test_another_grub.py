@@ -10,14 +10,14 @@ import pytest
 
 from guest_hooks.targets import TARGETS
 from tests.support.debian_tree import Kind, Suite, tarball
-from tests.support.guest_tree import CORE_FILES, GuestTree
+from tests.support.outside_guest import CORE_FILES, OutsideGuest
 
 PV, *_ = TARGETS
 
 pytestmark = pytest.mark.usefixtures("as_it_should_be")
 
 
-def lay_modules(tree: GuestTree, suite: Suite) -> None:
+def lay_modules(tree: OutsideGuest, suite: Suite) -> None:
     """What an upgrade of grub-xen-bin alone does: other modules in /usr/lib/grub, and nothing
     else.
     """
@@ -30,14 +30,14 @@ def lay_modules(tree: GuestTree, suite: Suite) -> None:
 
 
 @pytest.fixture
-def other_modules(tree: GuestTree) -> Iterator[None]:
+def other_modules(tree: OutsideGuest) -> Iterator[None]:
     lay_modules(tree, Suite.TRIXIE)
     yield
     lay_modules(tree, Suite.BOOKWORM)
 
 
 @pytest.mark.usefixtures("other_modules")
-def test_another_grub(tree: GuestTree) -> None:
+def test_another_grub(tree: OutsideGuest) -> None:
     found = tree.status(code=3)
     assert set(found.states().values()) == {"stale"}
     assert all(
@@ -48,7 +48,9 @@ def test_another_grub(tree: GuestTree) -> None:
     assert set(mended.states().values()) == {"current"}
 
 
-def test_a_module_that_grub_has_not_is_named_with_the_tool_that_misses_it(tree: GuestTree) -> None:
+def test_a_module_that_grub_has_not_is_named_with_the_tool_that_misses_it(
+    tree: OutsideGuest,
+) -> None:
     config = tree.path("/etc/xen-guest-bootloader/config.toml")
     config.parent.mkdir()
     config.write_text('extra_modules = ["nosuch"]\n')
@@ -63,7 +65,7 @@ def test_a_module_that_grub_has_not_is_named_with_the_tool_that_misses_it(tree: 
     assert "correct extra_modules" in hint
 
 
-def test_a_grub_install_that_fails_is_named_with_a_next_step(tree: GuestTree) -> None:
+def test_a_grub_install_that_fails_is_named_with_a_next_step(tree: OutsideGuest) -> None:
     tool = tree.path("/usr/sbin/grub-install")
     aside = tool.rename(f"{tool}.aside")
     tool.write_text("#!/bin/sh\necho no luck >&2\nexit 3\n")
@@ -78,7 +80,7 @@ def test_a_grub_install_that_fails_is_named_with_a_next_step(tree: GuestTree) ->
 
 
 @pytest.fixture
-def damaged_module(tree: GuestTree) -> Iterator[Path]:
+def damaged_module(tree: OutsideGuest) -> Iterator[Path]:
     """The driver of ext4 has lost a part of its code on the disk; nothing else tells."""
     module = tree.path(f"/usr/lib/grub/{PV}/ext2.mod")
     whole = module.read_bytes()
@@ -90,7 +92,7 @@ def damaged_module(tree: GuestTree) -> Iterator[Path]:
 
 
 @pytest.mark.usefixtures("damaged_module")
-def test_a_damaged_module_replaces_nothing_that_boots(tree: GuestTree) -> None:
+def test_a_damaged_module_replaces_nothing_that_boots(tree: OutsideGuest) -> None:
     stands = tree.boot_xen(CORE_FILES[PV])
     before = stands.read_bytes()
     for _ in range(2):
@@ -110,7 +112,7 @@ def test_a_damaged_module_replaces_nothing_that_boots(tree: GuestTree) -> None:
 
 
 @pytest.mark.usefixtures("damaged_module")
-def test_where_neither_boots_the_damaged_module_is_taken(tree: GuestTree) -> None:
+def test_where_neither_boots_the_damaged_module_is_taken(tree: OutsideGuest) -> None:
     tree.renew_uuid()
     assert "uuid-mismatch" in tree.status(PV).codes()[PV]
     assert tree.sync(f"--target={PV}").states() == {PV: "current"}

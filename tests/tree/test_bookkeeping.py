@@ -12,7 +12,7 @@ import pytest
 from guest_hooks.errors import ExitCode
 from tests.support import images
 from tests.support.debian_tree import Suite
-from tests.support.guest_tree import PYTHON, GuestTree, environment, guest_tree
+from tests.support.outside_guest import PYTHON, OutsideGuest, environment, outside_guest
 
 ONE = "--target=x86_64-xen"
 STAGE = "pvboot-x86_64.elf"
@@ -32,13 +32,13 @@ with lock.held(Root(sys.argv[1]), timeout=20):
 
 
 @pytest.fixture(scope="module")
-def tree(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GuestTree]:
-    with guest_tree(tmp_path_factory.mktemp("noted"), Suite.BOOKWORM, boot="ext4") as tree:
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OutsideGuest]:
+    with outside_guest(tmp_path_factory.mktemp("noted"), Suite.BOOKWORM, boot="ext4") as tree:
         yield tree
 
 
 @contextmanager
-def noted_nowhere(tree: GuestTree, way: str) -> Iterator[None]:
+def noted_nowhere(tree: OutsideGuest, way: str) -> Iterator[None]:
     images.tool("sh", "-c", WAYS[way].format(top=tree.top))
     try:
         yield
@@ -53,7 +53,7 @@ def noted_nowhere(tree: GuestTree, way: str) -> Iterator[None]:
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("was_there", [False, True], ids=["first", "again"])
-def test_the_exit_code_is_the_guest_s_state(tree: GuestTree, way: str, was_there: bool) -> None:
+def test_the_exit_code_is_the_guest_s_state(tree: OutsideGuest, way: str, was_there: bool) -> None:
     images.tool(
         "sh",
         "-c",
@@ -80,7 +80,7 @@ def test_the_exit_code_is_the_guest_s_state(tree: GuestTree, way: str, was_there
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_one_run_at_a_time_all_the_same(tree: GuestTree, way: str) -> None:
+def test_one_run_at_a_time_all_the_same(tree: OutsideGuest, way: str) -> None:
     images.tool("sh", "-c", f"rm -rf {tree.top}/var/lib/xen-guest-bootloader")
     with noted_nowhere(tree, way):
         process = subprocess.Popen(

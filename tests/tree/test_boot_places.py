@@ -12,32 +12,32 @@ import pytest
 
 from tests.support import images
 from tests.support.debian_tree import Suite
-from tests.support.guest_tree import GuestTree, Outcome, guest_tree
+from tests.support.outside_guest import Outcome, OutsideGuest, outside_guest
 
 PV = "x86_64-xen"
 FILE = "pvboot-x86_64.elf"
-Layout = Callable[[GuestTree], AbstractContextManager[object]]
+Layout = Callable[[OutsideGuest], AbstractContextManager[object]]
 
 
-def plain(tree: GuestTree) -> AbstractContextManager[object]:
+def plain(tree: OutsideGuest) -> AbstractContextManager[object]:
     tree.path("/boot/grub").mkdir()
     return nullcontext()
 
 
-def linked_beside(tree: GuestTree) -> AbstractContextManager[object]:
+def linked_beside(tree: OutsideGuest) -> AbstractContextManager[object]:
     tree.path("/boot/grub2").mkdir()
     tree.path("/boot/grub").symlink_to("grub2")
     return nullcontext()
 
 
-def linked_elsewhere(tree: GuestTree) -> AbstractContextManager[object]:
+def linked_elsewhere(tree: OutsideGuest) -> AbstractContextManager[object]:
     tree.path("/srv/grub").mkdir()
     tree.path("/boot/grub").symlink_to("/srv/grub")
     return nullcontext()
 
 
 @contextmanager
-def bound(tree: GuestTree) -> Iterator[None]:
+def bound(tree: OutsideGuest) -> Iterator[None]:
     tree.path("/srv/grub").mkdir()
     tree.path("/boot/grub").mkdir()
     with (
@@ -48,7 +48,7 @@ def bound(tree: GuestTree) -> Iterator[None]:
 
 
 @contextmanager
-def xen_bound(tree: GuestTree) -> Iterator[None]:
+def xen_bound(tree: OutsideGuest) -> Iterator[None]:
     """Only /boot/xen: the second stage's own place is as always."""
     tree.path("/srv/xen").mkdir()
     tree.path("/boot/xen").mkdir()
@@ -60,7 +60,7 @@ def xen_bound(tree: GuestTree) -> Iterator[None]:
         yield
 
 
-def nested(tree: GuestTree) -> AbstractContextManager[object]:
+def nested(tree: OutsideGuest) -> AbstractContextManager[object]:
     images.tool("btrfs", "subvolume", "create", str(tree.path("/boot/grub")))
     return nullcontext()
 
@@ -75,7 +75,7 @@ def mounted(*words: object) -> Iterator[None]:
 
 
 @contextmanager
-def in_fstab(tree: GuestTree, line: str) -> Iterator[None]:
+def in_fstab(tree: OutsideGuest, line: str) -> Iterator[None]:
     fstab = tree.path("/etc/fstab")
     before = fstab.read_text()
     fstab.write_text(f"{before}{line}\n")
@@ -88,20 +88,20 @@ def in_fstab(tree: GuestTree, line: str) -> Iterator[None]:
 @pytest.fixture(scope="module", params=["ext4", "xfs", "btrfs"])
 def tree(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[GuestTree]:
-    with guest_tree(tmp_path_factory.mktemp("places"), Suite.BOOKWORM, request.param) as tree:
+) -> Iterator[OutsideGuest]:
+    with outside_guest(tmp_path_factory.mktemp("places"), Suite.BOOKWORM, request.param) as tree:
         yield tree
 
 
 @pytest.fixture
-def empty(tree: GuestTree) -> Iterator[GuestTree]:
+def empty(tree: OutsideGuest) -> Iterator[OutsideGuest]:
     """A tree without boot files, before and after."""
     clear(tree)
     yield tree
     clear(tree)
 
 
-def clear(tree: GuestTree) -> None:
+def clear(tree: OutsideGuest) -> None:
     for name in ("/boot/grub", "/boot/grub2", "/boot/xen", "/srv/grub", "/srv/xen"):
         path = tree.path(name)
         if path.is_symlink():
@@ -139,7 +139,7 @@ LAYOUTS = {
     indirect=["tree"],
 )
 def test_what_grub_reads_at_the_prefix_is_what_was_written(
-    empty: GuestTree, layout: Layout, prefix: str
+    empty: OutsideGuest, layout: Layout, prefix: str
 ) -> None:
     with ExitStack() as stack:
         stack.enter_context(layout(empty))
@@ -159,7 +159,7 @@ def test_what_grub_reads_at_the_prefix_is_what_was_written(
 
 @pytest.mark.parametrize("tree", ["ext4", "btrfs"], indirect=True)
 def test_a_boot_that_stage_1_does_not_come_to_is_found_and_linked_by_what_is_said(
-    empty: GuestTree,
+    empty: OutsideGuest,
 ) -> None:
     """A bind mount: for stage 1, /boot on that file system is the empty directory beneath."""
     source = empty.path("/srv/boot")
@@ -195,7 +195,7 @@ def test_a_boot_that_stage_1_does_not_come_to_is_found_and_linked_by_what_is_sai
 
 
 @contextmanager
-def beneath(tree: GuestTree) -> Iterator[Path]:
+def beneath(tree: OutsideGuest) -> Iterator[Path]:
     """The file system of `/` without what is mounted on it."""
     top = tree.disk.scratch / "beneath"
     top.mkdir(exist_ok=True)
@@ -211,7 +211,7 @@ def stage1_findings(outcome: Outcome) -> list[dict[str, str]]:
     ]
 
 
-def test_grub_on_a_disk_of_its_own(empty: GuestTree, tmp_path: Path) -> None:
+def test_grub_on_a_disk_of_its_own(empty: OutsideGuest, tmp_path: Path) -> None:
     """The second stage looks for that disk, and the menu for the one where the kernels are."""
     empty.path("/boot/grub").mkdir()
     image = tmp_path / "grub.img"

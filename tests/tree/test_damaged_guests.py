@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from tests.support import guest_tables, xen_guest
+from tests.support.chroot_guest import ChrootGuest
 from tests.support.damaged_debian import PV, PVH, ROWS, WELL, Guest, Row, put_back_modules
 from tests.support.debian_layouts import OTHER_KERNELS, Layout, debian
 from tests.support.debian_tree import Suite
-from tests.support.guest_tree import GuestTree
-from tests.support.tree_guest import TreeGuest
+from tests.support.outside_guest import OutsideGuest
 
 KEPT = ("boot", "etc")
 
@@ -23,7 +23,7 @@ KEPT = ("boot", "etc")
 class Kept:
     """The tree, and a copy of what the damages touch."""
 
-    tree: GuestTree
+    tree: OutsideGuest
     guest: Guest
     copy: Path
 
@@ -68,7 +68,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kept]:
 
     with debian(directory, Layout(suite=Suite.BOOKWORM), PV, prepare=prepare) as tree:
         # a small initrd: each row reads it
-        TreeGuest(disk=tree.disk, work=directory, suite=Suite.BOOKWORM).run(
+        ChrootGuest(disk=tree.disk, work=directory, suite=Suite.BOOKWORM).run(
             "update-initramfs", "-u"
         )
         tree.run("sync", f"--target={PV}", f"--target={PVH}")

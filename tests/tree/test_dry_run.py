@@ -8,14 +8,14 @@ import pytest
 
 from guest_hooks.targets import TARGETS
 from tests.support.debian_tree import Suite
-from tests.support.guest_tree import FILES, GuestTree, guest_tree, snapshot
+from tests.support.outside_guest import FILES, OutsideGuest, outside_guest, snapshot
 
 PV, PV32, PVH = TARGETS
 PV_FILE = FILES[PV][0]
 pytestmark = pytest.mark.usefixtures("as_it_should_be")
 
 
-def test_a_dry_run_changes_nothing_and_tells_what_a_sync_then_does(tree: GuestTree) -> None:
+def test_a_dry_run_changes_nothing_and_tells_what_a_sync_then_does(tree: OutsideGuest) -> None:
     tree.boot_xen(PV_FILE).unlink()
     tree.boot_xen("pvhboot-x86_64.elf").unlink()
     tree.path("/boot/grub/i386-xen/normal.mod").unlink()
@@ -33,7 +33,7 @@ def test_a_dry_run_changes_nothing_and_tells_what_a_sync_then_does(tree: GuestTr
 
 
 def test_a_dry_run_of_a_fresh_tree_makes_no_directory(tmp_path: Path) -> None:
-    with guest_tree(tmp_path / "disk", Suite.BOOKWORM) as fresh:
+    with outside_guest(tmp_path / "disk", Suite.BOOKWORM) as fresh:
         before = snapshot(fresh.top)
         told = fresh.run("sync", "--dry-run", f"--target={PV}", code=3)
         assert snapshot(fresh.top) == before
@@ -42,7 +42,7 @@ def test_a_dry_run_of_a_fresh_tree_makes_no_directory(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("beside", ["grubenv", "locale", "fonts"])
 def test_a_dry_run_does_not_make_what_grub_install_would_make_beside(
-    tree: GuestTree, beside: str
+    tree: OutsideGuest, beside: str
 ) -> None:
     there = tree.path(f"/boot/grub/{beside}")
     aside = there.rename(tree.path(f"/boot/{beside}"))
@@ -61,7 +61,7 @@ def test_a_dry_run_does_not_make_what_grub_install_would_make_beside(
 
 @pytest.mark.parametrize("name", ["old.mod", "old.lst", "old.img", "old.mo"])
 def test_a_dry_run_does_not_remove_what_grub_install_would_remove_beside(
-    tree: GuestTree, name: str
+    tree: OutsideGuest, name: str
 ) -> None:
     old = tree.path(f"/boot/grub/{name}")
     old.touch()
@@ -71,14 +71,14 @@ def test_a_dry_run_does_not_remove_what_grub_install_would_remove_beside(
     assert not old.exists(), "GRUB no longer does"
 
 
-def test_a_dry_run_is_exact_beside_a_menu_of_grub_legacy(tree: GuestTree) -> None:
+def test_a_dry_run_is_exact_beside_a_menu_of_grub_legacy(tree: OutsideGuest) -> None:
     menu = tree.path("/boot/grub/menu.lst")
     menu.touch()
     assert tree.sync("--dry-run", "--force", f"--target={PV}").json["changed"] == []
     menu.unlink()
 
 
-def test_a_text_dry_run_names_files_and_reasons(tree: GuestTree) -> None:
+def test_a_text_dry_run_names_files_and_reasons(tree: OutsideGuest) -> None:
     tree.boot_xen(PV_FILE).unlink()
     told = tree.run("sync", "--dry-run", "--no-update-grub", f"--target={PV}", code=3)
     assert told.stdout == f"Would make /boot/xen/{PV_FILE}: it is missing.\n"

@@ -8,7 +8,7 @@ import pytest
 
 from guest_hooks.targets import TARGETS
 from tests.support import second_stages
-from tests.support.guest_tree import FILES, GuestTree
+from tests.support.outside_guest import FILES, OutsideGuest
 from tests.support.second_stages import LOAD_MODS, with_segment
 
 PV, PV32, PVH = TARGETS
@@ -50,7 +50,7 @@ def legacy_like(target: str) -> bytes:
     ],
 )
 def test_what_is_not_ours_wants_adopt(
-    tree: GuestTree, target: str, make: Callable[[], bytes]
+    tree: OutsideGuest, target: str, make: Callable[[], bytes]
 ) -> None:
     path = tree.boot_xen(FILES[target][0])
     image = make()
@@ -68,7 +68,7 @@ def test_what_is_not_ours_wants_adopt(
     assert "foreign" in adopted.json["changed"][0]["why"]
 
 
-def test_an_image_of_the_admin_s_own_can_be_accepted(tree: GuestTree, tmp_path: Path) -> None:
+def test_an_image_of_the_admin_s_own_can_be_accepted(tree: OutsideGuest, tmp_path: Path) -> None:
     path = tree.boot_xen(PV_FILE)
     before = path.read_bytes()
     image = second_stages.standalone_image(PV, "set timeout=1\n")
@@ -84,14 +84,14 @@ def test_an_image_of_the_admin_s_own_can_be_accepted(tree: GuestTree, tmp_path: 
     assert path.read_bytes() == before
 
 
-def test_what_is_not_ours_does_not_keep_the_others_from_being_mended(tree: GuestTree) -> None:
+def test_what_is_not_ours_does_not_keep_the_others_from_being_mended(tree: OutsideGuest) -> None:
     image = second_stages.standalone_image(PV, "set timeout=1\n")
     tree.boot_xen(PV_FILE).write_bytes(image)
     tree.boot_xen("pvboot-i386.elf").unlink()
     assert tree.sync(code=4).states() == {PV: "foreign", PV32: "current", PVH: "current"}
 
 
-def test_a_block_that_was_lost_is_no_other_program(tree: GuestTree) -> None:
+def test_a_block_that_was_lost_is_no_other_program(tree: OutsideGuest) -> None:
     """GRUB's own kernel without its modules is a damaged core image; nobody has to be asked."""
     tree.boot_xen(PV_FILE).write_bytes(
         with_segment(tree.boot_xen(PV_FILE).read_bytes(), LOAD_MODS, type=0)

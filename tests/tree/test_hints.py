@@ -8,10 +8,10 @@ import pytest
 
 from guest_hooks.problems.row import Actor
 from guest_hooks.problems.table import TABLE
+from tests.support.chroot_guest import ChrootGuest, Platform
 from tests.support.debian_tree import Suite
 from tests.support.followed_hints import FOLLOWED, Followed
-from tests.support.guest_tree import live_guest, verb
-from tests.support.tree_guest import Platform, TreeGuest
+from tests.support.outside_guest import live_guest, verb
 
 PROGRAM = "xen-guest-bootloader"
 KEEP = "touch /etc/default/grub; cp -a /etc/default/grub /etc/fstab /etc/grub.d /root"
@@ -22,7 +22,7 @@ PUT_BACK = (
 
 
 @pytest.fixture(scope="module")
-def guest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TreeGuest]:
+def guest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChrootGuest]:
     work = tmp_path_factory.mktemp("hints")
     with live_guest(Suite.BOOKWORM, work, platform=Platform.PVH) as guest:
         verb(guest, "sync")
@@ -30,7 +30,7 @@ def guest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TreeGuest]:
         yield guest
 
 
-def found(guest: TreeGuest) -> dict[str, str]:
+def found(guest: ChrootGuest) -> dict[str, str]:
     """Each problem's code, as the table has it, with its next step."""
     table = verb(guest, "status", "--json", code=None).json
     rows = [*table["problems"], *table["grub_cfg"]["problems"], *table["next_boot"]["findings"]]
@@ -39,7 +39,7 @@ def found(guest: TreeGuest) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(("code", "case"), FOLLOWED.items(), ids=list(FOLLOWED))
-def test_the_step_removes_the_finding(guest: TreeGuest, code: str, case: Followed) -> None:
+def test_the_step_removes_the_finding(guest: ChrootGuest, code: str, case: Followed) -> None:
     guest.run("sh", "-ec", case.damage)
     hint = found(guest)[code]
     assert TABLE[code].row.actor is not Actor.HOST

@@ -15,7 +15,14 @@ import pytest
 
 from tests.support import images, waiting
 from tests.support.debian_tree import Suite
-from tests.support.guest_tree import GuestTree, Outcome, command, environment, guest_tree, snapshot
+from tests.support.outside_guest import (
+    Outcome,
+    OutsideGuest,
+    command,
+    environment,
+    outside_guest,
+    snapshot,
+)
 
 PV = "x86_64-xen"
 SECRET = "what the host keeps for itself"  # noqa: S105 - a marker
@@ -31,14 +38,14 @@ MOST_SECONDS = 60
 
 
 @pytest.fixture(scope="module")
-def tree(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GuestTree]:
-    with guest_tree(tmp_path_factory.mktemp("hostile"), Suite.BOOKWORM) as tree:
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OutsideGuest]:
+    with outside_guest(tmp_path_factory.mktemp("hostile"), Suite.BOOKWORM) as tree:
         tree.run("sync", f"--target={PV}")
         yield tree
 
 
 @contextmanager
-def replaced(tree: GuestTree, program: str, script: str) -> Iterator[None]:
+def replaced(tree: OutsideGuest, program: str, script: str) -> Iterator[None]:
     """Let `script` stand in the place of the tree's own `program`, which it can run as
     `program`.real.
     """
@@ -52,7 +59,7 @@ def replaced(tree: GuestTree, program: str, script: str) -> Iterator[None]:
         aside.rename(real)
 
 
-def built(tree: GuestTree, script: str, code: int | None = 4) -> Outcome:
+def built(tree: OutsideGuest, script: str, code: int | None = 4) -> Outcome:
     """A sync for which the tree's grub-install must run, and is `script`."""
     with replaced(tree, "/usr/sbin/grub-install", script):
         began = time.monotonic()
@@ -88,7 +95,7 @@ def running(words: str) -> bool:
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
 def test_to_look_runs_nothing_of_the_tree(
-    tree: GuestTree, words: tuple[str, ...], code: int | None
+    tree: OutsideGuest, words: tuple[str, ...], code: int | None
 ) -> None:
     for program in (*PROGRAMS, *ALSO_RUN):
         tree.path(program).rename(tree.path(f"{program}.real"))
@@ -104,7 +111,7 @@ def test_to_look_runs_nothing_of_the_tree(
         tree.path("/ran").unlink(missing_ok=True)
 
 
-def test_a_tree_s_program_finds_nothing_of_the_host(tree: GuestTree, tmp_path: Path) -> None:
+def test_a_tree_s_program_finds_nothing_of_the_host(tree: OutsideGuest, tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_text(f"{SECRET}\n")
     host_disk = os.stat(tmp_path).st_dev
@@ -159,12 +166,12 @@ exec "$0.real" "$@"
     assert sum(kind == "ext4" for kind in mounts) == 1
 
 
-def test_all_that_a_tree_s_program_started_ends_with_it(tree: GuestTree) -> None:
+def test_all_that_a_tree_s_program_started_ends_with_it(tree: OutsideGuest) -> None:
     built(tree, 'setsid sleep 98761 & sleep 98761 & exec "$0.real" "$@"', code=0)
     waiting.until(lambda: not running("sleep 98761"), patience=5)
 
 
-def test_a_tree_s_program_ends_with_us(tree: GuestTree) -> None:
+def test_a_tree_s_program_ends_with_us(tree: OutsideGuest) -> None:
     with replaced(tree, "/usr/sbin/grub-install", "setsid sleep 98762 & exec sleep 98763"):
         words = command(tree.top, "sync", "--force", "--no-update-grub", f"--target={PV}")
         with subprocess.Popen(
@@ -196,7 +203,9 @@ def test_a_tree_s_program_ends_with_us(tree: GuestTree) -> None:
         ),
     ],
 )
-def test_what_a_tree_s_program_leaves_is_read_as_a_stranger_s(tree: GuestTree, script: str) -> None:
+def test_what_a_tree_s_program_leaves_is_read_as_a_stranger_s(
+    tree: OutsideGuest, script: str
+) -> None:
     before = snapshot(tree.path("/boot/xen"))
     done = built(tree, f"cd /boot/grub/{PV} || exit 1\n{script}\nexit 0")
     assert "Traceback" not in done.stderr
@@ -206,7 +215,7 @@ def test_what_a_tree_s_program_leaves_is_read_as_a_stranger_s(tree: GuestTree, s
 
 @pytest.mark.parametrize("where", ["", " >&2"], ids=["stdout", "stderr"])
 @pytest.mark.parametrize("program", ["/usr/sbin/grub-install", "/usr/sbin/grub-mkconfig"])
-def test_endless_words_are_not_collected(tree: GuestTree, program: str, where: str) -> None:
+def test_endless_words_are_not_collected(tree: OutsideGuest, program: str, where: str) -> None:
     menu = tree.path("/boot/grub/grub.cfg")
     kept = menu.read_bytes()
     with replaced(tree, program, f"exec yes{where}"):
@@ -222,7 +231,7 @@ def test_endless_words_are_not_collected(tree: GuestTree, program: str, where: s
     menu.write_bytes(kept)
 
 
-def test_the_tree_of_another_mount_namespace_is_refused(tree: GuestTree) -> None:
+def test_the_tree_of_another_mount_namespace_is_refused(tree: OutsideGuest) -> None:
     before = snapshot(tree.path("/boot"))
     with subprocess.Popen(["unshare", "--mount", "sleep", "98764"]) as process:
         try:

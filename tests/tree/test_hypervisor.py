@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.support.debian_layouts import Layout, debian
 from tests.support.debian_tree import Suite
-from tests.support.guest_tree import GuestTree
+from tests.support.outside_guest import OutsideGuest
 
 PV, PVH = "x86_64-xen", "i386-xen_pvh"
 MAGIC, END_TAG = 0xE85250D6, struct.pack("<HHI", 0, 0, 8)
@@ -26,7 +26,7 @@ def prepare(top: Path) -> None:
     (top / SETTINGS.lstrip("/")).parent.mkdir(parents=True, exist_ok=True)
 
 
-def make_menu(tree: GuestTree, settings: str) -> str:
+def make_menu(tree: OutsideGuest, settings: str) -> str:
     """The menu that update-grub makes with these settings of xen-hypervisor's."""
     menu = tree.path("/boot/grub/grub.cfg")
     tree.path(SETTINGS).write_text(settings)
@@ -35,7 +35,7 @@ def make_menu(tree: GuestTree, settings: str) -> str:
     return menu.read_text()
 
 
-def codes(tree: GuestTree, target: str) -> list[str]:
+def codes(tree: OutsideGuest, target: str) -> list[str]:
     answer = tree.run("preflight", "--json", f"--target={target}", code=None).json
     return [finding["code"] for finding in answer["findings"]]
 

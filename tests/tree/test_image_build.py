@@ -12,9 +12,9 @@ import pytest
 
 from tests.support import images
 from tests.support.checkout import CHECKOUT
+from tests.support.chroot_guest import ChrootGuest
 from tests.support.debian_tree import Kind, Suite, tarball, unpack
-from tests.support.guest_tree import GuestTree, Outcome, guest_tree, snapshot
-from tests.support.tree_guest import TreeGuest
+from tests.support.outside_guest import Outcome, OutsideGuest, outside_guest, snapshot
 
 PV = "x86_64-xen"
 IN_BUILD = {"GUEST_CHROOT": "1"}
@@ -45,7 +45,7 @@ def builder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[images.Disk]:
 
 def test_a_bind_mount_is_refused_from_outside(builder: images.Disk, tmp_path: Path) -> None:
     with bound(builder.top / "build/tree", tmp_path / "tree") as top:
-        tree = GuestTree(
+        tree = OutsideGuest(
             disk=images.Disk(top=top, root=builder.root, boot=builder.root, scratch=tmp_path),
             suite=Suite.BOOKWORM,
         )
@@ -65,7 +65,7 @@ def test_a_directory_with_a_boot_of_its_own_is_refused(builder: images.Disk) -> 
     top = builder.top / "build/tree"
     images.tool("mount", "-t", "tmpfs", "boot", str(top / "boot"))
     try:
-        tree = GuestTree(
+        tree = OutsideGuest(
             disk=images.Disk(top=top, root=builder.root, boot=builder.root, scratch=top),
             suite=Suite.BOOKWORM,
         )
@@ -82,7 +82,7 @@ def test_a_bind_mount_is_refused_from_inside_the_chroot(
 ) -> None:
     with bound(builder.top / "build/tree", tmp_path / "tree") as top:
         disk = images.Disk(top=top, root=builder.root, boot=builder.root, scratch=tmp_path)
-        guest = TreeGuest(
+        guest = ChrootGuest(
             disk=disk,
             work=tmp_path,
             suite=Suite.BOOKWORM,
@@ -103,7 +103,7 @@ def test_a_chroot_of_the_image_s_own_file_system_is_served(tmp_path: Path) -> No
         shutil.copytree(
             CHECKOUT / "guest_hooks", disk.top / "usr/lib/python3/dist-packages/guest_hooks"
         )
-        guest = TreeGuest(
+        guest = ChrootGuest(
             disk=disk,
             work=tmp_path,
             suite=Suite.BOOKWORM,
@@ -125,7 +125,7 @@ def test_a_chroot_of_the_image_s_own_file_system_is_served(tmp_path: Path) -> No
     ],
 )
 def test_a_subvolume(tmp_path: Path, subvolume: str, fstab: str, code: int) -> None:
-    with guest_tree(tmp_path, Suite.BOOKWORM, "btrfs") as tree:
+    with outside_guest(tmp_path, Suite.BOOKWORM, "btrfs") as tree:
         if not subvolume:
             tree.run("sync", "--no-update-grub", f"--target={PV}", code=code)
             return
@@ -140,7 +140,7 @@ def test_a_subvolume(tmp_path: Path, subvolume: str, fstab: str, code: int) -> N
             for name in ("boot", "dev", "proc", "sys", "etc", "var", "usr"):
                 (tree.top / "@rootfs" / name).rename(source / name)
         with bound(source, tmp_path / "bound") as top:
-            other = GuestTree(
+            other = OutsideGuest(
                 disk=images.Disk(
                     top=top, root=tree.disk.root, boot=tree.disk.boot, scratch=tmp_path
                 ),
@@ -161,7 +161,7 @@ def test_a_subvolume(tmp_path: Path, subvolume: str, fstab: str, code: int) -> N
 def test_a_snapshot_in_the_place_of_the_root(tmp_path: Path) -> None:
     """GRUB still comes, by a link at the top, to the files of the root before it."""
     words = ["preflight", "--json", f"--target={PV}"]
-    with guest_tree(tmp_path, Suite.BOOKWORM, "btrfs") as tree:
+    with outside_guest(tmp_path, Suite.BOOKWORM, "btrfs") as tree:
         for name in ("@rootfs", "@next"):
             images.tool("btrfs", "subvolume", "snapshot", str(tree.top), str(tree.top / name))
         for name in ("boot", "boot/grub", "boot/xen"):
@@ -175,7 +175,7 @@ def test_a_snapshot_in_the_place_of_the_root(tmp_path: Path) -> None:
                 disk = images.Disk(
                     top=top, root=tree.disk.root, boot=tree.disk.boot, scratch=tmp_path
                 )
-                guest = GuestTree(disk=disk, suite=tree.suite)
+                guest = OutsideGuest(disk=disk, suite=tree.suite)
                 guest.run("sync", f"--target={PV}")
                 found = stage1_findings(guest.run(*words, code=None))
                 if name == "@rootfs":

@@ -13,15 +13,15 @@ import pytest
 
 from guest_hooks import __version__
 from tests.support import images, report_schema
-from tests.support.guest_tree import CHEAP, snapshot, verb
-from tests.support.tree_guest import Platform, TreeGuest
+from tests.support.chroot_guest import ChrootGuest, Platform
+from tests.support.outside_guest import CHEAP, snapshot, verb
 
 FILE = "/boot/xen/pvboot-x86_64.elf"
 FINGERPRINT = "/var/lib/xen-guest-bootloader/fingerprint"
 CFG = "/boot/grub/grub.cfg"
 
 
-def test_what_is_installed_is_what_the_guest_is(guest: TreeGuest) -> None:
+def test_what_is_installed_is_what_the_guest_is(guest: ChrootGuest) -> None:
     table = verb(guest, "status", "--json", code=None).json
     assert report_schema.complaints(table, "status") == []
     assert [(row["target"], row["required"], row["state"]) for row in table["targets"]] == [
@@ -34,7 +34,7 @@ def test_what_is_installed_is_what_the_guest_is(guest: TreeGuest) -> None:
     )
 
 
-def test_a_host_that_switches_to_pvh_makes_its_files_wanted(settled: TreeGuest) -> None:
+def test_a_host_that_switches_to_pvh_makes_its_files_wanted(settled: ChrootGuest) -> None:
     settled.platform = Platform.PVH
     assert verb(settled, "status", "--json", code=3).states() == {"i386-xen_pvh": "missing"}
     assert CHEAP not in verb(settled, "sync").stdout
@@ -42,7 +42,9 @@ def test_a_host_that_switches_to_pvh_makes_its_files_wanted(settled: TreeGuest) 
 
 
 @pytest.mark.parametrize("platform", [Platform.HVM, Platform.DOM0, Platform.NONE])
-def test_where_it_does_not_belong_it_writes_nothing(settled: TreeGuest, platform: Platform) -> None:
+def test_where_it_does_not_belong_it_writes_nothing(
+    settled: ChrootGuest, platform: Platform
+) -> None:
     settled.platform = platform
     before = snapshot(settled.path("/boot"))
     done = verb(settled, "sync", code=5)
@@ -50,7 +52,7 @@ def test_where_it_does_not_belong_it_writes_nothing(settled: TreeGuest, platform
     assert snapshot(settled.path("/boot")) == before
 
 
-def test_the_cheap_look_writes_nothing(settled: TreeGuest) -> None:
+def test_the_cheap_look_writes_nothing(settled: ChrootGuest) -> None:
     before = snapshot(settled.path("/boot"), settled.path("/var/lib"), settled.path("/etc"))
     assert verb(settled, "sync").stdout == CHEAP
     assert verb(settled, "sync", "--quiet", "--automatic").stdout == ""
@@ -91,7 +93,7 @@ def spoiled(data: bytes) -> bytes:
     ],
 )
 def test_a_file_of_the_same_size_and_time_is_seen_in_the_same_second(
-    guest: TreeGuest, path: str, replace: Callable[[Path, bytes], None]
+    guest: ChrootGuest, path: str, replace: Callable[[Path, bytes], None]
 ) -> None:
     """The file is replaced in the very moment that a sync ends, within one second of its own
     time.
@@ -107,7 +109,7 @@ def test_a_file_of_the_same_size_and_time_is_seen_in_the_same_second(
     assert [target["state"] for target in table["targets"]] == ["current"]
 
 
-def upgraded(guest: TreeGuest) -> None:
+def upgraded(guest: ChrootGuest) -> None:
     """Let the fingerprint be that of the version before."""
     guest.write(
         FINGERPRINT,
@@ -149,7 +151,7 @@ def upgraded(guest: TreeGuest) -> None:
     ],
 )
 def test_what_may_matter_ends_the_cheap_look(
-    settled: TreeGuest, change: Callable[[TreeGuest], object]
+    settled: ChrootGuest, change: Callable[[ChrootGuest], object]
 ) -> None:
     change(settled)
     assert verb(settled, "sync").stdout != CHEAP
@@ -167,11 +169,11 @@ def test_what_may_matter_ends_the_cheap_look(
     [["--force"], ["--dry-run"], ["--target=x86_64-xen", "--dry-run"], ["--json"], ["--adopt"]],
     ids=lambda words: words[0],
 )
-def test_whoever_asks_for_more_gets_more(settled: TreeGuest, words: list[str]) -> None:
+def test_whoever_asks_for_more_gets_more(settled: ChrootGuest, words: list[str]) -> None:
     assert verb(settled, "sync", *words).stdout != CHEAP
 
 
-def test_named_targets_have_a_cheap_look_of_their_own(settled: TreeGuest) -> None:
+def test_named_targets_have_a_cheap_look_of_their_own(settled: ChrootGuest) -> None:
     named = ("sync", "--target", "x86_64-xen")
     assert verb(settled, *named).stdout != CHEAP
     assert verb(settled, *named).stdout == CHEAP
@@ -184,7 +186,7 @@ def test_named_targets_have_a_cheap_look_of_their_own(settled: TreeGuest) -> Non
     "words", [["status", "--metrics"], ["sync", "--force"], ["preflight"]], ids=" ".join
 )
 def test_grub_s_tools_are_found_where_cron_s_path_leaves_them_out(
-    settled: TreeGuest, words: list[str]
+    settled: ChrootGuest, words: list[str]
 ) -> None:
     expected = verb(settled, *words, code=None)
     done = settled.run(
@@ -204,7 +206,7 @@ sys.exit(cli.main(sys.argv[1:]))
 """Runs the program with the mount table of a kernel that mounted its root itself."""
 
 
-def test_a_root_that_the_kernel_mounted_by_itself(settled: TreeGuest) -> None:
+def test_a_root_that_the_kernel_mounted_by_itself(settled: ChrootGuest) -> None:
     device = settled.disk.root.device
     table = (
         f"sed 's# {device} # /dev/root #' /proc/self/mountinfo >/tmp/mountinfo; grep -q /dev/root"
@@ -217,7 +219,7 @@ def test_a_root_that_the_kernel_mounted_by_itself(settled: TreeGuest) -> None:
     assert verb(settled, "sync").stdout == CHEAP
 
 
-def test_a_menu_of_grub_legacy_that_is_gone_is_made_anew(settled: TreeGuest) -> None:
+def test_a_menu_of_grub_legacy_that_is_gone_is_made_anew(settled: ChrootGuest) -> None:
     menu = settled.path("/boot/grub/menu.lst")
     settled.write("/etc/xen-guest-bootloader/conf.d/legacy.toml", "legacy_menu = true\n")
     try:
@@ -232,7 +234,9 @@ def test_a_menu_of_grub_legacy_that_is_gone_is_made_anew(settled: TreeGuest) -> 
         menu.unlink(missing_ok=True)
 
 
-def test_a_user_whom_nobody_tells_the_uuid_is_not_told_that_all_is_well(settled: TreeGuest) -> None:
+def test_a_user_whom_nobody_tells_the_uuid_is_not_told_that_all_is_well(
+    settled: ChrootGuest,
+) -> None:
     """No udev runs here, and the disk is root's to read."""
     as_nobody = (
         "setpriv",
@@ -255,7 +259,7 @@ def test_a_user_whom_nobody_tells_the_uuid_is_not_told_that_all_is_well(settled:
     assert "sudo" in target["problems"][0]["hint"]
 
 
-def test_boot_at_another_place_of_its_file_system_ends_the_cheap_look(settled: TreeGuest) -> None:
+def test_boot_at_another_place_of_its_file_system_ends_the_cheap_look(settled: ChrootGuest) -> None:
     """The same files behind a bind mount, none of them changed: GRUB comes to them by another
     path.
     """
@@ -294,7 +298,7 @@ def test_boot_at_another_place_of_its_file_system_ends_the_cheap_look(settled: T
     ],
 )
 def test_what_is_root_s_alone_is_named_to_another(
-    guest: TreeGuest, place: str, words: tuple[str, ...]
+    guest: ChrootGuest, place: str, words: tuple[str, ...]
 ) -> None:
     guest.platform = Platform.PV
     as_nobody = (

@@ -9,8 +9,8 @@ import pytest
 
 from guest_hooks.errors import ExitCode
 from tests.support import report_schema
-from tests.support.guest_tree import verb
-from tests.support.tree_guest import TreeGuest
+from tests.support.chroot_guest import ChrootGuest
+from tests.support.outside_guest import verb
 
 FILE = "/boot/xen/pvboot-x86_64.elf"
 AUTOMATIC = (("sync", "--automatic"), ("hook", "trigger"), ("hook", "first-boot"))
@@ -18,21 +18,21 @@ WORDS = f"Would make {FILE}: it is missing.\n"
 
 
 @contextmanager
-def held(guest: TreeGuest) -> Iterator[None]:
+def held(guest: ChrootGuest) -> Iterator[None]:
     verb(guest, "hold", "--until", "2h")
     yield
     verb(guest, "unhold")
 
 
 @contextmanager
-def off(guest: TreeGuest) -> Iterator[None]:
+def off(guest: ChrootGuest) -> Iterator[None]:
     guest.write("/etc/xen-guest-bootloader/conf.d/50-off.toml", "repair = false\n")
     yield
     shutil.rmtree(guest.path("/etc/xen-guest-bootloader"))
 
 
 @pytest.mark.parametrize(("way", "state"), [(held, "held"), (off, "off")])
-def test_automatic_runs_change_nothing(settled: TreeGuest, way: object, state: str) -> None:
+def test_automatic_runs_change_nothing(settled: ChrootGuest, way: object, state: str) -> None:
     with way(settled):  # type: ignore[operator]
         settled.path(FILE).unlink()
         for words in AUTOMATIC:

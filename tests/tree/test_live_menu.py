@@ -7,19 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.guest_tree import verb
-from tests.support.tree_guest import TreeGuest
+from tests.support.chroot_guest import ChrootGuest
+from tests.support.outside_guest import verb
 
 CFG = "/boot/grub/grub.cfg"
 FILE = "/boot/xen/pvboot-x86_64.elf"
 
 
-def cfg_state(guest: TreeGuest) -> tuple[str, list[str]]:
+def cfg_state(guest: ChrootGuest) -> tuple[str, list[str]]:
     table = verb(guest, "status", "--json", code=None).json["grub_cfg"]
     return table["state"], [problem["code"] for problem in table["problems"]]
 
 
-def kernel(guest: TreeGuest) -> Path:
+def kernel(guest: ChrootGuest) -> Path:
     (found,) = guest.path("/boot").glob("vmlinuz-*-amd64")
     return found
 
@@ -49,7 +49,7 @@ CFG_DAMAGES = [
 
 @pytest.mark.parametrize(("damage", "state", "code"), CFG_DAMAGES)
 def test_a_damaged_grub_cfg_is_made_anew(
-    settled: TreeGuest, damage: Callable[[Path], object], state: str, code: str
+    settled: ChrootGuest, damage: Callable[[Path], object], state: str, code: str
 ) -> None:
     good = settled.read(CFG)
     path = settled.path(CFG)
@@ -66,7 +66,7 @@ def test_a_damaged_grub_cfg_is_made_anew(
     assert path.stat().st_mode & 0o777 == (0o600 if state == "missing" else 0o644)
 
 
-def another_kernel(guest: TreeGuest) -> list[Path]:
+def another_kernel(guest: ChrootGuest) -> list[Path]:
     """A complete kernel that the menu does not name yet; its files."""
     own = kernel(guest)
     files = [guest.path(f"/boot/{kind}-6.99.0-cloud-amd64") for kind in ("vmlinuz", "initrd.img")]
@@ -75,7 +75,7 @@ def another_kernel(guest: TreeGuest) -> list[Path]:
     return files
 
 
-def test_kernels_that_come_and_go(settled: TreeGuest) -> None:
+def test_kernels_that_come_and_go(settled: ChrootGuest) -> None:
     files = another_kernel(settled)
     try:
         assert cfg_state(settled) == ("stale", ["kernel-not-in-menu"])
@@ -90,7 +90,7 @@ def test_kernels_that_come_and_go(settled: TreeGuest) -> None:
     assert cfg_state(settled) == ("current", [])
 
 
-def test_a_hand_written_grub_cfg_is_left_alone(settled: TreeGuest) -> None:
+def test_a_hand_written_grub_cfg_is_left_alone(settled: ChrootGuest) -> None:
     path = settled.path(CFG)
     good = path.read_bytes()
     path.unlink()
@@ -116,7 +116,7 @@ def test_a_hand_written_grub_cfg_is_left_alone(settled: TreeGuest) -> None:
     ],
 )
 def test_a_grub_mkconfig_gone_wrong_leaves_the_old_one(
-    settled: TreeGuest, script: str, words: str
+    settled: ChrootGuest, script: str, words: str
 ) -> None:
     real, files = settled.path("/usr/sbin/grub-mkconfig"), another_kernel(settled)
     kept = real.with_name("grub-mkconfig.kept")
@@ -140,7 +140,7 @@ def test_a_grub_mkconfig_gone_wrong_leaves_the_old_one(
             path.unlink()
 
 
-def test_a_grub_cfg_with_a_password_is_root_s_alone(settled: TreeGuest) -> None:
+def test_a_grub_cfg_with_a_password_is_root_s_alone(settled: ChrootGuest) -> None:
     settled.write(
         "/etc/grub.d/45_password",
         "#!/bin/sh\necho 'password_pbkdf2 root grub.pbkdf2.sha512.1.A.B'\n",

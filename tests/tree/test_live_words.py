@@ -7,15 +7,15 @@ import re
 import shutil
 
 from tests.support import report_schema
+from tests.support.chroot_guest import ChrootGuest
 from tests.support.command_line import on_terminal
-from tests.support.guest_tree import Outcome, verb
-from tests.support.tree_guest import TreeGuest
+from tests.support.outside_guest import Outcome, verb
 
 CFG = "/boot/grub/grub.cfg"
 FILE = "/boot/xen/pvboot-x86_64.elf"
 
 
-def test_an_optional_target_that_can_t_be_made_is_told(settled: TreeGuest) -> None:
+def test_an_optional_target_that_can_t_be_made_is_told(settled: ChrootGuest) -> None:
     library, hidden = settled.path("/usr/lib/grub/i386-xen_pvh"), settled.path("/root/i386-xen_pvh")
     library.rename(hidden)
     for file in settled.path("/boot/xen").glob("pvhboot-*"):
@@ -36,7 +36,7 @@ def test_an_optional_target_that_can_t_be_made_is_told(settled: TreeGuest) -> No
         shutil.rmtree(settled.path("/etc/xen-guest-bootloader"))
 
 
-def unsure(guest: TreeGuest, *words: str) -> Outcome:
+def unsure(guest: ChrootGuest, *words: str) -> Outcome:
     """Run the program in the guest as on a file system for which nothing is known that makes
     GRUB see what was written.
     """
@@ -50,7 +50,7 @@ def unsure(guest: TreeGuest, *words: str) -> Outcome:
     return Outcome(code=done.returncode, stdout=done.stdout, stderr=done.stderr)
 
 
-def test_a_menu_that_grub_may_not_see_yet_is_told(settled: TreeGuest) -> None:
+def test_a_menu_that_grub_may_not_see_yet_is_told(settled: ChrootGuest) -> None:
     settled.path(CFG).unlink()
     done = unsure(settled, "sync")
     assert done.stdout == f"Rebuilt {CFG}: it was missing.\n"
@@ -60,7 +60,7 @@ def test_a_menu_that_grub_may_not_see_yet_is_told(settled: TreeGuest) -> None:
     assert [problem["code"] for problem in problems] == ["barrier-unknown"]
 
 
-def test_a_rollback_that_grub_may_not_see_yet_is_told(settled: TreeGuest) -> None:
+def test_a_rollback_that_grub_may_not_see_yet_is_told(settled: ChrootGuest) -> None:
     settled.write("/etc/xen-guest-bootloader/config.toml", 'extra_modules = ["hexdump"]\n')
     verb(settled, "sync")
     done = unsure(settled, "rollback")
@@ -74,7 +74,7 @@ def test_a_rollback_that_grub_may_not_see_yet_is_told(settled: TreeGuest) -> Non
     verb(settled, "sync")
 
 
-def test_progress_is_for_a_terminal(settled: TreeGuest) -> None:
+def test_progress_is_for_a_terminal(settled: ChrootGuest) -> None:
     settled.path(FILE).unlink()
     tool, real = settled.path("/usr/sbin/grub-install"), settled.path("/usr/sbin/grub-install.real")
     tool.rename(real)
@@ -97,7 +97,7 @@ def test_progress_is_for_a_terminal(settled: TreeGuest) -> None:
     assert piped.stderr == ""
 
 
-def test_progress_does_not_mix_with_json(settled: TreeGuest) -> None:
+def test_progress_does_not_mix_with_json(settled: ChrootGuest) -> None:
     done: Outcome = verb(settled, "sync", "--json", "--force")
     assert report_schema.complaints(done.json, "sync") == []
     assert done.stderr == ""

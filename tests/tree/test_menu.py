@@ -10,15 +10,15 @@ import pytest
 
 from tests.support import boot_tree, images
 from tests.support.debian_tree import Suite
-from tests.support.guest_tree import GuestTree, guest_tree
+from tests.support.outside_guest import OutsideGuest, outside_guest
 
 PV = "x86_64-xen"
 RELEASE = "6.1.0-1-amd64"
 
 
 @pytest.fixture(scope="module")
-def own_boot(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GuestTree]:
-    with guest_tree(tmp_path_factory.mktemp("menu"), Suite.BOOKWORM, boot="ext4") as tree:
+def own_boot(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OutsideGuest]:
+    with outside_guest(tmp_path_factory.mktemp("menu"), Suite.BOOKWORM, boot="ext4") as tree:
         for name, data in (
             ("vmlinuz", boot_tree.kernel(RELEASE)),
             ("initrd.img", boot_tree.initrd(RELEASE)),
@@ -29,7 +29,7 @@ def own_boot(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GuestTree]:
         yield tree
 
 
-def test_another_root_behind_an_own_boot_makes_the_menu_stale(own_boot: GuestTree) -> None:
+def test_another_root_behind_an_own_boot_makes_the_menu_stale(own_boot: OutsideGuest) -> None:
     """A clone of the root alone: /boot's UUID is what it was."""
     own_boot.run("sync", f"--target={PV}")
     root, boot = own_boot.disk.root.device, own_boot.disk.boot.device
@@ -63,7 +63,7 @@ def test_another_root_behind_an_own_boot_makes_the_menu_stale(own_boot: GuestTre
     ],
 )
 def test_the_menu_speaks_the_systems_language(
-    own_boot: GuestTree, text: str | None, found: list[str]
+    own_boot: OutsideGuest, text: str | None, found: list[str]
 ) -> None:
     """As update-grub's does, by whose titles GRUB_DEFAULT may go."""
     locale = own_boot.path("/etc/default/locale")
@@ -76,7 +76,7 @@ def test_the_menu_speaks_the_systems_language(
     assert re.findall(r"^ *set lang=(\S+)$", menu.read_text(), re.MULTILINE) == found
 
 
-def test_a_menu_that_comes_out_wrong_again_is_not_blamed_on_sync(own_boot: GuestTree) -> None:
+def test_a_menu_that_comes_out_wrong_again_is_not_blamed_on_sync(own_boot: OutsideGuest) -> None:
     script = own_boot.path("/etc/grub.d/10_linux")
     whole = script.read_bytes()
     script.write_text("#!/bin/sh\n")

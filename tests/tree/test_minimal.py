@@ -15,7 +15,13 @@ from guest_hooks.survey.evidence import sha256
 from guest_hooks.targets import TARGETS
 from tests.support import images, report_schema
 from tests.support.debian_tree import Kind, Suite, tarball
-from tests.support.guest_tree import CORE_FILES, GuestTree, command, environment, guest_tree
+from tests.support.outside_guest import (
+    CORE_FILES,
+    OutsideGuest,
+    command,
+    environment,
+    outside_guest,
+)
 
 PV, PV32, PVH = TARGETS
 PV_FILE = CORE_FILES[PV]
@@ -24,17 +30,17 @@ ONE = f"--target={PV}"
 
 
 @pytest.fixture
-def tree(tmp_path: Path) -> Iterator[GuestTree]:
-    with guest_tree(tmp_path / "disk", Suite.BOOKWORM) as tree:
+def tree(tmp_path: Path) -> Iterator[OutsideGuest]:
+    with outside_guest(tmp_path / "disk", Suite.BOOKWORM) as tree:
         tree.path("/etc/xen-guest-bootloader").mkdir()
         yield tree
 
 
-def configure(tree: GuestTree, text: str) -> None:
+def configure(tree: OutsideGuest, text: str) -> None:
     tree.path("/etc/xen-guest-bootloader/config.toml").write_text(text)
 
 
-def upgrade_grub(tree: GuestTree) -> None:
+def upgrade_grub(tree: OutsideGuest) -> None:
     """grub-xen-bin goes from 2.06 to 2.12, and nothing else happens."""
     for name in TARGETS:
         shutil.rmtree(tree.path(f"/usr/lib/grub/{name}"))
@@ -50,11 +56,11 @@ def modules(image: bytes) -> set[str]:
     return {module.name for module in core.modules}
 
 
-def first_line(tree: GuestTree, *words: str, code: int) -> str:
+def first_line(tree: OutsideGuest, *words: str, code: int) -> str:
     return tree.run(*words, code=code).stderr.splitlines()[0]
 
 
-def test_minimal_is_grub_install_s_own_choice(tree: GuestTree) -> None:
+def test_minimal_is_grub_install_s_own_choice(tree: OutsideGuest) -> None:
     configure(tree, 'modules = "minimal"\n')
     assert set(tree.sync().states().values()) == {"current"}
     for name, file in CORE_FILES.items():
@@ -62,7 +68,7 @@ def test_minimal_is_grub_install_s_own_choice(tree: GuestTree) -> None:
     assert tree.sync().json["changed"] == []
 
 
-def test_a_change_of_the_choice_makes_all_stale(tree: GuestTree) -> None:
+def test_a_change_of_the_choice_makes_all_stale(tree: OutsideGuest) -> None:
     tree.sync()
     embedded = tree.boot_xen(PV_FILE).read_bytes()
     configure(tree, 'modules = "minimal"\n')
@@ -75,7 +81,7 @@ def test_a_change_of_the_choice_makes_all_stale(tree: GuestTree) -> None:
     assert tree.boot_xen(PV_FILE).read_bytes() == embedded
 
 
-def test_a_minimal_upgrade_goes_by_a_stand_in(tree: GuestTree, tmp_path: Path) -> None:
+def test_a_minimal_upgrade_goes_by_a_stand_in(tree: OutsideGuest, tmp_path: Path) -> None:
     """At no moment does a minimal second stage stand beside the other GRUB's modules: a
     self-contained one does.
     """
@@ -110,7 +116,7 @@ def test_a_minimal_upgrade_goes_by_a_stand_in(tree: GuestTree, tmp_path: Path) -
     )
 
 
-def test_an_embedded_upgrade_needs_no_stand_in(tree: GuestTree, tmp_path: Path) -> None:
+def test_an_embedded_upgrade_needs_no_stand_in(tree: OutsideGuest, tmp_path: Path) -> None:
     tree.sync(ONE)
     upgrade_grub(tree)
     log = tmp_path / "renames"
@@ -123,7 +129,7 @@ def test_an_embedded_upgrade_needs_no_stand_in(tree: GuestTree, tmp_path: Path) 
     )
 
 
-def test_rollback_exchanges_and_automatic_runs_leave_it(tree: GuestTree) -> None:
+def test_rollback_exchanges_and_automatic_runs_leave_it(tree: OutsideGuest) -> None:
     tree.sync()
     old = {name: tree.boot_xen(file).read_bytes() for name, file in CORE_FILES.items()}
     upgrade_grub(tree)
@@ -156,7 +162,9 @@ def test_rollback_exchanges_and_automatic_runs_leave_it(tree: GuestTree) -> None
     assert tree.sync("--automatic").json["changed"] == []
 
 
-def test_a_held_second_stage_that_is_damaged_is_mended_by_automatic_runs(tree: GuestTree) -> None:
+def test_a_held_second_stage_that_is_damaged_is_mended_by_automatic_runs(
+    tree: OutsideGuest,
+) -> None:
     tree.sync(ONE)
     upgrade_grub(tree)
     tree.sync(ONE)
@@ -165,7 +173,7 @@ def test_a_held_second_stage_that_is_damaged_is_mended_by_automatic_runs(tree: G
     assert tree.sync("--automatic", ONE).states()[PV] == "current"
 
 
-def test_a_clone_of_a_guest_after_rollback_boots_from_its_own_disk(tree: GuestTree) -> None:
+def test_a_clone_of_a_guest_after_rollback_boots_from_its_own_disk(tree: OutsideGuest) -> None:
     tree.sync(ONE)
     configure(tree, 'extra_modules = ["hexdump"]\n')
     tree.sync(ONE)
@@ -181,7 +189,7 @@ def test_a_clone_of_a_guest_after_rollback_boots_from_its_own_disk(tree: GuestTr
 
 
 def test_a_refused_sync_leaves_what_rollback_puts_back(tmp_path: Path) -> None:
-    with guest_tree(tmp_path / "disk", Suite.BOOKWORM, boot="ext4") as tree:
+    with outside_guest(tmp_path / "disk", Suite.BOOKWORM, boot="ext4") as tree:
         tree.path("/etc/xen-guest-bootloader").mkdir()
         tree.sync(ONE)
         first = tree.boot_xen(PV_FILE).read_bytes()
@@ -194,7 +202,7 @@ def test_a_refused_sync_leaves_what_rollback_puts_back(tmp_path: Path) -> None:
         assert tree.boot_xen(PV_FILE).read_bytes() == first
 
 
-def test_a_rollback_that_changes_nothing_holds_nothing(tree: GuestTree) -> None:
+def test_a_rollback_that_changes_nothing_holds_nothing(tree: OutsideGuest) -> None:
     tree.sync(ONE)
     configure(tree, 'extra_modules = ["hexdump"]\n')
     tree.sync(ONE)
@@ -205,7 +213,7 @@ def test_a_rollback_that_changes_nothing_holds_nothing(tree: GuestTree) -> None:
     assert tree.sync("--automatic", ONE).json["changed"] != []
 
 
-def test_rollback_without_one_before(tree: GuestTree) -> None:
+def test_rollback_without_one_before(tree: OutsideGuest) -> None:
     assert "no second stage" in first_line(tree, "rollback", ONE, code=4)
     tree.sync(ONE)
     before = tree.boot_xen(PV_FILE).read_bytes()
@@ -220,7 +228,7 @@ def test_rollback_without_one_before(tree: GuestTree) -> None:
         pytest.param(b"\x7fELF" + bytes(5000), id="damaged"),
     ],
 )
-def test_rollback_to_what_could_not_boot_is_refused(tree: GuestTree, kept: bytes) -> None:
+def test_rollback_to_what_could_not_boot_is_refused(tree: OutsideGuest, kept: bytes) -> None:
     tree.sync(ONE)
     before = tree.boot_xen(PV_FILE).read_bytes()
     directory = tree.path(f"{STATE}/previous")
@@ -230,7 +238,7 @@ def test_rollback_to_what_could_not_boot_is_refused(tree: GuestTree, kept: bytes
     assert tree.boot_xen(PV_FILE).read_bytes() == before
 
 
-def test_rollback_to_another_uuid_is_refused(tree: GuestTree) -> None:
+def test_rollback_to_another_uuid_is_refused(tree: OutsideGuest) -> None:
     tree.sync(ONE)
     image = tree.boot_xen(PV_FILE).read_bytes()
     uuid = tree.disk.root.uuid.encode()
@@ -242,7 +250,7 @@ def test_rollback_to_another_uuid_is_refused(tree: GuestTree) -> None:
 
 
 @pytest.mark.parametrize(("setting", "is_kept"), [("true", True), ("false", False)])
-def test_keep_previous(tree: GuestTree, setting: str, is_kept: bool) -> None:
+def test_keep_previous(tree: OutsideGuest, setting: str, is_kept: bool) -> None:
     configure(tree, f"keep_previous = {setting}\n")
     tree.sync(ONE)
     old = tree.boot_xen(PV_FILE).read_bytes()
@@ -254,7 +262,7 @@ def test_keep_previous(tree: GuestTree, setting: str, is_kept: bool) -> None:
         assert kept.read_bytes() == old
 
 
-def test_what_could_not_boot_is_not_kept(tree: GuestTree) -> None:
+def test_what_could_not_boot_is_not_kept(tree: OutsideGuest) -> None:
     tree.sync(ONE)
     tree.boot_xen(PV_FILE).write_bytes(b"damaged")
     tree.sync(ONE)
@@ -278,7 +286,7 @@ def test_what_could_not_boot_is_not_kept(tree: GuestTree) -> None:
         ),
     ],
 )
-def test_any_receipt_is_borne_and_the_next_is_whole(tree: GuestTree, receipt: str) -> None:
+def test_any_receipt_is_borne_and_the_next_is_whole(tree: OutsideGuest, receipt: str) -> None:
     tree.sync(ONE)
     path = tree.path(f"{STATE}/receipt.json")
     path.write_text(receipt)
@@ -291,7 +299,7 @@ def test_any_receipt_is_borne_and_the_next_is_whole(tree: GuestTree, receipt: st
     )
 
 
-def test_a_receipt_that_is_a_directory_does_not_spoil_the_second_stage(tree: GuestTree) -> None:
+def test_a_receipt_that_is_a_directory_does_not_spoil_the_second_stage(tree: OutsideGuest) -> None:
     path = tree.path(f"{STATE}/receipt.json")
     (path / "somebody's").mkdir(parents=True)
     done = tree.run("sync", "--no-update-grub", ONE, code=None)
@@ -299,7 +307,7 @@ def test_a_receipt_that_is_a_directory_does_not_spoil_the_second_stage(tree: Gue
     assert tree.status(PV).states()[PV] == "current"
 
 
-def test_two_syncs_at_once_make_one(tree: GuestTree) -> None:
+def test_two_syncs_at_once_make_one(tree: OutsideGuest) -> None:
     runs = [
         subprocess.Popen(command(tree.top, "sync", "--no-update-grub", ONE), env=environment())
         for _ in range(3)

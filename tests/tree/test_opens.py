@@ -7,14 +7,14 @@ from collections import Counter
 from pathlib import Path
 
 from guest_hooks.machine.directory import SETTLED
-from tests.support.guest_tree import GuestTree
+from tests.support.outside_guest import OutsideGuest
 
 TARGET = "x86_64-xen"
 COMPARED = (f"/boot/grub/{TARGET}/", "/boot/xen/", "/usr/lib/grub/")
 _OPEN = re.compile(r'openat\((?:AT_FDCWD<[^>]*>|\d+<([^>]*)>), "([^"]*)", ([A-Z_|]+).*\) = \d')
 
 
-def opened(trace: Path, tree: GuestTree) -> Counter[str]:
+def opened(trace: Path, tree: OutsideGuest) -> Counter[str]:
     """How often each plain file of the tree was opened, by the guest's path."""
     found: Counter[str] = Counter()
     for directory, name, flags in _OPEN.findall(trace.read_text()):
@@ -24,7 +24,7 @@ def opened(trace: Path, tree: GuestTree) -> Counter[str]:
     return found
 
 
-def test_a_file_is_opened_once_to_compare_it(tree: GuestTree, tmp_path: Path) -> None:
+def test_a_file_is_opened_once_to_compare_it(tree: OutsideGuest, tmp_path: Path) -> None:
     """What is put back is read again, to verify it; nothing else is."""
     missing = tree.boot_xen("pvboot-x86_64.elf")
     missing.unlink()
@@ -44,7 +44,7 @@ def test_a_file_is_opened_once_to_compare_it(tree: GuestTree, tmp_path: Path) ->
 
 
 def test_what_stays_as_it_is_is_opened_once_by_a_run_that_builds_too(
-    tree: GuestTree, tmp_path: Path
+    tree: OutsideGuest, tmp_path: Path
 ) -> None:
     time.sleep(SETTLED)
     trace = tmp_path / "trace"

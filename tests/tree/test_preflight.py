@@ -24,10 +24,10 @@ from tests.support.debian_layouts import (
     debian,
 )
 from tests.support.debian_tree import RELEASES, Kind, Suite, tarball
-from tests.support.guest_tree import GuestTree, snapshot
+from tests.support.outside_guest import OutsideGuest, snapshot
 
 
-def kernel_facts(tree: GuestTree) -> tuple[KernelFacts, KernelFacts]:
+def kernel_facts(tree: OutsideGuest) -> tuple[KernelFacts, KernelFacts]:
     """What is known of Debian's kernel by dpkg's sums and its configuration; and by unpacking
     it, without those sums.
     """
@@ -52,7 +52,7 @@ def test_a_healthy_debian_is_told_so_and_nothing_else(
         found_healthy(tree, target)
 
 
-def found_healthy(tree: GuestTree, target: str) -> None:
+def found_healthy(tree: OutsideGuest, target: str) -> None:
     before = snapshot(tree.top)
     answer = tree.run("preflight", "--json", f"--target={target}").json
     assert snapshot(tree.top) == before
@@ -144,7 +144,7 @@ def test_damage_of_a_healthy_tree_is_found_and_its_repair_too(tmp_path: Path) ->
         assert codes(tree) == {"grub-cfg-invalid"}
 
 
-def codes(tree: GuestTree) -> set[str]:
+def codes(tree: OutsideGuest) -> set[str]:
     answer = tree.run("preflight", "--json", "--target=x86_64-xen", code=None).json
     return {finding["code"] for finding in answer["findings"] if finding["severity"] == "error"}
 

@@ -16,7 +16,7 @@ from guest_hooks.formats.grub_commands import LOADERS
 from tests.support import grub_versions, images
 from tests.support.debian_layouts import Layout, debian
 from tests.support.debian_tree import BOOTABLE, Kind, Suite, tarball, unpack
-from tests.support.guest_tree import GuestTree
+from tests.support.outside_guest import OutsideGuest
 from tests.tree.test_preflight import codes
 
 PV = "x86_64-xen"
@@ -57,7 +57,7 @@ def test_second_stages_of_grub_s_own_tools(tmp_path: Path) -> None:
 
 
 @contextmanager
-def in_a_subvolume(directory: Path) -> Iterator[tuple[GuestTree, str]]:
+def in_a_subvolume(directory: Path) -> Iterator[tuple[OutsideGuest, str]]:
     """A Debian whose root is the btrfs subvolume @rootfs, as Debian's installer makes it, and its
     device.
     """
@@ -69,7 +69,7 @@ def in_a_subvolume(directory: Path) -> Iterator[tuple[GuestTree, str]]:
         unpack(tarball(Suite.BOOKWORM, Kind.MINIMAL, extra=BOOTABLE), disk.top)
         line = f"UUID={disk.root.uuid} / btrfs defaults,subvol=@rootfs 0 0\n"
         (disk.top / "etc/fstab").write_text(line)
-        tree = GuestTree(disk=replace(disk, boot=disk.root), suite=Suite.BOOKWORM)
+        tree = OutsideGuest(disk=replace(disk, boot=disk.root), suite=Suite.BOOKWORM)
         tree.run("sync", f"--target={PV}")
         yield tree, device
 

@@ -14,7 +14,14 @@ import pytest
 
 from tests.support import images, other_users, report_schema
 from tests.support.debian_tree import Suite
-from tests.support.guest_tree import FILES, GuestTree, command, environment, guest_tree, snapshot
+from tests.support.outside_guest import (
+    FILES,
+    OutsideGuest,
+    command,
+    environment,
+    outside_guest,
+    snapshot,
+)
 
 PV = "x86_64-xen"
 PV_FILE = FILES[PV][0]
@@ -22,19 +29,19 @@ MOMENTS = 14
 
 
 @pytest.fixture(scope="module")
-def tree(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GuestTree]:
-    with guest_tree(tmp_path_factory.mktemp("root"), Suite.BOOKWORM) as tree:
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OutsideGuest]:
+    with outside_guest(tmp_path_factory.mktemp("root"), Suite.BOOKWORM) as tree:
         tree.run("sync", f"--target={PV}")
         yield tree
 
 
 @pytest.fixture(scope="module")
-def own_boot(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GuestTree]:
-    with guest_tree(tmp_path_factory.mktemp("own-boot"), Suite.BOOKWORM, boot="ext4") as tree:
+def own_boot(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OutsideGuest]:
+    with outside_guest(tmp_path_factory.mktemp("own-boot"), Suite.BOOKWORM, boot="ext4") as tree:
         yield tree
 
 
-def test_a_caller_s_umask_makes_no_directory_root_s_alone(own_boot: GuestTree) -> None:
+def test_a_caller_s_umask_makes_no_directory_root_s_alone(own_boot: OutsideGuest) -> None:
     tops = [
         own_boot.path(path) for path in ("/boot/xen", "/boot/grub", "/var/lib/xen-guest-bootloader")
     ]
@@ -66,7 +73,7 @@ def processes_in(top: Path) -> list[str]:
     return found
 
 
-def test_nothing_is_mounted_afterwards(tree: GuestTree) -> None:
+def test_nothing_is_mounted_afterwards(tree: OutsideGuest) -> None:
     before = mounts_at(tree.top)
     tree.boot_xen(PV_FILE).unlink()
     tree.run("sync", f"--target={PV}")
@@ -76,7 +83,7 @@ def test_nothing_is_mounted_afterwards(tree: GuestTree) -> None:
     assert not any(tree.path("/proc").iterdir())
 
 
-def test_nothing_is_mounted_after_a_kill_at_any_moment(tree: GuestTree) -> None:
+def test_nothing_is_mounted_after_a_kill_at_any_moment(tree: OutsideGuest) -> None:
     before = mounts_at(tree.top)
     for moment in range(MOMENTS):
         tree.boot_xen(PV_FILE).unlink(missing_ok=True)
@@ -133,7 +140,7 @@ PLACES = [
     ],
 )
 def test_no_link_leads_a_write_outside(
-    tree: GuestTree, tmp_path: Path, place: str, shape: Callable[[Path], str]
+    tree: OutsideGuest, tmp_path: Path, place: str, shape: Callable[[Path], str]
 ) -> None:
     outside = tmp_path / "outside"
     for name in ("xen", "grub/x86_64-xen", "grub/fonts", "lib/xen-guest-bootloader", "x86_64-xen"):
@@ -165,7 +172,7 @@ def test_no_link_leads_a_write_outside(
 @pytest.mark.parametrize(
     "place", ["/boot/xen", "/boot/grub/x86_64-xen", "/var/lib/xen-guest-bootloader"]
 )
-def test_a_link_inside_the_tree_is_followed(tree: GuestTree, place: str) -> None:
+def test_a_link_inside_the_tree_is_followed(tree: OutsideGuest, place: str) -> None:
     path, moved = tree.path(place), tree.path("/boot/moved")
     tree.boot_xen(PV_FILE).unlink()
     path.rename(moved)
@@ -180,7 +187,7 @@ def test_a_link_inside_the_tree_is_followed(tree: GuestTree, place: str) -> None
         moved.rename(path)
 
 
-def refused(tree: GuestTree, *words: str) -> str:
+def refused(tree: OutsideGuest, *words: str) -> str:
     """The one line of a run that something is missing for; nothing of /boot was changed."""
     before = snapshot(tree.path("/boot"))
     done = tree.run("sync", "--json", *(words or (f"--target={PV}",)), code=7)
@@ -205,7 +212,7 @@ def test_a_plain_directory_is_refused(tmp_path: Path) -> None:
     assert list((tmp_path / "guest/boot").iterdir()) == []
 
 
-def test_an_unmounted_boot_is_refused(own_boot: GuestTree) -> None:
+def test_an_unmounted_boot_is_refused(own_boot: OutsideGuest) -> None:
     boot = own_boot.path("/boot")
     images.tool("umount", str(boot))
     try:
@@ -216,7 +223,7 @@ def test_an_unmounted_boot_is_refused(own_boot: GuestTree) -> None:
     assert own_boot.run("sync", f"--target={PV}").code == 0
 
 
-def test_a_read_only_boot_is_refused_and_can_be_looked_at(own_boot: GuestTree) -> None:
+def test_a_read_only_boot_is_refused_and_can_be_looked_at(own_boot: OutsideGuest) -> None:
     own_boot.run("sync", f"--target={PV}")
     boot = str(own_boot.path("/boot"))
     own_boot.boot_xen(PV_FILE).unlink()
@@ -228,7 +235,7 @@ def test_a_read_only_boot_is_refused_and_can_be_looked_at(own_boot: GuestTree) -
         images.tool("mount", "-o", "remount,rw", boot)
 
 
-def test_a_read_only_boot_with_nothing_to_do_is_fine(own_boot: GuestTree) -> None:
+def test_a_read_only_boot_with_nothing_to_do_is_fine(own_boot: OutsideGuest) -> None:
     own_boot.run("sync", f"--target={PV}")
     boot = str(own_boot.path("/boot"))
     images.tool("mount", "-o", "remount,ro", boot)
@@ -238,7 +245,7 @@ def test_a_read_only_boot_with_nothing_to_do_is_fine(own_boot: GuestTree) -> Non
         images.tool("mount", "-o", "remount,rw", boot)
 
 
-def test_a_full_boot_is_refused_with_need_and_have(own_boot: GuestTree) -> None:
+def test_a_full_boot_is_refused_with_need_and_have(own_boot: OutsideGuest) -> None:
     own_boot.run("sync", f"--target={PV}")
     own_boot.boot_xen(PV_FILE).unlink()
     with images.filled(own_boot.path("/boot")):
@@ -248,7 +255,7 @@ def test_a_full_boot_is_refused_with_need_and_have(own_boot: GuestTree) -> None:
     own_boot.run("sync", f"--target={PV}")
 
 
-def test_a_process_that_may_have_no_mount_namespace_is_refused(tree: GuestTree) -> None:
+def test_a_process_that_may_have_no_mount_namespace_is_refused(tree: OutsideGuest) -> None:
     before = snapshot(tree.top)
     script = 'echo 0 >/proc/sys/user/max_mnt_namespaces; exec "$@"'
     prefix = ["unshare", "--user", "--map-root-user", "sh", "-c", script, "sh"]
@@ -258,7 +265,7 @@ def test_a_process_that_may_have_no_mount_namespace_is_refused(tree: GuestTree) 
     assert snapshot(tree.top) == before
 
 
-def test_modules_that_are_not_installed(tree: GuestTree) -> None:
+def test_modules_that_are_not_installed(tree: OutsideGuest) -> None:
     lib = tree.path("/usr/lib/grub/x86_64-xen")
     lib.rename(f"{lib}.away")
     try:
@@ -271,14 +278,14 @@ def test_modules_that_are_not_installed(tree: GuestTree) -> None:
         Path(f"{lib}.away").rename(lib)
 
 
-def test_a_lock_that_is_held(tree: GuestTree) -> None:
+def test_a_lock_that_is_held(tree: OutsideGuest) -> None:
     with other_users.our_lock(tree.top) as holder:
         done = tree.run("sync", "--json", "--lock-timeout=0.2", f"--target={PV}", code=6)
     assert report_schema.complaints(done.json, "error") == []
     assert f"process {holder.pid}" in done.stderr
 
 
-def test_what_an_earlier_sync_made_for_another_platform_is_told(tree: GuestTree) -> None:
+def test_what_an_earlier_sync_made_for_another_platform_is_told(tree: OutsideGuest) -> None:
     def codes() -> list[str]:
         done = tree.run("status", "--json", code=None)
         assert [target["target"] for target in done.json["targets"]] == ["i386-xen_pvh"]
@@ -300,7 +307,7 @@ def test_what_an_earlier_sync_made_for_another_platform_is_told(tree: GuestTree)
     config.unlink()
 
 
-def test_metrics_tell_what_status_tells(tree: GuestTree) -> None:
+def test_metrics_tell_what_status_tells(tree: OutsideGuest) -> None:
     gone = tree.boot_xen(PV_FILE)
     whole = gone.read_bytes()
     for state in ("current", "missing"):  # in a tree without a kernel, which boots nothing
@@ -315,7 +322,7 @@ def test_metrics_tell_what_status_tells(tree: GuestTree) -> None:
     assert tree.run("status", "--metrics", code=5).stdout == ""
 
 
-def test_every_verb_prints_what_the_schema_says(tree: GuestTree) -> None:
+def test_every_verb_prints_what_the_schema_says(tree: OutsideGuest) -> None:
     targets = [f"--target={PV}", "--target=i386-xen_pvh"]
     for words, definition in (
         (("status", *targets), "status"),

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.debian_tree import Suite
-from tests.support.guest_tree import FILES, GuestTree, guest_tree
+from tests.support.outside_guest import FILES, OutsideGuest, outside_guest
 
 PV = "x86_64-xen"
 PVH = "i386-xen_pvh"
@@ -19,9 +19,9 @@ RAN = "/var/tmp/grub-install-ran"
 
 
 @pytest.fixture(scope="module")
-def tree(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GuestTree]:
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OutsideGuest]:
     """A guest whose grub-install leaves a mark before it does its work."""
-    with guest_tree(tmp_path_factory.mktemp("standing"), Suite.BOOKWORM) as tree:
+    with outside_guest(tmp_path_factory.mktemp("standing"), Suite.BOOKWORM) as tree:
         program = tree.path("/usr/sbin/grub-install")
         program.rename(program.with_suffix(".real"))
         program.write_text(
@@ -32,7 +32,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GuestTree]:
         yield tree
 
 
-def has_run(tree: GuestTree, *words: str) -> bool:
+def has_run(tree: OutsideGuest, *words: str) -> bool:
     """Whether a sync needed grub-install to end well."""
     mark = tree.path(RAN)
     mark.unlink(missing_ok=True)
@@ -58,7 +58,7 @@ def rewrite(path: Path, change: Callable[[bytes], bytes]) -> None:
     ],
 )
 def test_it_is_put_back_byte_for_byte(
-    tree: GuestTree, target: str, damage: Callable[[Path], None]
+    tree: OutsideGuest, target: str, damage: Callable[[Path], None]
 ) -> None:
     before = {name: tree.boot_xen(name).read_bytes() for name in FILES[target]}
     for name in FILES[target]:
@@ -67,53 +67,53 @@ def test_it_is_put_back_byte_for_byte(
     assert {name: tree.boot_xen(name).read_bytes() for name in FILES[target]} == before
 
 
-def test_a_deleted_directory_is_put_back_too(tree: GuestTree) -> None:
+def test_a_deleted_directory_is_put_back_too(tree: OutsideGuest) -> None:
     before = {path.name: path.read_bytes() for path in tree.path("/boot/xen").iterdir()}
     shutil.rmtree(tree.path("/boot/xen"))
     assert not has_run(tree)
     assert {path.name: path.read_bytes() for path in tree.path("/boot/xen").iterdir()} == before
 
 
-def spoil_core(tree: GuestTree) -> None:
+def spoil_core(tree: OutsideGuest) -> None:
     rewrite(
         tree.path(f"/boot/grub/{PV}/core.elf"), lambda data: data[:5000] + bytes(4) + data[5004:]
     )
 
 
-def spoil_module(tree: GuestTree) -> None:
+def spoil_module(tree: OutsideGuest) -> None:
     rewrite(tree.path(f"/boot/grub/{PV}/ls.mod"), lambda data: data[:-1])
 
 
-def add_module(tree: GuestTree) -> None:
+def add_module(tree: OutsideGuest) -> None:
     tree.path(f"/boot/grub/{PV}/stray.mod").write_bytes(b"stray")
 
 
-def forget(tree: GuestTree) -> None:
+def forget(tree: OutsideGuest) -> None:
     tree.path("/var/lib/xen-guest-bootloader/receipt.json").unlink()
 
 
-def change_uuid(tree: GuestTree) -> None:
+def change_uuid(tree: OutsideGuest) -> None:
     tree.renew_uuid()
 
 
-def configure(tree: GuestTree, text: str) -> None:
+def configure(tree: OutsideGuest, text: str) -> None:
     tree.path("/etc/xen-guest-bootloader").mkdir(exist_ok=True)
     tree.path("/etc/xen-guest-bootloader/config.toml").write_text(text)
 
 
-def other_modules(tree: GuestTree) -> None:
+def other_modules(tree: OutsideGuest) -> None:
     configure(tree, 'extra_modules = ["hexdump"]\n')
 
 
-def remove_modules(tree: GuestTree) -> None:
+def remove_modules(tree: OutsideGuest) -> None:
     shutil.rmtree(tree.path(f"/boot/grub/{PV}"))
 
 
-def keep(tree: GuestTree) -> None:
+def keep(tree: OutsideGuest) -> None:
     """Only the second stage is missing."""
 
 
-def boot_files(tree: GuestTree) -> dict[str, bytes]:
+def boot_files(tree: OutsideGuest) -> dict[str, bytes]:
     return {
         str(path): path.read_bytes()
         for top in ("/boot/xen", f"/boot/grub/{PV}", f"/boot/grub/{PVH}")
@@ -128,7 +128,7 @@ def boot_files(tree: GuestTree) -> dict[str, bytes]:
     ids=lambda change: str(change.__name__),
 )
 def test_the_same_grub_makes_it_again_without_grub_install(
-    tree: GuestTree, change: Callable[[GuestTree], None], modules: str
+    tree: OutsideGuest, change: Callable[[OutsideGuest], None], modules: str
 ) -> None:
     configure(tree, f'modules = "{modules}"\n')
     tree.sync()
@@ -141,7 +141,7 @@ def test_the_same_grub_makes_it_again_without_grub_install(
     assert boot_files(tree) == made
 
 
-def another_grub_mkimage(tree: GuestTree) -> None:
+def another_grub_mkimage(tree: OutsideGuest) -> None:
     """One that embeds a module more; grub-install does without the program."""
     tree.path(f"/boot/grub/{PV}/core.elf").unlink()
     program = tree.path("/usr/bin/grub-mkimage")
@@ -156,7 +156,7 @@ def another_grub_mkimage(tree: GuestTree) -> None:
     ids=lambda change: str(change.__name__),
 )
 def test_what_is_not_the_same_is_made_anew(
-    tree: GuestTree, change: Callable[[GuestTree], None]
+    tree: OutsideGuest, change: Callable[[OutsideGuest], None]
 ) -> None:
     configure(tree, "")
     tree.sync()
@@ -165,12 +165,12 @@ def test_what_is_not_the_same_is_made_anew(
     assert has_run(tree)
 
 
-def test_force_makes_it_anew(tree: GuestTree) -> None:
+def test_force_makes_it_anew(tree: OutsideGuest) -> None:
     assert has_run(tree, "--force")
     assert not has_run(tree)
 
 
-def test_without_grub_install_it_is_put_back_all_the_same(tree: GuestTree) -> None:
+def test_without_grub_install_it_is_put_back_all_the_same(tree: OutsideGuest) -> None:
     program = tree.path("/usr/sbin/grub-install")
     hidden = program.rename(program.with_suffix(".hidden"))
     tree.boot_xen(FILES[PV][0]).unlink()

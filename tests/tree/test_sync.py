@@ -19,7 +19,7 @@ from guest_hooks.sync import recipe
 from guest_hooks.targets import TARGETS
 from tests.support import images, libxenguest
 from tests.support.debian_tree import Kind, Suite, tarball, unpack
-from tests.support.guest_tree import ALL, FILES, GuestTree, Outcome, guest_tree, snapshot
+from tests.support.outside_guest import ALL, FILES, Outcome, OutsideGuest, outside_guest, snapshot
 
 GRUB_VERSIONS = {Suite.BOOKWORM: "2.06-", Suite.TRIXIE: "2.12-"}
 GRUB_FILE = {"x86_64-xen": "--is-x86_64-xen-domu", "i386-xen": "--is-i386-xen-pae-domu"}
@@ -69,7 +69,7 @@ LAYOUTS = [
 class Synced:
     """A tree after its first sync; `in_grub` is /boot as GRUB names it on its file system."""
 
-    tree: GuestTree
+    tree: OutsideGuest
     layout: Layout
     outcome: Outcome
     in_grub: str
@@ -86,7 +86,7 @@ class Synced:
 
 
 @contextmanager
-def subvolume_tree(directory: Path, suite: Suite) -> Iterator[GuestTree]:
+def subvolume_tree(directory: Path, suite: Suite) -> Iterator[OutsideGuest]:
     """A tree whose `/` is the subvolume `@` of a btrfs."""
     with images.disk(directory, "btrfs", size=600 * images.MIB) as disk:
         images.tool("btrfs", "subvolume", "create", str(disk.top / "@"))
@@ -94,17 +94,17 @@ def subvolume_tree(directory: Path, suite: Suite) -> Iterator[GuestTree]:
         with images.mounted(disk.root, disk.top, options="subvol=@"):
             unpack(tarball(suite, Kind.MINIMAL), disk.top)
             (disk.top / "etc/fstab").write_text(f"UUID={disk.root.uuid} / btrfs subvol=@ 0 0\n")
-            yield GuestTree(disk=disk, suite=suite)
+            yield OutsideGuest(disk=disk, suite=suite)
         images.tool("mount", disk.root.device, str(disk.top))
 
 
 @contextmanager
-def tree_of(layout: Layout, directory: Path) -> Iterator[GuestTree]:
+def tree_of(layout: Layout, directory: Path) -> Iterator[OutsideGuest]:
     if layout.subvolume:
         with subvolume_tree(directory, layout.suite) as tree:
             yield tree
     else:
-        with guest_tree(
+        with outside_guest(
             directory, layout.suite, layout.fs_type, table=layout.table, boot=layout.boot
         ) as tree:
             yield tree

@@ -16,7 +16,7 @@ from guest_hooks.report import layout
 from guest_hooks.report.progress import CLEAR_LINE
 from tests.support import command_line, images
 from tests.support.debian_tree import Suite
-from tests.support.guest_tree import GuestTree, command, environment, guest_tree
+from tests.support.outside_guest import OutsideGuest, command, environment, outside_guest
 from tests.tree.test_hostile_programs import replaced
 
 PV = "x86_64-xen"
@@ -51,32 +51,32 @@ menuentry '{EVIL}' {{
 
 
 @pytest.fixture(scope="module")
-def tree(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GuestTree]:
-    with guest_tree(tmp_path_factory.mktemp("escapes"), Suite.BOOKWORM) as tree:
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OutsideGuest]:
+    with outside_guest(tmp_path_factory.mktemp("escapes"), Suite.BOOKWORM) as tree:
         tree.run("sync", f"--target={PV}")
         yield tree
 
 
-def written(tree: GuestTree, path: str, data: str | bytes) -> None:
+def written(tree: OutsideGuest, path: str, data: str | bytes) -> None:
     file = tree.path(path)
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(data if isinstance(data, bytes) else data.encode())
 
 
-def names(tree: GuestTree) -> None:
+def names(tree: OutsideGuest) -> None:
     for name in (f"vmlinuz-{EVIL}", f"initrd.img-{EVIL}", f"xen/{EVIL}", f"grub/{PV}/{EVIL}.mod"):
         written(tree, f"/boot/{name}", b"nothing")
 
 
-def menu(tree: GuestTree) -> None:
+def menu(tree: OutsideGuest) -> None:
     written(tree, "/boot/grub/grub.cfg", MENU)
 
 
-def broken_menu(tree: GuestTree) -> None:
+def broken_menu(tree: OutsideGuest) -> None:
     written(tree, "/boot/grub/grub.cfg", f"menuentry '{EVIL}' {{ {EVIL} (\n")
 
 
-def core_image(tree: GuestTree) -> None:
+def core_image(tree: OutsideGuest) -> None:
     path = f"/boot/grub/{PV}/core.elf"
     data = tree.path(path).read_bytes()
     evil = EVIL.encode()
@@ -86,16 +86,16 @@ def core_image(tree: GuestTree) -> None:
     written(tree, "/boot/xen/pvboot-x86_64.elf", changed)
 
 
-def package(tree: GuestTree) -> None:
+def package(tree: OutsideGuest) -> None:
     written(tree, f"/usr/lib/grub/{PV}/modinfo.sh", f'grub_package_version="{EVIL}"\n')
     written(tree, f"/usr/lib/grub/{PV}/{EVIL}.mod", b"nothing")
 
 
-def module_list(tree: GuestTree) -> None:
+def module_list(tree: OutsideGuest) -> None:
     written(tree, f"/usr/lib/grub/{PV}/moddep.lst", f"{EVIL}\n")
 
 
-def configuration(tree: GuestTree) -> None:
+def configuration(tree: OutsideGuest) -> None:
     written(
         tree,
         "/etc/xen-guest-bootloader/config.toml",
@@ -103,7 +103,7 @@ def configuration(tree: GuestTree) -> None:
     )
 
 
-def configuration_file(tree: GuestTree) -> None:
+def configuration_file(tree: OutsideGuest) -> None:
     written(tree, f"/etc/xen-guest-bootloader/conf.d/{EVIL}.toml", b"= no TOML\n")
 
 
@@ -124,7 +124,7 @@ def foreign(text: str) -> str:
     return "".join(character for character in OURS.sub("", text) if not character.isprintable())
 
 
-def shown(tree: GuestTree, *words: str) -> str:
+def shown(tree: OutsideGuest, *words: str) -> str:
     text = command_line.on_terminal(command(tree.top, *words), env=environment())[1]
     assert text
     assert "Traceback" not in text
@@ -133,7 +133,7 @@ def shown(tree: GuestTree, *words: str) -> str:
 
 @pytest.mark.parametrize("damage", SOURCES)
 def test_no_file_of_a_tree_moves_the_cursor(
-    tree: GuestTree, tmp_path: Path, damage: Callable[[GuestTree], None]
+    tree: OutsideGuest, tmp_path: Path, damage: Callable[[OutsideGuest], None]
 ) -> None:
     with put_back(tree, tmp_path):
         damage(tree)
@@ -149,7 +149,7 @@ def test_no_file_of_a_tree_moves_the_cursor(
 
 
 @contextmanager
-def put_back(tree: GuestTree, aside: Path) -> Iterator[None]:
+def put_back(tree: OutsideGuest, aside: Path) -> Iterator[None]:
     """What the block changes in the tree's /boot, /etc and GRUB modules is undone at its end."""
     tops = ("boot", "etc", f"usr/lib/grub/{PV}")
     for top in tops:
@@ -163,7 +163,7 @@ def put_back(tree: GuestTree, aside: Path) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("program", ["/usr/sbin/grub-install", "/usr/sbin/grub-mkconfig"])
-def test_no_program_of_a_tree_moves_the_cursor(tree: GuestTree, program: str) -> None:
+def test_no_program_of_a_tree_moves_the_cursor(tree: OutsideGuest, program: str) -> None:
     tree.path("/evil").write_text(EVIL)
     menu = tree.path("/boot/grub/grub.cfg")
     kept = menu.read_bytes()
@@ -178,7 +178,7 @@ def test_no_program_of_a_tree_moves_the_cursor(tree: GuestTree, program: str) ->
     assert "\033[31mred" not in text
 
 
-def test_what_json_says_is_exact(tree: GuestTree, tmp_path: Path) -> None:
+def test_what_json_says_is_exact(tree: OutsideGuest, tmp_path: Path) -> None:
     file = str(tree.path("/boot/xen/pvboot-x86_64.elf"))
     with put_back(tree, tmp_path):
         core_image(tree)

@@ -12,7 +12,7 @@ import pytest
 
 from tests.support import automount, images
 from tests.support.debian_tree import Suite
-from tests.support.guest_tree import GuestTree, guest_tree, snapshot
+from tests.support.outside_guest import OutsideGuest, outside_guest, snapshot
 
 PV = "x86_64-xen"
 FILE = "pvboot-x86_64.elf"
@@ -26,9 +26,9 @@ GENERATED = (
 @pytest.fixture(scope="module", params=["ext4", "btrfs"])
 def tree(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[GuestTree]:
+) -> Iterator[OutsideGuest]:
     """A guest with a /boot of its own, which was synced while it was mounted."""
-    with guest_tree(
+    with outside_guest(
         tmp_path_factory.mktemp("unmounted"), Suite.BOOKWORM, request.param, boot="ext4"
     ) as tree:
         tree.run("sync", f"--target={PV}")
@@ -40,7 +40,7 @@ on_ext4 = pytest.mark.parametrize("tree", ["ext4"], indirect=True)
 
 
 @contextmanager
-def unmounted(tree: GuestTree) -> Iterator[None]:
+def unmounted(tree: OutsideGuest) -> Iterator[None]:
     boot = tree.path("/boot")
     images.tool("umount", str(boot))
     try:
@@ -51,19 +51,19 @@ def unmounted(tree: GuestTree) -> Iterator[None]:
         images.tool("mount", tree.disk.boot.device, str(boot))
 
 
-def fstab(tree: GuestTree, line: str) -> None:
+def fstab(tree: OutsideGuest, line: str) -> None:
     tree.path("/etc/fstab").write_text(
         f"UUID={tree.disk.root.uuid} / {tree.disk.root.fs_type} defaults 0 1\n{line}\n"
     )
 
 
-def unit(tree: GuestTree, path: str, text: str) -> None:
+def unit(tree: OutsideGuest, path: str, text: str) -> None:
     tree.path(path).parent.mkdir(parents=True, exist_ok=True)
     tree.path(path).write_text(text)
 
 
 @pytest.fixture
-def files(tree: GuestTree) -> Iterator[GuestTree]:
+def files(tree: OutsideGuest) -> Iterator[OutsideGuest]:
     """A tree whose fstab says nothing of /boot, without units; both are put back."""
     before = tree.path("/etc/fstab").read_text()
     fstab(tree, "")
@@ -86,7 +86,7 @@ def files(tree: GuestTree) -> Iterator[GuestTree]:
         pytest.param("UUID=1234 /boot/grub ext4 noauto 0 0", id="boot-grub"),
     ],
 )
-def test_a_line_of_fstab(files: GuestTree, line: str) -> None:
+def test_a_line_of_fstab(files: OutsideGuest, line: str) -> None:
     fstab(files, line)
     refused(files, f"{line.split()[1].rstrip('/')} is in /etc/fstab and is not mounted")
 
@@ -107,13 +107,13 @@ def test_a_line_of_fstab(files: GuestTree, line: str) -> None:
         ),
     ],
 )
-def test_a_unit(files: GuestTree, path: str, text: str) -> None:
+def test_a_unit(files: OutsideGuest, path: str, text: str) -> None:
     unit(files, path, text)
     said = refused(files, f"is mounted by {path} when the guest boots, and is not mounted now")
     assert f"mount the file system that {files.top}{path} names at {files.top}/boot" in said
 
 
-def test_a_link_to_boot_is_followed(files: GuestTree) -> None:
+def test_a_link_to_boot_is_followed(files: OutsideGuest) -> None:
     with unmounted(files):
         boot = files.path("/boot")
         boot.rmdir()
@@ -132,7 +132,7 @@ def test_a_link_to_boot_is_followed(files: GuestTree) -> None:
             boot.mkdir()
 
 
-def test_what_is_masked_or_no_longer_in_fstab_mounts_nothing(files: GuestTree) -> None:
+def test_what_is_masked_or_no_longer_in_fstab_mounts_nothing(files: OutsideGuest) -> None:
     unit(files, "/usr/lib/systemd/system/boot.mount", MOUNT.format(where="/boot"))
     files.path("/etc/systemd/system").mkdir(parents=True, exist_ok=True)
     files.path("/etc/systemd/system/boot.mount").symlink_to("/dev/null")
@@ -142,7 +142,7 @@ def test_what_is_masked_or_no_longer_in_fstab_mounts_nothing(files: GuestTree) -
         assert files.boot_xen(FILE).exists()
 
 
-def refused(tree: GuestTree, words: str) -> str:
+def refused(tree: OutsideGuest, words: str) -> str:
     """What every verb that needs /boot says; nothing is written."""
     target = f"--target={PV}"
     with unmounted(tree):
@@ -159,7 +159,9 @@ def refused(tree: GuestTree, words: str) -> str:
     return said
 
 
-def test_a_shadow_beneath_the_mount_is_found_and_removed_by_what_is_said(tree: GuestTree) -> None:
+def test_a_shadow_beneath_the_mount_is_found_and_removed_by_what_is_said(
+    tree: OutsideGuest,
+) -> None:
     """What a sync of an unmounted /boot left: stage 1 takes it first, from the disk that is `/`."""
     words = ["preflight", "--json", f"--target={PV}"]
     assert [
@@ -192,7 +194,7 @@ def test_a_shadow_beneath_the_mount_is_found_and_removed_by_what_is_said(tree: G
     ] == []
 
 
-def test_a_boot_that_is_mounted_on_demand(files: GuestTree) -> None:
+def test_a_boot_that_is_mounted_on_demand(files: OutsideGuest) -> None:
     fstab(files, "UUID=1234 /boot ext4 nofail,x-systemd.automount 0 0")
     with unmounted(files):
         with automount.on_demand(files.path("/boot"), files.disk.boot.device):
@@ -208,7 +210,7 @@ def test_a_boot_that_is_mounted_on_demand(files: GuestTree) -> None:
         assert snapshot(files.top) == before
 
 
-def test_a_mounted_boot_of_each_kind_is_fine(files: GuestTree) -> None:
+def test_a_mounted_boot_of_each_kind_is_fine(files: OutsideGuest) -> None:
     for line in ("UUID=1234 /boot ext4 noauto 0 0", "UUID=1234 /boot ext4 x-systemd.automount 0 0"):
         fstab(files, line)
         files.run("sync", "--json", "--no-update-grub", f"--target={PV}")

@@ -15,9 +15,9 @@ from guest_hooks.formats import grub_cfg
 from guest_hooks.machine.root import Root
 from guest_hooks.survey import kernel_images
 from tests.support import kernel_package
+from tests.support.chroot_guest import ChrootGuest, Platform
 from tests.support.debian_tree import RELEASES
-from tests.support.guest_tree import CHEAP, live_guest, verb
-from tests.support.tree_guest import Platform, TreeGuest
+from tests.support.outside_guest import CHEAP, live_guest, verb
 
 CFG = "/boot/grub/grub.cfg"
 SNIPPET = "/etc/default/grub.d/50-loud.cfg"
@@ -27,7 +27,7 @@ SCRIPT = "/etc/grub.d/41_odd"
 @pytest.fixture(scope="module", params=RELEASES, ids=str)
 def guest(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[TreeGuest]:
+) -> Iterator[ChrootGuest]:
     with live_guest(
         request.param, tmp_path_factory.mktemp("update-grub"), platform=Platform.PVH
     ) as guest:
@@ -36,7 +36,7 @@ def guest(
 
 
 @pytest.fixture
-def healthy(guest: TreeGuest) -> Iterator[TreeGuest]:
+def healthy(guest: ChrootGuest) -> Iterator[ChrootGuest]:
     """The guest, as a sync leaves it afterwards, too."""
     yield guest
     for path in (SNIPPET, SCRIPT):
@@ -49,7 +49,7 @@ one_release = pytest.mark.parametrize("guest", RELEASES[:1], ids=str, indirect=T
 """For what the program does by itself, whichever GRUB made the menu."""
 
 
-def menu_and_mode(guest: TreeGuest) -> tuple[str, str]:
+def menu_and_mode(guest: ChrootGuest) -> tuple[str, str]:
     path = guest.path(CFG)
     return path.read_text(), f"{stat.S_IMODE(path.stat().st_mode):o}"
 
@@ -80,7 +80,7 @@ def menu_and_mode(guest: TreeGuest) -> tuple[str, str]:
     ],
 )
 def test_the_menu_is_what_update_grub_writes(
-    healthy: TreeGuest, files: dict[str, str], before: str
+    healthy: ChrootGuest, files: dict[str, str], before: str
 ) -> None:
     guest = healthy
     for path, text in files.items():
@@ -107,7 +107,7 @@ def test_the_menu_is_what_update_grub_writes(
     ],
 )
 @pytest.mark.parametrize("is_there", [True, False], ids=["leads-to-a-menu", "leads-nowhere"])
-def test_a_menu_that_is_a_link_stays_one(healthy: TreeGuest, target: str, is_there: bool) -> None:
+def test_a_menu_that_is_a_link_stays_one(healthy: ChrootGuest, target: str, is_there: bool) -> None:
     guest, link = healthy, healthy.path(CFG)
     place = Path(guest.directory, *(["etc/menu.cfg"] if "etc" in target else ["boot/grub", target]))
     text = link.read_text()
@@ -164,7 +164,7 @@ def test_a_menu_that_is_a_link_stays_one(healthy: TreeGuest, target: str, is_the
     ],
 )
 def test_a_failing_script_is_named_with_its_own_words(
-    healthy: TreeGuest, script: str, words: str, unsaid: str
+    healthy: ChrootGuest, script: str, words: str, unsaid: str
 ) -> None:
     guest = healthy
     guest.write(SCRIPT, f"#!/bin/sh\nset -e\n{script}\n", mode=0o755)
@@ -192,7 +192,7 @@ INITRDS = (
 )
 
 
-def test_the_initrds_are_those_that_10_linux_takes(healthy: TreeGuest) -> None:
+def test_the_initrds_are_those_that_10_linux_takes(healthy: ChrootGuest) -> None:
     guest, boot = healthy, healthy.path("/boot")
     made = []
     for number, name in enumerate(INITRDS):
@@ -231,7 +231,7 @@ def test_the_initrds_are_those_that_10_linux_takes(healthy: TreeGuest) -> None:
 
 
 @pytest.fixture
-def unfinished(healthy: TreeGuest) -> Iterator[TreeGuest]:
+def unfinished(healthy: ChrootGuest) -> Iterator[ChrootGuest]:
     """A newer kernel has no initrd, and the menu names an older one that is gone: it is stale,
     and a new one would not boot.
     """
@@ -250,7 +250,7 @@ def unfinished(healthy: TreeGuest) -> Iterator[TreeGuest]:
     newer.unlink()
 
 
-def test_a_menu_that_boots_is_kept_from_one_that_does_not(unfinished: TreeGuest) -> None:
+def test_a_menu_that_boots_is_kept_from_one_that_does_not(unfinished: ChrootGuest) -> None:
     guest, kept = unfinished, unfinished.read(CFG)
     assert verb(guest, "preflight", "--json", code=None).json["will_boot"]
 
@@ -281,7 +281,7 @@ def test_a_menu_that_boots_is_kept_from_one_that_does_not(unfinished: TreeGuest)
     assert not verb(guest, "preflight", "--json", code=3).json["will_boot"]
 
 
-def test_where_neither_boots_the_new_menu_is_taken(unfinished: TreeGuest) -> None:
+def test_where_neither_boots_the_new_menu_is_taken(unfinished: ChrootGuest) -> None:
     guest = unfinished
     text = guest.read(CFG).decode()
     guest.path(CFG).write_text(text.replace("\tlinux\t", "\tlinux\t/no-such-place"))
@@ -290,7 +290,7 @@ def test_where_neither_boots_the_new_menu_is_taken(unfinished: TreeGuest) -> Non
     assert "vmlinuz-9.0" in guest.read(CFG).decode()
 
 
-def test_what_is_not_known_keeps_nothing(unfinished: TreeGuest) -> None:
+def test_what_is_not_known_keeps_nothing(unfinished: ChrootGuest) -> None:
     """The default is settled while GRUB runs, and an older entry boots: the menu is not known
     to fail.
     """
@@ -302,7 +302,7 @@ def test_what_is_not_known_keeps_nothing(unfinished: TreeGuest) -> None:
     assert "hwmatch x" in guest.read(CFG).decode()
 
 
-def test_a_menu_without_the_initrd_there_is_gets_it(healthy: TreeGuest) -> None:
+def test_a_menu_without_the_initrd_there_is_gets_it(healthy: ChrootGuest) -> None:
     guest = healthy
     good = guest.read(CFG)
     guest.path(CFG).write_bytes(re.sub(rb"^\tinitrd.*\n", b"", good, flags=re.MULTILINE))
@@ -313,7 +313,7 @@ def test_a_menu_without_the_initrd_there_is_gets_it(healthy: TreeGuest) -> None:
     assert guest.read(CFG) == good
 
 
-def test_no_kernel_is_missed_that_debian_leaves_out(healthy: TreeGuest) -> None:
+def test_no_kernel_is_missed_that_debian_leaves_out(healthy: ChrootGuest) -> None:
     """A directory, a copy that dpkg or rpm left: an audit has nothing to do, and no exit code 4."""
     guest, boot = healthy, healthy.path("/boot")
     verb(guest, "sync")

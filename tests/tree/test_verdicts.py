@@ -21,7 +21,7 @@ from tests.support.file_damage import (
     replaced_by,
     truncate,
 )
-from tests.support.guest_tree import FILES, GuestTree
+from tests.support.outside_guest import FILES, OutsideGuest
 
 PV, PV32, PVH = TARGETS
 PV_FILE = FILES[PV][0]
@@ -156,7 +156,7 @@ DAMAGES = [
 
 @pytest.mark.parametrize(("target", "work", "state", "codes"), DAMAGES)
 def test_damage_has_its_verdict_and_is_mended(
-    tree: GuestTree, target: str, work: Damage, state: str, codes: set[str]
+    tree: OutsideGuest, target: str, work: Damage, state: str, codes: set[str]
 ) -> None:
     good = {name: tree.boot_xen(name).read_bytes() for names in FILES.values() for name in names}
     work(tree)
@@ -177,7 +177,7 @@ def test_damage_has_its_verdict_and_is_mended(
         assert path.read_bytes() == data
 
 
-def test_a_directory_with_files_is_moved_aside(tree: GuestTree) -> None:
+def test_a_directory_with_files_is_moved_aside(tree: OutsideGuest) -> None:
     replaced_by(directory_with_a_file)(tree.boot_xen(PV_FILE))
     tree.sync(f"--target={PV}")
     aside = tree.boot_xen(f"{PV_FILE}.moved-aside")
@@ -185,7 +185,7 @@ def test_a_directory_with_files_is_moved_aside(tree: GuestTree) -> None:
     shutil.rmtree(aside)
 
 
-def test_another_uuid(tree: GuestTree) -> None:
+def test_another_uuid(tree: OutsideGuest) -> None:
     """A clone gets another UUID."""
     uuid = "11111111-2222-4333-8444-555555555555"
     images.tool("umount", str(tree.top))
@@ -203,7 +203,7 @@ def test_another_uuid(tree: GuestTree) -> None:
 
 
 def test_force_builds_what_is_current_and_comes_to_the_same(
-    tree: GuestTree, tmp_path: Path
+    tree: OutsideGuest, tmp_path: Path
 ) -> None:
     before = tree.boot_xen(PV_FILE).read_bytes()
     quiet = tree.run(
@@ -226,7 +226,7 @@ def test_force_builds_what_is_current_and_comes_to_the_same(
     assert tree.boot_xen(PV_FILE).read_bytes() == before
 
 
-def test_what_keeps_its_bytes_keeps_its_inode(tree: GuestTree) -> None:
+def test_what_keeps_its_bytes_keeps_its_inode(tree: OutsideGuest) -> None:
     """A second stage that is right is not written again because another one is wrong."""
     before = tree.boot_xen("pvboot-i386.elf").stat()
     tree.boot_xen(PV_FILE).unlink()
@@ -234,7 +234,7 @@ def test_what_keeps_its_bytes_keeps_its_inode(tree: GuestTree) -> None:
     assert tree.boot_xen("pvboot-i386.elf").stat().st_ino == before.st_ino
 
 
-def test_other_files_in_boot_are_left_alone(tree: GuestTree) -> None:
+def test_other_files_in_boot_are_left_alone(tree: OutsideGuest) -> None:
     theirs = [
         "/boot/xen/README",
         "/boot/grub/x86_64-xen/admin.cfg",

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.checkout import CHECKOUT
-from tests.support.guest_tree import PYTHON
 from tests.support.kinds import Times, kind
+from tests.support.outside_guest import PYTHON
 from tests.support.workers import ALONE, FIRST, group, urgency
 
 

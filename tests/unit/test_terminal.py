@@ -15,7 +15,7 @@ from guest_hooks.report import progress
 from guest_hooks.report.layout import Style
 from tests.support import command_line
 from tests.support.command_line import Run
-from tests.support.guest_tree import PYTHON, environment
+from tests.support.outside_guest import PYTHON, environment
 
 
 def on_terminal(*words: str, env: dict[str, str] | None = None) -> str:

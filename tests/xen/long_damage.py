@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.support import grub_versions, xen_guest, xen_lab
+from tests.support.chroot_guest import ChrootGuest
 from tests.support.debian_tree import Suite
-from tests.support.tree_guest import TreeGuest
 from tests.support.xen_dom0 import Dom0
 from tests.support.xen_guest import CMDLINE, SECONDS, When, XenGuest
 from tests.xen.test_boots import came_by_second_stage
@@ -51,7 +51,7 @@ def newer() -> Path:
     return Path(grub_versions.of("sid").lib)
 
 
-def _with_newer_modules(newer: Path, tree: TreeGuest) -> None:
+def _with_newer_modules(newer: Path, tree: ChrootGuest) -> None:
     tree.path("/root").mkdir(exist_ok=True)
     tree.shell("mkdir -p /root/newer/x86_64-xen")
     for module in (newer / "x86_64-xen").glob("*.mod"):
@@ -64,7 +64,7 @@ def plain(newer: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Xen
     was then cut off.
     """
 
-    def prepare(tree: TreeGuest) -> None:
+    def prepare(tree: ChrootGuest) -> None:
         _with_newer_modules(newer, tree)
         tree.run("grub-install", "--target=x86_64-xen")
         tree.run("update-grub")

@@ -9,8 +9,8 @@ import re
 from pathlib import Path
 
 from tests.support import images, newer_grub, xen_guest, xen_lab
+from tests.support.chroot_guest import ChrootGuest
 from tests.support.debian_tree import Suite
-from tests.support.tree_guest import TreeGuest
 from tests.support.xen_dom0 import Dom0
 from tests.support.xen_guest import STAGE1_TARGETS, When
 from tests.support.xen_lab import Console, Copies, GuestRun
@@ -119,7 +119,7 @@ def test_grub_upgraded_and_the_power_cut(dom0: Dom0, deb: Path, tmp_path: Path) 
     """
     newer = newer_grub.package(tmp_path)
 
-    def prepare(tree: TreeGuest) -> None:
+    def prepare(tree: ChrootGuest) -> None:
         tree.path("/root/newer-grub-xen-bin.deb").write_bytes(newer.read_bytes())
 
     with xen_guest.made(tmp_path / "guest", Suite.BOOKWORM, deb, prepare=prepare) as guest:

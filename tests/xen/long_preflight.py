@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from tests.support import kernels, seen_on_xen, xen_dom0, xen_guest, xen_lab
+from tests.support.chroot_guest import ChrootGuest
 from tests.support.debian_layouts import OTHER_KERNELS, Layout, debian
 from tests.support.debian_tree import Suite
-from tests.support.guest_tree import GuestTree
-from tests.support.tree_guest import TreeGuest
+from tests.support.outside_guest import OutsideGuest
 from tests.support.xen_lab import GuestRun
 
 TARGET = "x86_64-xen"
@@ -140,7 +140,7 @@ CASES = {
 
 
 @pytest.fixture(scope="module")
-def tree(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GuestTree]:
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OutsideGuest]:
     def prepare(top: Path) -> None:
         (top / "etc/default/grub.d").mkdir(parents=True, exist_ok=True)
         (top / "etc/default/grub.d/lab.cfg").write_text(DEFAULTS)
@@ -154,13 +154,13 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GuestTree]:
     directory = tmp_path_factory.mktemp("tree")
     with debian(directory, Layout(suite=Suite.BOOKWORM), TARGET, prepare=prepare) as made:
         # A small initrd, for GRUB reads it and Linux unpacks it under emulation.
-        TreeGuest(disk=made.disk, work=directory, suite=Suite.BOOKWORM).run(
+        ChrootGuest(disk=made.disk, work=directory, suite=Suite.BOOKWORM).run(
             "update-initramfs", "-u"
         )
         yield made
 
 
-def disk_of(tree: GuestTree, image: Path) -> Path:
+def disk_of(tree: OutsideGuest, image: Path) -> Path:
     """A disk with the /boot of the tree alone, whose file system has the same UUID."""
     stage = image.with_suffix(".d")
     (stage / "dev").mkdir(parents=True)
@@ -175,7 +175,7 @@ def disk_of(tree: GuestTree, image: Path) -> Path:
     return image
 
 
-def predicted_and_said(tree: GuestTree, codes: Mapping[str, str], directory: Path) -> None:
+def predicted_and_said(tree: OutsideGuest, codes: Mapping[str, str], directory: Path) -> None:
     """Do each damage to a /boot, ask preflight, boot it: the console says what was predicted,
     and it boots no further than that.
     """
@@ -212,15 +212,15 @@ def predicted_and_said(tree: GuestTree, codes: Mapping[str, str], directory: Pat
         assert AT_ROOT not in consoles[name].text, name
 
 
-def test_grub_says_what_was_predicted(tree: GuestTree, tmp_path: Path) -> None:
+def test_grub_says_what_was_predicted(tree: OutsideGuest, tmp_path: Path) -> None:
     predicted_and_said(tree, seen_on_xen.BY_GRUB, tmp_path)
 
 
-def test_linux_says_what_was_predicted(tree: GuestTree, tmp_path: Path) -> None:
+def test_linux_says_what_was_predicted(tree: OutsideGuest, tmp_path: Path) -> None:
     predicted_and_said(tree, seen_on_xen.BY_LINUX, tmp_path)
 
 
-def test_what_is_healthy_reaches_its_root(tree: GuestTree, tmp_path: Path) -> None:
+def test_what_is_healthy_reaches_its_root(tree: OutsideGuest, tmp_path: Path) -> None:
     dom0 = xen_dom0.prepare()
     assert tree.run("preflight", "--json", f"--target={TARGET}").json["findings"] == []
     xen_lab.boot(

@@ -20,8 +20,8 @@ from guest_hooks.formats import boot_provenance
 from guest_hooks.machine import space
 from guest_hooks.machine.root import Root
 from tests.support import kernel_package, xen_guest, xen_lab
+from tests.support.chroot_guest import ChrootGuest, copied
 from tests.support.debian_tree import Kind, Suite
-from tests.support.tree_guest import TreeGuest, copied
 from tests.support.xen_dom0 import Dom0
 from tests.support.xen_guest import CMDLINE, STATUS, When, XenGuest, answer
 from tests.support.xen_lab import Console, GuestRun
@@ -43,30 +43,30 @@ def copy_of(release: str) -> str:
     return f"/boot/xen/vmlinux-{release}.gz"
 
 
-def _an_older_kernel(tree: TreeGuest) -> None:
+def _an_older_kernel(tree: ChrootGuest) -> None:
     for file in ("vmlinuz", "initrd.img"):
         (newest,) = tree.path("/boot").glob(f"{file}-6.12*")
         tree.path(f"/boot/{file}-{OLDER}").write_bytes(newest.read_bytes())
 
 
-def _no_second_stage(tree: TreeGuest) -> None:
+def _no_second_stage(tree: ChrootGuest) -> None:
     for path in tree.path("/boot/xen").glob("pv*boot-*"):
         path.unlink()
 
 
-def _chosen_by_title(tree: TreeGuest) -> None:
+def _chosen_by_title(tree: ChrootGuest) -> None:
     tree.write("/etc/default/grub.d/older.cfg", f'GRUB_DEFAULT="{TITLE}"\n')
     tree.run("update-grub")
 
 
-def _chosen_for_one_boot(tree: TreeGuest) -> None:
+def _chosen_for_one_boot(tree: ChrootGuest) -> None:
     tree.write("/etc/default/grub.d/older.cfg", "GRUB_DEFAULT=saved\n")
     tree.run("update-grub")
     tree.run("grub-set-default", "0")
     tree.run("grub-reboot", TITLE)
 
 
-def _a_kernel_came_and_went(tree: TreeGuest) -> None:
+def _a_kernel_came_and_went(tree: ChrootGuest) -> None:
     """Debian's own scripts of a kernel's package ran both times."""
     package = kernel_package.build(_without_older(tree), tree.work)
     release = kernel_package.newer_release(tree)
@@ -77,14 +77,14 @@ def _a_kernel_came_and_went(tree: TreeGuest) -> None:
     assert not tree.path(copy_of(release)).exists()
 
 
-def _without_older(tree: TreeGuest) -> TreeGuest:
+def _without_older(tree: ChrootGuest) -> ChrootGuest:
     for file in ("vmlinuz", "initrd.img"):
         tree.path(f"/boot/{file}-{OLDER}").unlink()
     tree.run("xen-guest-bootloader", "sync")
     return tree
 
 
-def _room_for_one_copy(tree: TreeGuest) -> None:
+def _room_for_one_copy(tree: ChrootGuest) -> None:
     copies = sorted(tree.path("/boot/xen").glob("vmlinux-*.gz"))
     size = copies[0].stat().st_size
     for path in copies:
@@ -98,18 +98,18 @@ def _room_for_one_copy(tree: TreeGuest) -> None:
     assert [path.name for path in tree.path("/boot/xen").glob("vmlinux-*.gz")] == [copies[1].name]
 
 
-def _cut_off(tree: TreeGuest) -> None:
+def _cut_off(tree: ChrootGuest) -> None:
     (copy,) = tree.path("/boot/xen").glob("vmlinux-6.12*.gz")
     with copy.open("r+b") as file:
         file.truncate(copy.stat().st_size // 2)
 
 
-def _cut_off_and_repaired(tree: TreeGuest) -> None:
+def _cut_off_and_repaired(tree: ChrootGuest) -> None:
     _cut_off(tree)
     tree.run("xen-guest-bootloader", "sync")
 
 
-CHANGES: dict[str, Callable[[TreeGuest], object]] = {
+CHANGES: dict[str, Callable[[ChrootGuest], object]] = {
     "by-the-menu": _no_second_stage,
     "title": _chosen_by_title,
     "once": _chosen_for_one_boot,
@@ -137,7 +137,7 @@ class Story:
         return str(re.findall(r"/(?:boot/)?xen/vmlinux-(\S+)\.gz", steps)[-1])
 
 
-def preflight(tree: TreeGuest) -> dict[str, Any]:
+def preflight(tree: ChrootGuest) -> dict[str, Any]:
     words = ("xen-guest-bootloader", "preflight", "--json", "--target=x86_64-xen")
     found: dict[str, Any] = json.loads(tree.run(*words, check=False).stdout)
     return found

@@ -14,7 +14,7 @@ from guest_hooks.errors import ExitCode
 from guest_hooks.hooks import Hook
 from tests.support import report_schema
 from tests.support.command_line import Run
-from tests.support.guest_tree import snapshot
+from tests.support.outside_guest import snapshot
 
 VERBS = ("detect", "status", "sync", "rollback", "inspect", "stage1")
 COMPLETE = ("detect", "status", "sync", "rollback", "inspect /etc/passwd", "stage1 config")

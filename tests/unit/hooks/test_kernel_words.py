@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.checkout import CHECKOUT
-from tests.support.tree_guest import Platform, hypervisor_files
+from tests.support.chroot_guest import Platform, hypervisor_files
 
 WORD = "xen_guest_bootloader.via=$grub_platform:$prefix"
 LIBRARY = "/usr/lib/xen-guest-bootloader"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.guest_tree import PYTHON, environment
+from tests.support.outside_guest import PYTHON, environment
 
 WAYS = {
     "all-closed": "0<&- 1>&- 2>&-",

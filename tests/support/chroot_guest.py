@@ -72,7 +72,7 @@ def hypervisor_files(platform: Platform) -> dict[str, str]:
 
 
 @dataclass(slots=True)
-class TreeGuest:
+class ChrootGuest:
     """One guest on its mounted `disk`; `work` holds what belongs to it outside, and `platform`
     and `environment` may be changed.
     """
@@ -258,7 +258,7 @@ def guest(
     boot: str = "",
     architecture: str = "",
     keep: bool = False,
-) -> Iterator[TreeGuest]:
+) -> Iterator[ChrootGuest]:
     """A fresh guest of one suite and kind on a disk in `work`, unmounted at the end; `fs_type` is
     the type of its root, `boot` that of an own /boot, `architecture` Debian's name of another one.
 
@@ -271,7 +271,7 @@ def guest(
         # Where enter-guest puts the machine's own, so that the tree needs nothing from then on.
         (disk.top / "etc/resolv.conf").touch()
         shutil.copyfile("/etc/hosts", disk.top / "etc/hosts")
-        yield TreeGuest(disk=disk, work=work, suite=suite, platform=platform)
+        yield ChrootGuest(disk=disk, work=work, suite=suite, platform=platform)
 
 
 @contextmanager
@@ -282,12 +282,12 @@ def copied(
     *,
     platform: Platform = Platform.PV,
     keep: bool = False,
-) -> Iterator[TreeGuest]:
+) -> Iterator[ChrootGuest]:
     """A guest like the one whose disk's image this is, on a copy of it in `work`, which stays
     with `keep`.
     """
     with images.copied_disk(work, image, "ext4", keep=keep) as disk:
-        yield TreeGuest(disk=disk, work=work, suite=suite, platform=platform)
+        yield ChrootGuest(disk=disk, work=work, suite=suite, platform=platform)
 
 
 def _described(path: Path) -> str:

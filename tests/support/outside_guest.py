@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A Debian tree on a disk of its own, worked on from outside with `--root`, and one worked on
-from inside as the guest it is.
+"""A Debian guest on a disk of its own, worked on from outside with `--root`; and the program run in
+a guest that is entered.
 """
 
 import hashlib
@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from guest_hooks.targets import TARGETS
-from tests.support import bytecode, images, tree_guest, waiting
+from tests.support import bytecode, chroot_guest, images, waiting
 from tests.support.checkout import CHECKOUT
+from tests.support.chroot_guest import ChrootGuest, Platform
 from tests.support.debian_tree import Kind, Suite, tarball, unpack
-from tests.support.tree_guest import Platform, TreeGuest
 
 PYTHON = "/usr/bin/python3"
 ALL = tuple(f"--target={name}" for name in TARGETS)
@@ -91,7 +91,7 @@ def environment() -> dict[str, str]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GuestTree:
+class OutsideGuest:
     """A guest's tree on `disk`, looked at and mended from outside."""
 
     disk: images.Disk
@@ -189,7 +189,7 @@ class GuestTree:
 
 
 @contextmanager
-def guest_tree(
+def outside_guest(
     directory: Path,
     suite: Suite,
     fs_type: str = "ext4",
@@ -197,7 +197,7 @@ def guest_tree(
     table: str = "",
     boot: str = "",
     kind: Kind = Kind.MINIMAL,
-) -> Iterator[GuestTree]:
+) -> Iterator[OutsideGuest]:
     """A fresh Debian tree on a disk of this layout, with fstab as an installer writes it."""
     with images.disk(
         directory,
@@ -213,7 +213,7 @@ def guest_tree(
         if boot:
             lines.append(f"UUID={disk.boot.uuid} /boot {boot} defaults 0 2")
         (disk.top / "etc/fstab").write_text("\n".join(lines) + "\n")
-        yield GuestTree(disk=disk, suite=suite)
+        yield OutsideGuest(disk=disk, suite=suite)
 
 
 @contextmanager
@@ -224,9 +224,9 @@ def live_guest(
     kind: Kind = Kind.FULL,
     platform: Platform = Platform.PV,
     fs_type: str = "ext4",
-) -> Iterator[TreeGuest]:
+) -> Iterator[ChrootGuest]:
     """A guest that is entered, with the program of the checkout in it."""
-    with tree_guest.guest(suite, kind, work, platform=platform, fs_type=fs_type) as guest:
+    with chroot_guest.guest(suite, kind, work, platform=platform, fs_type=fs_type) as guest:
         shutil.copytree(
             CHECKOUT / "guest_hooks",
             guest.path(PYTHON_LIBRARY),
@@ -237,7 +237,7 @@ def live_guest(
         yield guest
 
 
-def verb(guest: TreeGuest, *words: str, code: int | None = 0) -> Outcome:
+def verb(guest: ChrootGuest, *words: str, code: int | None = 0) -> Outcome:
     """Run the program inside the guest."""
     done = guest.run("python3", "-m", "guest_hooks", *words, check=False)
     outcome = Outcome(code=done.returncode, stdout=done.stdout, stderr=done.stderr)

@@ -14,9 +14,9 @@ from pathlib import Path
 from uuid import uuid4
 
 from tests.support import cgroup2
-from tests.support.booted_guest import DISK, ROOT_DISK, SETTING, TARGET, Guest, write
 from tests.support.debian_package import host
 from tests.support.debian_tree import RELEASES, Kind, Suite, tarball, unpack
+from tests.support.nspawn_guest import DISK, ROOT_DISK, SETTING, TARGET, Guest, write
 
 BOOT_MIB = 160
 CONFIG = f'targets = ["{TARGET}"]\nupdate_grub = false\n'
