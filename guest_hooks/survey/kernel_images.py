@@ -9,7 +9,7 @@ import re
 import stat
 
 from guest_hooks.errors import LackingError
-from guest_hooks.machine import package_states
+from guest_hooks.machine import dpkg
 from guest_hooks.machine.root import Root
 from guest_hooks.records import dataclass
 
@@ -95,10 +95,10 @@ def incomplete(root: Root, path: str) -> Incomplete | None:
     nothing is known against it.
     """
     names = [name.format(version=version_of(path)) for name in _PACKAGES]
-    for name, state in package_states.states(root, names).items():
-        if state in package_states.UNFINISHED:
+    for name, state in dpkg.states(root, names).items():
+        if state in dpkg.INCOMPLETE:
             again = f"apt install --reinstall {name}"
-            hint = again if state == package_states.HALF_INSTALLED else "dpkg --configure -a"
+            hint = again if state == dpkg.HALF_INSTALLED else "dpkg --configure -a"
             return Incomplete(path=path, why=f"its package {name} is {state}", hint=hint)
     # It needs the decompressors, and few runs come here.
     from guest_hooks.preflight.next_boot import unfit  # noqa: PLC0415

@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 from guest_hooks.config import Config
 from guest_hooks.formats import fs_features
-from guest_hooks.machine import disks, guest, package_states, receipts
+from guest_hooks.machine import disks, dpkg, guest, receipts
 from guest_hooks.machine.boot_files import Memory
 from guest_hooks.machine.receipts import Receipt
 from guest_hooks.machine.root import Root
@@ -208,8 +208,8 @@ def _left_behind(
 
 def _lacking(root: Root, want: Wanted) -> tuple[Problem, ...]:
     """Whether GRUB's modules for a target are installed, and wholly so."""
-    state = package_states.recorded(root, [MODULES_OF]).get(MODULES_OF)
-    if state == package_states.HALF_INSTALLED:
+    state = dpkg.recorded(root, [MODULES_OF]).get(MODULES_OF)
+    if state == dpkg.HALF_INSTALLED:
         return (
             Problem.of(
                 SecondStageProblem.GRUB_HALF_INSTALLED,

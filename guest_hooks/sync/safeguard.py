@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from guest_hooks.config import Config, Modules, Stage1
 from guest_hooks.errors import GuestHooksError, KeptError, NotRepairedError
 from guest_hooks.formats.compression import GRUB_XEN_UNPACKS
-from guest_hooks.machine import package_states
+from guest_hooks.machine import dpkg
 from guest_hooks.machine.overlay import Overlay
 from guest_hooks.machine.receipts import Kept, Receipt
 from guest_hooks.machine.root import Root
@@ -63,7 +63,7 @@ def second_stage(root: Root, found: Survey, there: SurveyedTarget) -> None:
     plan, status, name = there.plan, there.status, there.name
     if _ends(found, status):
         return
-    if package_states.recorded(root, [MODULES_OF]).get(MODULES_OF) == package_states.HALF_INSTALLED:
+    if dpkg.recorded(root, [MODULES_OF]).get(MODULES_OF) == dpkg.HALF_INSTALLED:
         raise NotRepairedError(
             f"no second stage was made for {name}: {MODULES_OF} is half-installed, and its modules"
             " may be of two versions",
@@ -194,7 +194,7 @@ def _altered(root: Root, found: Survey, there: SurveyedTarget) -> tuple[str, ...
         for name, data in there.evidence.package.files.items()
         if reads_all or name in needed
     }
-    altered = package_states.altered(root, MODULES_OF, files)
+    altered = dpkg.altered(root, MODULES_OF, files)
     return tuple(path.removeprefix(f"{where}/") for path in altered)
 
 

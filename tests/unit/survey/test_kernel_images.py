@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from guest_hooks.errors import LackingError
-from guest_hooks.machine import package_states
+from guest_hooks.machine import dpkg
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import CommandError, Completed
 from guest_hooks.survey import kernel_images
@@ -43,15 +43,15 @@ def test_a_kernel_counts_once_dpkg_is_done_with_it(
     tmp_path: Path, state: str, hint: str | None
 ) -> None:
     lay(tmp_path)
-    dpkg = tmp_path / "var/lib/dpkg"
-    dpkg.mkdir(parents=True)
+    database = tmp_path / "var/lib/dpkg"
+    database.mkdir(parents=True)
     rows = [
         stanza("bash", "unpacked"),
         stanza(f"{PACKAGE}-dbg", "unpacked"),
         stanza(PACKAGE, state),
         stanza("zsh", "installed"),
     ]
-    (dpkg / "status").write_text("\n".join(rows))
+    (database / "status").write_text("\n".join(rows))
     found = kernel_images.incomplete(Root(str(tmp_path)), f"/boot/vmlinuz-{RELEASE}")
     assert (found.hint if found else None) == hint
 
@@ -63,7 +63,7 @@ def test_what_dpkg_has_not_merged_yet_counts_last(tmp_path: Path) -> None:
     (updates / "0001").write_text(stanza(PACKAGE, "half-configured"))
     (updates / "0002").write_text(stanza(PACKAGE, "unpacked"))
     (updates / "tmp.i").write_text(stanza(PACKAGE, "installed"))
-    assert package_states.states(Root(str(tmp_path)), [PACKAGE]) == {PACKAGE: "unpacked"}
+    assert dpkg.states(Root(str(tmp_path)), [PACKAGE]) == {PACKAGE: "unpacked"}
 
 
 def test_a_kernel_of_no_package_counts_when_it_is_whole(tmp_path: Path) -> None:
@@ -73,7 +73,7 @@ def test_a_kernel_of_no_package_counts_when_it_is_whole(tmp_path: Path) -> None:
 
 def test_the_running_system_is_asked_of_dpkg(monkeypatch: pytest.MonkeyPatch) -> None:
     """By the real dpkg-query, and by one that is not there."""
-    known = package_states.states(Root(), ["dpkg", "no-such-package"])
+    known = dpkg.states(Root(), ["dpkg", "no-such-package"])
     assert known == {"dpkg": "installed"}
 
     def half(*_: object, **__: object) -> Completed:
@@ -83,16 +83,16 @@ def test_the_running_system_is_asked_of_dpkg(monkeypatch: pytest.MonkeyPatch) ->
             stderr=b"no packages found matching x",
         )
 
-    assert package_states.states(Root(), [PACKAGE], run=half) == {PACKAGE: "half-configured"}
+    assert dpkg.states(Root(), [PACKAGE], run=half) == {PACKAGE: "half-configured"}
     monkeypatch.setenv("DPKG_MAINTSCRIPT_PACKAGE", f"{PACKAGE}:amd64")
-    assert package_states.states(Root(), [PACKAGE], run=half) == {PACKAGE: "installed"}, (
+    assert dpkg.states(Root(), [PACKAGE], run=half) == {PACKAGE: "installed"}, (
         "its own script calls us"
     )
 
     def fails(*_: object, **__: object) -> Completed:
         raise CommandError("dpkg-query is broken")
 
-    assert package_states.states(Root(), [PACKAGE], run=fails) == {}
+    assert dpkg.states(Root(), [PACKAGE], run=fails) == {}
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_of_dpkg_s_updates_so_many_are_read_as_dpkg_writes(tmp_path: Path) -> No
     root = Root(str(tmp_path))
     updates = tmp_path / "var/lib/dpkg/updates"
     updates.mkdir(parents=True)
-    for number in range(package_states.MOST_UPDATES + 1):
-        state = "unpacked" if number == package_states.MOST_UPDATES else "installed"
+    for number in range(dpkg.MOST_UPDATES + 1):
+        state = "unpacked" if number == dpkg.MOST_UPDATES else "installed"
         (updates / f"{number:04}").write_text(stanza(PACKAGE, state))
-    assert package_states.states(root, [PACKAGE]) == {PACKAGE: "installed"}
+    assert dpkg.states(root, [PACKAGE]) == {PACKAGE: "installed"}

@@ -38,7 +38,7 @@ class World:
 
     root: Root
     now: float = 0.0
-    states: str = "installed base-files\n"
+    states: str = "base-files installed\n"
     asked: int = 0
     events: list[tuple[float, Callable[[], object]]] = field(default_factory=list)
     held: dict[str, ExitStack] = field(default_factory=dict)
@@ -152,10 +152,10 @@ def test_while_packages_change_the_wait_is_longer_and_then_the_run_gives_up(worl
 @pytest.mark.parametrize("state", dpkg.UNFINISHED)
 def test_a_package_that_is_being_configured_is_waited_for(world: World, state: str) -> None:
     world.change()
-    world.states = f"installed base-files\n{state} linux-image-amd64\n"
+    world.states = f"base-files installed\nlinux-image-amd64 {state}\n"
 
     def configured() -> None:
-        world.states = "installed base-files\ninstalled linux-image-amd64\n"
+        world.states = "base-files installed\nlinux-image-amd64 installed\n"
         world.change()
 
     world.events = [(40, configured)]
@@ -165,21 +165,21 @@ def test_a_package_that_is_being_configured_is_waited_for(world: World, state: s
 
 
 def test_a_package_left_half_configured_days_ago_is_not_waited_for(world: World) -> None:
-    world.states = "half-configured linux-image-amd64\n"
+    world.states = "linux-image-amd64 half-configured\n"
     assert world.wait() == ()
     assert world.now == 0
 
 
 def test_a_package_left_half_configured_now_is_waited_for_ten_minutes(world: World) -> None:
     world.change()
-    world.states = "half-configured linux-image-amd64\n"
+    world.states = "linux-image-amd64 half-configured\n"
     world.wait()
     assert world.now == PATIENCE.still
 
 
 def test_a_database_of_the_future_is_no_longer_waited_for(world: World) -> None:
     os.utime(world.root.outside(dpkg.DATABASE[0]), (4_000_000_000, 4_000_000_000))
-    world.states = "unpacked linux-image-amd64\n"
+    world.states = "linux-image-amd64 unpacked\n"
     (warning,) = world.wait()
     assert "linux-image-amd64" in warning
     assert world.now == PATIENCE.still

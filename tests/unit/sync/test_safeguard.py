@@ -17,7 +17,7 @@ import pytest
 from guest_hooks.config import Config, Stage1
 from guest_hooks.errors import KeptError, NotRepairedError
 from guest_hooks.formats import fs_features, pv_kernel
-from guest_hooks.machine import package_states, receipts
+from guest_hooks.machine import dpkg, receipts
 from guest_hooks.machine.boot_files import Memory
 from guest_hooks.machine.overlay import Overlay
 from guest_hooks.machine.receipts import Kept, Receipt, TargetReceipt
@@ -331,7 +331,7 @@ def test_nothing_is_made_of_damaged_modules(tmp_path: Path) -> None:
 
     def altered(*names: str) -> tuple[str, ...]:
         changed = {f"{where}/{name}": b"damaged" for name in names}
-        found = package_states.altered(root, "grub-xen-bin", files | changed)
+        found = dpkg.altered(root, "grub-xen-bin", files | changed)
         return tuple(path.removeprefix(f"{where}/") for path in found)
 
     assert altered() == ()
