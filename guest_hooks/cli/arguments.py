@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from guest_hooks import __version__, nearest
-from guest_hooks.cli.options import COMMON, OPTIONS, VERBS, Option, Verb
+from guest_hooks.cli.options import COMMON, OPTIONS, VERBS, Option, Options, Verb
 from guest_hooks.errors import UsageError
 from guest_hooks.program import PROGRAM
 from guest_hooks.report.styles import page_style, style_of
@@ -65,7 +65,7 @@ More: {program} help VERB; man {program}
 """
 
 
-def parse(words: Sequence[str]) -> argparse.Namespace:
+def parse(words: Sequence[str]) -> Options:
     """The options that `words` ask for, with the verb as `verb`; raises `UsageError`, and
     `SystemExit` after help or version.
     """
@@ -91,7 +91,7 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
             if what == "option"
             else otherwise,
         )
-    return options
+    return Options(**vars(options))
 
 
 def verb_position(words: Sequence[str]) -> int | None:
@@ -119,6 +119,7 @@ def parser(known: Sequence[Verb] = VERBS) -> argparse.ArgumentParser:
         add_help=False,
         allow_abbrev=False,
         formatter_class=_Formatter,
+        argument_default=argparse.SUPPRESS,
     )
     top.add_argument(
         "--help",
@@ -138,11 +139,10 @@ def parser(known: Sequence[Verb] = VERBS) -> argparse.ArgumentParser:
             epilog=f"See {PROGRAM}(8).",
             allow_abbrev=False,
             formatter_class=_Formatter,
+            argument_default=argparse.SUPPRESS,
         )
-        for option in COMMON:
-            verb.add_argument(*option.names, **{**option.settings, "default": argparse.SUPPRESS})
-        for name in row.options:
-            verb.add_argument(*OPTIONS[name].names, **OPTIONS[name].settings)
+        for option in _options(row):
+            verb.add_argument(*option.names, **option.settings)
     return top
 
 
@@ -153,8 +153,8 @@ def _options(verb: Verb) -> tuple[Option, ...]:
 class _Help(argparse.Action):
     """`--help` of the program itself, whose lines are counted."""
 
-    def __init__(self, option_strings: Sequence[str], dest: str, text: str) -> None:
-        super().__init__(option_strings, dest, nargs=0, default=argparse.SUPPRESS)
+    def __init__(self, option_strings: Sequence[str], dest: str, default: str, text: str) -> None:
+        super().__init__(option_strings, dest, nargs=0, default=default)
         self._text = text
 
     def __call__(self, parser: argparse.ArgumentParser, *_unused: object, **_more: object) -> None:

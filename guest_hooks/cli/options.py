@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The verbs of the command line and their options, one table each."""
+"""The verbs of the command line and their options, one table each, and what they come to."""
 
 import argparse
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -47,6 +48,36 @@ class Option:
     names: tuple[str, ...]
     settings: dict[str, Any]
     completes: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What a command line asks for; what it does not name, or its verb does not take, has the value
+    given here.
+    """
+
+    verb: str
+    root: str = "/"
+    json: bool = False
+    quiet: bool = False
+    verbose: bool = False
+    color: str = "auto"
+    config: str | None = None
+    target: Sequence[str] = ()
+    metrics: bool = False
+    mode: str = ""
+    dry_run: bool = False
+    force: bool = False
+    adopt: bool = False
+    update_grub: bool = True
+    automatic: bool = False
+    lock_timeout: float = 60.0
+    lines: int = 30
+    list: bool = False
+    until: str | None = None
+    action: str = ""
+    output: str | None = None
+    files: Sequence[str] = ()
 
 
 VERBS = (
@@ -105,7 +136,6 @@ OPTIONS: dict[str, Option] = {
         settings={
             "action": "append",
             "type": _target,
-            "default": [],
             "metavar": "TARGET",
             "help": f"only this target; again for more: {', '.join(TARGETS)}",
         },
@@ -164,7 +194,6 @@ OPTIONS: dict[str, Option] = {
         names=("--lines",),
         settings={
             "type": _lines,
-            "default": 30,
             "metavar": "NUMBER",
             "help": "how many entries (default: 30)",
         },
@@ -180,7 +209,6 @@ OPTIONS: dict[str, Option] = {
         names=("--until",),
         settings={
             "metavar": "TIME",
-            "default": None,
             "help": 'when it ends: 18:00, 2026-11-30, tomorrow, 2h, "3 days"',
         },
     ),
@@ -188,7 +216,6 @@ OPTIONS: dict[str, Option] = {
         names=("--lock-timeout",),
         settings={
             "type": _seconds,
-            "default": 60.0,
             "metavar": "SECONDS",
             "help": "how long to wait for another run to end (default: 60)",
         },
@@ -203,7 +230,7 @@ OPTIONS: dict[str, Option] = {
     ),
     "output": Option(
         names=("--output", "-o"),
-        settings={"metavar": "FILE", "default": None, "help": "where stage1 build puts the image"},
+        settings={"metavar": "FILE", "help": "where stage1 build puts the image"},
         completes="FILES",
     ),
     "files": Option(
@@ -218,7 +245,6 @@ COMMON = (
         names=("--root",),
         settings={
             "metavar": "DIR",
-            "default": "/",
             "help": "work on the guest's tree mounted at DIR",
         },
         completes="DIRECTORIES",
@@ -227,19 +253,17 @@ COMMON = (
         names=("--json",),
         settings={
             "action": "store_true",
-            "default": False,
             "help": "one JSON object on standard output",
         },
     ),
     Option(
         names=("--quiet", "-q"),
-        settings={"action": "store_true", "default": False, "help": "show only what is wrong"},
+        settings={"action": "store_true", "help": "show only what is wrong"},
     ),
     Option(
         names=("--verbose", "-v"),
         settings={
             "action": "store_true",
-            "default": False,
             "help": "show details and problem codes",
         },
     ),
@@ -247,14 +271,13 @@ COMMON = (
         names=("--color",),
         settings={
             "choices": ("auto", "always", "never"),
-            "default": "auto",
             "help": "when to use colours",
         },
         completes="auto always never",
     ),
     Option(
         names=("--config",),
-        settings={"metavar": "FILE", "default": None, "help": "read only this configuration"},
+        settings={"metavar": "FILE", "help": "read only this configuration"},
         completes="FILES",
     ),
 )

@@ -4,7 +4,6 @@
 Machine output goes to stdout, words for people that nothing silences to stderr.
 """
 
-import argparse
 import errno
 import sys
 from collections.abc import Iterator, Sequence
@@ -12,6 +11,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 from guest_hooks import terminal
+from guest_hooks.cli.options import Options
 from guest_hooks.errors import LackingError, NotRepairedError
 from guest_hooks.machine import streams
 from guest_hooks.machine.root import Root
@@ -21,11 +21,11 @@ from guest_hooks.report.layout import Style
 from guest_hooks.report.next_steps import Given
 
 
-def given_by(options: argparse.Namespace) -> Given:
-    """What the command line gave; a verb that takes no target was given none."""
+def given_by(options: Options) -> Given:
+    """What the command line gave."""
     return Given(
         root=options.root if options.root != "/" else "",
-        targets=tuple(getattr(options, "target", ())),
+        targets=tuple(options.target),
         config=options.config or "",
     )
 
@@ -34,7 +34,7 @@ def given_by(options: argparse.Namespace) -> Given:
 class Session:
     """What every verb is given: `style` is for stdout, `error_style` for stderr."""
 
-    options: argparse.Namespace
+    options: Options
     root: Root
     style: Style
     error_style: Style

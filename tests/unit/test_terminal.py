@@ -74,7 +74,7 @@ def test_steps_are_shown_to_a_person_alone(
         return nullcontext()
 
     monkeypatch.setattr(progress, "shown", note)
-    options = arguments.parser().parse_args(["status", *words])
+    options = arguments.parse(["status", *words])
     with Session(options=options, root=Root(str(tree)), style=Style(), error_style=Style()).step(
         "Waiting"
     ):

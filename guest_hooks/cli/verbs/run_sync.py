@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The verb `sync`: what is missing or out of date is made."""
 
-import argparse
-
+from guest_hooks.cli.options import Options
 from guest_hooks.cli.session import Session
 from guest_hooks.errors import ExitCode, GuestHooksError
 from guest_hooks.machine import doer, last_failure, streams
@@ -66,7 +65,7 @@ def _say_what_is_left(session: Session, result: Result, request: Request, code: 
         )
 
 
-def _request(options: argparse.Namespace) -> Request:
+def _request(options: Options) -> Request:
     return Request(
         targets=tuple(options.target),
         dry_run=options.dry_run,

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a program is told: each verb's object, the one schema of them all, and the exit codes."""
 
-import argparse
 import io
 import json
 import re
@@ -13,6 +12,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from guest_hooks.cli import verbs
+from guest_hooks.cli.options import Options
 from guest_hooks.cli.session import Session
 from guest_hooks.errors import ExitCode, GuestHooksError
 from guest_hooks.formats import pvh_bridge
@@ -192,7 +192,7 @@ def test_a_terminal_breaks_no_word(
     monkeypatch.setattr(screen, "isatty", lambda: is_terminal, raising=False)
     monkeypatch.setattr(sys, "stdout", screen)
     session = Session(
-        options=argparse.Namespace(quiet=False, json=False),
+        options=Options(verb="sync"),
         root=Root(),
         style=Style(width=45),
         error_style=Style(),
