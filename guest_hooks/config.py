@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterable
 from enum import StrEnum
 from typing import Any
 
-from guest_hooks import nearest
-from guest_hooks.errors import UsageError
+from guest_hooks.errors import UsageError, did_you_mean
 from guest_hooks.records import dataclass, fields, replace
 from guest_hooks.targets import TARGETS, suggestion
 
@@ -109,7 +108,7 @@ def values(source: Source) -> dict[str, Any]:
             otherwise = f"keys are: {', '.join(known)}"
             raise UsageError(
                 f"{source.name}: unknown key {key!r}",
-                hint=nearest.hint(key, known, otherwise=otherwise),
+                hint=did_you_mean(key, known, otherwise=otherwise),
             )
         found[key] = _value(source.name, key, value, known[key])
     return found
@@ -154,7 +153,7 @@ def _meant(key: str, value: object) -> str:
         return suggestion(wrong[0], otherwise="") if wrong else ""
     default = getattr(Config(), key)
     if isinstance(value, str) and isinstance(default, StrEnum):
-        return nearest.hint(value, map(str, type(default)), otherwise="")
+        return did_you_mean(value, map(str, type(default)), otherwise="")
     return ""
 
 

@@ -5,6 +5,7 @@ A front door catches `GuestHooksError`, prints `message` and `hint`, and exits w
 Everything else that is raised is an internal error (`ExitCode.FAULT`).
 """
 
+from collections.abc import Iterable
 from enum import IntEnum
 
 from guest_hooks.problems.row import ProblemCode
@@ -129,3 +130,14 @@ class CodedFormatError(FormatError):
 
     def __init__(self, code: ProblemCode, message: str, *, hint: str = "") -> None:
         super().__init__(code, message, hint=hint)
+
+
+def did_you_mean(word: str, known: Iterable[str], *, otherwise: str) -> str:
+    """The hint "did you mean …?" with the name of `known` that is nearest to `word`, or
+    `otherwise`.
+    """
+    import difflib  # noqa: PLC0415 - only for a slip
+
+    names = {name.lower(): name for name in known}
+    found = difflib.get_close_matches(word.lower(), names, n=1, cutoff=0.6)
+    return f"did you mean {names[found[0]]}?" if found else otherwise

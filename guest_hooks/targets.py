@@ -5,8 +5,7 @@ row here and a fixture.
 
 from collections.abc import Iterable
 
-from guest_hooks import nearest
-from guest_hooks.errors import UsageError
+from guest_hooks.errors import UsageError, did_you_mean
 from guest_hooks.model import Mode
 from guest_hooks.paths import BOOT_XEN
 from guest_hooks.records import dataclass
@@ -131,4 +130,4 @@ def suggestion(name: str, *, otherwise: str = f"targets are: {', '.join(TARGETS)
     meant = [target.name for target in TARGETS.values() if target.mode == name.lower()]
     if meant:
         return f"did you mean {' or '.join(meant)}?"
-    return nearest.hint(name, TARGETS, otherwise=otherwise)
+    return did_you_mean(name, TARGETS, otherwise=otherwise)

@@ -6,9 +6,9 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from guest_hooks import __version__, nearest
+from guest_hooks import __version__
 from guest_hooks.cli.options import COMMON, OPTIONS, VERBS, Option, Options, Verb
-from guest_hooks.errors import UsageError
+from guest_hooks.errors import UsageError, did_you_mean
 from guest_hooks.program import PROGRAM
 from guest_hooks.report.styles import page_style, style_of
 
@@ -47,7 +47,7 @@ class _Parser(argparse.ArgumentParser):
             )
             raise UsageError(
                 f"{name}unknown {what} {value!r}",
-                hint=nearest.hint(str(value), known, otherwise=otherwise),
+                hint=did_you_mean(str(value), known, otherwise=otherwise),
             )
 
 
@@ -87,7 +87,7 @@ def parse(words: Sequence[str]) -> Options:
         otherwise = f"see: {PROGRAM} {verb.name} --help"
         raise UsageError(
             f"{verb.name}: unknown {what} {unknown[0]!r}",
-            hint=nearest.hint(unknown[0].partition("=")[0], known, otherwise=otherwise)
+            hint=did_you_mean(unknown[0].partition("=")[0], known, otherwise=otherwise)
             if what == "option"
             else otherwise,
         )

@@ -11,8 +11,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import assert_never
 
-from guest_hooks import nearest
-from guest_hooks.errors import ExitCode, UsageError
+from guest_hooks.errors import ExitCode, UsageError, did_you_mean
 from guest_hooks.hooks import grub_install, kernel, repair
 from guest_hooks.machine.root import Root
 
@@ -47,7 +46,7 @@ def run(words: Sequence[str]) -> ExitCode | int:
     name, arguments = (words[0], words[1:]) if words else ("", ())
     if name not in list(Hook):
         otherwise = f"hooks are: {', '.join(Hook)}"
-        hint = nearest.hint(name, Hook, otherwise=otherwise) if name else otherwise
+        hint = did_you_mean(name, Hook, otherwise=otherwise) if name else otherwise
         raise UsageError(f"unknown hook {name!r}" if name else "no hook is named", hint=hint)
     match Hook(name):
         case Hook.KERNEL_POSTINST:

@@ -18,7 +18,6 @@ LAYERS = (
         "origin",
         "targets",
         "config",
-        "nearest",
         "sizes",
         "terminal",
         "program",
