@@ -9,10 +9,12 @@ import errno
 import fcntl
 import os
 import struct
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 from guest_hooks.errors import NotRepairedError
 from guest_hooks.machine import libc, reach, xfs_log
+from guest_hooks.machine.descriptors import closing, readable
 from guest_hooks.machine.failures import told, uninterrupted
 from guest_hooks.machine.freeze import Failpoint, freeze_and_thaw, no_failpoint
 from guest_hooks.machine.root import Root
@@ -56,15 +58,11 @@ def barrier(
     there is no way to do it, or the right to it is refused. Raises `GuestHooksError` where the disk
     fails.
     """
-    with told(root, path, "brought to the disk"):
-        fd = uninterrupted(lambda: open_directory(root, path))
-        try:
-            # Others can make it slow, not endless: it writes what is dirty when it is called, and
-            # vm.dirty_ratio bounds that.
-            libc.syncfs(fd)
-            return _settle(root, path, fd, wait, timeout, failpoint)
-        finally:
-            os.close(fd)
+    with told(root, path, "brought to the disk"), open_directory(root, path) as fd:
+        # Others can make it slow, not endless: it writes what is dirty when it is called, and
+        # vm.dirty_ratio bounds that.
+        libc.syncfs(fd)
+        return _settle(root, path, fd, wait, timeout, failpoint)
 
 
 def settle(root: Root, path: str) -> Problem | None:
@@ -82,15 +80,15 @@ def is_late(problem: Problem | None) -> bool:
     return problem is not None and problem.code == LATE
 
 
-def open_directory(root: Root, path: str) -> int:
-    """A readable descriptor of the directory `path`, or of the nearest one above it; the caller
-    closes it.
+@contextmanager
+def open_directory(root: Root, path: str) -> Iterator[int]:
+    """A readable descriptor of the directory `path`, or of the nearest one above it, for the
+    block.
     """
-    directory = _nearest(root, path)
-    try:
-        return os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=directory)
-    finally:
-        os.close(directory)
+    with closing(uninterrupted(lambda: _nearest(root, path))) as directory:
+        fd = uninterrupted(lambda: readable(directory))
+    with closing(fd):
+        yield fd
 
 
 def _nearest(root: Root, path: str) -> int:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 from guest_hooks.machine import libc, mounts
 from guest_hooks.machine.boot_mounts import ways
+from guest_hooks.machine.descriptors import closing
 from guest_hooks.machine.mounts import Mount
 from guest_hooks.machine.root import Root
 from guest_hooks.records import dataclass
@@ -76,8 +77,5 @@ def _beneath(mount: Mount, points: Sequence[str], paths: Iterable[str]) -> Hidde
 @contextmanager
 def _alone(path: str) -> Iterator[Root]:
     """The mount at `path` without those on it."""
-    fd = libc.clone_mount(path)
-    try:
+    with closing(libc.clone_mount(path)) as fd:
         yield Root(f"/proc/self/fd/{fd}")
-    finally:
-        os.close(fd)

@@ -16,6 +16,7 @@ from functools import partial
 from guest_hooks.errors import NotRepairedError
 from guest_hooks.machine import libc, removal, temporary
 from guest_hooks.machine.barrier import barrier, is_late, open_directory
+from guest_hooks.machine.descriptors import closing, readable
 from guest_hooks.machine.failures import told, uninterrupted
 from guest_hooks.machine.freeze import Failpoint, no_failpoint
 from guest_hooks.machine.root import Owner, Root
@@ -120,12 +121,9 @@ def fill_dir(root: Root, path: str, files: Mapping[str, bytes], *, mode: int = 0
         root.parent(path) as (parent, name),
     ):
         os.mkdir(name, 0o755, dir_fd=parent)
-        directory = root.open_dir(path)
-        try:
+        with closing(root.open_dir(path)) as directory:
             for file, data in files.items():
                 temporary.write(directory, file, data, mode, sync=False)
-        finally:
-            os.close(directory)
 
 
 def remove(root: Root, path: str) -> None:
@@ -166,11 +164,8 @@ def exchange_dir(root: Root, new: str, current: str) -> None:
     first.
     """
     with told(root, current, "exchanged"):
-        fd = uninterrupted(lambda: open_directory(root, new))
-        try:
+        with open_directory(root, new) as fd:
             libc.syncfs(fd)
-        finally:
-            os.close(fd)
         with root.parent(new) as (new_parent, new_name), root.parent(current) as (parent, name):
             try:
                 libc.rename2(new_parent, new_name, parent, name, libc.RENAME_EXCHANGE)
@@ -285,8 +280,5 @@ def _remove_tree(root: Root, path: str) -> None:
 
 
 def _sync_directory(directory: int) -> None:
-    fd = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=directory)
-    try:
+    with closing(readable(directory)) as fd:
         os.fsync(fd)
-    finally:
-        os.close(fd)

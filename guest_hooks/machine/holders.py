@@ -12,6 +12,7 @@ import os
 import struct
 from contextlib import suppress
 
+from guest_hooks.machine.descriptors import closing
 from guest_hooks.machine.root import Root
 from guest_hooks.records import dataclass
 
@@ -45,13 +46,9 @@ def holder(root: Root, path: str) -> Holder | None:
     can't be opened.
     """
     with suppress(OSError), root.parent(path) as (directory, name):
-        fd = os.open(
-            name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory
-        )
-        try:
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        with closing(os.open(name, flags, dir_fd=directory)) as fd:
             return of(fd)
-        finally:
-            os.close(fd)
     return None
 
 

@@ -10,6 +10,8 @@ import os
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from guest_hooks.machine.descriptors import closing
+
 if TYPE_CHECKING:
     import ctypes
 
@@ -45,14 +47,11 @@ def detached_tmpfs(size: int, inodes: int) -> int:
     """A descriptor of the top of a new file system in memory, of `size` bytes, that is mounted
     nowhere and ends with its users.
     """
-    context = _call("fsopen", b"tmpfs", FSOPEN_CLOEXEC)
-    try:
+    with closing(_call("fsopen", b"tmpfs", FSOPEN_CLOEXEC)) as context:
         for key, value in ((b"size", size), (b"nr_inodes", inodes)):
             _call("fsconfig", context, FSCONFIG_SET_STRING, key, str(value).encode(), 0)
         _call("fsconfig", context, FSCONFIG_CMD_CREATE, None, None, 0)
         return _call("fsmount", context, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV)
-    finally:
-        os.close(context)
 
 
 def rename2(old_fd: int, old: str, new_fd: int, new: str, flags: int) -> None:
@@ -66,13 +65,7 @@ def clone_mount(path: str) -> int:
     """A descriptor of a mount of its own of the directory `path`, without what is mounted below
     it (open_tree(2), Linux 5.2).
     """
-    import ctypes  # noqa: PLC0415
-
-    fd = int(_library().open_tree(AT_FDCWD, os.fsencode(path), OPEN_TREE_CLONE | os.O_CLOEXEC))
-    if fd < 0:
-        code = ctypes.get_errno()
-        raise OSError(code, os.strerror(code), path)
-    return fd
+    return _call("open_tree", AT_FDCWD, os.fsencode(path), OPEN_TREE_CLONE | os.O_CLOEXEC)
 
 
 def lock_memory() -> None:

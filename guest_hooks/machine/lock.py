@@ -13,6 +13,7 @@ from contextlib import ExitStack, contextmanager, suppress
 
 from guest_hooks.errors import LockedError
 from guest_hooks.machine import holders
+from guest_hooks.machine.descriptors import closing
 from guest_hooks.machine.failures import told, uninterrupted
 from guest_hooks.machine.root import NotRegularError, Root
 from guest_hooks.paths import LOCK
@@ -48,10 +49,8 @@ def held(
                 hint="let it finish, or wait longer",
             )
         sleep(POLL_SECONDS)
-    try:
+    with closing(fd):
         yield
-    finally:
-        os.close(fd)
 
 
 def _acquired(root: Root) -> int | None:

@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 
 from guest_hooks.errors import LackingError
 from guest_hooks.machine import walk
+from guest_hooks.machine.descriptors import closing, readable
 from guest_hooks.machine.path_errors import leading_nowhere, naming
 from guest_hooks.records import dataclass
 from guest_hooks.sizes import MAX_READ, size
@@ -63,15 +64,12 @@ class Root:
         The last component is not followed. Raises `OSError` as the walk meets it.
         """
         directory, name = os.path.split(path.rstrip("/"))
-        fd = self._walk(directory)
-        try:
+        with closing(self.open_dir(directory)) as fd:
             yield fd, name
-        finally:
-            os.close(fd)
 
     def open_dir(self, path: str) -> int:
         """A descriptor (O_PATH) of the directory `path`; the caller closes it."""
-        return self._walk(path)
+        return walk.directory(self.path, path, self._target)
 
     def lstat(self, path: str) -> os.stat_result | None:
         """The status of `path` itself, or None where nothing stands there."""
@@ -134,14 +132,9 @@ class Root:
 
     def names(self, path: str) -> tuple[str, ...]:
         """The sorted names in the directory `path`; empty where there is no such directory."""
-        fd = self._found(path)
-        if fd is None:
-            return ()
-        try:
-            with self._readable(fd, path) as readable:
-                return tuple(sorted(os.listdir(readable)))
-        finally:
-            os.close(fd)
+        with leading_nowhere(), self._listed(path) as directory:
+            return tuple(sorted(os.listdir(directory)))
+        return ()
 
     def files(self, path: str, wanted: Callable[[str], bool]) -> dict[str, bytes]:
         """The bytes of those plain files in the directory `path` whose names are `wanted`; what
@@ -150,36 +143,24 @@ class Root:
         So is, in the order of names, what lies beyond `MOST_FILES` of them, or `MAX_READ` bytes of
         all together.
         """
-        fd = self._found(path)
-        if fd is None:
-            return {}
         found: dict[str, bytes] = {}
-        try:
-            with self._readable(fd, path) as readable:
-                left = MAX_READ
-                for name in sorted(filter(wanted, os.listdir(readable)))[:MOST_FILES]:
-                    with suppress(OSError, NotRegularError):
-                        found[name] = _read_at(fd, name, f"{path}/{name}", left)
-                        left -= len(found[name])
-        finally:
-            os.close(fd)
+        with leading_nowhere(), self._listed(path) as directory:
+            left = MAX_READ
+            for name in sorted(filter(wanted, os.listdir(directory)))[:MOST_FILES]:
+                with suppress(OSError, NotRegularError):
+                    found[name] = _read_at(directory, name, f"{path}/{name}", left)
+                    left -= len(found[name])
         return found
 
     def entries(self, path: str) -> dict[str, os.stat_result]:
         """What stands in the directory `path`, by name, links as such; empty where there is no
         such directory.
         """
-        fd = self._found(path)
-        if fd is None:
-            return {}
         standing: dict[str, os.stat_result] = {}
-        try:
-            with self._readable(fd, path) as readable, os.scandir(readable) as found:
-                for entry in found:
-                    with suppress(FileNotFoundError):  # removed since it was listed
-                        standing[entry.name] = entry.stat(follow_symlinks=False)
-        finally:
-            os.close(fd)
+        with leading_nowhere(), self._listed(path) as directory, os.scandir(directory) as found:
+            for entry in found:
+                with suppress(FileNotFoundError):  # removed since it was listed
+                    standing[entry.name] = entry.stat(follow_symlinks=False)
         return standing
 
     def make_dirs(self, path: str) -> None:
@@ -195,35 +176,24 @@ class Root:
                 except FileExistsError:  # another run was first, or it is a link that leads nowhere
                     if not self.exists(directory):
                         raise
-                with self._readable(fd, os.path.dirname(directory)) as readable:
-                    os.fsync(readable)
+                with naming(os.path.dirname(directory)), closing(readable(fd)) as above:
+                    os.fsync(above)
 
-    def _found(self, path: str) -> int | None:
-        with leading_nowhere():
-            return self._walk(path)
-        return None
-
-    def _walk(self, path: str) -> int:
-        return walk.directory(self.path, path, self._target)
-
-    @staticmethod
     @contextmanager
-    def _readable(fd: int, path: str) -> Iterator[int]:
-        with naming(path):
-            readable = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=fd)
-        try:
-            yield readable
-        finally:
-            os.close(readable)
+    def _listed(self, path: str) -> Iterator[int]:
+        """A descriptor by which the directory `path` can be listed and synced."""
+        with closing(self.open_dir(path)) as fd, naming(path):
+            directory = readable(fd)
+        with closing(directory):
+            yield directory
 
 
 def _read_at(directory: int, name: str, path: str, limit: int) -> bytes:
     """The bytes of the plain file `name` in an open directory; `path` is what messages call it."""
     with naming(path):
-        fd = os.open(
-            name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory
-        )
-    try:
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        fd = os.open(name, flags, dir_fd=directory)
+    with closing(fd):
         status = os.fstat(fd)
         if not stat.S_ISREG(status.st_mode):
             raise NotRegularError(
@@ -245,8 +215,6 @@ def _read_at(directory: int, name: str, path: str, limit: int) -> bytes:
                 f"{path} grows while it is read, beyond the {size(limit)} that can be right"
             )
         return data
-    finally:
-        os.close(fd)
 
 
 def _rest(fd: int, limit: int) -> bytes:

@@ -69,8 +69,5 @@ class Settling:
             self.problems += (problem,)
 
     def _device(self, where: str) -> int:
-        directory = open_directory(self.root, where)
-        try:
+        with open_directory(self.root, where) as directory:
             return os.fstat(directory).st_dev
-        finally:
-            os.close(directory)

@@ -6,7 +6,7 @@ import os
 from guest_hooks.errors import LackingError
 from guest_hooks.machine import libc
 from guest_hooks.machine.barrier import EXT, open_directory
-from guest_hooks.machine.failures import told, uninterrupted
+from guest_hooks.machine.failures import told
 from guest_hooks.machine.root import Root
 from guest_hooks.sizes import size
 
@@ -18,13 +18,9 @@ def free(root: Root, path: str) -> int:
     """Bytes that root can still write to the file system that holds `path`; 0 where its inodes
     are used up.
     """
-    with told(root, path, "measured"):
-        fd = uninterrupted(lambda: open_directory(root, path))
-        try:
-            status = os.fstatvfs(fd)
-            is_ext = libc.fs_magic(fd) == EXT
-        finally:
-            os.close(fd)
+    with told(root, path, "measured"), open_directory(root, path) as fd:
+        status = os.fstatvfs(fd)
+        is_ext = libc.fs_magic(fd) == EXT
     if status.f_files and not status.f_ffree:
         return 0
     blocks = status.f_bavail

@@ -20,6 +20,7 @@ from types import MappingProxyType
 
 from guest_hooks.errors import LackingError, NotRepairedError
 from guest_hooks.machine import durable, libc, sandbox, space
+from guest_hooks.machine.descriptors import closing
 from guest_hooks.machine.failures import told
 from guest_hooks.machine.root import MOST_FILES, NotRegularError, Root
 from guest_hooks.machine.run import CommandError, Completed, run
@@ -146,10 +147,8 @@ def detached(need: int) -> Iterator[int]:
             f"this process may not make a mount namespace (fsopen: {error.strerror})",
             hint="run as root, outside an unprivileged container",
         ) from error
-    try:
+    with closing(fd):
         yield fd
-    finally:
-        os.close(fd)
 
 
 def stays_in_staging(root: Root) -> bool:
@@ -205,15 +204,11 @@ def _remove_abandoned(top: str) -> None:
         fd = os.open(top, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:
         return
-    try:
+    with closing(fd), suppress(BlockingIOError):
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         # A grub-install that outlived its killed parent may still write here; what it leaves is for
         # the next sweep.
         shutil.rmtree(top, ignore_errors=True)
-    except BlockingIOError:
-        pass
-    finally:
-        os.close(fd)
 
 
 @contextmanager
@@ -235,10 +230,8 @@ def scratch(need: int) -> Iterator[str]:
                 fd = _locked(top)
             if fd is None:
                 continue
-            try:
+            with closing(fd):
                 yield top
-            finally:
-                os.close(fd)
             return
 
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 
+from guest_hooks.machine.descriptors import closing
 from guest_hooks.machine.freeze import Failpoint, no_failpoint
 
 _NAME = ".xen-guest-bootloader-{}.tmp"
@@ -46,13 +47,8 @@ def write(
     `written` and `synced`.
     """
     # A named file, not O_TMPFILE: linkat(2) cannot replace, so a name would be needed anyway.
-    fd = os.open(
-        name,
-        os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC,
-        0o600,
-        dir_fd=directory,
-    )
-    try:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    with closing(os.open(name, flags, 0o600, dir_fd=directory)) as fd:
         os.fchmod(fd, mode)
         left = memoryview(data)
         while left:
@@ -61,8 +57,6 @@ def write(
         if sync:
             os.fsync(fd)
         failpoint("synced")
-    finally:
-        os.close(fd)
 
 
 def _forget(directory: int, name: str) -> None:

@@ -6,6 +6,7 @@ anybody can put a link in the way.
 import os
 
 from guest_hooks.errors import UsageError
+from guest_hooks.machine.descriptors import closing
 from guest_hooks.machine.root import Root
 from guest_hooks.records import dataclass
 
@@ -20,8 +21,8 @@ class TrustedRoot(Root):
     """
 
     def _target(self, directory: int, name: str) -> str:
-        link = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
-        try:
+        flags = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
+        with closing(os.open(name, flags, dir_fd=directory)) as link:
             owner = os.fstat(link).st_uid
             if owner not in (0, os.geteuid(), os.fstat(directory).st_uid):
                 where = os.readlink(f"/proc/self/fd/{directory}")
@@ -32,5 +33,3 @@ class TrustedRoot(Root):
                     ),
                 )
             return os.readlink("", dir_fd=link)
-        finally:
-            os.close(link)

@@ -12,6 +12,8 @@ import os
 import time
 from collections.abc import Callable
 
+from guest_hooks.machine.descriptors import closing
+
 BLOCK_DEVICES = "/sys/dev/block"
 FILE_SYSTEMS = "/sys/fs/xfs"
 POLL_SECONDS = 0.1
@@ -72,7 +74,5 @@ def _log_something(fd: int) -> None:
         os.utime(fd, ns=(status.st_atime_ns, status.st_mtime_ns))
         os.fsync(fd)
         return
-    try:
+    with closing(new):
         os.fsync(new)
-    finally:
-        os.close(new)

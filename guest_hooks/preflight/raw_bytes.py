@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Whether GRUB, which reads a file system from its top, comes to the guest's own boot files."""
 
-import os
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
 from guest_hooks.machine import block_devices, libc
+from guest_hooks.machine.descriptors import closing
 from guest_hooks.machine.root import NotRegularError, Root
 from guest_hooks.machine.run import Run
 from guest_hooks.model import BootFilesystem
@@ -46,9 +46,5 @@ def _differs(root: Root, name: str, own: Sequence[str], path: str, run: Run) -> 
 
 
 def _write_out(root: Root) -> None:
-    with suppress(OSError):
-        fd = root.open_dir("/boot")
-        try:
-            libc.syncfs(fd)
-        finally:
-            os.close(fd)
+    with suppress(OSError), closing(root.open_dir("/boot")) as fd:
+        libc.syncfs(fd)

@@ -15,6 +15,7 @@ from guest_hooks.cli import arguments
 from guest_hooks.cli.session import Session, given_by, stdout
 from guest_hooks.errors import ExitCode, GuestHooksError, UsageError
 from guest_hooks.machine import streams
+from guest_hooks.machine.descriptors import closing
 from guest_hooks.machine.failures import looked_at
 from guest_hooks.machine.root import Root
 from guest_hooks.program import PROGRAM
@@ -104,13 +105,10 @@ def _mount(path: str) -> tuple[int, int, str]:
     """Which directory `path` leads to, and by which mount: /proc/PID/root leads where its link
     does not say.
     """
-    fd = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
+    with closing(os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)) as fd:
         status = os.fstat(fd)
         with open(f"/proc/self/fdinfo/{fd}", encoding="ascii") as file:
             mount = next((line for line in file if line.startswith("mnt_id:")), "")
-    finally:
-        os.close(fd)
     return status.st_dev, status.st_ino, mount
 
 
