@@ -7,10 +7,6 @@ from guest_hooks.errors import CodedFormatError
 from guest_hooks.problems.menus import MenuProblem
 
 HEADER = b"# GRUB Environment Block\n"  # GRUB: include/grub/lib/envblk.h
-SIZE = 1024
-"""Bytes of a block as grub-editenv makes it; GRUB reads any length, and writes within what is
-there.
-"""
 
 
 def parse(data: bytes) -> dict[str, str]:

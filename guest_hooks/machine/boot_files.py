@@ -140,12 +140,8 @@ def read_kernel(root: Root, path: str) -> KernelFacts:
             is_empty=not data,
             source=pv_kernel.source(data),
         )
-    except PermissionError:
-        return KernelFacts(unread=f"no permission to read {path}", hint="run as root")
-    except NotRegularError as error:
-        return KernelFacts(fault=IRREGULAR, cause=str(error))
-    except OSError as error:
-        return KernelFacts(fault="unreadable", cause=str(error))
+    except (OSError, NotRegularError) as error:
+        return KernelFacts(**_not_read(path, error))
     facts = {
         "is_bzimage": image.format is bzimage.ImageFormat.BZIMAGE,
         "loads_high": image.loads_high,
@@ -209,12 +205,8 @@ def read_initrd(root: Root, path: str) -> InitrdFacts:
         if error.code == FileProblem.CANNOT_LOOK_INSIDE:
             return InitrdFacts(unread=error.message, hint=error.hint)
         return InitrdFacts(fault=str(error.code), cause=error.message)
-    except PermissionError:
-        return InitrdFacts(unread=f"no permission to read {path}", hint="run as root")
-    except NotRegularError as error:
-        return InitrdFacts(fault=IRREGULAR, cause=str(error))
-    except OSError as error:
-        return InitrdFacts(fault="unreadable", cause=str(error))
+    except (OSError, NotRegularError) as error:
+        return InitrdFacts(**_not_read(path, error))
     return InitrdFacts(
         fault="" if found.is_complete else "truncated",
         cause="" if found.is_complete else "its last archive has no end",
@@ -229,16 +221,21 @@ def read_initrd(root: Root, path: str) -> InitrdFacts:
     )
 
 
+def _not_read(path: str, error: OSError | NotRegularError) -> dict[str, Any]:
+    """What is known of a file that could not be read, as fields of its facts."""
+    if isinstance(error, PermissionError):
+        return {"unread": f"no permission to read {path}", "hint": "run as root"}
+    fault = IRREGULAR if isinstance(error, NotRegularError) else "unreadable"
+    return {"fault": fault, "cause": str(error)}
+
+
 def _notes_by_config(root: Root, path: str, release: str) -> dict[str, Any] | None:
     """The notes of a kernel whose bytes are the package's, told by the package's configuration;
     None where that is not there.
     """
     name = f"{os.path.dirname(root.resolve(path))}/config-{release}"
-    try:
-        data = root.read(name, limit=MAX_CONFIG)
-    except (OSError, NotRegularError, FormatError):
-        return None
-    if not _is_packaged(root, name, release, data):
+    data = root.content(name, limit=MAX_CONFIG)
+    if data is None or not _is_packaged(root, name, release, data):
         return None
     options = kernel_config.parse(data.decode(errors="replace"), NOTE_OPTIONS)
     has_notes = options.get("XEN") == "y"
@@ -266,8 +263,8 @@ def _is_packaged(root: Root, path: str, release: str, data: bytes) -> bool:
 
 def _load(root: Root) -> Mapping[str, Any]:
     try:
-        table = json.loads(root.read(CACHE, limit=MAX_CACHE))
-    except (OSError, NotRegularError, ValueError, RecursionError):
+        table = json.loads(root.content(CACHE, limit=MAX_CACHE) or b"")
+    except (ValueError, RecursionError):
         return {}
     if (
         not isinstance(table, dict)

@@ -6,11 +6,11 @@ package has installed.
 import hashlib
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from guest_hooks.errors import GuestHooksError
 from guest_hooks.machine import holders
-from guest_hooks.machine.root import NotRegularError, Root
+from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import Run, run
 
 DPKG = "/var/lib/dpkg"
@@ -93,24 +93,16 @@ def recorded(root: Root, names: Sequence[str]) -> dict[str, str]:
     No program runs, and who calls makes no difference.
     """
     found: dict[str, str] = {}
-    for data in _tables(root):
-        table = b"\n" + data
+    merged, changes = DATABASE
+    updates = sorted(name for name in root.names(changes) if name.isdecimal())
+    for path in (merged, *(f"{changes}/{name}" for name in updates[:MOST_UPDATES])):
+        table = b"\n" + (root.content(path) or b"")
         for name in names:
             start = table.find(b"\nPackage: %s\n" % name.encode())
             if start >= 0:
                 status = _STATUS.search(table[start : table.find(b"\n\n", start)])
                 found |= {name: status[1].decode(errors="replace")} if status else {}
     return found
-
-
-def _tables(root: Root) -> Iterator[bytes]:
-    merged, changes = DATABASE
-    updates = sorted(name for name in root.names(changes) if name.isdecimal())
-    for path in (merged, *(f"{changes}/{name}" for name in updates[:MOST_UPDATES])):
-        try:
-            yield root.read(path)
-        except (OSError, NotRegularError):
-            continue
 
 
 def altered(root: Root, package: str, files: Mapping[str, bytes]) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ import json
 from collections.abc import Collection, Mapping
 
 from guest_hooks.errors import GuestHooksError
-from guest_hooks.machine.root import NotRegularError, Root
+from guest_hooks.machine.root import Root
 from guest_hooks.model import Choices, Problem
 from guest_hooks.paths import PREVIOUS_DIR, RECEIPT, STATE_DIR
 from guest_hooks.problems.runs import RunProblem
@@ -179,10 +179,7 @@ def _kept(row: object) -> Kept | None:
 
 def load(root: Root) -> Receipt:
     """The receipt of this tree."""
-    try:
-        return parse(root.read(RECEIPT, limit=MAX_SIZE))
-    except (OSError, NotRegularError):
-        return Receipt()
+    return parse(root.content(RECEIPT, limit=MAX_SIZE) or b"")
 
 
 def save(root: Root, receipt: Receipt) -> tuple[Problem, ...]:
@@ -232,7 +229,4 @@ def keep_previous(root: Root, target: str, core: bytes) -> None:
 
 def load_previous(root: Root, target: str) -> bytes | None:
     """The core image kept for `target`, or None."""
-    try:
-        return root.read(previous_path(target))
-    except (OSError, NotRegularError):
-        return None
+    return root.content(previous_path(target))

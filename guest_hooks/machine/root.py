@@ -122,13 +122,16 @@ class Root:
         with self.parent(self.resolve(path)) as (directory, name):
             return _read_at(directory, name, path, limit)
 
-    def read_text(self, path: str, *, limit: int = 65536) -> str | None:
-        """The text of a small file, or None where it is missing or refuses to be read;
-        undecodable bytes are replaced.
-        """
+    def content(self, path: str, *, limit: int = MAX_READ) -> bytes | None:
+        """As `read`, or None where the file is missing or refuses to be read."""
         with suppress(OSError, NotRegularError):
-            return self.read(path, limit=limit).decode(errors="replace")
+            return self.read(path, limit=limit)
         return None
+
+    def read_text(self, path: str, *, limit: int = 65536) -> str | None:
+        """The `content` of a small file as text; undecodable bytes are replaced."""
+        data = self.content(path, limit=limit)
+        return None if data is None else data.decode(errors="replace")
 
     def names(self, path: str) -> tuple[str, ...]:
         """The sorted names in the directory `path`; empty where there is no such directory."""

@@ -45,11 +45,6 @@ class Bind:
     path: str
 
 
-def command(root: Root, argv: Sequence[str]) -> list[str]:
-    """`argv` as a command of `root`: confined where that is a tree."""
-    return list(argv) if root.is_live else tree_command(root, argv)
-
-
 def live_command(staging: str, argv: Sequence[str], *, binds: Sequence[Bind]) -> list[str]:
     """`argv` as a command of the running system, in a mount namespace where `binds` of the
     directory `staging` are in place.

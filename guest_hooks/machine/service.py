@@ -17,7 +17,7 @@ from typing import Any
 
 from guest_hooks.errors import LackingError, LockedError
 from guest_hooks.machine import dpkg
-from guest_hooks.machine.root import NotRegularError, Root
+from guest_hooks.machine.root import Root
 from guest_hooks.records import asdict, dataclass, replace
 
 RUN_DIR = "/run/xen-guest-bootloader/watch"
@@ -144,12 +144,7 @@ class StateFile:
 
 def read(root: Root) -> ServiceStatus:
     """How the repair service of the running system is; never raises, and waits for nothing."""
-    try:
-        found = _parse(root.read(FILE, limit=2 * SIZE)) or _parse(
-            root.read(FILE, limit=2 * SIZE)
-        )  # a write met half-way
-    except (OSError, NotRegularError):
-        return ServiceStatus()
+    found = _read(root) or _read(root)  # a write met half-way
     if found is None:
         return ServiceStatus()
     status, began = found
@@ -188,10 +183,10 @@ def _opened(root: Root, path: str, mode: int) -> int:
         ) from error
 
 
-def _parse(data: bytes) -> tuple[ServiceStatus, str] | None:
+def _read(root: Root) -> tuple[ServiceStatus, str] | None:
     """What the file says, and when its writer began, as `_Process.began`."""
     try:
-        row = json.loads(data)
+        row = json.loads(root.content(FILE, limit=2 * SIZE) or b"")
     except ValueError:
         return None
     defaults = ServiceStatus()

@@ -3,8 +3,6 @@
 stages (`legacy_menu = true`).
 """
 
-import hashlib
-
 from guest_hooks.config import Config
 from guest_hooks.machine import legacy_drives
 from guest_hooks.machine.root import NotRegularError, Root
@@ -78,7 +76,3 @@ def content(root: Root) -> str | None:
         return None
     except (OSError, NotRegularError):
         return ""
-
-
-def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()

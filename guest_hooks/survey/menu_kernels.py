@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from guest_hooks.errors import FormatError
 from guest_hooks.formats import grub_cfg
 from guest_hooks.formats.grub_menu import Boot
-from guest_hooks.machine.root import NotRegularError, Root
+from guest_hooks.machine.root import Root
 from guest_hooks.model import (
     GrubCfgStatus,
     KernelStatus,
@@ -154,7 +154,4 @@ def prints(root: Root, script: str) -> bool:
 
 def content(root: Root) -> bytes:
     """The grub.cfg there is; empty where it can't be read."""
-    try:
-        return root.read(GRUB_CFG)
-    except (OSError, NotRegularError):
-        return b""
+    return root.content(GRUB_CFG) or b""

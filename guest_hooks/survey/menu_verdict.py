@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The verdict on grub.cfg: whether it is whole, of this disk, and names the kernels there are."""
 
-import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator
 
@@ -24,6 +23,7 @@ from guest_hooks.problems.row import Actor
 from guest_hooks.program import SYNC
 from guest_hooks.records import replace
 from guest_hooks.survey import menu_kernels
+from guest_hooks.survey.evidence import sha256
 from guest_hooks.survey.menu_kernels import LINUX_SCRIPT
 from guest_hooks.targets import HANDOVER
 
@@ -66,7 +66,7 @@ def status(
         return replace(found, fault=_kind_of_fault(data))
     problems = _out_of_date(root, data.decode(errors="replace"), fs_uuid, root_uuid, command)
     is_stale = any(problem.severity is Severity.ERROR for problem in problems)
-    if is_stale and kept is not None and kept.sha256 == _sha256(data):
+    if is_stale and kept is not None and kept.sha256 == sha256(data):
         problems += (Problem.of(KEPT, kept.message, step=kept.hint),)
     return GrubCfgStatus(
         path=GRUB_CFG, state=State.STALE if is_stale else State.CURRENT, problems=problems
@@ -197,10 +197,6 @@ def _kind_of_fault(data: bytes) -> MenuFault:
 
 def _is_generated(data: bytes) -> bool:
     return b"### BEGIN /etc/grub.d/" in data
-
-
-def _sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest() if data else ""
 
 
 def _verdict(code: MenuProblem, message: str, command: str) -> GrubCfgStatus:

@@ -201,10 +201,8 @@ def _removal(root: Root, path: str) -> Change:
 
 
 def _sum(root: Root, path: str) -> str:
-    try:
-        return sha256(root.read(path, limit=MAX_FILE))
-    except (OSError, NotRegularError):
-        return ""
+    data = root.content(path, limit=MAX_FILE)
+    return "" if data is None else sha256(data)
 
 
 def _explained(kernel: KernelStatus, error: GuestHooksError) -> GuestHooksError:

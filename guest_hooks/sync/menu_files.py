@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Making grub.cfg and menu.lst, and putting them in place without ever leaving a broken one."""
 
-import hashlib
 from collections.abc import Callable, Sequence
 
 from guest_hooks.errors import KeptError, NotRepairedError
@@ -17,6 +16,7 @@ from guest_hooks.model import (
 from guest_hooks.paths import GRUB_CFG, MENU_LST
 from guest_hooks.program import SYNC
 from guest_hooks.survey import legacy_menu, menu_kernels, menu_verdict
+from guest_hooks.survey.evidence import sha256
 from guest_hooks.survey.plan import Plan
 
 Judge = Callable[[bytes], Sequence[str]]
@@ -74,11 +74,11 @@ def successor(
             f"{GRUB_CFG} was kept: by the one that grub-mkconfig makes now this guest would not"
             f" boot: {'; '.join(against)}",
             path=GRUB_CFG,
-            before=_sha256(before),
-            made=_sha256(made.data),
+            before=sha256(before) if before else "",
+            made=sha256(made.data),
             hint=f"repair that; or use the new one all the same: {SYNC} --force",
         )
-    return made, Change(path=GRUB_CFG, before=_sha256(before), after=_sha256(made.data), why=why)
+    return made, _change(GRUB_CFG, before, made.data, why)
 
 
 def replace_menu_lst(
@@ -90,15 +90,9 @@ def replace_menu_lst(
     text = legacy_menu.text(root, boot, plans) or ""
     before = legacy_menu.content(root)
     durable.replace_all(root, {MENU_LST: text.encode()}, settling=settling)
-    return [
-        Change(
-            path=MENU_LST,
-            before=_sha256((before or "").encode()),
-            after=_sha256(text.encode()),
-            why=(legacy_menu.CODE,),
-        )
-    ]
+    return [_change(MENU_LST, (before or "").encode(), text.encode(), (legacy_menu.CODE,))]
 
 
-def _sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest() if data else ""
+def _change(path: str, before: bytes, after: bytes, why: tuple[Why, ...]) -> Change:
+    was = sha256(before) if before else ""
+    return Change(path=path, before=was, after=sha256(after), why=why)

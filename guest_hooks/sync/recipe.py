@@ -6,7 +6,6 @@ system's UUID or GRUB's path on it has changed. What it decided is read from the
 made.
 """
 
-import hashlib
 import re
 from collections.abc import Sequence
 
@@ -17,6 +16,7 @@ from guest_hooks.machine.receipts import Recipe
 from guest_hooks.machine.root import Root
 from guest_hooks.model import BootFilesystem
 from guest_hooks.records import replace
+from guest_hooks.survey.evidence import sha256
 from guest_hooks.survey.observed import SurveyedTarget
 
 # What grub-install writes for a plain disk (grub: util/grub-install.c); where it gives hints, they
@@ -78,5 +78,5 @@ def image(root: Root, there: SurveyedTarget) -> bytes | None:
         made = mkimage.make(root, plan.target, recipes, plan.choices)
     except (GuestHooksError, OSError):  # grub-install is asked, and says what is wrong
         return None
-    before = hashlib.sha256(made[0]).hexdigest()
+    before = sha256(made[0])
     return made[-1] if before == remembered.core_sha256 else None
