@@ -29,10 +29,10 @@ from guest_hooks.machine.signals import Signals
 from guest_hooks.machine.watch import Watch
 from guest_hooks.paths import BOOT, LOCK
 from guest_hooks.program import REPAIR
+from guest_hooks.records import replace
 
 REARM_SECONDS = 60.0
 """How often watches that were refused, or a udev that does not run, are tried again."""
-
 
 Fix = Callable[[], manager.Repaired]
 
@@ -281,7 +281,7 @@ class Watcher:
         """Keep the state file and systemd's status line up to date; nothing is written where
         nothing changed.
         """
-        told = service.changed(self._told, changes)
+        told = replace(self._told, **changes)  # type: ignore[arg-type]
         if told != self._told:
             self._told = told
             self._state.write(told)

@@ -31,6 +31,11 @@ ENTRY, XEN_VERSION, LOADER, PHYS32_ENTRY = 1, 5, 8, 18  # xen/include/public/elf
 LINUX_VERSION_NOTE = 256  # the release, since 5.18 (linux/include/linux/build-salt.h)
 
 _HEADER_END = 0x268
+_EHDR = {32: struct.Struct("<28xI10xHH"), 64: struct.Struct("<32xQ14xHH")}
+"""elf.h: e_phoff, e_phentsize, e_phnum."""
+_PHDR = {32: struct.Struct("<II8xI12x"), 64: struct.Struct("<I4xQ16xQ16x")}
+"""elf.h: p_type, p_offset, p_filesz."""
+_EHDR_SIZE = {32: 52, 64: 64}
 _PT_NOTE = 4
 _MAX_NOTES = 64 << 10
 """Bytes of all notes together; Debian's kernels have about 500."""
@@ -88,17 +93,7 @@ class Notes:
 def parse(data: bytes) -> Image:
     """The facts of a kernel file's head; raises `FormatError` (`not-a-kernel`, `truncated`)."""
     if data.startswith(b"\x7fELF"):
-        bits = {1: 32, 2: 64}.get(data[4] if len(data) > 4 else 0, 0)
-        return Image(
-            format=ImageFormat.ELF,
-            protocol=0,
-            bits=bits,
-            loads_high=True,
-            compression=Compression.NONE,
-            payload=(0, len(data)),
-            needed_size=elf_end(data),
-            size=len(data),
-        )
+        return _elf(data, data, Compression.NONE, needed=elf_end(data))
     packing = detect(data[:16])
     if packing in GRUB_OPENS:
         return _packed_elf(data, packing)
@@ -127,14 +122,20 @@ def _packed_elf(data: bytes, compression: Compression) -> Image:
     if not head.startswith(b"\x7fELF"):
         what = f"the file is packed with {compression} and holds no ELF file"
         raise CodedFormatError(FileProblem.NOT_A_KERNEL, what)
+    return _elf(data, head, compression, needed=len(data))
+
+
+def _elf(data: bytes, head: bytes, compression: Compression, *, needed: int) -> Image:
+    """The ELF file that begins with `head` and is, packed or not, `data` as a whole."""
+    is_packed = compression is not Compression.NONE
     return Image(
-        format=ImageFormat.PACKED_ELF,
+        format=ImageFormat.PACKED_ELF if is_packed else ImageFormat.ELF,
         protocol=0,
         bits={1: 32, 2: 64}.get(head[4] if len(head) > 4 else 0, 0),
         loads_high=True,
         compression=compression,
         payload=(0, len(data)),
-        needed_size=len(data),
+        needed_size=needed,
         size=len(data),
     )
 
@@ -148,20 +149,12 @@ def _bzimage(data: bytes) -> Image:
         offset, length = setup_size + _u32(data, 0x248), _u32(data, 0x24C)
         head = data[offset : offset + 16]
         compression = Compression.NONE if head.startswith(b"\x7fELF") else detect(head)
-        if compression not in (
-            Compression.NONE,
-            Compression.GZIP,
-        ):  # linux/scripts/Makefile.lib: size_append
+        # linux/scripts/Makefile.lib: size_append
+        if compression not in (Compression.NONE, Compression.GZIP):
             length = max(length - 4, 0)
     xloadflags = _u16(data, 0x236) if protocol >= 0x020C else 0
-    release = ""
-    if version_at:
-        release = (
-            data[0x200 + version_at : 0x200 + version_at + 256]
-            .partition(b"\0")[0]
-            .decode("ascii", "replace")
-            .partition(" ")[0]
-        )
+    version = data[0x200 + version_at : 0x200 + version_at + 256].partition(b"\0")[0]
+    release = version.decode("ascii", "replace").partition(" ")[0] if version_at else ""
     return Image(
         format=ImageFormat.BZIMAGE,
         protocol=protocol,
@@ -210,34 +203,20 @@ def notes(data: bytes, image: Image, *, to_the_end: bool = False) -> Notes:
 
 
 def _note_segments(source: Forward, ident: bytes, bits: int) -> list[tuple[int, int]]:
-    if bits == 64:
-        at, entry_size, count = _u64(ident, 32), _u16(ident, 54), _u16(ident, 56)
-    else:
-        at, entry_size, count = _u32(ident, 28), _u16(ident, 42), _u16(ident, 44)
-    if (
-        not count
-        or count > _MAX_PHNUM
-        or entry_size != (56 if bits == 64 else 32)
-        or at > MAX_UNPACKED
-    ):
+    entry = _PHDR[bits]
+    at, entry_size, count = _EHDR[bits].unpack_from(ident)
+    if not 0 < count <= _MAX_PHNUM or entry_size != entry.size or at > MAX_UNPACKED:
         raise CodedFormatError(
             ImageProblem.NOT_ELF, "the program headers of the vmlinux make no sense"
         )
-    table = source.take(at, entry_size * count)
-    segments = []
-    for start in range(0, len(table), entry_size):
-        kind, file_offset, file_size = (
-            (_u32(table, start), _u64(table, start + 8), _u64(table, start + 32))
-            if bits == 64
-            else (_u32(table, start), _u32(table, start + 4), _u32(table, start + 16))
+    table = entry.iter_unpack(source.take(at, entry_size * count))
+    segments = sorted((offset, size) for kind, offset, size in table if kind == _PT_NOTE)
+    total = sum(size for _, size in segments)
+    if total > _MAX_NOTES or any(offset > MAX_UNPACKED for offset, _ in segments):
+        raise CodedFormatError(
+            ImageProblem.NOT_ELF, "a note segment of the vmlinux is out of bounds"
         )
-        if kind == _PT_NOTE:
-            segments.append((file_offset, file_size))
-            if sum(size for _, size in segments) > _MAX_NOTES or file_offset > MAX_UNPACKED:
-                raise CodedFormatError(
-                    ImageProblem.NOT_ELF, "a note segment of the vmlinux is out of bounds"
-                )
-    return sorted(segments)
+    return segments
 
 
 def _split_notes(data: bytes) -> Iterator[tuple[bytes, int, bytes]]:
@@ -262,17 +241,11 @@ def elf_end(data: bytes) -> int:
     its headers are cut short.
     """
     try:
-        if data[4] == 2:
-            at, count = _u64(data, 32), _u16(data, 56)
-            return max(
-                (_u64(data, at + 56 * n + 8) + _u64(data, at + 56 * n + 32) for n in range(count)),
-                default=64,
-            )
-        at, count = _u32(data, 28), _u16(data, 44)
-        return max(
-            (_u32(data, at + 32 * n + 4) + _u32(data, at + 32 * n + 16) for n in range(count)),
-            default=52,
-        )
+        bits = 64 if data[4] == 2 else 32
+        at, _, count = _EHDR[bits].unpack_from(data)
+        entry = _PHDR[bits]
+        table = (entry.unpack_from(data, at + entry.size * number) for number in range(count))
+        return max((offset + size for _, offset, size in table), default=_EHDR_SIZE[bits])
     except (struct.error, OverflowError, IndexError) as error:  # an offset past all addresses
         raise CodedFormatError(
             ImageProblem.TRUNCATED, f"the ELF file ends after {len(data)} bytes, inside its headers"
@@ -285,7 +258,3 @@ def _u16(data: bytes, at: int) -> int:
 
 def _u32(data: bytes, at: int) -> int:
     return int(struct.unpack_from("<I", data, at)[0])
-
-
-def _u64(data: bytes, at: int) -> int:
-    return int(struct.unpack_from("<Q", data, at)[0])

@@ -121,9 +121,7 @@ def read(data: bytes) -> Elf:
                     for name in ("offset", "vaddr", "paddr", "filesz", "memsz", "flags", "align")
                 },
             )
-            for item in _table(
-                data, structs.Elf_Phdr, _Table.of(header, "program", phdr_size, MAX_SEGMENTS)
-            )
+            for item in _table(data, header, structs.Elf_Phdr, "program", phdr_size, MAX_SEGMENTS)
         ),
         sections=tuple(
             Section(
@@ -131,9 +129,7 @@ def read(data: bytes) -> Elf:
                 offset=item["sh_offset"],
                 size=item["sh_size"],
             )
-            for item in _table(
-                data, structs.Elf_Shdr, _Table.of(header, "section", shdr_size, MAX_SECTIONS)
-            )
+            for item in _table(data, header, structs.Elf_Shdr, "section", shdr_size, MAX_SECTIONS)
         ),
     )
 
@@ -150,52 +146,29 @@ def content(data: bytes, segment: Segment) -> bytes:
     return data[segment.offset : segment.offset + segment.filesz]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Table:
-    """Where a header table is, as the ELF header says, and how long an entry must be."""
-
-    name: str
-    offset: int
-    count: int
-    stride: int
-    size: int
-    limit: int
-
-    @classmethod
-    def of(cls, header: Any, name: str, size: int, limit: int) -> "_Table":
-        key = f"e_{name[0]}h"
-        return cls(
-            name=name,
-            offset=header[f"{key}off"],
-            count=header[f"{key}num"],
-            stride=header[f"{key}entsize"],
-            size=size,
-            limit=limit,
-        )
-
-
-def _table(data: bytes, struct: Any, table: _Table) -> list[Any]:
-    """The entries of a header table; it must lie inside the file."""
-    if table.count > table.limit:
+def _table(data: bytes, header: Any, struct: Any, name: str, size: int, limit: int) -> list[Any]:
+    """The entries of the table of `name` headers, of `size` bytes each and at most `limit`; it
+    must lie inside the file, where the ELF header says.
+    """
+    offset, count, stride = (header[f"e_{name[0]}h{what}"] for what in ("off", "num", "entsize"))
+    if count > limit:
         raise CodedFormatError(
             ImageProblem.ELF_HEADER,
-            f"the ELF header counts {table.count} {table.name} headers; no boot image has over"
-            f" {table.limit}",
+            f"the ELF header counts {count} {name} headers; no boot image has over {limit}",
         )
-    if table.count and table.stride != table.size:
+    if count and stride != size:
         raise CodedFormatError(
             ImageProblem.ELF_HEADER,
-            f"a {table.name} header is {table.stride} bytes long; {table.size} is right for its"
-            " class",
+            f"a {name} header is {stride} bytes long; {size} is right for its class",
         )
-    end = table.offset + table.count * table.size
+    end = offset + count * size
     if end > len(data):
         raise CodedFormatError(
             ImageProblem.TRUNCATED,
-            f"the {table.name} header table ends at {end:#x}, outside the file, which ends at"
+            f"the {name} header table ends at {end:#x}, outside the file, which ends at"
             f" {len(data):#x}",
         )
-    return [struct.parse(data[at : at + table.size]) for at in range(table.offset, end, table.size)]
+    return [struct.parse(data[at : at + size]) for at in range(offset, end, size)]
 
 
 def _number(value: int | str, names: Mapping[str, Any]) -> int:

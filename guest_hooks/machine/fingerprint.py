@@ -47,14 +47,7 @@ def holds(path: str = FINGERPRINT) -> bool:
     """Whether everything still is as the fingerprint says; False where there is none, or it
     can't be read.
     """
-    try:
-        with open(path, encoding="utf-8") as file:
-            lines = file.read().splitlines()
-        if not _is_whole(lines):
-            return False
-        return all(_measure(*line.split("\t")[:2]) == line for line in lines[1:-1])
-    except (OSError, ValueError, TypeError, KeyError):
-        return False
+    return not differing(path)
 
 
 def differing(path: str = FINGERPRINT) -> tuple[str, ...]:
@@ -64,11 +57,12 @@ def differing(path: str = FINGERPRINT) -> tuple[str, ...]:
     try:
         with open(path, encoding="utf-8") as file:
             lines = file.read().splitlines()
-        if not _is_whole(lines):
-            return (path,)
-        return tuple(dict.fromkeys(line.split("\t")[1] for line in lines[1:-1] if not _still(line)))
-    except (OSError, ValueError, IndexError):
+    except (OSError, ValueError):
         return (path,)
+    if len(lines) < 3 or lines[0] != HEAD or lines[-1] != END:
+        return (path,)
+    changed = (line for line in lines[1:-1] if not _still(line))
+    return tuple(dict.fromkeys([*line.split("\t"), path][1] for line in changed))
 
 
 def measured(subjects: list[tuple[str, str]]) -> tuple[str, ...]:
@@ -82,10 +76,6 @@ def measured(subjects: list[tuple[str, str]]) -> tuple[str, ...]:
         except (OSError, ValueError) as error:
             lines.append(f"{kind}\t{path}\t{error}")
     return tuple(lines)
-
-
-def _is_whole(lines: list[str]) -> bool:
-    return len(lines) > 2 and lines[0] == HEAD and lines[-1] == END
 
 
 def _still(line: str) -> bool:

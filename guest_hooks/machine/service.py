@@ -11,7 +11,6 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from typing import Any
 
@@ -80,11 +79,6 @@ def local(text: str) -> str:
     """The point in time that `utc` wrote as `text`, in local time."""
     at = seconds(text)
     return text if at is None else time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
-
-
-def changed(status: ServiceStatus, changes: Mapping[str, object]) -> ServiceStatus:
-    """`status` with some fields changed."""
-    return replace(status, **changes)  # type: ignore[arg-type]
 
 
 def line(status: ServiceStatus) -> str:

@@ -103,23 +103,18 @@ class Way:
         paths = [path for kind in kinds for path in stage1.wanted(kind, self.mode, arches)]
         disks = facts.disks(self.root, self.boot, self.devices, paths, run=self.run)
         for kind in kinds:
+            findings: tuple[Finding, ...] = ()
             match kind:
                 case Stage1.PYGRUB:
-                    self.chain.append(Step(link=Link.STAGE1, text=self.host.pygrub_text()))
+                    text = self.host.pygrub_text()
                 case Stage1.GRUB_LEGACY:
-                    self.chain.append(Step(link=Link.STAGE1, text=self.host.legacy_text()))
+                    text = self.host.legacy_text()
                 case _:
-                    steps, findings, _ = stage1.follow(kind, self.mode, arches, disks)
-                    self.chain += steps
-                    known = {(finding.code, finding.thing) for finding in self.findings}
-                    new = [
-                        finding
-                        for finding in findings
-                        if (finding.code, finding.thing) not in known
-                    ]
-                    self.findings += (
-                        new if kind is kinds[0] else [stage1.unlikely(finding) for finding in new]
-                    )
+                    text, findings = stage1.follow(kind, self.mode, arches, disks)
+            self.chain.append(Step(link=Link.STAGE1, text=text))
+            known = {(finding.code, finding.thing) for finding in self.findings}
+            new = [each for each in findings if (each.code, each.thing) not in known]
+            self.findings += new if kind is kinds[0] else map(stage1.unlikely, new)
         self.unknown += [f"what is on {device}, which could not be read" for device in disks.unread]
         if not self.devices:
             self.unknown.append("which other disks this guest will have, and what is on them")

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from guest_hooks.config import Stage1
 from guest_hooks.model import BootFilesystem, Mode, Severity
-from guest_hooks.preflight.result import Certainty, Finding, Link, Step
+from guest_hooks.preflight.result import Certainty, Finding, Link
 from guest_hooks.problems.boot import Stage1Problem
 from guest_hooks.problems.row import Actor
 from guest_hooks.records import dataclass, field, replace
@@ -157,12 +157,9 @@ def order(devices: Sequence[BlockDevice]) -> tuple[str, ...]:
 
 def follow(
     kind: Stage1, mode: Mode, arches: Sequence[str], disks: Disks
-) -> tuple[tuple[Step, ...], tuple[Finding, ...], str]:
-    """The steps of one first stage, what is wrong on its way, and the path of this guest that
-    it ends with (empty: none).
-    """
+) -> tuple[str, tuple[Finding, ...]]:
+    """What one first stage does, in words, and what is wrong with that."""
     title = TITLES[kind]
-    found: list[Finding] = []
     for path in wanted(kind, mode, arches):
         holders = [device for device in disks.order if path in disks.elsewhere.get(device, ())]
         is_here = path in disks.here
@@ -170,27 +167,14 @@ def follow(
             continue
         ahead = [device for device in holders if not is_here or _comes_first(device, disks)]
         if ahead:
-            found.append(_other_disk(path, ahead[0], title, disks, is_here=is_here))
-            return (
-                (Step(link=Link.STAGE1, text=f"{title} takes {path} from {ahead[0]}"),),
-                tuple(found),
-                "",
-            )
-        if holders:
-            found.append(_copy(path, holders, title, disks))
-        if path in disks.relinks:
-            found.append(_other_bytes(path, title, disks))
-        return (
-            (Step(link=Link.STAGE1, text=f"{title} finds {path} on {disks.boot}"),),
-            tuple(found),
-            path,
+            other = _other_disk(path, ahead[0], title, disks, is_here=is_here)
+            return f"{title} takes {path} from {ahead[0]}", (other,)
+        return f"{title} finds {path} on {disks.boot}", (
+            *((_copy(path, holders, title, disks),) if holders else ()),
+            *((_other_bytes(path, title, disks),) if path in disks.relinks else ()),
         )
     if disks.boot in disks.unread:
-        return (
-            (Step(link=Link.STAGE1, text=f"what {title} finds on {disks.boot} is not known"),),
-            tuple(found),
-            "",
-        )
+        return f"what {title} finds on {disks.boot} is not known", ()
     message = f"{title} finds nothing to start on {disks.boot}"
     nothing = Finding.of(
         Stage1Problem.FINDS_NOTHING,
@@ -200,17 +184,13 @@ def follow(
         path=wanted(kind, mode, arches)[-2],
         remedy=disks.remedy,
     )
-    found.append(replace(nothing, certainty=_sure(disks)))
-    return (Step(link=Link.STAGE1, text=message),), tuple(found), ""
+    certainty = Certainty.LIKELY if disks.unread else Certainty.CERTAIN
+    return message, (replace(nothing, certainty=certainty),)
 
 
 def unlikely(finding: Finding) -> Finding:
     """What is wrong for a stage 1 that is not the likeliest."""
     return replace(finding, severity=Severity.WARNING, stops=False)
-
-
-def _sure(disks: Disks) -> Certainty:
-    return Certainty.LIKELY if disks.unread else Certainty.CERTAIN
 
 
 def _comes_first(device: str, disks: Disks) -> bool:
