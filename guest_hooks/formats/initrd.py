@@ -102,25 +102,22 @@ def read(data: bytes) -> Initrd:
     is_complete, unpacked = False, 0
     while at < len(view):
         head = bytes(view[at : at + 16])
-        source: _Plain | _Packed
-        if head[:6] in _MAGICS:
-            source, compression = _Plain(view, at), Compression.NONE
-        else:
-            compression = detect(head)
-            if compression is Compression.UNKNOWN:
-                if compressions:  # the kernel warns of junk behind the last archive, and goes on
-                    break
-                raise FormatError(
-                    "initrd-unknown",
-                    f"the initrd begins with {head[:6].hex()}, no archive and no compression",
-                )
-            source = _Packed(unpack.stream(view[at:], compression))
+        compression = Compression.NONE if head[:6] in _MAGICS else detect(head)
+        if compression is Compression.UNKNOWN:
+            if compressions:  # the kernel warns of junk behind the last archive, and goes on
+                break
+            raise FormatError(
+                "initrd-unknown",
+                f"the initrd begins with {head[:6].hex()}, no archive and no compression",
+            )
         compressions.append(compression)
         if len(compressions) > MAX_MEMBERS:
             raise UnreasonableError(f"it has more than {MAX_MEMBERS} parts")
-        is_complete = _archives(source, names)
-        unpacked += source.total
-        at = _skip_zeros(view, source.end if compression is Compression.NONE else at + source.end)
+        member = _Member(unpack.stream(view[at:], compression))
+        is_complete = _archives(member, names)
+        unpacked += member.read
+        is_packed = compression is not Compression.NONE
+        at = _skip_zeros(view, at + (member.end if is_packed else member.read))
     return Initrd(
         names=tuple(names.all),
         compressions=tuple(compressions),
@@ -145,52 +142,27 @@ class _Names:
         self.all.append(name)
 
 
-class _Plain:
-    """An archive as it lies in the file."""
-
-    def __init__(self, view: memoryview, at: int) -> None:
-        self._view = view
-        self.end = self._base = self._begin = at
-
-    def take(self, size: int) -> bytes:
-        data = bytes(self._view[self.end : self.end + size])
-        self.end += len(data)
-        return data
-
-    def skip(self, size: int) -> None:
-        self.end += size
-
-    @property
-    def total(self) -> int:
-        """How many bytes were read of it."""
-        return self.end - self._begin
-
-    @property
-    def offset(self) -> int:
-        """How far it was read from the archive's begin, which alignment counts from."""
-        return self.end - self._base
-
-    def is_at_archive(self) -> bool:
-        at = _skip_zeros(self._view, self.end)
-        if bytes(self._view[at : at + 6]) in _MAGICS:
-            self.end = self._base = at
-            return True
-        return False
-
-
-class _Packed:
-    """The archives in a compressed member."""
+class _Member:
+    """The archives in one member, compressed or not; `offset` is how far the present one was read,
+    which its alignment counts from.
+    """
 
     def __init__(self, stream: unpack.Stream) -> None:
         self._stream = stream
         self._kept = b""
         self._at = 0
+        self._total = 0
         self.offset = 0
-        self.total = 0
+
+    @property
+    def read(self) -> int:
+        """How many bytes were read of it, as they are unpacked."""
+        return self._total - self._left
 
     @property
     def end(self) -> int:
-        for _ in self._stream:  # what follows the archive still belongs to the member
+        """Where a compressed one ends in the file: what follows its archives is still its own."""
+        for _ in self._stream:
             pass
         return self._stream.end
 
@@ -225,12 +197,12 @@ class _Packed:
 
     def _more(self) -> bool:
         chunk = next(self._stream.chunks, b"")
-        self.total += len(chunk)
+        self._total += len(chunk)
         self._kept, self._at = self._kept[self._at :] + chunk, 0
         return chunk != b""
 
 
-def _archives(source: _Plain | _Packed, names: _Names) -> bool:
+def _archives(source: _Member, names: _Names) -> bool:
     """Put the names of every archive from here on into `names`; whether the last one ended with
     its trailer.
     """
@@ -242,7 +214,7 @@ def _archives(source: _Plain | _Packed, names: _Names) -> bool:
     return is_complete
 
 
-def _archive(source: _Plain | _Packed, names: _Names) -> bool:
+def _archive(source: _Member, names: _Names) -> bool:
     for name in _members(source):
         if name == _TRAILER:
             return True
@@ -250,7 +222,7 @@ def _archive(source: _Plain | _Packed, names: _Names) -> bool:
     return False
 
 
-def _members(source: _Plain | _Packed) -> Iterator[str]:
+def _members(source: _Member) -> Iterator[str]:
     while len(header := source.take(_HEADER)) == _HEADER and header[:6] in _MAGICS:
         try:
             size, name_size = int(header[54:62], 16), int(header[94:102], 16)

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Self
 
 from guest_hooks.model import Guest, Severity
+from guest_hooks.preflight.steps import NextStep
 from guest_hooks.problems import row
 from guest_hooks.problems.row import Actor, Effect, ProblemCode
 from guest_hooks.records import dataclass
@@ -48,9 +49,21 @@ class Finding:
     actor: Actor = Actor.GUEST
 
     @classmethod
-    def of(cls, code: ProblemCode, *, link: Link, thing: str, message: str, **fields: str) -> Self:
-        """The finding `code` as the table has it; `fields` fill in its console and its hint."""
+    def of(
+        cls,
+        code: ProblemCode,
+        *,
+        link: Link,
+        thing: str,
+        message: str,
+        by: NextStep | None = None,
+        **fields: str,
+    ) -> Self:
+        """The finding `code` as the table has it; `fields` fill in its console and its hint, which
+        has the step `by` somebody in it where one is given.
+        """
         known = code.row
+        fields |= {"step": by.words} if by else {}
         return cls(
             code=code,
             link=link,
@@ -61,7 +74,7 @@ class Finding:
             hint=known.hint.format(**fields),
             severity=known.severity,
             stops=known.effect is Effect.ENDS,
-            actor=known.actor,
+            actor=by.actor if by else known.actor,
         )
 
     @property

@@ -197,10 +197,9 @@ def _search_in_vain(entry: Entry, key: str, step: NextStep, *, is_sure: bool) ->
             " have"
         ),
         uuid=key,
-        step=step.words,
+        by=step,
     )
-    certainty = Certainty.CERTAIN if is_sure else Certainty.LIKELY
-    return replace(vain, certainty=certainty, actor=step.actor)
+    return replace(vain, certainty=Certainty.CERTAIN if is_sure else Certainty.LIKELY)
 
 
 def _as_grub_says(finding: Finding, guest_path: str, grub_path: str) -> Finding:
@@ -210,15 +209,15 @@ def _as_grub_says(finding: Finding, guest_path: str, grub_path: str) -> Finding:
 def choice_finding(choice: Choice, menu: Menu, steps: Steps) -> tuple[Finding, ...]:
     """What is wrong with the default itself."""
     if not menu.entries:
-        step = steps.first_entries()
-        empty = Finding.of(
-            MenuProblem.EMPTY,
-            link=Link.GRUB_CFG,
-            thing="grub.cfg",
-            message="grub.cfg makes a menu without entries",
-            step=step.words,
+        return (
+            Finding.of(
+                MenuProblem.EMPTY,
+                link=Link.GRUB_CFG,
+                thing="grub.cfg",
+                message="grub.cfg makes a menu without entries",
+                by=steps.first_entries(),
+            ),
         )
-        return (replace(empty, actor=step.actor),)
     if choice.is_named or not choice.is_sure or not choice.wanted:
         return ()
     title = choice.entry.title if choice.entry else ""

@@ -20,8 +20,9 @@ def missing(path: str, step: NextStep) -> Finding:
         thing=path,
         message=f"{path} is missing",
         menu="",
+        by=step,
     )
-    return replace(found, hint=step.words, actor=step.actor)
+    return replace(found, hint=step.words)
 
 
 def refused(menu: GrubCfgStatus | None) -> tuple[Finding, ...]:

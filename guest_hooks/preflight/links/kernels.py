@@ -42,14 +42,8 @@ def kernel_findings(kernel: Kernel, needs: Needs) -> tuple[Finding, ...]:
     facts, path = kernel.facts, kernel.path
     if facts is None:
         step = needs.steps.menu(path.rpartition("/")[2])
-        missing = _kernel(
-            KernelProblem.MISSING,
-            thing=path,
-            message=f"{path} is not there",
-            path=path,
-            step=step.words,
-        )
-        return (replace(missing, actor=step.actor),)
+        message = f"{path} is not there"
+        return (_kernel(KernelProblem.MISSING, thing=path, message=message, path=path, by=step),)
     if facts.fault:
         damaged = _kernel(
             _DAMAGES.get(facts.fault, KernelProblem.DAMAGED),
@@ -122,8 +116,8 @@ def _pv(kernel: Kernel, facts: KernelFacts, needs: Needs) -> list[Finding]:
         message = f"{path} is packed with {compression}, which GRUB can't unpack for a PV guest"
         certainty = Certainty.CERTAIN if needs.loader_is_certain else Certainty.LIKELY
         step = needs.steps.unpacked(path)
-        packed = _kernel(KernelProblem.COMPRESSION, thing=path, message=message, step=step.words)
-        found.append(replace(packed, certainty=certainty, actor=step.actor))
+        packed = _kernel(KernelProblem.COMPRESSION, thing=path, message=message, by=step)
+        found.append(replace(packed, certainty=certainty))
     if facts.bits and facts.bits not in needs.widths:
         widths = " or ".join(str(width) for width in sorted(needs.widths))
         message = (

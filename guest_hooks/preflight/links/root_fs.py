@@ -12,7 +12,7 @@ from guest_hooks.preflight.needs import CRYPT, DEVICE_MAPPER, FILE_SYSTEMS, XEN_
 from guest_hooks.preflight.result import Finding, Link
 from guest_hooks.preflight.steps import Steps
 from guest_hooks.problems.boot import RootProblem
-from guest_hooks.records import dataclass, replace
+from guest_hooks.records import dataclass
 from guest_hooks.volumes import BlockDevice
 
 _root = partial(Finding.of, link=Link.ROOT)
@@ -93,23 +93,18 @@ def findings(
     code, why = _misnamed(value, devices)
     if code is not None:
         message = f"the entry {title!r} wants root={value}, {why}"
-        found = _root(code, thing=thing, message=message, root=value, step=step.words)
-        return (replace(found, actor=step.actor),)
+        return (_root(code, thing=thing, message=message, root=value, by=step),)
     if not devices or not can_be_told(value):
         return ()
     if find(value, devices) is None:
         message = f"the entry {title!r} wants root={value}, and no disk of this guest has that"
-        missing = _root(
-            RootProblem.MISSING, thing=thing, message=message, root=value, step=step.words
-        )
-        return (replace(missing, actor=step.actor),)
+        return (_root(RootProblem.MISSING, thing=thing, message=message, root=value, by=step),)
     kind, key = _tag(value)
     same = twins.of(key, devices) if kind == "UUID" else ()
     if same:
         names = " and ".join(device.path for device in same)
         message = f"root={value} is on {names}: which of them is mounted is chance"
-        twice = _root(RootProblem.TWICE, thing=thing, message=message, step=twins.step(same))
-        return (replace(twice, actor=twins.actor(same)),)
+        return (_root(RootProblem.TWICE, thing=thing, message=message, by=twins.step(same)),)
     return ()
 
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from guest_hooks.config import Stage1
 from guest_hooks.model import BootFilesystem, Mode, Severity
 from guest_hooks.preflight.result import Certainty, Finding, Link
+from guest_hooks.preflight.steps import NextStep
 from guest_hooks.problems.boot import Stage1Problem
 from guest_hooks.problems.row import Actor
 from guest_hooks.records import dataclass, field, replace
@@ -212,10 +213,9 @@ def _other_disk(path: str, device: str, title: str, disks: Disks, *, is_here: bo
         message=f"{title} takes {path} from {device}, not from this guest: {why}",
         device=device.partition(",")[0].replace("/dev/", "xen/"),
         path=path,
-        step=_removal(path, device, disks),
+        by=_removal(path, device, disks),
     )
-    console = first.console if path.endswith(".elf") else ""
-    return replace(first, console=console, actor=_remover(path, device, disks))
+    return replace(first, console=first.console if path.endswith(".elf") else "")
 
 
 def _other_bytes(path: str, title: str, disks: Disks) -> Finding:
@@ -232,20 +232,18 @@ def _other_bytes(path: str, title: str, disks: Disks) -> Finding:
     )
 
 
-def _removal(path: str, device: str, disks: Disks) -> str:
+def _removal(path: str, device: str, disks: Disks) -> NextStep:
     """How to get a file on another device out of the way; a device that this guest uses can't
     be detached.
     """
-    return disks.removals.get((device, path)) or f"detach {device}, or rename the file on it"
-
-
-def _remover(path: str, device: str, disks: Disks) -> Actor:
-    return Actor.HERE if (device, path) in disks.removals else Actor.HOST
+    command = disks.removals.get((device, path), "")
+    words = command or f"detach {device}, or rename the file on it"
+    return NextStep(words=words, actor=Actor.HERE if command else Actor.HOST)
 
 
 def _copy(path: str, devices: Sequence[str], title: str, disks: Disks) -> Finding:
     where = ", ".join(devices)
-    copy = Finding.of(
+    return Finding.of(
         Stage1Problem.OTHER_DISK_HAS_COPY,
         link=Link.STAGE1,
         thing=devices[0],
@@ -253,6 +251,5 @@ def _copy(path: str, devices: Sequence[str], title: str, disks: Disks) -> Findin
             f"{path} is also on {where}: {title} takes the first it meets, and the order of disks"
             " is the host's"
         ),
-        step=_removal(path, devices[0], disks),
+        by=_removal(path, devices[0], disks),
     )
-    return replace(copy, actor=_remover(path, devices[0], disks))

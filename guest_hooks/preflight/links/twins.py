@@ -5,6 +5,7 @@ from collections.abc import Container, Sequence
 
 from guest_hooks.preflight.links import stage1
 from guest_hooks.preflight.result import Finding, Link
+from guest_hooks.preflight.steps import NextStep
 from guest_hooks.problems.boot import Stage1Problem
 from guest_hooks.problems.row import Actor, Severity
 from guest_hooks.records import replace
@@ -46,27 +47,22 @@ def findings(uuid: str, devices: Sequence[BlockDevice], own: Container[str]) -> 
             f"{' and '.join(each.path for each in same)} bear the UUID {uuid} of /boot's file"
             " system, and GRUB takes the one that is listed first"
         ),
-        step=step(same),
+        by=step(same),
     )
-    found = replace(found, actor=actor(same))
     is_first = next(iter(stage1.order(same))) in own
     return (replace(found, severity=Severity.WARNING, stops=False) if is_first else found,)
 
 
-def step(twins: Sequence[BlockDevice]) -> str:
+def step(twins: Sequence[BlockDevice]) -> NextStep:
     """What tells them apart again; nobody is to detach a disk that is mounted."""
+    is_changeable = any(device.fs_type in _COMMANDS for device in twins)
+    words = "unmount all but this guest's own, and detach what is not this guest's"
     idle = [device for device in twins if not any(device.mountpoints)]
-    if not idle:
-        return "unmount all but this guest's own, and detach what is not this guest's"
-    other = idle[-1]
-    command = _COMMANDS.get(other.fs_type)
-    detach = f"detach {other.path}"
-    return f"give it another UUID: {command} {other.path}; or {detach}" if command else detach
-
-
-def actor(twins: Sequence[BlockDevice]) -> Actor:
-    """Who takes the step."""
-    return Actor.GUEST if any(device.fs_type in _COMMANDS for device in twins) else Actor.HOST
+    for other in idle[-1:]:
+        words = f"detach {other.path}"
+        if command := _COMMANDS.get(other.fs_type):
+            words = f"give it another UUID: {command} {other.path}; or {words}"
+    return NextStep(words=words, actor=Actor.GUEST if is_changeable else Actor.HOST)
 
 
 def _is_on(device: BlockDevice, other: BlockDevice, devices: Sequence[BlockDevice]) -> bool:

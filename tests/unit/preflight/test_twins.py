@@ -101,7 +101,7 @@ def test_nobody_is_told_to_detach_what_is_mounted(tmp_path: Path) -> None:
     assert found.code is RootProblem.TWICE
     assert f"detach {CLONE.path}" in found.hint
     assert MOUNTED.path not in found.hint
-    assert "detach /" not in twins.step((MOUNTED, replace(CLONE, mountpoints=("/mnt",))))
+    assert "detach /" not in twins.step((MOUNTED, replace(CLONE, mountpoints=("/mnt",)))).words
 
 
 @pytest.mark.parametrize(
