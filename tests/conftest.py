@@ -13,7 +13,11 @@ from hypothesis import HealthCheck, settings
 from tests.support import debian_package, machine_state
 from tests.support.kinds import NEEDS_ROOT, Times, kind
 from tests.support.once import made_once, shared_directory
-from tests.support.skipping import pytest_make_collect_report, pytest_runtest_makereport
+from tests.support.skipping import (
+    Heard,
+    pytest_make_collect_report,
+    pytest_runtest_makereport,
+)
 from tests.support.waiting import until
 
 __all__ = ["deb", "pytest_make_collect_report", "pytest_runtest_makereport"]
@@ -28,6 +32,7 @@ settings.register_profile(
 )
 settings.load_profile("project")
 TIMES = Times()
+HEARD = Heard()
 
 
 @pytest.fixture(scope="session")
@@ -49,8 +54,17 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Add up what each kind of test takes."""
+    """Add up what each kind of test takes, and which tests there were."""
     TIMES.add(report)
+    HEARD.add(report)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Judge the run as a whole, in the process that gathers the results."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is not None and (fault := HEARD.judge(session)):
+        reporter.write_line(fault, red=True)
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

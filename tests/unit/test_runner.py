@@ -121,7 +121,7 @@ def results(tests: Path, *options: str) -> tuple[int, set[str]]:
         cwd=tests,
         env={
             "PATH": os.environ["PATH"],
-            "PYTHONPATH": str(CHECKOUT),
+            "PYTHONPATH": f"{CHECKOUT}:{tests}",
             "PYTHONDONTWRITEBYTECODE": "1",
         },
     )
@@ -151,3 +151,26 @@ def test_a_test_that_is_left_out_has_failed(tmp_path: Path) -> None:
 def test_a_module_that_is_left_out_has_failed(tmp_path: Path) -> None:
     (tmp_path / "test_a.py").write_text("import pytest\npytest.importorskip('no_such_module')\n")
     assert results(tmp_path, "-n0") == (2, {"ERROR test_a.py"})
+
+
+LOSING = """
+import pytest
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item):
+    return True if "lost" in item.name else None
+"""
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param(("-n0",), id="one-process"),
+        pytest.param(("--dist=loadscope", f"--tx=2*popen//python={PYTHON}"), id="workers"),
+    ],
+)
+def test_a_test_of_which_nobody_tells_has_failed(tmp_path: Path, options: tuple[str, ...]) -> None:
+    (tmp_path / "losing.py").write_text(LOSING)
+    (tmp_path / "test_a.py").write_text("def test_that_runs(): pass\ndef test_lost(): pass\n")
+    assert results(tmp_path, *options, "-p", "losing") == (1, {"PASSED test_that_runs"})
+    assert results(tmp_path, *options, "-p", "losing", "-k", "runs")[0] == 0
+    assert results(tmp_path, *options, "-p", "losing", "--collect-only")[0] == 0
