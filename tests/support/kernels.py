@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Kernels and initrds to order: small ones with real headers, packed by the real tools."""
 
+import functools
 import random
 import shutil
 import struct
@@ -34,6 +35,7 @@ PACKERS = {
 """How Linux's build packs its payload (scripts/Makefile.lib)."""
 
 
+@functools.lru_cache(maxsize=64)
 def pack(data: bytes, compression: str) -> bytes:
     """`data` as the real tool packs it; `none` gives it back."""
     if compression == "none":
