@@ -25,6 +25,7 @@ SCRIPT = "/etc/grub.d/99_xen_pv_kernels"
 TARGET = "x86_64-xen"
 """The target whose GRUB starts them; a 32-bit kernel for PV is older than any that needs a copy."""
 _COPY = re.compile(r"vmlinux-(.+)\.gz")
+_KERNEL = re.compile(r"(?:vmlinuz|kernel)-(.+)")
 
 
 def is_wanted(config: Config, names: Sequence[str]) -> bool:
@@ -50,7 +51,7 @@ def survey(
         if facts is None:
             continue
         copy = copy_of(path)
-        copied = memory.kernel(copy) if wanted and _needs_copy(facts) else None
+        copied = memory.kernel(copy) if wanted and (facts.fault or _needs_copy(facts)) else None
         found.append(_status(path, facts, copied, severity, wanted=wanted))
     return tuple(sorted(found, key=lambda kernel: version_key(kernel.version), reverse=True))
 
@@ -58,12 +59,21 @@ def survey(
 def by_version(root: Root) -> dict[str, str]:
     """The kernel in /boot of each version; of two, the one that 10_linux lists first."""
     paths = [path for path in kernel_images.paths(root) if os.path.dirname(path) == "/boot"]
-    return {kernel_images.version_of(path): path for path in reversed(paths)}
+    return {version_of(path): path for path in reversed(paths)}
+
+
+def version_of(path: str) -> str:
+    """The version in the name of a kernel in /boot, or of a copy. No two `vmlinuz-*` share it, as
+    they may what 10_linux takes for their version (of vmlinuz-6.1 and vmlinuz-lts-6.1).
+    """
+    name = os.path.basename(path)
+    found = _COPY.fullmatch(name) or _KERNEL.fullmatch(name)
+    return found[1] if found else ""
 
 
 def copy_of(path: str) -> str:
     """Where the copy of the kernel at `path` is kept."""
-    return pv_kernel(kernel_images.version_of(path))
+    return pv_kernel(version_of(path))
 
 
 def left_over(root: Root, keep: Sequence[str], memory: Memory) -> tuple[str, ...]:
@@ -99,14 +109,14 @@ def _status(
 ) -> KernelStatus:
     file: FileStatus | None = None
     problems: tuple[Problem, ...] = ()
-    if wanted and _needs_copy(facts):
-        code = _fault(facts, copied)
+    code = _fault(facts, copied)
+    if wanted and (_needs_copy(facts) or code is None):
         state = code.state if code else State.CURRENT
         file = FileStatus(path=copy_of(path), state=state)
         problems = (_problem(path, facts, copied, code, severity),) if code else ()
     return KernelStatus(
         path=path,
-        version=kernel_images.version_of(path),
+        version=version_of(path),
         compression=facts.compression,
         pv=_as_pv(facts, copied),
         pvh=_as_pvh(facts),
@@ -116,12 +126,15 @@ def _status(
 
 
 def _fault(facts: KernelFacts, copied: KernelFacts | None) -> PvKernelProblem | None:
-    """What is wrong with a copy that is wanted."""
+    """What is wrong with a copy that is wanted; of a damaged kernel any whole one is right, for a
+    PV boot starts that.
+    """
     if copied is None:
         return PvKernelProblem.MISSING
     if copied.fault or not _can_be_pv(copied) or not copied.source:
         return PvKernelProblem.DAMAGED
-    return PvKernelProblem.STALE if copied.source != facts.sha256 else None
+    is_stale = copied.source != facts.sha256 and not facts.fault
+    return PvKernelProblem.STALE if is_stale else None
 
 
 def _problem(

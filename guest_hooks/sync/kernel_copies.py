@@ -26,7 +26,7 @@ from guest_hooks.preflight import facts
 from guest_hooks.problems.pv_kernels import PvKernelProblem
 from guest_hooks.problems.row import State
 from guest_hooks.sizes import size
-from guest_hooks.survey import kernel_images, pv_kernels
+from guest_hooks.survey import pv_kernels
 from guest_hooks.survey.evidence import sha256
 from guest_hooks.survey.status import Survey
 from guest_hooks.sync.menus import Step
@@ -69,7 +69,7 @@ def renew(root: Root, found: Survey, settling: Settling, *, step: Step) -> Done:
     due = lacking(found)
     if not due:
         return Done()
-    default = _version(_default(root, found.status.boot))
+    default = pv_kernels.version_of(_default(root, found.status.boot))
     ordered = sorted(due, key=lambda kernel: kernel.version != default)
     changes: list[Change] = []
     failures: list[Failure] = []
@@ -150,7 +150,7 @@ def _make_room(
     paths = [*_unwanted(root, found), *spare]
     gained = 0
     chosen = []
-    for path in (path for path in paths if _version(path) != default):
+    for path in (path for path in paths if pv_kernels.version_of(path) != default):
         status = root.stat(path)
         gained += status.st_size if status else 0
         chosen.append(path)
@@ -185,11 +185,6 @@ def _default(root: Root, boot: BootFilesystem | None) -> str:
     entry = grub_menu.default(menu).entry
     started = entry.boot.kernel if entry is not None and entry.boot is not None else ""
     return os.path.basename(started)
-
-
-def _version(path: str) -> str:
-    """The version in the name of a kernel or of a copy."""
-    return kernel_images.version_of(os.path.basename(path).removesuffix(".gz"))
 
 
 def _why(kernel: KernelStatus) -> tuple[PvKernelProblem, ...]:

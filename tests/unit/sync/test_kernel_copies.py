@@ -190,6 +190,37 @@ def test_a_kernel_replaced_under_the_same_name(world: World) -> None:
     assert world.kernels()[0].problems == ()
 
 
+@pytest.mark.parametrize(
+    "release", ["lts-6.1.0", "6.1.0.gz", "6.2.0~rc1+local", "6.1.0-56-amd64.old", "mine"]
+)
+def test_any_name_that_10_linux_takes_has_a_copy_of_its_own(world: World, release: str) -> None:
+    """Also one of which 10_linux takes the same version as of another kernel."""
+    world.install("6.1.0", "zstd")
+    world.install(release, "zstd")
+    world.renew()
+    by_copy = {change.path for change in world.renew().changes}
+    assert by_copy == set()
+    assert {world.copy(name).exists() for name in ("6.1.0", release)} == {True}
+    rows = {kernel.path: kernel for kernel in world.kernels()}
+    assert rows[f"/boot/vmlinuz-{release}"].pv is Start.COPY
+    line = f"linux {world.top}/boot/vmlinuz-{release} ro\n"
+    menu = pv_menu.rewritten(line, world.top / "boot", world.top / "output").decode()
+    assert f"linux {world.top}/boot/xen/vmlinux-{release}.gz ro; else\n{line}" in menu
+
+
+def test_a_damaged_kernel_keeps_the_copy_that_starts_it(world: World) -> None:
+    """Cut off on the disk, or not to be read: as PV the guest still boots it by its copy."""
+    world.renew()
+    path = f"boot/vmlinuz-{MIDDLE}"
+    world.tree.write(path, (world.top / path).read_bytes()[:-9000])
+    assert world.states()[MIDDLE] is State.CURRENT
+    found = {kernel.version: kernel for kernel in world.kernels()}[MIDDLE]
+    assert (found.pv, found.pvh, found.problems) == (Start.COPY, Start.NOT, ())
+    assert kernel_copies.tidy(world.root, world.survey(), (), is_forced=False) == Done()
+    world.copy(MIDDLE).write_bytes(b"no copy")
+    assert world.states()[MIDDLE] is None
+
+
 def limited(monkeypatch: pytest.MonkeyPatch, world: World, copies: int) -> None:
     """Room for so many copies, whatever is in /boot/xen already."""
     size = len(pv_kernel.make(boot_tree.kernel(NEW, "zstd")))
