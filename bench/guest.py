@@ -27,24 +27,27 @@ WORK = "/var/tmp"  # noqa: S108 - the directory, and no file name that could be 
 
 
 @contextmanager
-def installed() -> Iterator[ChrootGuest]:
-    """The guest, with `measure.py` and strace in it; bookworm's, a PV guest's."""
+def installed(
+    suite: Suite = Suite.BOOKWORM, *, has_one_kernel: bool = False
+) -> Iterator[ChrootGuest]:
+    """A PV guest of `suite` with `measure.py`, strace and three kernels in it, or with Debian's
+    one.
+    """
     with (
         tempfile.TemporaryDirectory(prefix="bench.", dir=WORK) as directory,
         images.disk(Path(directory), "ext4", size=SIZE) as disk,
         ExitStack() as stack,
     ):
         deb = debian_package.build(Path(directory))
-        unpack(tarball(Suite.BOOKWORM, Kind.MINIMAL, extra=BOOTABLE), disk.top)
-        guest = ChrootGuest(
-            disk=disk, work=Path(directory), suite=Suite.BOOKWORM, platform=Platform.PV
-        )
+        unpack(tarball(suite, Kind.MINIMAL, extra=BOOTABLE), disk.top)
+        guest = ChrootGuest(disk=disk, work=Path(directory), suite=suite, platform=Platform.PV)
         stack.enter_context(_run_in_memory(disk.top / "run"))
         guest.write("/etc/fstab", f"UUID={disk.root.uuid} / ext4 defaults 0 1\n")
         guest.write(MEASURE, Path(measure.__file__).read_text())
         guest.apt("install", "--no-install-recommends", "strace")
-        other_kernels(disk.top)
-        _own_by_dpkg(disk.top)
+        if not has_one_kernel:
+            other_kernels(disk.top)
+            _own_by_dpkg(disk.top)
         # So that the UUID can be changed while it is mounted (tune2fs(8), metadata_csum_seed).
         images.tool("tune2fs", "-O", "metadata_csum_seed", disk.root.device)
         guest.path(f"/root/{deb.name}").write_bytes(deb.read_bytes())

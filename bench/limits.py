@@ -84,6 +84,12 @@ LIMITS = (
     ),
     Limit(name="preflight-again", what="`preflight` again, nothing changed", most=150, unit="ms"),
     Limit(
+        name="pv-kernel",
+        what="processor time of the hook that makes the copy of trixie's kernel for PV",
+        most=3,
+        unit="s",
+    ),
+    Limit(
         name="service-wakeups",
         what="the service's wakeups a minute beyond its watchdog's pings",
         most=0,
