@@ -281,8 +281,8 @@ _TESTS = {
         "the service without a journal, with a full one, with locks of others, by hand"
     ),
     "tests/service/long_upgrade.py": (
-        "a dist-upgrade to trixie with the watcher running: each change of /boot judged, and twelve"
-        " of them started on Xen as PV"
+        "a dist-upgrade to trixie with the watcher running: the disk judged at each change of"
+        " /boot, and at twelve of them started on Xen as PV, up to its root"
     ),
 }
 

@@ -13,12 +13,12 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from uuid import uuid4
 
-from tests.support import cgroup2
+from tests.support import cgroup2, images
 from tests.support.debian_package import host
 from tests.support.debian_tree import RELEASES, Kind, Suite, tarball, unpack
 from tests.support.nspawn_guest import DISK, ROOT_DISK, SETTING, TARGET, Guest, write
 
-BOOT_MIB = 160
+BOOT_SIZE = 160 * images.MIB
 CONFIG = f'targets = ["{TARGET}"]\nupdate_grub = false\n'
 NO_CONDITIONS = "[Unit]\nConditionVirtualization=\n"
 GRUB_CFG = """\
@@ -96,17 +96,21 @@ def booted(
 ) -> Iterator[Guest]:
     """Make and boot a guest in `work`; nothing of it is left at the end.
 
-    `root_mib`: its root is a disk of its own, `ROOT_DISK`, of that size, so that GRUB's tools find
-    it. `network`: it has the machine's.
+    The first `BOOT_SIZE` bytes of `work / "disk.img"` are its /boot. `root_mib`: what follows there
+    is its root, `ROOT_DISK`, of that size, so that GRUB's tools find it. `network`: it has the
+    machine's.
     """
-    tree, image = work / "tree", work / "boot.img"
+    tree, image = work / "tree", work / "disk.img"
     tree.mkdir(parents=True)
+    with image.open("wb") as file:
+        file.truncate(BOOT_SIZE + root_mib * images.MIB)
     with ExitStack() as stack:
+        stack.callback(image.unlink)
         stack.callback(shutil.rmtree, tree)
         options = [] if network else ["--private-network"]
         links = ""
         if root_mib:
-            root = stack.enter_context(_root_disk(work / "root.img", tree, root_mib))
+            root = stack.enter_context(_root_disk(image, tree, root_mib))
             options.append(f"--bind={root}:{ROOT_DISK}")
             links = f"ExecStart=ln -sfn {ROOT_DISK} {root}\n"
         unpack(tarball(suite, Kind.FULL), tree)
@@ -116,21 +120,10 @@ def booted(
         write(tree / "boot/grub/grub.cfg", GRUB_CFG.format(uuid=uuid, version=version))
         # Without checksums of metadata its UUID can be changed while it is mounted.
         features = ("-O", "^metadata_csum", "-U", uuid)
-        host(
-            "mke2fs",
-            "-q",
-            "-t",
-            "ext4",
-            *features,
-            "-d",
-            str(tree / "boot"),
-            str(image),
-            f"{BOOT_MIB}M",
-        )
+        loop = stack.enter_context(images.attached(image, length=BOOT_SIZE))
+        host("mke2fs", "-q", "-t", "ext4", *features, "-d", str(tree / "boot"), loop)
         shutil.rmtree(tree / "boot")
         (tree / "boot").mkdir()
-        loop = host("losetup", "--find", "--show", str(image)).strip()
-        stack.callback(host, "losetup", "--detach", loop)
         _prepare(tree, MOUNT_BOOT.replace("@LOOP@", loop).replace("@LINKS@", links), config)
         log = work / "log"
         name = f"service-guest-{os.getpid()}"
@@ -165,15 +158,14 @@ def booted(
 
 @contextmanager
 def _root_disk(image: Path, tree: Path, mib: int) -> Iterator[str]:
-    """A disk of its own for the root, mounted on `tree`; the loop device."""
-    with ExitStack() as stack:
-        host("mke2fs", "-q", "-t", "ext4", str(image), f"{mib}M")
-        stack.callback(image.unlink)
-        loop = host("losetup", "--find", "--show", str(image)).strip()
-        stack.callback(host, "losetup", "--detach", loop)
+    """What follows /boot on the disk `image` as the root, mounted on `tree`; the loop device."""
+    with images.attached(image, start=BOOT_SIZE, length=mib * images.MIB) as loop:
+        host("mke2fs", "-q", "-t", "ext4", loop)
         host("mount", loop, str(tree))
-        stack.callback(host, "umount", str(tree))
-        yield loop
+        try:
+            yield loop
+        finally:
+            host("umount", str(tree))
 
 
 def _prepare(tree: Path, mount_boot: str, config: str) -> None:
