@@ -27,7 +27,7 @@ _STATES = {
 _WAYS = {
     Start.ITSELF: "by itself",
     Start.COPY: "by its copy",
-    Start.NOT: "not",
+    Start.NOT: "not at all",
     Start.UNKNOWN: "not known",
 }
 _AS_ROOT = "sudo xen-guest-bootloader status"
@@ -82,17 +82,15 @@ def state_rows(status: Status, style: Style, shown: set[str]) -> list[str]:
 
 
 def _kernels(status: Status, style: Style, shown: set[str]) -> list[str]:
-    """How each kernel starts in each mode; without --verbose, those that start as PV by a copy."""
+    """How each kernel starts in each mode; without --verbose, where copies for PV are kept."""
     lines: list[str] = []
-    for kernel in status.kernels:
+    for kernel in status.kernels if style.verbose or any(k.copy for k in status.kernels) else ():
         copy = kernel.copy
-        if copy is None and not style.verbose:
-            continue
-        way = f"{GAP}PV {_WAYS[kernel.pv]}, PVH {_WAYS[kernel.pvh]}" if style.verbose else ""
-        place = f"{GAP}{copy.path}" if copy else f"{GAP}{kernel.path}"
-        first = _state(copy.state) if copy else (f"{State.CURRENT}", Kind.PLAIN)
-        text = (first, (f"{place}{way}", Kind.PLAIN))
-        lines += row("" if lines else "Kernels", text, style, column=COLUMN)
+        ways = f"{kernel.version}: PV {_WAYS[kernel.pv]}, PVH {_WAYS[kernel.pvh]}"
+        lines += row("" if lines else "Kernels", plain(ways), style, column=COLUMN)
+        if copy and (style.verbose or copy.state is not State.CURRENT):
+            text = (_state(copy.state), (f"{GAP}{copy.path}", Kind.PLAIN))
+            lines += problem_lines.below("copy", text, style)
         lines += problem_lines.problems(kernel.problems, style, shown)
     return lines
 

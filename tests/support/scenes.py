@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Ten guests as `status` meets them: what was found, what the screen says first, how it exits."""
+"""Guests as `status` meets them: what was found, what the screen says first, how it exits."""
 
 import calendar
 from dataclasses import dataclass, replace
@@ -11,9 +11,11 @@ from guest_hooks.model import (
     FileStatus,
     GrubCfgStatus,
     Guest,
+    KernelStatus,
     LastBoot,
     Mode,
     Problem,
+    Start,
     State,
     Status,
     TargetStatus,
@@ -21,6 +23,7 @@ from guest_hooks.model import (
 from guest_hooks.preflight.result import Finding, Link, Preflight, Step
 from guest_hooks.problems.kernels import KernelProblem
 from guest_hooks.problems.menus import MenuProblem
+from guest_hooks.problems.pv_kernels import PvKernelProblem
 from guest_hooks.problems.second_stage import SecondStageProblem
 from guest_hooks.report.status_screen import Scene
 
@@ -116,6 +119,31 @@ def _no_kernel() -> Status:
     return replace(WELL, grub_cfg=menu)
 
 
+def _kernel(version: str, compression: str, state: State | None) -> KernelStatus:
+    """A kernel whose copy is in this `state`, or that needs none."""
+    path, copy = f"/boot/vmlinuz-{version}", f"/boot/xen/vmlinux-{version}.gz"
+    missing = Problem.of(
+        PvKernelProblem.MISSING,
+        f"{path} is packed with {compression}, which GRUB can't unpack for a PV guest, and there is"
+        f" no copy {copy}",
+    )
+    starts = {None: Start.ITSELF, State.CURRENT: Start.COPY}
+    return KernelStatus(
+        path=path,
+        version=version,
+        compression=compression,
+        pv=starts.get(state, Start.NOT),
+        pvh=Start.ITSELF,
+        copy=FileStatus(path=copy, state=state) if state else None,
+        problems=(missing,) if state is State.MISSING else (),
+    )
+
+
+KERNELS = (
+    _kernel("6.12.118+deb13-amd64", "zstd", State.CURRENT),
+    _kernel("6.12.111+deb13-amd64", "zstd", State.MISSING),
+    _kernel("6.1.0-56-amd64", "xz", None),
+)
 LZ4 = Finding(
     code=KernelProblem.COMPRESSION,
     link=Link.KERNEL,
@@ -193,6 +221,13 @@ SCENES = {
     ),
     "no root": Situation(
         scene=Scene(status=WELL, service=RUNNING, now=NOW), first="not known", code=0
+    ),
+    "room for one copy": Situation(
+        scene=Scene(
+            status=replace(WELL, kernels=KERNELS), next_boot=BOOTS, service=RUNNING, now=NOW
+        ),
+        first="will boot vmlinuz-6.1.0-56-amd64; action needed",
+        code=3,
     ),
     "no kernel left": Situation(
         scene=Scene(
