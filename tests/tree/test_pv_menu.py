@@ -120,6 +120,8 @@ def test_pygrub_reads_the_same(tmp_path: Path) -> None:
         pytest.param("linux {k} dyndbg=\"file a +p; file b +p\" 'a;b' x", True, id="quoted"),
         pytest.param("linux {k} via=$grub_platform:${{prefix}}", True, id="variables"),
         pytest.param("linux ($root){k} ro", True, id="device"),
+        pytest.param(r"linux {k} systemd.mask=dev-a\x2db.swap '\' x=\\ ro", True, id="escaped"),
+        pytest.param(r"linux {k} a=\' ro", False, id="escaped-quote"),
         pytest.param("linux {k} ro \\", False, id="continued"),
         pytest.param("linux {k} ro; echo x", False, id="two-commands"),
         pytest.param("linux {k} 'a", False, id="open-quote"),
