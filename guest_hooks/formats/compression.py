@@ -26,7 +26,7 @@ GRUB_XEN_UNPACKS = frozenset({Compression.NONE, Compression.GZIP, Compression.XZ
 file filters, and those there are gzio, xzio and lzopio (include/grub/file.h:
 GRUB_FILE_FILTER_COMPRESSION_FIRST to _LAST). It takes the length word that Linux's build appends
 away for xz alone, and lzopio refuses a payload with that word: LZO is no good. Same in 2.06 and
-2.12."""
+2.12. 2.14 has a filter for zstd, too, which is not used: docs/upstream.md says why."""
 
 # linux/lib/decompress.c; LZO there is lzop's container, LZ4 the legacy frame
 _MAGICS = (

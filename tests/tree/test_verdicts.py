@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from guest_hooks.formats import pv_kernel
+from guest_hooks.machine import space
+from guest_hooks.machine.root import Root
 from guest_hooks.targets import TARGETS
-from tests.support import images
+from tests.support import images, kernels
 from tests.support.file_damage import (
     Damage,
     add_bytes,
@@ -249,3 +252,23 @@ def test_other_files_in_boot_are_left_alone(tree: OutsideGuest) -> None:
     tree.path("/boot/grub/x86_64-xen/normal.mod").unlink()
     tree.sync()
     assert {path: tree.path(path).read_bytes() for path in theirs} == before
+
+
+def test_what_is_left_free_for_a_second_stage_is_a_copy_s_when_it_stands(
+    tree: OutsideGuest,
+) -> None:
+    """A kernel's copy is made first, beside the room for second stages."""
+    kernel, filler = tree.path("/boot/vmlinuz-9.9"), tree.path("/filler")
+    copy = tree.boot_xen("vmlinux-9.9.gz")
+    kernel.write_bytes(kernels.bzimage(kernels.vmlinux(release="9.9"), "zstd", release="9.9"))
+    tree.boot_xen(PV_FILE).unlink()
+    left = space.free(Root(str(tree.top)), "/boot") - 10 * images.MIB
+    images.tool("fallocate", "--length", str(left), str(filler))
+    try:
+        made = [change["path"] for change in tree.sync(f"--target={PV}").json["changed"]]
+        assert made == [f"/boot/xen/{name}" for name in (PV_FILE, copy.name)]
+        assert pv_kernel.read(copy.read_bytes()).fault == ""
+    finally:
+        filler.unlink()
+        kernel.unlink()
+        copy.unlink(missing_ok=True)
