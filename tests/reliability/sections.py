@@ -1,39 +1,28 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The sweeps of `make reliability`, each of which can run beside the others, and what they come
 to as rows.
 """
 
 import functools
-import re
-import secrets
-import subprocess
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.reliability import (
     failing_calls,
     faults,
-    full_disk,
-    fuzz,
-    kills,
     never_worse,
-    power_cut,
-    races,
-    scenario,
+    sweeps,
 )
 from tests.reliability.fuzz_targets import TARGETS
 from tests.reliability.kills import Victim
 from tests.reliability.scenario import EMBEDDED, MINIMAL, Start
+from tests.reliability.sweeps import Found
 from tests.reliability.table import Row, tally
 from tests.support import fault_lab
-from tests.support.checkout import CHECKOUT
 from tests.support.debian_tree import RELEASES
-from tests.support.fault_lab import Lab
-
-Found = Iterable[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,14 +63,15 @@ def all_sections(points: Points) -> list[Section]:
         *_full_sections(),
         *_cut_sections(points),
         *_race_sections(points),
+        *_look_sections(points),
+        *_never_worse_sections(),
     ]
-    made.extend(_look_sections(points))
-    made.extend(_never_worse_sections())
     made.extend(
-        _section(row, path, functools.partial(_pytest, path=path)) for path, row in _TESTS.items()
+        _section(row, path, functools.partial(sweeps.tested, path=path))
+        for path, row in _TESTS.items()
     )
     for name, parser in TARGETS.items():
-        find = functools.partial(_fuzzed, name=name, seconds=points.fuzz_seconds)
+        find = functools.partial(sweeps.fuzzed, name=name, seconds=points.fuzz_seconds)
         made.append(_section(f"fuzzed: {parser.what}", f"fuzz {name}", find))
     return made
 
@@ -93,17 +83,23 @@ def _kill_sections(points: Points) -> Iterator[Section]:
             alike = 2 if config else points.kills_alike if not plain else 60
             single = points.kills_minimal if config else _ALL
             find = functools.partial(
-                _kills, start=start, config=config, plain=plain, single=single, alike=alike
+                sweeps.killed, start=start, config=config, plain=plain, single=single, alike=alike
             )
             yield _section(row, f"kills {start} {_named(config, plain=plain)}", find, plain=plain)
     find = functools.partial(
-        _kills, start=Start.UPGRADE, config=EMBEDDED, plain=False, single=10, alike=2, fs_type="xfs"
+        sweeps.killed,
+        start=Start.UPGRADE,
+        config=EMBEDDED,
+        plain=False,
+        single=10,
+        alike=2,
+        fs_type="xfs",
     )
     yield _section("killed before a system call, upgrade on XFS", "kills xfs", find)
     for victim in (Victim.CHILD, Victim.ALL):
         for start in Start:
             find = functools.partial(
-                _kills_of_child, start=start, victim=victim, alike=points.kills_of_child
+                sweeps.child_killed, start=start, victim=victim, alike=points.kills_of_child
             )
             yield _section(
                 f"at a system call of its grub-install: {victim} killed",
@@ -113,7 +109,7 @@ def _kill_sections(points: Points) -> Iterator[Section]:
     for start in Start:
         for config in (EMBEDDED, MINIMAL):
             find = functools.partial(
-                _kills_at_times, start=start, config=config, count=points.kills_at_times
+                sweeps.killed_at_times, start=start, config=config, count=points.kills_at_times
             )
             name = f"kills times {start} {_named(config, plain=False)}"
             yield _section(
@@ -128,16 +124,20 @@ def _fault_sections(points: Points) -> Iterator[Section]:
             alike = points.faults_alike if not plain else 30
             single = points.faults_minimal if config else _ALL
             find = functools.partial(
-                _faults, config=config, plain=plain, single=single, alike=alike, error=error
+                sweeps.failing, config=config, plain=plain, single=single, alike=alike, error=error
             )
             yield _section(row, f"faults {_named(config, plain=plain)} {error}", find, plain=plain)
 
 
 def _full_sections() -> Iterator[Section]:
-    yield _section("file system filled in 1 KiB steps, the commit alone", "full commit", _steps)
+    yield _section(
+        "file system filled in 1 KiB steps, the commit alone", "full commit", sweeps.filled_in_steps
+    )
     row = "file system filled in 1 KiB steps where it matters, whole runs"
-    yield _section(row, "full runs", functools.partial(_runs, plain=False))
-    yield _section(row, "full plain", functools.partial(_runs, plain=True), plain=True)
+    yield _section(row, "full runs", functools.partial(sweeps.filled_in_runs, plain=False))
+    yield _section(
+        row, "full plain", functools.partial(sweeps.filled_in_runs, plain=True), plain=True
+    )
 
 
 def _cut_sections(points: Points) -> Iterator[Section]:
@@ -150,7 +150,12 @@ def _cut_sections(points: Points) -> Iterator[Section]:
             (Start.UPGRADE, EMBEDDED, True),
         ):
             find = functools.partial(
-                _cuts, fs_type=fs_type, start=start, config=config, plain=plain, most=points.cuts
+                sweeps.cut,
+                fs_type=fs_type,
+                start=start,
+                config=config,
+                plain=plain,
+                most=points.cuts,
             )
             name = f"cuts {fs_type} {start} {_named(config, plain=plain)}"
             yield _section(
@@ -169,11 +174,13 @@ def _race_sections(points: Points) -> Iterator[Section]:
     row = "two runs at once, of two GRUB versions: "
     half = points.pairs // 2
     yield _section(
-        f"{row}sync and sync", "races sync", functools.partial(_races, other="sync", count=half)
+        f"{row}sync and sync",
+        "races sync",
+        functools.partial(sweeps.raced, other="sync", count=half),
     )
-    find = functools.partial(_races, other="grub-install", count=points.pairs - half)
+    find = functools.partial(sweeps.raced, other="grub-install", count=points.pairs - half)
     yield _section(f"{row}sync and the wrapped `grub-install`", "races grub-install", find)
-    find = functools.partial(_races, other="plain", count=half)
+    find = functools.partial(sweeps.raced, other="plain", count=half)
     yield _section(f"{row}sync and sync", "races plain", find, plain=True)
 
 
@@ -181,7 +188,7 @@ def _look_sections(points: Points) -> Iterator[Section]:
     for verb in failing_calls.VERBS:
         row = "a look at the tree fails, each verb: EIO, EMFILE, ENOMEM, ELOOP, …"
         yield _section(
-            row, f"looks {verb}", functools.partial(_looks, verb=verb, most=points.looks)
+            row, f"looks {verb}", functools.partial(sweeps.looking, verb=verb, most=points.looks)
         )
 
 
@@ -292,123 +299,4 @@ def _section(row: str, name: str, find: Callable[..., Found], *, plain: bool = F
 
 
 def _named(config: str, *, plain: bool) -> str:
-    if plain:
-        return "plain"
-    return "minimal" if config else "embedded"
-
-
-def _lab(directory: Path, fs_type: str = "ext4") -> AbstractContextManager[Lab]:
-    return fault_lab.lab(directory / "lab", fs_type)
-
-
-def _kills(
-    directory: Path,
-    *,
-    start: Start,
-    config: str,
-    plain: bool,
-    single: int,
-    alike: int,
-    fs_type: str = "ext4",
-) -> Found:
-    with _lab(directory, fs_type) as lab:
-        made = scenario.make(lab, start, config=config, plain=plain)
-        yield from kills.sweep(
-            lab, made, kills.spread(kills.points(lab, made), single=single, alike=alike)
-        )
-
-
-def _kills_of_child(directory: Path, *, start: Start, victim: Victim, alike: int) -> Found:
-    with _lab(directory) as lab:
-        made = scenario.make(lab, start)
-        yield from kills.child_sweep(
-            lab,
-            made,
-            kills.spread(kills.child_points(lab, made), single=alike, alike=alike),
-            victim,
-        )
-
-
-def _kills_at_times(directory: Path, *, start: Start, config: str, count: int) -> Found:
-    with _lab(directory) as lab:
-        yield from kills.timed_sweep(lab, scenario.make(lab, start, config=config), count)
-
-
-def _faults(
-    directory: Path, *, config: str, plain: bool, single: int, alike: int, error: str
-) -> Found:
-    with _lab(directory) as lab:
-        made = scenario.make(lab, Start.UPGRADE, config=config, plain=plain)
-        yield from faults.sweep(
-            lab, made, kills.spread(kills.points(lab, made), single=single, alike=alike), error
-        )
-
-
-def _looks(directory: Path, *, verb: str, most: int) -> Found:
-    with _lab(directory) as lab:
-        lab.synced()
-        yield from failing_calls.sweep(lab, verb, most)
-
-
-def _steps(directory: Path) -> Found:
-    with _lab(directory) as lab:
-        yield from full_disk.steps(lab, scenario.make(lab, Start.UPGRADE))
-
-
-def _runs(directory: Path, *, plain: bool) -> Found:
-    with _lab(directory) as lab:
-        made = scenario.make(lab, Start.UPGRADE, plain=plain)
-        yield from full_disk.runs(lab, made, full_disk.levels(lab, made))
-
-
-def _cuts(
-    directory: Path,
-    *,
-    fs_type: str,
-    start: Start,
-    config: str,
-    plain: bool,
-    most: int,
-    is_closed: bool = True,
-) -> Found:
-    return power_cut.sweep(
-        directory, fs_type, start, config=config, plain=plain, most=most, is_closed=is_closed
-    )
-
-
-def _races(directory: Path, *, other: str, count: int) -> Found:
-    with _lab(directory) as lab:
-        empty = lab.snapshot("empty")
-        plain = list(scenario.PLAIN)
-        if other == "plain":
-            yield from races.pairs(lab, empty, plain, plain, count=count, plain=True)
-        else:
-            lab.install_package()
-            sync = lab.sync_command()
-            yield from races.pairs(
-                lab, empty, sync, sync if other == "sync" else plain, count=count
-            )
-
-
-def _fuzzed(directory: Path, *, name: str, seconds: int) -> Found:
-    return fuzz.guided(name, directory, seconds=seconds, seed=secrets.randbelow(1 << 31))
-
-
-def _pytest(directory: Path, *, path: str) -> Found:
-    # In a mount namespace of its own, like a worker: another's would keep this one's mounts.
-    command = [
-        "tests/apart",
-        "/usr/bin/python3",
-        "-m",
-        "pytest",
-        "-q",
-        "-rA",
-        f"--basetemp={directory}/pytest",
-        path,
-    ]
-    done = subprocess.run(
-        command, cwd=CHECKOUT, capture_output=True, text=True, timeout=1800, check=False
-    )
-    for line in done.stdout.splitlines():
-        if result := re.match(r"(PASSED|FAILED|ERROR) tests/", line):
-            yield "" if result[1] == "PASSED" else line
+    return "plain" if plain else "minimal" if config else "embedded"

@@ -12,10 +12,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tests.support.checkout import CHECKOUT
-from tests.support.damaged_debian import PV, ROWS, WELL, Guest, Row
+from tests.support.damaged_debian import ROWS
+from tests.support.debian_damage import PV, Guest, Row
 from tests.support.debian_layouts import LAYOUTS
 from tests.support.healthy_boot import HEALTHY
 from tests.support.seen_on_xen import CODES
+from tests.support.unusual_debian import WELL
 
 PAGE = CHECKOUT / "docs/preflight.md"
 _ABOUT = """\

@@ -11,10 +11,12 @@ import pytest
 
 from tests.support import guest_tables, xen_guest
 from tests.support.chroot_guest import ChrootGuest
-from tests.support.damaged_debian import PV, PVH, ROWS, WELL, Guest, Row, put_back_modules
+from tests.support.damaged_debian import ROWS
+from tests.support.debian_damage import PV, PVH, Guest, Row, put_back_modules
 from tests.support.debian_layouts import OTHER_KERNELS, Layout, debian
 from tests.support.debian_tree import Suite
 from tests.support.outside_guest import OutsideGuest
+from tests.support.unusual_debian import WELL
 
 KEPT = ("boot", "etc")
 
