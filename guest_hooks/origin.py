@@ -21,3 +21,22 @@ class By:
 
     doer: Doer
     name: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One entry of the journal about that; `time` is in seconds since the epoch, a field that the
+    entry lacks is empty.
+    """
+
+    time: float
+    outcome: str
+    message: str
+    path: str = ""
+    target: str = ""
+    cause: str = ""
+    hint: str = ""
+    before: str = ""
+    after: str = ""
+    by: str = ""
+    by_name: str = ""

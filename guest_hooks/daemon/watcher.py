@@ -30,6 +30,7 @@ from guest_hooks.machine.watch import Watch
 from guest_hooks.paths import BOOT, LOCK
 from guest_hooks.program import REPAIR
 from guest_hooks.records import replace
+from guest_hooks.repairs import ServiceStatus, utc
 
 REARM_SECONDS = 60.0
 """How often watches that were refused, or a udev that does not run, are tried again."""
@@ -87,9 +88,7 @@ class Watcher:
         self._config = configure()
         self._pace = _pace(self._config)
         self._state = service.StateFile(root)
-        self._told = service.ServiceStatus(
-            running=True, pid=os.getpid(), since=service.utc(time.time())
-        )
+        self._told = ServiceStatus(running=True, pid=os.getpid(), since=utc(time.time()))
         self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._ended: queue.SimpleQueue[manager.Repaired] = queue.SimpleQueue()
         self._repair: threading.Thread | None = None
@@ -149,7 +148,7 @@ class Watcher:
         repaired = self._ended.get()
         self._repair = None
         self._glance.remember(is_repaired=not repaired.error)
-        self._tell(repair_at=service.utc(time.time()), repair=repaired.error or "done")
+        self._tell(repair_at=utc(time.time()), repair=repaired.error or "done")
         self._happen(events.Ended(error=repaired.error, is_locked=repaired.is_locked))
 
     def _on_signal(self) -> None:
@@ -210,10 +209,10 @@ class Watcher:
         try:
             differences = self._glance.differences()
         except GuestHooksError as error:
-            self._tell(look_at=service.utc(time.time()), look=error.message, is_well=False)
+            self._tell(look_at=utc(time.time()), look=error.message, is_well=False)
             return events.Seen(error=error.message, is_waiting=isinstance(error, UnmountedError))
         self._tell(
-            look_at=service.utc(time.time()),
+            look_at=utc(time.time()),
             look=f"differs: {', '.join(differences)}" if differences else "as it was left",
             is_well=not differences,
         )
@@ -289,7 +288,7 @@ class Watcher:
 
     def _retry_at(self) -> str:
         wait = self._vigil.retry - time.monotonic()
-        return service.utc(time.time() + wait) if wait < math.inf else ""
+        return utc(time.time() + wait) if wait < math.inf else ""
 
     def _is_boot_read_only(self) -> bool:
         mount = self._mounts.mount_of(BOOT)

@@ -4,29 +4,16 @@ taken back.
 """
 
 import json
-import math
 import time
 
 from guest_hooks.machine import durable, lock
 from guest_hooks.machine.root import NotRegularError, Root
 from guest_hooks.paths import STATE_DIR
-from guest_hooks.records import dataclass
+from guest_hooks.repairs import NEVER, Hold
 
 PATH = f"{STATE_DIR}/hold.json"
-NEVER = math.inf
 SCHEMA = 1
 MAX_SIZE = 4096
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hold:
-    """Since when, until when (`NEVER`: until `release`) and by whom; times are seconds since the
-    epoch.
-    """
-
-    since: float
-    until: float = NEVER
-    by: str = ""
 
 
 def load(root: Root, *, now: float | None = None) -> Hold | None:

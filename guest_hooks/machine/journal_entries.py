@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from guest_hooks.errors import LackingError
 from guest_hooks.machine.journal import IDENTIFIER, KINDS, Outcome
 from guest_hooks.machine.run import CommandError, Run, run
+from guest_hooks.origin import Entry
 from guest_hooks.program import PROGRAM
-from guest_hooks.records import dataclass
 
 TIMEOUT = 60.0
 FILES = ("/var/log/journal", "/run/log/journal")
@@ -26,37 +26,19 @@ DEEDS = (
     Outcome.RELEASED,
 )
 """What was done, or was not done though it was wanted."""
-_FIELDS: tuple[str, ...] = (
-    "MESSAGE",
-    "BOOTLOADER_OUTCOME",
-    "BOOTLOADER_PATH",
-    "BOOTLOADER_TARGET",
-    "BOOTLOADER_CAUSE",
-    "BOOTLOADER_HINT",
-)
-_FIELDS += (
-    "BOOTLOADER_STATE_BEFORE",
-    "BOOTLOADER_STATE_AFTER",
-    "BOOTLOADER_BY",
-    "BOOTLOADER_BY_NAME",
-)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
-    """One entry; `time` is in seconds since the epoch, a field that the entry lacks is empty."""
-
-    time: float
-    outcome: str
-    message: str
-    path: str = ""
-    target: str = ""
-    cause: str = ""
-    hint: str = ""
-    before: str = ""
-    after: str = ""
-    by: str = ""
-    by_name: str = ""
+_FIELDS = {
+    "message": "MESSAGE",
+    "outcome": "BOOTLOADER_OUTCOME",
+    "path": "BOOTLOADER_PATH",
+    "target": "BOOTLOADER_TARGET",
+    "cause": "BOOTLOADER_CAUSE",
+    "hint": "BOOTLOADER_HINT",
+    "before": "BOOTLOADER_STATE_BEFORE",
+    "after": "BOOTLOADER_STATE_AFTER",
+    "by": "BOOTLOADER_BY",
+    "by_name": "BOOTLOADER_BY_NAME",
+}
+"""The journal's names of what an `Entry` holds."""
 
 
 def read(lines: int, *, run: Run = run) -> tuple[Entry, ...]:
@@ -68,7 +50,7 @@ def read(lines: int, *, run: Run = run) -> tuple[Entry, ...]:
         "--quiet",
         "--no-pager",
         "--output=json",
-        f"--output-fields={','.join(_FIELDS)}",
+        f"--output-fields={','.join(_FIELDS.values())}",
     ]
     # _UID is journald's own word (systemd.journal-fields(7)): any user may write entries under our
     # name.
@@ -101,20 +83,8 @@ def is_all_readable() -> bool:
 def _entries(lines: Sequence[bytes]) -> Iterator[Entry]:
     for line in lines:
         row = json.loads(line)
-        told = {name: _text(row.get(name)) for name in _FIELDS}
-        yield Entry(
-            time=int(row["__REALTIME_TIMESTAMP"]) / 1e6,
-            outcome=told["BOOTLOADER_OUTCOME"],
-            message=told["MESSAGE"],
-            path=told["BOOTLOADER_PATH"],
-            target=told["BOOTLOADER_TARGET"],
-            cause=told["BOOTLOADER_CAUSE"],
-            hint=told["BOOTLOADER_HINT"],
-            before=told["BOOTLOADER_STATE_BEFORE"],
-            after=told["BOOTLOADER_STATE_AFTER"],
-            by=told["BOOTLOADER_BY"],
-            by_name=told["BOOTLOADER_BY_NAME"],
-        )
+        told = {name: _text(row.get(field)) for name, field in _FIELDS.items()}
+        yield Entry(time=int(row["__REALTIME_TIMESTAMP"]) / 1e6, **told)
 
 
 def _text(value: object) -> str:

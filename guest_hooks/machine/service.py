@@ -18,6 +18,7 @@ from guest_hooks.errors import LackingError, LockedError
 from guest_hooks.machine import dpkg
 from guest_hooks.machine.root import Root
 from guest_hooks.records import asdict, dataclass, replace
+from guest_hooks.repairs import ServiceStatus, seconds
 
 RUN_DIR = "/run/xen-guest-bootloader/watch"
 """The watcher's alone: systemd removes it with the service, and a repair may be staging in the
@@ -34,45 +35,6 @@ MOST_WORDS = 300
 """Characters of one sentence."""
 MOST_LINE = 1000
 """Characters of the status line."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServiceStatus:
-    """The repair service. Times are UTC as `2026-01-31T12:00:00Z`, or empty for "not yet".
-
-    `phase` is what it is doing (`pacing.Phase`), `look` what its last look found and `is_well` that
-    it was nothing, `repair` what its last repair came to, `retry` when what resisted is tried
-    again, `troubles` what it cannot do or has met, one sentence each.
-    """
-
-    running: bool = False
-    pid: int = 0
-    since: str = ""
-    phase: str = ""
-    look_at: str = ""
-    look: str = ""
-    is_well: bool = False
-    repair_at: str = ""
-    repair: str = ""
-    retry_at: str = ""
-    watches: int = 0
-    overflows: int = 0
-    troubles: tuple[str, ...] = ()
-
-
-def utc(seconds: float) -> str:
-    """A point in time (seconds since the epoch) as reports write it."""
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
-
-
-def seconds(text: str) -> float | None:
-    """The point in time that `utc` wrote as `text`, in seconds since the epoch; None for none."""
-    import calendar  # noqa: PLC0415 - only for who shows it
-
-    try:
-        return float(calendar.timegm(time.strptime(text, "%Y-%m-%dT%H:%M:%SZ")))
-    except ValueError:
-        return None
 
 
 def local(text: str) -> str:

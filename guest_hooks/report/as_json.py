@@ -2,7 +2,7 @@
 """Results as JSON, as schema/report.schema.json describes it. What a person reads is beside it."""
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from guest_hooks.errors import ExitCode, GuestHooksError
 from guest_hooks.model import (
@@ -17,9 +17,7 @@ from guest_hooks.model import (
     TargetStatus,
 )
 from guest_hooks.records import asdict
-
-if TYPE_CHECKING:  # most verbs show no service, and its module takes time to load
-    from guest_hooks.machine.service import ServiceStatus
+from guest_hooks.repairs import ServiceStatus
 
 SCHEMA = 1
 
@@ -45,7 +43,7 @@ def stage1_json(target: str, **made: str | int) -> dict[str, Any]:
     return {"schema": SCHEMA, "target": target, **made}
 
 
-def status_json(status: Status, service: "ServiceStatus | None" = None) -> dict[str, Any]:
+def status_json(status: Status, service: ServiceStatus | None = None) -> dict[str, Any]:
     """What `status --json` prints; `service` is null where no repair service belongs to the
     tree.
     """

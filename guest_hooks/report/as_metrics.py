@@ -8,9 +8,9 @@ for each, 1 for the one it is in.
 
 from collections.abc import Iterator, Mapping
 
-from guest_hooks.machine.service import ServiceStatus
 from guest_hooks.model import Severity, Start, State, Status
 from guest_hooks.records import dataclass
+from guest_hooks.repairs import ServiceStatus
 from guest_hooks.survey.outlook import Outlook
 
 PREFIX = "xen_guest_bootloader"

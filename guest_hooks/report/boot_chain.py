@@ -4,10 +4,10 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from guest_hooks.machine.service import ServiceStatus
 from guest_hooks.model import Severity
 from guest_hooks.preflight.result import Finding, Link, Preflight
 from guest_hooks.records import asdict
+from guest_hooks.repairs import ServiceStatus
 from guest_hooks.report import layout
 from guest_hooks.report.as_json import SCHEMA, guest_json, status_json
 from guest_hooks.report.layout import Kind, Span, Style, Text, plain

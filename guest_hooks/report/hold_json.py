@@ -3,8 +3,7 @@
 
 from typing import Any
 
-from guest_hooks.machine.hold import NEVER, Hold
-from guest_hooks.machine.service import utc
+from guest_hooks.repairs import NEVER, Hold, utc
 from guest_hooks.report.as_json import SCHEMA
 
 

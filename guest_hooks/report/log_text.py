@@ -4,10 +4,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from guest_hooks.machine.journal_entries import Entry
-from guest_hooks.machine.service import utc
-from guest_hooks.origin import Doer
+from guest_hooks.origin import Doer, Entry
 from guest_hooks.records import asdict
+from guest_hooks.repairs import utc
 from guest_hooks.report import moments
 from guest_hooks.report.as_json import SCHEMA
 from guest_hooks.report.layout import Kind, Style, block

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """How the automatic repairs are: on, on hold, turned off, failing; as rows of the status screen."""
 
-from guest_hooks.machine.hold import NEVER, Hold
-from guest_hooks.machine.service import ServiceStatus, seconds
+from guest_hooks.repairs import NEVER, Hold, ServiceStatus, seconds
 from guest_hooks.report import moments
 from guest_hooks.report.layout import Kind, Style, Text, plain, row
 from guest_hooks.report.problem_lines import below, step

@@ -4,11 +4,11 @@
 from collections.abc import Sequence
 from typing import Any
 
-from guest_hooks.machine.service import utc
 from guest_hooks.model import Change, Status, TargetStatus
 from guest_hooks.problems.second_stage import SecondStageProblem
 from guest_hooks.program import SYNC
 from guest_hooks.records import asdict
+from guest_hooks.repairs import utc
 from guest_hooks.report import moments
 from guest_hooks.report.as_json import SCHEMA
 from guest_hooks.sizes import size

@@ -5,11 +5,10 @@ and the guest.
 
 from collections.abc import Iterator
 
-from guest_hooks.machine.hold import Hold
-from guest_hooks.machine.service import ServiceStatus
 from guest_hooks.model import Start, State, Status, TargetStatus
 from guest_hooks.preflight.result import Preflight
 from guest_hooks.records import dataclass
+from guest_hooks.repairs import Hold, ServiceStatus
 from guest_hooks.report import boot_chain, guest_text, problem_lines
 from guest_hooks.report.layout import NO_BREAK, Kind, Span, Style, Text, plain, row
 from guest_hooks.report.repair_text import repair_rows

@@ -10,11 +10,11 @@ from contextlib import suppress
 
 from guest_hooks.errors import LackingError, UsageError
 from guest_hooks.machine import hold, journal, service
-from guest_hooks.machine.hold import NEVER, Hold
 from guest_hooks.machine.journal import Outcome
 from guest_hooks.machine.root import Root
 from guest_hooks.origin import By
 from guest_hooks.program import PROGRAM
+from guest_hooks.repairs import NEVER, Hold, utc
 
 
 def hold_repairs(root: Root, *, until: float | None, by: By, lock_timeout: float) -> Hold:
@@ -24,7 +24,7 @@ def hold_repairs(root: Root, *, until: float | None, by: By, lock_timeout: float
     _require_root(root, "hold")
     held = Hold(since=time.time(), until=NEVER if until is None else until, by=by.name)
     hold.save(root, held, lock_timeout=lock_timeout)
-    end = "" if until is None else f" until {service.utc(until)}"
+    end = "" if until is None else f" until {utc(until)}"
     _announce(root, Outcome.HELD, f"Automatic repairs are on hold{end}", by)
     return held
 

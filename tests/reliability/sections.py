@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# SPDX-License-Identifier: GPL-3.0-or-later
 """The sweeps of `make reliability`, each of which can run beside the others, and what they come
 to as rows.
 """

@@ -4,8 +4,6 @@
 import calendar
 from dataclasses import dataclass, replace
 
-from guest_hooks.machine.hold import Hold
-from guest_hooks.machine.service import ServiceStatus
 from guest_hooks.model import (
     BootFilesystem,
     FileStatus,
@@ -25,6 +23,7 @@ from guest_hooks.problems.kernels import KernelProblem
 from guest_hooks.problems.menus import MenuProblem
 from guest_hooks.problems.pv_kernels import PvKernelProblem
 from guest_hooks.problems.second_stage import SecondStageProblem
+from guest_hooks.repairs import Hold, ServiceStatus
 from guest_hooks.report.status_screen import Scene
 
 NOW = float(calendar.timegm((2026, 11, 25, 14, 42, 0)))

@@ -20,6 +20,7 @@ import pytest
 from guest_hooks.daemon import pacing
 from guest_hooks.machine import hold, service
 from guest_hooks.machine.root import Root
+from guest_hooks.repairs import Hold, ServiceStatus
 from tests.support import watcher_process
 from tests.support.checkout import CHECKOUT
 from tests.support.waiting import until
@@ -81,7 +82,7 @@ class Service:
         return path.read_text().split().count(what) if path.exists() else 0
 
     @property
-    def status(self) -> service.ServiceStatus:
+    def status(self) -> ServiceStatus:
         return service.read(Root(str(self.tree)))
 
     def stop(self) -> int:
@@ -143,7 +144,7 @@ def test_a_stopped_one_is_told(running: Service) -> None:
 def test_sigterm_stops_it_and_leaves_no_state(running: Service) -> None:
     running.repaired(1)
     assert running.stop() == 0
-    assert running.status == service.ServiceStatus()
+    assert running.status == ServiceStatus()
     running.told("STOPPING=1")
 
 
@@ -260,7 +261,7 @@ def test_a_hold_ends_by_itself(running: Service) -> None:
     running.repaired(1)
     root = Root(str(running.tree))
     (running.tree / "var/lib").mkdir(parents=True, exist_ok=True)
-    hold.save(root, hold.Hold(since=0, until=time.time() + 1.5), lock_timeout=0)
+    hold.save(root, Hold(since=0, until=time.time() + 1.5), lock_timeout=0)
     running.second_stage.unlink()
     until(lambda: running.status.phase == "held")
     running.repaired(2)

@@ -11,8 +11,8 @@ import pytest
 from guest_hooks.cli import times
 from guest_hooks.errors import ExitCode, UsageError
 from guest_hooks.machine import hold
-from guest_hooks.machine.hold import NEVER, Hold
 from guest_hooks.machine.root import Root
+from guest_hooks.repairs import NEVER, Hold
 from tests.support import report_schema
 from tests.support.command_line import Run
 

@@ -11,6 +11,7 @@ import pytest
 
 from guest_hooks.machine import service
 from guest_hooks.machine.root import Root
+from guest_hooks.repairs import ServiceStatus
 
 
 @pytest.mark.parametrize(
@@ -27,7 +28,7 @@ def test_a_damaged_state_file_says_nothing(tmp_path: Path, data: bytes) -> None:
     path = Path(f"{tmp_path}{service.FILE}")
     path.parent.mkdir(parents=True)
     path.write_bytes(data)
-    assert service.read(Root(str(tmp_path))) == service.ServiceStatus()
+    assert service.read(Root(str(tmp_path))) == ServiceStatus()
 
 
 def test_who_may_read_the_state_file_can_keep_no_watcher_out(tmp_path: Path) -> None:
@@ -50,7 +51,7 @@ def test_a_process_that_took_over_the_pid_is_not_the_watcher(tmp_path: Path) -> 
     root = Root(str(tmp_path))
     file = service.StateFile(root)
     with subprocess.Popen(["sleep", "60"]) as other:
-        file.write(service.ServiceStatus(running=True, pid=other.pid))
+        file.write(ServiceStatus(running=True, pid=other.pid))
         assert "ended without a word" in service.read(root).troubles[0]
         other.kill()
     file.close()
@@ -59,7 +60,7 @@ def test_a_process_that_took_over_the_pid_is_not_the_watcher(tmp_path: Path) -> 
 def test_the_state_file_holds_what_was_written(tmp_path: Path) -> None:
     root = Root(str(tmp_path))
     file = service.StateFile(root)
-    said = service.ServiceStatus(
+    said = ServiceStatus(
         running=True, pid=os.getpid(), since="2026-01-31T12:00:00Z", troubles=("one", "x" * 999)
     )
     file.write(said)
@@ -67,7 +68,7 @@ def test_the_state_file_holds_what_was_written(tmp_path: Path) -> None:
     assert read.since == said.since
     assert read.troubles == ("one", "x" * service.MOST_WORDS)
     file.close()
-    assert service.read(root) == service.ServiceStatus()
+    assert service.read(root) == ServiceStatus()
 
 
 def test_a_long_word_leaves_no_tail_behind(tmp_path: Path) -> None:
@@ -75,21 +76,17 @@ def test_a_long_word_leaves_no_tail_behind(tmp_path: Path) -> None:
     file = service.StateFile(root)
     long = "\u20ac" * 9999
     file.write(
-        service.ServiceStatus(
-            running=True, pid=os.getpid(), look=long, repair=long, troubles=(long,) * 99
-        )
+        ServiceStatus(running=True, pid=os.getpid(), look=long, repair=long, troubles=(long,) * 99)
     )
     assert len(service.read(root).look) == service.MOST_WORDS
-    file.write(service.ServiceStatus(running=True, pid=os.getpid(), look="short"))
+    file.write(ServiceStatus(running=True, pid=os.getpid(), look="short"))
     assert service.read(root).look == "short"
     file.close()
 
 
 def test_the_status_line_is_one_line() -> None:
     line = service.line(
-        service.ServiceStatus(
-            phase="quiet", look_at="now", look="a\nREADY=1", troubles=("x" * 9999,)
-        )
+        ServiceStatus(phase="quiet", look_at="now", look="a\nREADY=1", troubles=("x" * 9999,))
     )
     assert "\n" not in line
     assert len(line) <= service.MOST_LINE

@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# SPDX-License-Identifier: GPL-3.0-or-later
 """A healthy guest has no finding, what is not known is said to be, and the answer in words."""
 
 import json

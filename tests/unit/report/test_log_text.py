@@ -12,7 +12,7 @@ from guest_hooks.machine import doer, journal_entries
 from guest_hooks.machine.journal import KINDS, Outcome
 from guest_hooks.machine.run import Completed
 from guest_hooks.machine.service import SYNC
-from guest_hooks.origin import Doer
+from guest_hooks.origin import Doer, Entry
 from guest_hooks.report import log_text
 from guest_hooks.report.layout import Style
 from tests.support import report_schema
@@ -27,7 +27,7 @@ def row(**fields: object) -> bytes:
     return json.dumps({**known, **fields}).encode()
 
 
-def read(*rows: bytes) -> tuple[journal_entries.Entry, ...]:
+def read(*rows: bytes) -> tuple[Entry, ...]:
     def run(command: list[str], **_options: Any) -> Completed:
         assert "_UID=0" in command  # anybody may write under our identifier
         assert f"MESSAGE_ID={KINDS[Outcome.REPAIRED].message_id}" in command

@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# SPDX-License-Identifier: GPL-3.0-or-later
 """What is printed, word for word; a change here is a change that users and their programs see.
 
 The files of tests/golden are what was printed when they were made; `UPDATE_GOLDEN=1` makes them
@@ -16,7 +15,6 @@ from prometheus_client import parser
 
 from guest_hooks import terminal
 from guest_hooks.errors import ExitCode, LackingError, NotApplicableError
-from guest_hooks.machine.service import ServiceStatus
 from guest_hooks.model import (
     Problem,
     Severity,
@@ -26,6 +24,7 @@ from guest_hooks.model import (
 from guest_hooks.preflight.result import Finding, Link, Preflight, Step
 from guest_hooks.problems.kernels import KernelProblem
 from guest_hooks.problems.second_stage import SecondStageProblem
+from guest_hooks.repairs import ServiceStatus
 from guest_hooks.report import as_json, as_metrics, boot_chain, messages, problem_lines, reasons
 from guest_hooks.report.layout import Style
 from guest_hooks.survey.outlook import Outlook
