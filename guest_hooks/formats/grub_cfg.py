@@ -46,7 +46,9 @@ def read(
         entries=entries,
         variables=scope.variables,
         not_understood=tuple(dict.fromkeys(follower.state.unclear)),
-        waits=bool(state.load.does) or grub_menu.waits(scope.variables),
+        waits=bool(state.load.does)
+        or (grub_menu.waits(scope.variables) if state.is_whole else None),
+        is_whole=state.is_whole,
     )
 
 

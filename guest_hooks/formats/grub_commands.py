@@ -118,6 +118,12 @@ def _load_module(state: State, name: str, arguments: list[str], command: Command
     return True
 
 
+def _other_menu(state: State, name: str, _: list[str], command: Command) -> bool:
+    """Show another menu, or add entries that are not in this file."""
+    state.is_whole = False
+    return _load_other(state, name, [], command)
+
+
 def _load_other(state: State, name: str, _: list[str], command: Command) -> bool:
     state.load.not_understood = f"line {command.line}: {name}"
     state.unclear.append(f"line {command.line}: {name}")
@@ -171,10 +177,10 @@ HANDLERS: dict[str, Handler] = {
     **_all("initrd initrd16 initrdefi", _load_initrds),
     **_all("module module2 xen_module", _load_module),
     **_all(
-        "chainloader configfile legacy_configfile kfreebsd ntldr knetbsd kopenbsd loopback"
-        " xnu_kernel64",
+        "chainloader kfreebsd ntldr knetbsd kopenbsd loopback xnu_kernel64",
         _load_other,
     ),
+    **_all("configfile legacy_configfile syslinux_configfile blscfg uki", _other_menu),
     **_all("return break continue", _leave),
     **_all("shift", _shift),
     **_all(
@@ -192,8 +198,8 @@ HANDLERS: dict[str, Handler] = {
 LOADERS = frozenset(
     """linux linux16 linuxefi initrd initrd16 initrdefi multiboot multiboot2 xen_hypervisor
     module module2 xen_module chainloader pxechainloader fwsetup kfreebsd knetbsd knetbsd_aout
-    kopenbsd ntldr freedos plan9 truecrypt xnu_kernel xnu_kernel64 appleloader""".split()
+    kopenbsd ntldr freedos plan9 truecrypt xnu_kernel xnu_kernel64 appleloader blscfg uki""".split()
 )
-"""What starts something, each on some of GRUB's platforms: one that lacks it complains, goes on,
-and in the end has nothing to start.
+"""What starts something, or lists what does, each on some of GRUB's platforms: one that lacks it
+complains, goes on, and in the end has nothing to start.
 """

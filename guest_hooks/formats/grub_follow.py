@@ -161,9 +161,12 @@ class Follower:
         return None if self.state.doubt else status
 
     def _source(self, path: str) -> bool | None:
+        place = self.state.place(path)
         try:
-            text = self.state.look(path)
+            text = None if place is None else self.state.look(place)
         except UnknownFileError:
+            place = None
+        if place is None:
             self.state.lose(f"source {path}")
             return None
         if text is not None and self.calls < MAX_CALLS:

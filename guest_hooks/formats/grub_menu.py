@@ -70,13 +70,15 @@ class Menu:
     """What the file leaves behind: the entries, the variables (None: set, to what is not
     known), and what could not be followed.
 
-    `waits` says that GRUB starts nothing until a key is pressed (None: not known).
+    `waits` says that GRUB starts nothing until a key is pressed (None: not known). One that is not
+    `is_whole` has entries that are not known, or another menu is shown in its place.
     """
 
     entries: tuple[Entry, ...]
     variables: Mapping[str, str | None]
     not_understood: tuple[str, ...] = ()
     waits: bool | None = False
+    is_whole: bool = True
 
     def all(self) -> Iterator[Entry]:
         """Every entry that is no submenu, in order."""
@@ -120,7 +122,7 @@ def default(menu: Menu) -> Choice:
     grub_menu_execute_entry).
     """
     value = menu.variables.get("default", "")
-    is_sure = value is not None
+    is_sure = value is not None and menu.is_whole
     wanted = rest = value or ""
     entries, named, entry = menu.entries, True, None
     way: list[Entry] = []

@@ -67,7 +67,8 @@ class State:
     """All that commands change; `doubt` counts the conditions around us that could not be
     decided.
 
-    `commands` are those of this GRUB, None where they are not known.
+    `commands` are those of this GRUB, None where they are not known. The menu `is_whole` while no
+    command has made entries, or shown another menu, that are not known.
     """
 
     scope: Scope
@@ -80,6 +81,7 @@ class State:
     unclear: list[str] = field(default_factory=list)
     commands: frozenset[str] | None = None
     doubt: int = 0
+    is_whole: bool = True
 
     def set(self, variable: str, value: str | None) -> None:
         """Set a variable, to what is not known where the command may not run at all."""
@@ -91,15 +93,23 @@ class State:
         """Say that nothing which follows `what` is certain."""
         self.unclear.append(what)
         self.doubt += 1
+        self.load.is_doubtful = True
+        self.is_whole = False
+
+    def place(self, path: str) -> str | None:
+        """`path` with its device, $root where it names none; None where $root is not known."""
+        device = self.scope.variables.get("root", "")
+        if path.startswith("("):
+            return path
+        return None if device is None else f"({device}){path}"
 
     def is_file(self, path: str) -> bool | None:
         """Whether GRUB finds a file; None where that can't be told."""
         if path.endswith("/grubenv"):
             return self.grubenv is not None
         if self.exists is not None:
-            device = self.scope.variables.get("root", "")
-            found = path if path.startswith("(") else f"({device}){path}"
-            return self.exists(found) if device is not None else None
+            place = self.place(path)
+            return self.exists(place) if place is not None else None
         try:
             return self.look(path) is not None
         except UnknownFileError:

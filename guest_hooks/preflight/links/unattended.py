@@ -22,7 +22,7 @@ def findings(menu: Menu, choice: Choice) -> tuple[tuple[Finding, ...], tuple[str
     """What keeps the default entry from starting Linux while nobody touches a key, and what of
     that is not known.
     """
-    if not menu.entries:
+    if not menu.entries and menu.is_whole:
         return (), ()
     unknown = []
     if menu.waits is None:

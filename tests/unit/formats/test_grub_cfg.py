@@ -206,6 +206,41 @@ def test_a_sourced_file_is_followed() -> None:
     )
 
 
+def test_a_file_that_is_named_without_a_device_is_on_the_root() -> None:
+    text = "menuentry a { search -u --set=root 1-2\nsource /x.cfg }"
+    texts = {"(fs-uuid/1-2)/x.cfg": "linux /k\ninitrd /i\n"}
+    found = grub_cfg.read(text, variables=HERE, look=texts.__getitem__)
+    assert found.entries[0].boot is not None
+    assert (found.entries[0].boot.kernel, found.is_whole) == ("/k", True)
+
+
+@pytest.mark.parametrize(
+    ("line", "commands", "is_whole"),
+    [
+        pytest.param("configfile /boot/grub2/grub.cfg", None, False, id="another-menu"),
+        pytest.param("normal /boot/grub2/grub.cfg", None, False, id="the-menu-again"),
+        pytest.param("source /not/seen.cfg", None, False, id="lines-that-are-not-seen"),
+        pytest.param("blscfg", None, False, id="entries-from-a-directory"),
+        pytest.param("blscfg", frozenset({"blscfg"}), False, id="by-a-command-that-is-there"),
+        pytest.param("blscfg", frozenset({"linux"}), True, id="by-one-that-is-not"),
+        pytest.param("insmod blscfg", None, True, id="a-module"),
+        pytest.param("if keystatus; then configfile /x; fi", None, False, id="perhaps"),
+    ],
+)
+@pytest.mark.parametrize("entry", ["", "menuentry a { linux /k }\n"])
+def test_a_menu_whose_entries_are_elsewhere(
+    line: str, commands: frozenset[str] | None, is_whole: bool, entry: str
+) -> None:
+    def nowhere(path: str) -> str | None:
+        raise UnknownFileError(path)
+
+    text = f"set timeout=5\n{entry}{line}\n"
+    found = grub_cfg.read(text, variables=HERE, look=nowhere, commands=commands)
+    assert found.is_whole is is_whole
+    assert grub_menu.default(found).is_sure is (is_whole and bool(entry))
+    assert found.waits is (False if is_whole else None)
+
+
 def test_words_as_grub_takes_them() -> None:
     text = """
 set a="x y"; b='$a'
