@@ -38,6 +38,13 @@ class KernelFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SameFacts:
+    """That GRUB's drivers, on the raw device, have read the bytes that the guest has."""
+
+    unread: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class InitrdFacts:
     """What is in one initrd; `fault`, `cause`, `unread` and `hint` as for a kernel. `size` and
     `unpacked` are its bytes as a file and in its archives.

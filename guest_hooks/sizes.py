@@ -7,6 +7,9 @@ KIB = 1024
 MAX_READ = 64 * KIB * KIB
 """Bytes; larger than any second stage, kernel or configuration this software reads whole."""
 
+MAX_IMAGE = 1 << 30
+"""Bytes; larger than any kernel or initial RAM disk."""
+
 
 def size(count: int) -> str:
     """`count` bytes: `2.8 MiB`."""

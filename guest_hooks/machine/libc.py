@@ -29,7 +29,9 @@ OPEN_TREE_CLONE = 1  # linux/mount.h
 
 
 def syncfs(fd: int) -> None:
-    """Write out all that the file system of `fd` holds back."""
+    """Write out all that the file system of `fd` holds back; one that was opened as a path alone
+    (O_PATH) does not do.
+    """
     _call("syncfs", fd)
 
 

@@ -19,11 +19,11 @@ from guest_hooks.machine.root import NotRegularError, Root
 from guest_hooks.machine.run import Run
 from guest_hooks.model import BootFilesystem, Guest, Mode, Place
 from guest_hooks.paths import BOOT_XEN, GRUB_CFG, GRUBENV
-from guest_hooks.preflight import raw_bytes
 from guest_hooks.preflight.links import root_fs, stage1
 from guest_hooks.preflight.links.entries import place
 from guest_hooks.preflight.links.stage1 import Disks
 from guest_hooks.preflight.needs import OPTIONS, Kernel
+from guest_hooks.preflight.raw_bytes import Reader
 from guest_hooks.records import replace
 from guest_hooks.targets import TARGETS, of_boot
 from guest_hooks.volumes import BlockDevice
@@ -76,6 +76,7 @@ def disks(
     boot: BootFilesystem,
     known: Sequence[BlockDevice],
     paths: Iterable[str],
+    memory: Memory,
     *,
     run: Run,
 ) -> Disks:
@@ -112,6 +113,7 @@ def disks(
             removals |= {(name, path): each.removal for path in each.paths}
     except OSError:
         unread.append("the file system beneath /boot's mount")
+    reader = Reader(root=root, boot=boot, own=own, memory=memory, run=run)
     looked_at = [device for device in known if device.path in own or device.has_files]
     return Disks(
         boot=own[0],
@@ -121,7 +123,8 @@ def disks(
         unread=tuple(unread),
         removals=removals,
         remedy=stage1.remedy(boot),
-        relinks=raw_bytes.relinks(root, boot, own, here or (), run=run),
+        other_bytes=reader.differing(here or ()),
+        menu=stage1.menu(boot),
     )
 
 
@@ -214,19 +217,22 @@ def menu(  # noqa: PLR0913 - a menu depends on all of these
         "grub_cpu": target.cpu,
     }
 
+    def in_guest(path: str) -> str:
+        device, _, file = path.removeprefix("(").partition(")")
+        return stage1.in_guest(file, boot) if place(device, boot, devices).is_here else ""
+
     def look(path: str) -> str | None:
-        name = stage1.in_guest(path.removeprefix(DRIVE), boot) if path.startswith(DRIVE) else ""
         if path.startswith("(memdisk)"):
             return None
+        name = in_guest(path)
         if not name:
             raise UnknownFileError(path)
         return root.read_text(name, limit=MAX_CFG) if root.exists(name) else None
 
     def exists(path: str) -> bool | None:
-        device, _, file = path.removeprefix("(").partition(")")
-        if device == "memdisk":
+        if path.startswith("(memdisk)"):
             return False
-        name = stage1.in_guest(file, boot) if place(device, boot, devices).is_here else ""
+        name = in_guest(path)
         if not name:
             return None
         if name.startswith(f"{BOOT_XEN}/") and boot.xen_place.device != boot.device:

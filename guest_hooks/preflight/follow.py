@@ -101,7 +101,7 @@ class Way:
         )
         kinds = stage1.kinds(self.config.stage1, self.mode)
         paths = [path for kind in kinds for path in stage1.wanted(kind, self.mode, arches)]
-        disks = facts.disks(self.root, self.boot, self.devices, paths, run=self.run)
+        disks = facts.disks(self.root, self.boot, self.devices, paths, self.memory, run=self.run)
         for kind in kinds:
             findings: tuple[Finding, ...] = ()
             match kind:
@@ -115,6 +115,7 @@ class Way:
             known = {(finding.code, finding.thing) for finding in self.findings}
             new = [each for each in findings if (each.code, each.thing) not in known]
             self.findings += new if kind is kinds[0] else map(stage1.unlikely, new)
+        self.findings += stage1.other_menu(disks, self.findings)
         self.unknown += [f"what is on {device}, which could not be read" for device in disks.unread]
         if not self.devices:
             self.unknown.append("which other disks this guest will have, and what is on them")
@@ -199,7 +200,7 @@ class Way:
         count = len(list(menu.all()))
         noun = "entry" if count == 1 else "entries"
         self.chain.append(Step(link=Link.GRUB_CFG, text=f"{reader} reads {path}, {count} {noun}"))
-        if not choice.is_sure and menu.entries:
+        if not choice.is_sure and (menu.entries or not menu.is_whole):
             self.unknown.append("which entry is the default: grub.cfg decides that while it runs")
         self._tries(menu, choice)
 

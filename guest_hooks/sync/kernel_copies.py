@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from guest_hooks.errors import FormatError, GuestHooksError, LackingError, NotRepairedError
 from guest_hooks.formats import grub_menu, pv_kernel
 from guest_hooks.machine import durable, space
-from guest_hooks.machine.boot_files import MAX_FILE, Memory
+from guest_hooks.machine.boot_files import Memory
 from guest_hooks.machine.root import NotRegularError, Root
 from guest_hooks.machine.settling import Settling
 from guest_hooks.model import (
@@ -25,7 +25,7 @@ from guest_hooks.paths import BOOT_XEN
 from guest_hooks.preflight import facts
 from guest_hooks.problems.pv_kernels import PvKernelProblem
 from guest_hooks.problems.row import State
-from guest_hooks.sizes import size
+from guest_hooks.sizes import MAX_IMAGE, size
 from guest_hooks.survey import pv_kernels
 from guest_hooks.survey.evidence import sha256
 from guest_hooks.survey.status import Survey
@@ -123,7 +123,7 @@ def _started(root: Root, found: Survey, paths: Sequence[str]) -> tuple[str, ...]
 
 def _made(root: Root, kernel: KernelStatus) -> bytes:
     try:
-        return pv_kernel.make(root.read(kernel.path, limit=MAX_FILE))
+        return pv_kernel.make(root.read(kernel.path, limit=MAX_IMAGE))
     except (OSError, NotRegularError) as error:
         raise NotRepairedError(f"{kernel.path} can't be read: {error}") from error
 
@@ -196,7 +196,7 @@ def _removal(root: Root, path: str) -> Change:
 
 
 def _sum(root: Root, path: str) -> str:
-    data = root.content(path, limit=MAX_FILE)
+    data = root.content(path, limit=MAX_IMAGE)
     return "" if data is None else sha256(data)
 
 

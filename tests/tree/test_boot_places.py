@@ -194,6 +194,51 @@ def test_a_boot_that_stage_1_does_not_come_to_is_found_and_linked_by_what_is_sai
     shutil.rmtree(source)
 
 
+@pytest.mark.parametrize("tree", ["ext4", "xfs", "btrfs"], indirect=True)
+def test_a_file_that_is_mounted_over_the_guest_s_own(empty: OutsideGuest) -> None:
+    """In the usual layout, too, GRUB's bytes are compared; what was just written is no fault."""
+    empty.path("/boot/grub").mkdir()
+    empty.run("sync", f"--target={PV}")
+    assert other_bytes(empty) == []
+    for name in (f"xen/{FILE}", "grub/grub.cfg"):
+        own, other = empty.path(f"/boot/{name}"), empty.path("/srv/other")
+        other.write_bytes(own.read_bytes() + b"# another\n")
+        images.tool("mount", "--bind", str(other), str(own))
+        (found,) = other_bytes(empty)
+        assert found["thing"] == f"/boot/{name}"
+        images.tool("sh", "-ec", found["hint"])
+        assert other_bytes(empty) == []
+        other.rename(own)  # with nothing that brings it to the disk
+        assert other_bytes(empty) == []
+        with own.open("ab") as file:
+            file.write(b"# more\n")
+        assert other_bytes(empty) == []
+
+
+def test_a_link_that_grub_follows_from_the_top_of_another_file_system(tmp_path: Path) -> None:
+    with outside_guest(tmp_path, Suite.BOOKWORM, boot="ext4") as tree:
+        tree.path("/boot/grub").mkdir()
+        tree.run("sync", f"--target={PV}")
+        menu, kept = tree.path("/boot/grub/grub.cfg"), tree.path("/boot/grub/kept.cfg")
+        menu.rename(kept)
+        menu.symlink_to("kept.cfg")
+        assert other_bytes(tree) == []
+        menu.unlink()
+        menu.symlink_to("/boot/grub/kept.cfg")
+        (found,) = other_bytes(tree)
+        assert (found["thing"], tree.disk.grub_cat("/boot/grub/grub.cfg")) == (
+            "/grub/grub.cfg",
+            None,
+        )
+        images.tool("sh", "-ec", found["hint"])
+        assert other_bytes(tree) == []
+
+
+def other_bytes(tree: OutsideGuest) -> list[dict[str, str]]:
+    found = tree.run("preflight", "--json", f"--target={PV}", code=None).json["findings"]
+    return [row for row in found if row["code"] == "other-bytes"]
+
+
 @contextmanager
 def beneath(tree: OutsideGuest) -> Iterator[Path]:
     """The file system of `/` without what is mounted on it."""

@@ -13,7 +13,7 @@ import pytest
 from guest_hooks.boot_images import KernelFacts
 from guest_hooks.formats import initrd
 from guest_hooks.machine import block_devices
-from guest_hooks.machine.boot_files import read_initrd, read_kernel
+from guest_hooks.machine.image_reading import read_initrd, read_kernel
 from guest_hooks.machine.root import Root
 from guest_hooks.targets import TARGETS
 from tests.support import images

@@ -23,7 +23,7 @@ _DAMAGES: dict[str, KernelProblem] = {
     SecondStageProblem.UNREADABLE: KernelProblem.UNREADABLE,
     IRREGULAR: KernelProblem.UNREADABLE,
 }
-"""By the fault of the file (`boot_files.KernelFacts`); any other is damage inside it."""
+"""By the fault of the file (`boot_images.KernelFacts`); any other is damage inside it."""
 _kernel = partial(Finding.of, link=Link.KERNEL)
 OLDEST_32_BIT_PROTOCOL = 0x0203
 """GRUB's linux command refuses older ones."""

@@ -32,6 +32,14 @@ TITLES = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OtherBytes:
+    """Why GRUB reads other bytes at a path than the guest has, and the command that mends it."""
+
+    why: str
+    step: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Disks:
     """Where a first stage may look.
 
@@ -39,8 +47,8 @@ class Disks:
     on each other device; `order` is every device in the order that GRUB most probably lists them;
     `boot` is /boot's own; `unread` could not be looked at. `removals` are the commands that remove
     a path from a device that this guest has mounted, `remedy` lets stage 1 find the guest's own
-    files. Of `here`, `relinks` are those where GRUB reads other bytes than the guest has, with the
-    command that leads it to the guest's.
+    files. `other_bytes` are the paths where GRUB reads other bytes than the guest has; among them
+    may be `menu`, where the second stage finds grub.cfg.
     """
 
     boot: str
@@ -50,7 +58,8 @@ class Disks:
     unread: tuple[str, ...] = ()
     removals: Mapping[tuple[str, str], str] = field(default_factory=dict)
     remedy: str = MAKE
-    relinks: Mapping[str, str] = field(default_factory=dict)
+    other_bytes: Mapping[str, OtherBytes] = field(default_factory=dict)
+    menu: str = ""
 
 
 def kinds(configured: Stage1, mode: Mode) -> tuple[Stage1, ...]:
@@ -72,6 +81,11 @@ def wanted(kind: Stage1, mode: Mode, arches: Sequence[str]) -> tuple[str, ...]:
     elif mode is Mode.PVH and kind is Stage1.OWN:
         names = [BRIDGE, MENU]
     return tuple(f"{top}/{name}" for name in names for top in ("/boot", ""))
+
+
+def menu(boot: BootFilesystem) -> str:
+    """Where the second stage finds grub.cfg on the file system that it looks for."""
+    return f"{boot.grub_place.path.rstrip('/')}/grub.cfg"
 
 
 def is_usual(boot: BootFilesystem) -> bool:
@@ -172,7 +186,7 @@ def follow(
             return f"{title} takes {path} from {ahead[0]}", (other,)
         return f"{title} finds {path} on {disks.boot}", (
             *((_copy(path, holders, title, disks),) if holders else ()),
-            *((_other_bytes(path, title, disks),) if path in disks.relinks else ()),
+            *((_other_bytes(path, title, disks),) if path in disks.other_bytes else ()),
         )
     if disks.boot in disks.unread:
         return f"what {title} finds on {disks.boot} is not known", ()
@@ -218,17 +232,21 @@ def _other_disk(path: str, device: str, title: str, disks: Disks, *, is_here: bo
     return replace(first, console=first.console if path.endswith(".elf") else "")
 
 
+def other_menu(disks: Disks, known: Sequence[Finding]) -> tuple[Finding, ...]:
+    """That the second stage reads another grub.cfg than this guest's, where that is not `known`."""
+    if disks.menu not in disks.other_bytes or any(each.thing == disks.menu for each in known):
+        return ()
+    return (_other_bytes(disks.menu, "GRUB", disks),)
+
+
 def _other_bytes(path: str, title: str, disks: Disks) -> Finding:
+    found = disks.other_bytes[path]
     message = (
         f"{title} takes {path} on {disks.boot}, and its bytes are not those of this guest's file:"
-        " a link there leads to another subvolume or directory"
+        f" {found.why}"
     )
     return Finding.of(
-        Stage1Problem.OTHER_BYTES,
-        link=Link.STAGE1,
-        thing=path,
-        message=message,
-        step=disks.relinks.get(path, disks.remedy),
+        Stage1Problem.OTHER_BYTES, link=Link.STAGE1, thing=path, message=message, step=found.step
     )
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from guest_hooks.machine import boot_files, lock
+from guest_hooks.machine.image_reading import read_initrd, read_kernel
 from guest_hooks.machine.root import Root
 from guest_hooks.paths import STATE_DIR
 from guest_hooks.preflight import facts
@@ -40,7 +41,7 @@ def test_a_kernel_of_which_dpkg_has_the_sum(
         sums.parent.mkdir(parents=True, exist_ok=True)
         with sums.open("a") as file:
             file.write(f"{digest}  {place}\n")
-    assert boot_files.read_kernel(Root(str(tmp_path)), f"/{KERNEL}").is_verified is is_verified
+    assert read_kernel(Root(str(tmp_path)), f"/{KERNEL}").is_verified is is_verified
 
 
 class TestMemory:
@@ -57,8 +58,8 @@ class TestMemory:
 
             return seen_read
 
-        monkeypatch.setattr(boot_files, "read_kernel", spy(boot_files.read_kernel))
-        monkeypatch.setattr(boot_files, "read_initrd", spy(boot_files.read_initrd))
+        monkeypatch.setattr(boot_files, "read_kernel", spy(read_kernel))
+        monkeypatch.setattr(boot_files, "read_initrd", spy(read_initrd))
         monkeypatch.setattr(os, "geteuid", lambda: 0)
         return seen
 
