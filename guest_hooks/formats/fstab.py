@@ -8,7 +8,13 @@ from guest_hooks.records import dataclass
 _ESCAPES = ((r"\040", " "), (r"\011", "\t"), (r"\012", "\n"), (r"\134", "\\"))
 _NO_FILES = frozenset(("swap", "ignore"))
 _DEVICES = ("/dev/", "UUID=", "LABEL=", "PARTUUID=", "PARTLABEL=")
-_NOT_WAITED_FOR = frozenset(("noauto", "nofail", "_netdev", "x-systemd.automount"))
+_ON_THE_NETWORK = frozenset(
+    "_netdev afs ceph cifs davfs gfs gfs2 glusterfs lustre ncp ncpfs nfs nfs4 ocfs2 pvfs2 smb3"
+    " smbfs sshfs".split()
+)
+"""An option, and the types for which systemd takes it as given (basic/mountpoint-util.c)."""
+_UNITS = ("x-systemd.required-by=", "x-systemd.wanted-by=")
+_LOCAL = "x-systemd.required-by=local-fs.target"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +31,19 @@ class Entry:
     @property
     def is_waited_for(self) -> bool:
         """Whether systemd's boot comes to an end only with this disk: systemd.mount(5)."""
-        return _NOT_WAITED_FOR.isdisjoint(self.options)
+        if "x-systemd.automount" in self.options:
+            return False
+        if any(option.startswith(_UNITS) for option in self.options):
+            return _LOCAL in self.options
+        return (
+            _ON_THE_NETWORK.isdisjoint((self.fs_type, *self.options))
+            and self._last_of("nofail", "fail") != "nofail"
+            and self._last_of("noauto", "auto") != "noauto"
+        )
+
+    def _last_of(self, *words: str) -> str:
+        """Of options that undo each other the one that counts."""
+        return next((option for option in reversed(self.options) if option in words), "")
 
     @property
     def subvolume(self) -> str:
@@ -41,8 +59,15 @@ class Entry:
 
 
 def disks(text: str) -> tuple[Entry, ...]:
-    """The lines that name a block device, with those of swap; in their order."""
-    return tuple(entry for entry in _entries(text) if entry.what.startswith(_DEVICES))
+    """The lines that name a block device, with those of swap; in their order. One that names no
+    path to mount it at counts for nothing.
+    """
+    return tuple(
+        entry
+        for entry in _entries(text)
+        if entry.what.startswith(_DEVICES)
+        and (entry.where.startswith("/") or entry.fs_type == "swap")
+    )
 
 
 def parse(text: str) -> tuple[Entry, ...]:

@@ -3,6 +3,7 @@
 Pure.
 """
 
+import re
 from collections.abc import Mapping
 from enum import StrEnum
 
@@ -20,6 +21,11 @@ class NextStep:
 
     words: str
     actor: Actor = Actor.GUEST
+
+
+def _names(text: str, wrong: str) -> bool:
+    """Whether a file has `wrong` in it; a letter or two only as a word of its own."""
+    return wrong in (text if len(wrong) > 2 else re.split(r"[\s\"']", text))
 
 
 class InitrdMaker(StrEnum):
@@ -49,7 +55,8 @@ class Steps:
 
     def menu(self, wrong: str = "") -> NextStep:
         """Make a menu without `wrong`, a word of it: update-grub writes again what a file says."""
-        source = next((path for path, text in self.sources.items() if wrong and wrong in text), "")
+        found = (path for path, text in self.sources.items() if wrong and _names(text, wrong))
+        source = next(found, "")
         if source:
             return NextStep(words=f"correct {wrong} in {source}, then: {UPDATE_GRUB}")
         if self.is_menu_ours:

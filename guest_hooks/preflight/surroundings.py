@@ -5,24 +5,23 @@ of fstab, the guest's console and memory. Gathers, and lets the links judge.
 
 import re
 import shlex
+from collections.abc import Sequence
 from contextlib import suppress
 
 from guest_hooks.config import Config, Stage1
 from guest_hooks.formats import disk_names, fstab
-from guest_hooks.formats.grub_menu import Boot
 from guest_hooks.machine.root import Root
 from guest_hooks.model import BootFilesystem, LastBoot
 from guest_hooks.preflight import facts
 from guest_hooks.preflight.follow import Way
-from guest_hooks.preflight.links import boot_fs, console, initrds, root_fs, second_stage
+from guest_hooks.preflight.links import boot_fs, console, init, initrds, root_fs, second_stage
 from guest_hooks.preflight.links import fstab as fstab_link
-from guest_hooks.preflight.links.fstab import FSTAB, RESUME, Resume
+from guest_hooks.preflight.links.fstab import FSTAB, INITRAMFS, Resume
 from guest_hooks.preflight.result import Finding
 from guest_hooks.records import dataclass
 from guest_hooks.volumes import BlockDevice
 
 CRYPTTAB = "/etc/crypttab"
-INIT = "/sbin/init"
 CONSOLES = "/sys/class/tty/console/active"
 MEMORY = "/proc/meminfo"
 _ANOTHER_GRUB = (Stage1.PYGRUB, Stage1.GRUB_LEGACY)
@@ -46,8 +45,9 @@ class Surroundings:
             *self._boot_fs(way),
             *initrds.memory_findings(way.initrds, self._memory()),
             *console.findings(arguments, way.mode),
-            *self._fstab(),
-            *self._resume(way.load),
+            *self._fstab(way),
+            *self._resume(way),
+            *self._init(way),
         )
 
     def unknown(self, way: Way) -> tuple[str, ...]:
@@ -76,29 +76,72 @@ class Surroundings:
         is_read = bool(wanted) and all(second_stage.reads(target, features) for target in wanted)
         return boot_fs.findings(self.boot, features, self.last_boot, is_read=is_read)
 
-    def _fstab(self) -> tuple[Finding, ...]:
+    def _fstab(self, way: Way) -> tuple[Finding, ...]:
         entries = fstab.disks(self.root.read_text(FSTAB) or "")
-        return fstab_link.findings(entries, self._is_there, has_systemd=self._has_systemd())
+        return fstab_link.findings(
+            entries,
+            self._is_there,
+            has_systemd=self._has_systemd(),
+            mounts_usr=bool(way.initrds) and not initrds.is_by_dracut(way.initrds),
+        )
+
+    def _init(self, way: Way) -> tuple[Finding, ...]:
+        """What the default entry starts on the root, where that is the one that is looked at."""
+        if way.load is None:
+            return ()
+        arguments = way.load.arguments
+        shell = init.findings(arguments, way.steps, is_by_dracut=initrds.is_by_dracut(way.initrds))
+        if shell or not self._is_root(arguments):
+            return shell
+        return init.missing(arguments, self._may_be_there)
+
+    def _is_root(self, arguments: Sequence[str]) -> bool:
+        """Whether the root file system that Linux is given is this tree's."""
+        device = root_fs.find(root_fs.wanted(arguments), self.devices)
+        if device is not None and any(device.mountpoints):
+            return "/" in device.mountpoints
+        return "rootflags=" not in " ".join(arguments)
+
+    def _may_be_there(self, path: str) -> bool:
+        """Whether the root has a program; one in /usr it may have where that is another disk."""
+        with suppress(OSError):
+            where = self.root.resolve(path)
+            return self.root.exists(where) or (where.startswith("/usr/") and self._has_own_usr())
+        return False
+
+    def _has_own_usr(self) -> bool:
+        return fstab.at(fstab.parse(self.root.read_text(FSTAB) or ""), "/usr") is not None
 
     def _has_systemd(self) -> bool:
         with suppress(OSError):
-            return self.root.resolve(INIT).endswith("/systemd")
+            return self.root.resolve(init.INIT).endswith("/systemd")
         return False
 
-    def _resume(self, load: Boot | None) -> tuple[Finding, ...]:
-        places = [
-            Resume(device=argument.removeprefix("resume="), place="the menu", step="update-grub")
-            for argument in (load.arguments if load else ())[::-1]
-            if argument.startswith("resume=")
-        ][:1]
-        if not places:
-            text = self.root.read_text(RESUME) or ""
-            given = [word.removeprefix("RESUME=") for word in _words(text) if "RESUME=" in word]
-            places = [
-                Resume(device=device, place=RESUME, step="update-initramfs -u")
-                for device in given[-1:]
-            ]
+    def _resume(self, way: Way) -> tuple[Finding, ...]:
+        arguments = way.load.arguments if way.load else ()
+        if "noresume" in arguments:
+            return ()
+        device = root_fs.last("resume=", arguments)
+        places = [Resume(device=device, place="the menu", step="update-grub")] if device else []
+        if not places and not initrds.is_by_dracut(way.initrds):
+            places = self._resume_of_initramfs_tools()[-1:]
         return fstab_link.resume_findings(places, self._is_there)
+
+    def _resume_of_initramfs_tools(self) -> list[Resume]:
+        """What its configuration names, in the order in which a boot reads it."""
+        with suppress(OSError):
+            return [
+                Resume(device=word.removeprefix("RESUME="), place=path, step="update-initramfs -u")
+                for path in self._initramfs_conf()
+                for word in _words(self.root.read_text(path) or "")
+                if word.startswith("RESUME=")
+            ]
+        return []
+
+    def _initramfs_conf(self) -> list[str]:
+        more = f"{INITRAMFS}/conf.d"
+        names = sorted(self.root.names(more)) if self.root.exists(more) else []
+        return [f"{INITRAMFS}/initramfs.conf", *(f"{more}/{name}" for name in names)]
 
     def _is_there(self, name: str) -> bool | None:
         """Whether this guest will have the disk `name`.
@@ -109,15 +152,18 @@ class Surroundings:
             return False if disk_names.is_of_another_bus(name) else None
         if root_fs.find(name, self.devices) is not None:
             return True
-        if name.startswith("/dev/"):
-            return (self.root.is_live and self.root.exists(name)) or self._is_unlocked_later(name)
-        return False if root_fs.can_be_told(name) else None
+        if name.startswith("/dev/") and self.root.is_live and self.root.exists(name):
+            return True
+        return None if self._is_unlocked_later(name) or not root_fs.can_be_told(name) else False
 
-    def _is_unlocked_later(self, name: str) -> bool | None:
-        """False for a path at which nothing is; None where crypttab makes it."""
+    def _is_unlocked_later(self, name: str) -> bool:
+        """Whether `name` may be inside a disk of crypttab's that is not open now."""
         lines = (self.root.read_text(CRYPTTAB) or "").splitlines()
-        names = {f"/dev/mapper/{line.split()[0]}" for line in lines if line.split()}
-        return None if name in names or not root_fs.can_be_told(name) else False
+        fields = (line.split() for line in lines if not line.startswith("#"))
+        names = [f"/dev/mapper/{words[0]}" for words in fields if words]
+        return name in names or (
+            "=" in name and any(root_fs.find(each, self.devices) is None for each in names)
+        )
 
 
 def _words(text: str) -> list[str]:

@@ -38,7 +38,8 @@ class Stage1Problem(ProblemCode):
     OTHER_BYTES = Row(
         "other-bytes",
         "GRUB takes another second stage or grub.cfg than this guest's, on the same file system: "
-        "a link at the top still leads to the root before a snapshot took its place.",
+        "a link at the top still leads to the root before a snapshot took its place, or a file is "
+        "mounted over the guest's.",
         effect=Effect.MAY_END,
         hint="{step}",
         step="point the link at the top of the file system to this guest's /boot",
@@ -115,6 +116,28 @@ class RootProblem(ProblemCode):
         actor=Actor.GUEST,
         certainty=Certainty.LIKELY,
     )
+    TYPE_DIFFERS = ending(
+        "root-type-differs",
+        "An entry's rootfstype= names another type than its root file system has.",
+        "Failed to mount {device} as root file system.",
+        "{step}",
+        step="correct rootfstype= in /etc/default/grub if it is there, then: update-grub",
+    )
+    NO_INIT = ending(
+        "root-without-init",
+        "The root file system has no /sbin/init, as after systemd-sysv was removed: a shell is "
+        "started in its place.",
+        "Target filesystem doesn't have requested {init}.",
+        "apt install systemd-sysv",
+    )
+    ENDS_IN_SHELL = ending(
+        "boot-ends-in-shell",
+        "The default entry's words for Linux (single, break, init=, systemd.unit=) end its boot in "
+        "a shell on the console.",
+        "{words}",
+        "{step}",
+        step="remove that word from /etc/default/grub if it is there, then: update-grub",
+    )
     RESUME_MISSING = Row(
         "resume-missing",
         "The disk to resume from is not there; the boot waits for it, and goes on.",
@@ -145,6 +168,14 @@ class FstabProblem(ProblemCode):
         console="emergency mode",
         hint="correct that line of /etc/fstab (blkid shows the disks), or give it nofail",
         actor=Actor.GUEST,
+        certainty=Certainty.LIKELY,
+    )
+    USR_MISSING = ending(
+        "fstab-usr-missing",
+        "/etc/fstab mounts /usr from a disk that is not there: the initrd waits for it, whatever "
+        "the options are.",
+        "ALERT!  {what} does not exist.  Dropping to a shell!",
+        "correct the line of /usr in /etc/fstab (blkid shows the disks)",
         certainty=Certainty.LIKELY,
     )
     ROOT_MISSING = Row(

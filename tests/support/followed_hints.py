@@ -70,6 +70,13 @@ FOLLOWED = {
     "root-of-builder": Followed(f"sed -i 's#root=[^ ]*#root=/dev/nbd7#' {CFG}"),
     "menu-of-builders-disk": Followed(f"sed -i 's#root=[^ ]*#root=/dev/sda1#' {CFG}"),
     "root-of-another-bus": Followed(f"sed -i 's#root=[^ ]*#root=/dev/vda7#' {CFG}"),
+    "boot-ends-in-shell": Followed(
+        f"{_default('GRUB_CMDLINE_LINUX', 'single')}; update-grub",
+        _default("GRUB_CMDLINE_LINUX", ""),
+    ),
+    "fstab-usr-missing": Followed(
+        "echo '/dev/vdb3 /usr ext4 nofail 0 2' >>/etc/fstab", "sed -i '/vdb3/d' /etc/fstab"
+    ),
     "root-none": Followed(f"sed -i 's# root=[^ ]*##' {CFG}"),
     "initrd-not-in-menu": Followed(f"sed -i '/initrd/d' {CFG}"),
     "grubenv-invalid": Followed("echo broken >/boot/grub/grubenv"),
@@ -85,8 +92,8 @@ FOLLOWED = {
     ),
 }
 """By the code. A row of the same hint counts as followed with it."""
-_DISK = "another disk or file system has to be made"
 _FETCHES = "a package has to be fetched"
+_DISK = "another disk or file system has to be made"
 _KERNEL = "another kernel has to be booted"
 _HOST = "it is for a host that starts no GRUB 2; tests/tree/test_pygrub.py, tests/unit/survey"
 _OTHER = "it is followed by tests/{}"
@@ -129,6 +136,8 @@ NOT_FOLLOWED = {
         ("initrd-compression", "initrd-too-big", "resume-missing"),
         "the initial RAM disk would be made again, as for initrd-empty",
     ),
+    "root-type-differs": "udev knows no disk of that guest; tests/unit/preflight",
+    "root-without-init": _FETCHES,
     "root-missing": "udev knows no disk of the guest that the test enters; tests/unit/preflight",
     "fstab-root-missing": "as for fstab-disk-missing, and udev knows no disk of that guest",
     **dict.fromkeys(

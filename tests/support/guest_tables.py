@@ -37,16 +37,18 @@ An asterisk: a guest with a damage of this code is booted as PV on Xen 4.17, and
 what preflight foretold (`tests/xen/long_preflight.py`). Other words come from the sources that the
 code names: GRUB, Linux, initramfs-tools, systemd. Not seen on any console: `emergency mode`, the
 words about a resume disk, all of dracut's, and those of pvgrub-legacy, of which Debian has no
-package, so that none could be tried. What pygrub refuses was tried with the real pygrub of
-xen-utils 4.17.
+package, so that none could be tried. Those of initramfs-tools, systemd and dracut are held to what
+bookworm and trixie ship, whose scripts are run for it (`tests/tree/test_console_words.py`,
+`test_dracut.py`). What pygrub refuses was tried with the real pygrub of xen-utils 4.17.
 
 ### When bytes are compared
 
-preflight reads the guest's files by their names. Where GRUB comes to them another way (a btrfs
-subvolume, a bind mount, a link, a /boot/grub of its own), it also reads the second stage and
-grub.cfg on the raw device, by GRUB's drivers, and compares: `other-bytes`. In the usual layout, a
-/boot at the top of its file system or in the root's, it reads them once: there only a mount over a
-single file could make them differ, and none is looked for.
+preflight finds the guest's files by their names. It then reads the second stage and grub.cfg on the
+raw device, too, by GRUB's drivers, and compares: `other-bytes`. They differ where GRUB comes to
+them another way (a btrfs subvolume, a bind mount, a link) and where a file is mounted over one of
+them. What was seen to be the same is remembered as long as the file is; what was changed within the
+last minute on XFS, which GRUB reads without its log, is not judged
+(`tests/tree/test_boot_places.py`).
 """
 GOLDEN = CHECKOUT / "tests/golden/damaged-guests.json"
 

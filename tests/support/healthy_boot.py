@@ -14,8 +14,11 @@ from tests.support.boot_damage import (
     SECOND,
     STAGE2,
     Damage,
+    arguments,
     both,
     by_dracut,
+    consoles,
+    default_entry,
     fstab,
     hypervisor,
     kernel_of,
@@ -90,7 +93,7 @@ def partitioned_cloud(tree: BootTree) -> None:
     )
     tree.devices = (OWN_DISK, OWN, BlockDevice(path="/dev/xvda14", type="part", parent="xvda"), esp)
     tree.disks.files["/dev/xvda15"] = ("/EFI/debian/grub.cfg",)
-    set_root(f"root=PARTUUID={OWN.part_uuid.upper()}")(tree)
+    set_root(f"root=PARTUUID={OWN.part_uuid}")(tree)
 
 
 def crypttab(tree: BootTree) -> None:
@@ -109,6 +112,27 @@ def other_platform_beside(tree: BootTree) -> None:
     """An entry for UEFI."""
     end = "### END /etc/grub.d/10_linux ###\n"
     tree.edit_menu(end, end + "menuentry 'UEFI Firmware Settings' {\nfwsetup\n}\n")
+
+
+def memory_test(tree: BootTree) -> None:
+    """As memtest86+ lists itself: started like a Linux, and none."""
+    image = kernels.bzimage(kernels.vmlinux(notes={}), release="Memtest86+")
+    tree.write("boot/memtest86+x64.bin", image)
+    end = "### END /etc/grub.d/10_linux ###\n"
+    entry = 'menuentry "Memory test (memtest86+x64.bin)" {\n\tlinux /boot/memtest86+x64.bin\n}\n'
+    tree.edit_menu(end, end + entry)
+
+
+def sourced(tree: BootTree) -> None:
+    """The default entry takes its lines from a file that is named without a device."""
+    default_entry(f"search -u --set=root {UUID}\nsource /boot/grub/mine.cfg")(tree)
+    lines = f"linux /{KERNEL} root=/dev/xvda1 console=hvc0\ninitrd /{INITRD}\n"
+    tree.write("boot/grub/mine.cfg", lines.encode())
+
+
+def other_menu(tree: BootTree) -> None:
+    """grub.cfg is a stub: what the menu has is not known."""
+    tree.write("boot/grub/grub.cfg", boot_tree.handover() + b"configfile /boot/grub2/grub.cfg\n")
 
 
 HEALTHY: dict[str, Damage] = {
@@ -174,6 +198,33 @@ HEALTHY: dict[str, Damage] = {
     "initrd-of-dracut-with-a-root-of-its-own": both(
         by_dracut("etc/cmdline.d/20-root-dev.conf"), set_root("quiet")
     ),
+    "root-type-of-the-same-driver": arguments("rootfstype=ext3,xfs"),
+    "no-resume": both(
+        write("etc/initramfs-tools/conf.d/resume", b"RESUME=/dev/vda5\n"), arguments("noresume")
+    ),
+    "resume-beside-dracut": both(
+        by_dracut(), write("etc/initramfs-tools/conf.d/resume", b"RESUME=/dev/vda5\n")
+    ),
+    "console-without-its-number": consoles("console=tty console=hvc"),
+    "back-from-single": arguments("single systemd.unit=multi-user.target"),
+    "init-by-another-name": arguments("init=/usr/lib/systemd/systemd"),
+    "usr-on-a-disk-of-its-own": both(
+        second_disk(SECOND), fstab(f"UUID={OTHER_UUID} /usr ext4 nofail 0 2")
+    ),
+    "fstab-of-what-crypttab-opens-later": both(
+        crypttab, fstab("UUID=inside /in ext4 defaults 0 2")
+    ),
+    "fstab-of-units-and-networks": fstab(
+        f"UUID={OTHER_UUID} /a ext4 x-systemd.wanted-by=a.service 0 2",
+        f"UUID={OTHER_UUID} /b ext4 x-systemd.required-by=b.service 0 2",
+        f"UUID={OTHER_UUID} /c gfs2 defaults 0 0",
+        f"UUID={OTHER_UUID} /d ext4 fail,nofail 0 2",
+        'LABEL="two words" /e ext4 defaults 0 2',
+        f"UUID={OTHER_UUID} none",
+    ),
+    "memory-test-beside": memory_test,
+    "entry-in-another-file": sourced,
+    "menu-in-other-files": other_menu,
     "kernel-gzip": packed("gzip"),
     "kernel-signed": write(KERNEL, boot_tree.kernel() + b"signature" * 100),
     "kernel-with-hypercall-page": write(

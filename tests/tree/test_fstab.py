@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from guest_hooks.formats import fstab
+from guest_hooks.preflight.links import root_fs
+from guest_hooks.volumes import BlockDevice
 from tests.support import images
 
 GENERATOR = "/usr/lib/systemd/system-generators/systemd-fstab-generator"
@@ -22,26 +24,74 @@ OPTIONS = (
     "rw,noatime,x-systemd.device-timeout=5",
     "noauto,x-systemd.required-by=local-fs.target",
     "errors=remount-ro",
+    "nofail,fail",
+    "fail,nofail",
+    "noauto,auto",
+    "auto,noauto",
+    "x-systemd.wanted-by=a.service",
+    "x-systemd.required-by=a.service",
+    "x-systemd.wanted-by=local-fs.target",
+    "x-systemd.growfs",
 )
+UUID = "11111111-2222-3333-4444-555555555555"
 
 
-@pytest.mark.parametrize("options", OPTIONS)
-def test_what_the_boot_waits_for(tmp_path: Path, options: str) -> None:
-    line = f"UUID=11111111-2222-3333-4444-555555555555 /data ext4 {options} 0 2\n"
-    (tmp_path / "fstab").write_text(line)
-    made = [tmp_path / name for name in ("normal", "early", "late")]
-    for directory in made:
-        directory.mkdir()
+def generated(directory: Path, text: str) -> Path:
+    """The units that systemd's generator makes of an fstab."""
+    (directory / "fstab").write_text(text)
+    made = [directory / name for name in ("normal", "early", "late")]
+    for each in made:
+        each.mkdir()
     subprocess.run(
         [GENERATOR, *map(str, made)],
-        env={"SYSTEMD_FSTAB": str(tmp_path / "fstab")},
+        env={"SYSTEMD_FSTAB": str(directory / "fstab")},
         capture_output=True,
         check=True,
         timeout=60,
     )
+    return made[0]
+
+
+def is_required(units: Path) -> bool:
+    return (units / REQUIRES / "data.mount").is_symlink()
+
+
+@pytest.mark.parametrize("options", OPTIONS)
+def test_what_the_boot_waits_for(tmp_path: Path, options: str) -> None:
+    line = f"UUID={UUID} /data ext4 {options} 0 2\n"
     (entry,) = fstab.disks(line)
-    is_required = (made[0] / REQUIRES / "data.mount").is_symlink()
-    assert entry.is_waited_for is is_required or "required-by" in options
+    assert entry.is_waited_for is is_required(generated(tmp_path, line))
+
+
+@pytest.mark.parametrize("fs_type", ["auto", "btrfs", "gfs2", "ocfs2", "xfs"])
+def test_what_a_network_is_needed_for_is_waited_for_later(tmp_path: Path, fs_type: str) -> None:
+    line = f"UUID={UUID} /data {fs_type} defaults 0 2\n"
+    (entry,) = fstab.disks(line)
+    assert entry.is_waited_for is is_required(generated(tmp_path, line))
+
+
+@pytest.mark.parametrize("line", ['LABEL="my data" /data ext4 defaults 0 2', f"UUID={UUID} none"])
+def test_a_line_without_a_place_counts_for_nothing(tmp_path: Path, line: str) -> None:
+    assert fstab.disks(f"{line}\n") == ()
+    assert not is_required(generated(tmp_path, f"{line}\n"))
+
+
+def test_small_and_capital_letters_differ(tmp_path: Path) -> None:
+    """For systemd, which waits for udev's link, and for blkid, which initramfs-tools asks."""
+    units = generated(tmp_path, f"UUID={UUID.replace('1', 'A')} /data ext4 defaults 0 2\n")
+    what = f"What=/dev/disk/by-uuid/{UUID.replace('1', 'A')}\n"
+    assert what in (units / "data.mount").read_text()
+    with (tmp_path / "disk.img").open("wb") as file:
+        file.truncate(8 * images.MIB)
+    uuid = "aaaaaaaa-2222-3333-4444-555555555555"
+    with images.attached(tmp_path / "disk.img") as device:
+        images.tool("mkfs.ext4", "-q", "-U", uuid, device)
+        for name, found in ((uuid, device), (uuid.upper(), "")):
+            words = ["blkid", "-c", "/dev/null", "-l", "-t", f"UUID={name}", "-o", "device"]
+            done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+            assert done.stdout.strip() == found
+            disk = BlockDevice(path=device, type="disk", uuid=uuid)
+            assert (root_fs.find(f"UUID={name}", [disk]) is disk) is bool(found)
 
 
 @pytest.mark.parametrize(

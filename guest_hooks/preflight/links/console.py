@@ -14,12 +14,16 @@ from guest_hooks.preflight.result import Finding, Link
 from guest_hooks.problems.boot import ConsoleProblem
 
 HVC = "hvc0"
+_ALSO = {"hvc": HVC, "tty": "tty0", "": "null"}
+"""A name without a number is the first of its kind, and none at all a console that shows nothing
+(Linux kernel/printk/printk.c: console_setup).
+"""
 
 
 def _named(arguments: Sequence[str]) -> list[str]:
     """The consoles that the command line names, in its order."""
     given = [word.removeprefix("console=") for word in arguments if word.startswith("console=")]
-    return [name.partition(",")[0] for name in given]
+    return [_ALSO.get(name, name) for name in (each.partition(",")[0] for each in given)]
 
 
 def findings(arguments: Sequence[str], mode: Mode) -> tuple[Finding, ...]:

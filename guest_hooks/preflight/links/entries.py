@@ -110,7 +110,7 @@ def findings(
     rows = [
         (entry, _entry(entry, ground, unknown, is_default=entry is default)) for entry in ordered
     ]
-    none_boots = all(any(finding.stops for finding in each) for _, each in rows)
+    none_boots = menu.is_whole and all(any(finding.stops for finding in each) for _, each in rows)
     for entry, each in rows:
         is_default = entry is default or (none_boots and not choice.is_sure)
         for finding in each:
@@ -154,8 +154,13 @@ def _entry(
                 f" ({load.device})"
             )
         return search
-    about_root = root_fs.findings(load.arguments, entry.title, devices, ground.steps)
+    about_root = root_fs.findings(
+        load.arguments, entry.title, devices, ground.steps, has_initrd=bool(load.initrds)
+    )
     found, pairs = _loaded(load, path, ground, unknown)
+    if not load.initrds and not root_fs.wanted(load.arguments):
+        # memtest86+, iPXE: what has neither is no Linux with a root, as far as anything ends it
+        return (*found, *about_root)[:1] if is_default else ()
     return initrds.as_dracut_says((*search, *found, *about_root), pairs)
 
 
@@ -208,7 +213,7 @@ def _as_grub_says(finding: Finding, guest_path: str, grub_path: str) -> Finding:
 
 def choice_finding(choice: Choice, menu: Menu, steps: Steps) -> tuple[Finding, ...]:
     """What is wrong with the default itself."""
-    if not menu.entries:
+    if not menu.entries and menu.is_whole:
         return (
             Finding.of(
                 MenuProblem.EMPTY,

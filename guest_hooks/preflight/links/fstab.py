@@ -2,7 +2,7 @@
 """Whether the disks are there that /etc/fstab and resume= name. Pure.
 
 Sources: systemd src/fstab-generator, src/core/mount.c; mount(8), which takes the device of a
-remount from fstab; initramfs-tools scripts/local-premount/resume.
+remount from fstab; initramfs-tools init (mountfs /usr), scripts/local-premount/resume.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -14,9 +14,10 @@ from guest_hooks.problems.boot import FstabProblem, RootProblem
 from guest_hooks.records import dataclass, replace
 
 FSTAB = "/etc/fstab"
-RESUME = "/etc/initramfs-tools/conf.d/resume"
+INITRAMFS = "/etc/initramfs-tools"
 _AUTOMATIC = ("", "auto", "none")
 _SWAP = "swap"
+USR = "/usr"
 IsThere = Callable[[str], bool | None]
 """Whether a disk is there, by a name of fstab(5); None where that is not known."""
 
@@ -31,15 +32,19 @@ class Resume:
 
 
 def findings(
-    entries: Iterable[Entry], is_there: IsThere, *, has_systemd: bool
+    entries: Iterable[Entry], is_there: IsThere, *, has_systemd: bool, mounts_usr: bool = False
 ) -> tuple[Finding, ...]:
     """What of fstab is not there, each with what the boot does about it.
 
-    Only systemd is known to stop for it.
+    Of what the booted system mounts only systemd is known to stop for it. The initrd `mounts_usr`,
+    the first line of it whatever its options are.
     """
-    missing = (entry for entry in entries if entry.is_waited_for and is_there(entry.what) is False)
-    found = [finding for entry in missing for finding in _of(entry)]
-    return tuple(found if has_systemd else map(_harmless, found))
+    known = tuple(entries)
+    early = [entry for entry in known if entry.where == USR][:1] if mounts_usr else []
+    found = [_of_usr(entry) for entry in early if is_there(entry.what) is False]
+    late = (entry for entry in known if entry.is_waited_for and entry not in early)
+    later = [each for entry in late if is_there(entry.what) is False for each in _of(entry)]
+    return (*found, *(later if has_systemd else map(_harmless, later)))
 
 
 def resume_findings(places: Sequence[Resume], is_there: IsThere) -> tuple[Finding, ...]:
@@ -56,6 +61,13 @@ def resume_findings(places: Sequence[Resume], is_there: IsThere) -> tuple[Findin
         )
         for place in places
         if place.device not in _AUTOMATIC and is_there(place.device) is False
+    )
+
+
+def _of_usr(entry: Entry) -> Finding:
+    message = f"{FSTAB} mounts {USR} from {entry.what}, which is not there, in the initrd"
+    return Finding.of(
+        FstabProblem.USR_MISSING, link=Link.ROOT, thing=entry.what, message=message, what=entry.what
     )
 
 

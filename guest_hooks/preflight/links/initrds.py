@@ -19,7 +19,7 @@ from guest_hooks.records import replace
 
 _initrd = partial(Finding.of, link=Link.INITRD)
 _UNKNOWN = "initrd-unknown"
-"""The fault of a file that is neither an archive nor packed (`boot_files.InitrdFacts`)."""
+"""The fault of a file that is neither an archive nor packed (`boot_images.InitrdFacts`)."""
 _DAMAGES: dict[str, InitrdProblem] = {
     InitrdProblem.EMPTY: InitrdProblem.EMPTY,
     _UNKNOWN: InitrdProblem.INVALID,
@@ -30,7 +30,7 @@ _DAMAGES: dict[str, InitrdProblem] = {
 
 _INSTEAD = {"cryptsetup": ("systemd-cryptsetup",)}
 """By what program an initrd of dracut's does what another does for initramfs-tools."""
-_DRACUT_WAITS = "dracut-initqueue: timeout"
+DRACUT_WAITS = "dracut-initqueue: timeout"
 """dracut modules.d/98dracut-systemd/dracut-initqueue.sh, 99base/init.sh."""
 _NO_ROOT = frozenset(
     (
@@ -44,18 +44,22 @@ _NO_ROOT = frozenset(
 )
 
 
+def is_by_dracut(initrds: Sequence[tuple[str, InitrdFacts | None]]) -> bool:
+    """Whether dracut made one of them."""
+    return any(facts is not None and facts.is_by_dracut for _, facts in initrds)
+
+
 def as_dracut_says(
     found: Sequence[Finding], initrds: Sequence[tuple[str, InitrdFacts | None]]
 ) -> tuple[Finding, ...]:
     """The findings of an entry as the console shows them, which is dracut's where it made one of
     the `initrds`; without that an entry names no root, which dracut may have put into it.
     """
-    facts = [each for _, each in initrds if each is not None]
-    if not any(each.is_by_dracut for each in facts):
+    if not is_by_dracut(initrds):
         return tuple(found)
-    has_root = any(each.names_root for each in facts)
+    has_root = any(facts is not None and facts.names_root for _, facts in initrds)
     return tuple(
-        replace(finding, console=_DRACUT_WAITS) if finding.code in _NO_ROOT else finding
+        replace(finding, console=DRACUT_WAITS) if finding.code in _NO_ROOT else finding
         for finding in found
         if not (has_root and finding.code is RootProblem.NONE)
     )

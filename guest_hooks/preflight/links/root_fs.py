@@ -12,10 +12,12 @@ from guest_hooks.preflight.needs import CRYPT, DEVICE_MAPPER, FILE_SYSTEMS, XEN_
 from guest_hooks.preflight.result import Finding, Link
 from guest_hooks.preflight.steps import Steps
 from guest_hooks.problems.boot import RootProblem
-from guest_hooks.records import dataclass
+from guest_hooks.records import dataclass, replace
 from guest_hooks.volumes import BlockDevice
 
 _root = partial(Finding.of, link=Link.ROOT)
+_EXT = frozenset({"ext2", "ext3", "ext4"})
+_SAME_DRIVER = dict.fromkeys(_EXT, _EXT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,27 +30,29 @@ class Way:
 
 def wanted(arguments: Sequence[str]) -> str:
     """The value of the last root= of a kernel's command line, or an empty string."""
-    return next(
-        (
-            argument.removeprefix("root=")
-            for argument in reversed(arguments)
-            if argument.startswith("root=")
-        ),
-        "",
-    )
+    return last("root=", arguments)
+
+
+def last(word: str, arguments: Sequence[str]) -> str:
+    """What the last argument that begins with `word` has behind it, or an empty string."""
+    given = (each.removeprefix(word) for each in reversed(arguments) if each.startswith(word))
+    return next(given, "")
 
 
 def find(value: str, devices: Sequence[BlockDevice]) -> BlockDevice | None:
     """The device that the value of root= names: a tag of mount(8), a name below /dev/disk, a
     device, a volume as /dev/VG/LV.
+
+    Small and capital letters differ: for blkid(8), by which initramfs-tools looks for a tag, and in
+    /dev/disk, where systemd and dracut do.
     """
     kind, key = _tag(value)
     for device in devices:
         match kind:
             case "UUID":
-                is_it = device.uuid.lower() == key.lower()
+                is_it = device.uuid == key
             case "PARTUUID":
-                is_it = device.part_uuid.lower() == key.lower()
+                is_it = device.part_uuid == key
             case "LABEL":
                 is_it = device.label == key
             case "PARTLABEL":
@@ -79,10 +83,18 @@ def _mapper_name(value: str) -> str:
 
 
 def findings(
-    arguments: Sequence[str], title: str, devices: Sequence[BlockDevice], steps: Steps
+    arguments: Sequence[str],
+    title: str,
+    devices: Sequence[BlockDevice],
+    steps: Steps,
+    *,
+    has_initrd: bool = True,
 ) -> tuple[Finding, ...]:
     """What is wrong with the root= of an entry; nothing where no device is known, as in an
     image.
+
+    Without an initrd it is the kernel that reads a PARTUUID, in letters of either kind
+    (block/early-lookup.c).
     """
     value = wanted(arguments)
     thing = f"root={value}"
@@ -96,16 +108,21 @@ def findings(
         return (_root(code, thing=thing, message=message, root=value, by=step),)
     if not devices or not can_be_told(value):
         return ()
-    if find(value, devices) is None:
-        message = f"the entry {title!r} wants root={value}, and no disk of this guest has that"
-        return (_root(RootProblem.MISSING, thing=thing, message=message, root=value, by=step),)
     kind, key = _tag(value)
+    if not has_initrd and kind == "PARTUUID":
+        devices = [replace(device, part_uuid=device.part_uuid.lower()) for device in devices]
+        value = f"{kind}={key.lower()}"
+    if (device := find(value, devices)) is None:
+        message = f"the entry {title!r} wants root={value}, and no disk of this guest has that"
+        if near := _in_other_letters(kind, key, devices):
+            message += f"; {near} has it in other letters, capital or small"
+        return (_root(RootProblem.MISSING, thing=thing, message=message, root=value, by=step),)
     same = twins.of(key, devices) if kind == "UUID" else ()
     if same:
         names = " and ".join(device.path for device in same)
         message = f"root={value} is on {names}: which of them is mounted is chance"
         return (_root(RootProblem.TWICE, thing=thing, message=message, by=twins.step(same)),)
-    return ()
+    return _of_type(arguments, title, device, steps)
 
 
 def unknown(arguments: Sequence[str], uuid: str, fstab: str) -> str:
@@ -113,7 +130,7 @@ def unknown(arguments: Sequence[str], uuid: str, fstab: str) -> str:
     system `uuid`, which it has, and for one of its `fstab`.
     """
     kind, key = _tag(wanted(arguments))
-    if kind != "UUID" or key.lower() in (uuid.lower(), "") or key in fstab:
+    if kind != "UUID" or key in (uuid, "") or key in fstab:
         return ""
     return f"whether this guest will have the file system of root=UUID={key}"
 
@@ -125,6 +142,32 @@ def _misnamed(value: str, devices: Sequence[BlockDevice]) -> tuple[RootProblem |
     if not devices and disk_names.is_of_another_bus(value):
         return RootProblem.OF_ANOTHER_BUS, "and the disks of this guest are xvd*"
     return None, ""
+
+
+def _of_type(
+    arguments: Sequence[str], title: str, device: BlockDevice, steps: Steps
+) -> tuple[Finding, ...]:
+    """That rootfstype= names other types than `device` has: the initrd gives mount(8) no other."""
+    named = last("rootfstype=", arguments)
+    types = set(named.split(",")) - {"auto", ""}
+    same = _SAME_DRIVER.get(device.fs_type, {device.fs_type})
+    if not types or not device.fs_type or not types.isdisjoint(same):
+        return ()
+    thing = f"rootfstype={named}"
+    step = steps.menu(thing)
+    message = f"the entry {title!r} has {thing}, and {device.path} is {device.fs_type}"
+    found = _root(
+        RootProblem.TYPE_DIFFERS, thing=thing, message=message, device=device.path, by=step
+    )
+    return (found,)
+
+
+def _in_other_letters(kind: str, key: str, devices: Sequence[BlockDevice]) -> str:
+    """The disk that has the UUID `key`, but for small and capital letters."""
+    field = {"UUID": "uuid", "PARTUUID": "part_uuid"}.get(kind)
+    return next(
+        (each.path for each in devices if field and getattr(each, field).lower() == key.lower()), ""
+    )
 
 
 def way(device: BlockDevice | None, fs_type: str, devices: Sequence[BlockDevice]) -> Way:

@@ -11,6 +11,8 @@ from tests.support.boot_damage import (
     OTHER_UUID,
     PVH,
     arguments,
+    both,
+    by_dracut,
     consoles,
     fstab,
     image,
@@ -20,6 +22,7 @@ from tests.support.boot_damage import (
     with_sysvinit,
     write,
 )
+from tests.support.boot_tree import OWN, UUID
 from tests.support.damage_case import Case, check
 
 SHELL = "Dropping to a shell!"
@@ -158,6 +161,84 @@ CASES = [
     Case("root-partuuid-gone", set_root("root=PARTUUID=5a4f3c1e-02"), "root-missing", SHELL),
     Case("root-not-named", set_root("quiet"), "root-none", "No root device specified"),
     Case("root-twice", twice, "root-twice", certainty=LIKELY),
+    *(
+        Case(f"root-in-other-letters-{number}", set_root(f"root={name}"), "root-missing", SHELL)
+        for number, name in enumerate(
+            (
+                f"UUID={UUID.upper()}",
+                f"PARTUUID={OWN.part_uuid.upper()}",
+                f"/dev/disk/by-uuid/{UUID.upper()}",
+                "LABEL=ROOT",
+            )
+        )
+    ),
+    Case(
+        "root-of-another-type",
+        arguments("rootfstype=xfs,btrfs"),
+        "root-type-differs",
+        "Failed to mount /dev/xvda1 as root file system.",
+    ),
+    Case(
+        "no-init",
+        lambda tree: tree.remove("sbin/init"),
+        "root-without-init",
+        "Target filesystem doesn't have requested /sbin/init.",
+    ),
+    Case(
+        "fstab-in-other-letters",
+        fstab(f"UUID={UUID.upper()} /data ext4 defaults 0 2"),
+        "fstab-disk-missing",
+        "emergency mode",
+        certainty=LIKELY,
+    ),
+    Case(
+        "fstab-takes-nofail-back",
+        fstab(f"UUID={OTHER_UUID} /data ext4 nofail,fail 0 2"),
+        "fstab-disk-missing",
+        certainty=LIKELY,
+    ),
+    *(
+        Case(
+            f"usr-missing-{options}",
+            fstab(f"UUID={OTHER_UUID} /usr ext4 {options} 0 2"),
+            "fstab-usr-missing",
+            f"ALERT!  UUID={OTHER_UUID} does not exist.  Dropping to a shell!",
+            certainty=LIKELY,
+        )
+        for options in ("defaults", "nofail", "noauto")
+    ),
+    Case(
+        "usr-missing-and-an-initrd-of-dracut",
+        both(by_dracut(), fstab(f"UUID={OTHER_UUID} /usr ext4 defaults 0 2")),
+        "fstab-disk-missing",
+        certainty=LIKELY,
+    ),
+    *(
+        Case(f"ends-in-a-shell-by-{words}", arguments(words), "boot-ends-in-shell", console)
+        for words, console in (
+            ("break=premount", "Spawning shell within the initramfs"),
+            ("init=/bin/bash", ""),
+            ("single", "You are in rescue mode"),
+            ("S", "You are in rescue mode"),
+            ("3 systemd.unit=emergency.target", "You are in emergency mode"),
+        )
+    ),
+    Case("ends-in-dracut-s-shell", both(by_dracut(), arguments("rd.break")), "boot-ends-in-shell"),
+    Case(
+        "resume-by-initramfs.conf",
+        write("etc/initramfs-tools/initramfs.conf", b"MODULES=most\nRESUME=/dev/vda5\n"),
+        "resume-missing",
+        boots=True,
+        severity=WARNING,
+        certainty=LIKELY,
+    ),
+    Case(
+        "console-that-shows-nothing",
+        consoles("console=hvc0 console="),
+        "console-elsewhere",
+        boots=True,
+        severity=WARNING,
+    ),
 ]
 
 

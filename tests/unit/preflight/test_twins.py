@@ -11,6 +11,7 @@ from guest_hooks.machine import block_devices
 from guest_hooks.model import Severity
 from guest_hooks.preflight import facts
 from guest_hooks.preflight.links import root_fs, twins
+from guest_hooks.preflight.steps import Steps
 from guest_hooks.problems.boot import RootProblem, Stage1Problem
 from guest_hooks.volumes import BlockDevice
 from tests.support.boot_damage import EARLIER, SECOND, set_root
@@ -36,7 +37,7 @@ def tree_with(tmp_path: Path, *devices: BlockDevice) -> BootTree:
     [
         "/dev/mapper/dmroot",
         "/dev/disk/by-id/xen-1",
-        "UUID=" + UUID.upper(),
+        "UUID=" + UUID,
         "/dev/xvda1",
     ],
 )
@@ -45,6 +46,14 @@ def test_a_link_of_udevs_is_the_device_that_it_leads_to(tmp_path: Path, value: s
     tree = tree_with(tmp_path, own)
     set_root(f"root={value}")(tree)
     assert tree.preflight().findings == ()
+
+
+def test_the_kernel_itself_reads_letters_of_either_kind() -> None:
+    words = [f"root=PARTUUID={OWN.part_uuid.upper()}"]
+    found = root_fs.findings(words, "First", [OWN], Steps(), has_initrd=True)
+    assert [each.code for each in found] == [RootProblem.MISSING]
+    assert f"{OWN.path} has it in other letters" in found[0].message
+    assert root_fs.findings(words, "First", [OWN], Steps(), has_initrd=False) == ()
 
 
 def test_links_are_read_from_dev(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is started on the root file system, and whether that is the guest or a shell. Pure.
+
+Sources: initramfs-tools init (maybe_break, validate_init); systemd src/core/main.c
+(parse_proc_cmdline_item), kernel-command-line(7), src/sulogin-shell; dracut.cmdline(7).
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from guest_hooks.preflight.links import root_fs
+from guest_hooks.preflight.result import Finding, Link
+from guest_hooks.preflight.steps import Steps
+from guest_hooks.problems.boot import RootProblem
+
+INIT = "/sbin/init"
+INITS = (INIT, "/etc/init", "/bin/init")
+"""What initramfs-tools starts where init= names nothing that is there; and then a shell."""
+_SHELLS = frozenset("sh bash dash ash zsh busybox sulogin".split())
+_RESCUE = dict.fromkeys("rescue single -s s S 1".split(), "rescue")
+_EMERGENCY = dict.fromkeys(("emergency", "-b"), "emergency")
+_MULTI_USER = dict.fromkeys("2 3 4 5".split(), "")
+_UNIT = "systemd.unit="
+_UNITS = {f"{_UNIT}{mode}.target": mode for mode in ("rescue", "emergency")}
+_MODES = _RESCUE | _EMERGENCY | _MULTI_USER | _UNITS
+"""Words that choose what systemd starts, and the mode of those that end in a shell."""
+_BREAKS = {False: ("break", "break="), True: ("rd.break", "rd.break=")}
+"""What ends in the initrd, by whether it is dracut's."""
+BROKEN_OFF = "Spawning shell within the initramfs"
+"""What initramfs-tools says there."""
+
+_root = partial(Finding.of, link=Link.ROOT)
+
+
+def findings(arguments: Sequence[str], steps: Steps, *, is_by_dracut: bool) -> tuple[Finding, ...]:
+    """That the words of the default entry end its boot in a shell."""
+    word, console = _shell(arguments, is_by_dracut=is_by_dracut)
+    if not word:
+        return ()
+    message = f"the default entry has {word}: its boot ends in a shell on the console"
+    code, by = RootProblem.ENDS_IN_SHELL, steps.menu(word)
+    return (_root(code, thing=word, message=message, words=console, by=by),)
+
+
+def missing(arguments: Sequence[str], is_there: Callable[[str], bool]) -> tuple[Finding, ...]:
+    """That there is nothing to start, on a root file system of which `is_there` tells."""
+    wanted = root_fs.last("init=", arguments) or INIT
+    if any(is_there(path) for path in (wanted, *INITS)):
+        return ()
+    message = f"the root file system has no {INIT}"
+    return (_root(RootProblem.NO_INIT, thing=INIT, message=message, init=wanted),)
+
+
+def _shell(arguments: Sequence[str], *, is_by_dracut: bool) -> tuple[str, str]:
+    """The word that ends the boot in a shell, and what the console then says."""
+    exact, start = _BREAKS[is_by_dracut]
+    for word in arguments:
+        if word == exact or word.startswith(start):
+            return word, "" if is_by_dracut else BROKEN_OFF
+    program = root_fs.last("init=", arguments)
+    if program.rpartition("/")[2] in _SHELLS:
+        return f"init={program}", ""
+    chosen = [word for word in arguments if word in _MODES or word.startswith(_UNIT)][-1:]
+    mode = _MODES.get(chosen[0], "") if chosen else ""
+    return (chosen[0], f"You are in {mode} mode.") if mode else ("", "")
