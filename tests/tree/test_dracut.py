@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from guest_hooks.formats import initrd
+from guest_hooks.preflight.links import initrds
 from tests.support.debian_tree import Kind, Suite, tarball
 
 PACKAGES = (
@@ -19,7 +20,8 @@ PACKAGES = (
 @pytest.mark.parametrize("suite", [Suite.BOOKWORM, Suite.TRIXIE, Suite.SID])
 def test_an_initrd_of_dracut_s(tmp_path: Path, suite: Suite) -> None:
     tree = tarball(suite, Kind.MINIMAL, extra=PACKAGES)
-    command = ["tar", "-xf", str(tree), "-C", str(tmp_path), "--wildcards", "./boot/initrd.img-*"]
+    names = ("./boot/initrd.img-*", "./usr/lib/dracut/modules.d/*/dracut-initqueue.sh")
+    command = ["tar", "-xf", str(tree), "-C", str(tmp_path), "--wildcards", *names]
     subprocess.run(command, check=True, timeout=300)
     (path,) = (tmp_path / "boot").iterdir()
     found = initrd.read(path.read_bytes())
@@ -31,3 +33,5 @@ def test_an_initrd_of_dracut_s(tmp_path: Path, suite: Suite) -> None:
     assert {"lvm", "mdadm"} <= found.programs
     if suite is Suite.BOOKWORM:  # trixie's is in a package of its own, which cryptsetup recommends
         assert "systemd-cryptsetup" in found.programs
+    (script,) = (tmp_path / "usr/lib/dracut/modules.d").glob("*/dracut-initqueue.sh")
+    assert f'warn "{initrds.DRACUT_WAITS},' in script.read_text()
