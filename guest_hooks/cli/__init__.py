@@ -46,7 +46,7 @@ def _run(words: list[str]) -> int:
     if words == ["watch"]:
         return _watch()
     gc.set_threshold(GARBAGE)
-    from guest_hooks.cli import verbs  # noqa: PLC0415 - a sync with nothing to do must not wait for it
+    from guest_hooks.cli import verbs  # noqa: PLC0415 - a sync with nothing to do needs none
 
     return verbs.run(words)
 

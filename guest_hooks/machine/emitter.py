@@ -114,8 +114,8 @@ class Emitter(EventEmitter):  # type: ignore[misc]
             self._inotify.release()
             self._report()
 
-    def queue_events(self, timeout: float) -> None:  # noqa: ARG002 - watchdog's signature; there is no timeout here
-        """Wait for events, as long as it takes."""
+    def queue_events(self, timeout: float) -> None:  # noqa: ARG002 - watchdog's
+        """Wait for events, as long as it takes: there is no timeout here."""
         ready = {fd for fd, _ in self._ready.poll()}
         if self._inotify.fd not in ready or not self.should_keep_running():
             return

@@ -24,7 +24,8 @@ class MountChanges:
     def __init__(self, root: Root, paths: Iterable[str]) -> None:
         self._root = root
         self._paths = tuple(paths)
-        self._file = open(mounts.MOUNTINFO, "rb")  # noqa: SIM115 - it stays open, that is how the kernel tells
+        # It stays open: that is how the kernel tells.
+        self._file = open(mounts.MOUNTINFO, "rb")  # noqa: SIM115
         self._last = self._covering()
 
     def fileno(self) -> int:

@@ -155,7 +155,7 @@ def _exchange(
     """Write to a process and read what it says until it has ended; and whether all it left has
     closed the pipes, too.
     """
-    assert process.stdin and process.stdout and process.stderr  # noqa: S101, PT018 - all three are pipes
+    assert process.stdin and process.stdout and process.stderr  # noqa: S101, PT018
     said: dict[IO[bytes], bytearray] = {process.stdout: bytearray(), process.stderr: bytearray()}
     todo = memoryview(stdin)
     deadline = time.monotonic() + timeout
@@ -214,7 +214,7 @@ def become(path: str, argv: Sequence[str]) -> NoReturn:
     sys.stdout.flush()
     sys.stderr.flush()
     try:
-        os.execv(path, list(argv))  # noqa: S606 - the point is to have no shell and no parent between
+        os.execv(path, list(argv))  # noqa: S606 - with no shell and no parent between
     except OSError as error:
         raise LackingError(f"{path} can't be run: {error.strerror}") from error
 

@@ -92,7 +92,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _relay(self, keep: Path | None) -> None:
         headers = {name: self.headers[name] for name in PASSED_ON if name in self.headers}
-        request = urllib.request.Request(self.path, headers=headers)  # noqa: S310 - http:// was looked for
+        request = urllib.request.Request(self.path, headers=headers)  # noqa: S310 - http
         try:
             answer = self.open(request, timeout=TIMEOUT)
         except urllib.error.HTTPError as error:

@@ -40,7 +40,8 @@ def screen(directory: Path, menu: str, files: Mapping[str, str], *, is_long: boo
     pid, terminal = pty.fork()
     if pid == 0:
         command = ["grub-emu", "-r", "host", "-d", str(directory)]
-        os.execve("/usr/bin/grub-emu", command, {"TERM": "dumb", "PATH": "/usr/bin"})  # noqa: S606 - in a terminal of its own
+        environment = {"TERM": "dumb", "PATH": "/usr/bin"}
+        os.execve("/usr/bin/grub-emu", command, environment)  # noqa: S606 - in its own terminal
     try:
         shown = _read(terminal, is_long=is_long).decode(errors="replace")
     finally:

@@ -35,8 +35,9 @@ FILES = {
 }
 """What each target installs in /boot/xen of a 64-bit guest."""
 WRITES = (
-    "creat,mkdir,mkdirat,rename,renameat,renameat2,link,linkat,symlink,symlinkat,unlink,unlinkat,rmdir,mknod,mknodat,truncate,"
-    "ftruncate,fallocate,chmod,fchmod,fchmodat,chown,fchown,lchown,fchownat,setxattr,utimensat,open,openat,openat2,syncfs,chdir"
+    "creat,mkdir,mkdirat,rename,renameat,renameat2,link,linkat,symlink,symlinkat,unlink,"
+    "unlinkat,rmdir,mknod,mknodat,truncate,ftruncate,fallocate,chmod,fchmod,fchmodat,chown,"
+    "fchown,lchown,fchownat,setxattr,utimensat,open,openat,openat2,syncfs,chdir"
 )
 WRITING_FLAGS = ("O_WRONLY", "O_RDWR", "O_CREAT", "O_TRUNC", "O_TMPFILE")
 IN_USE = 8

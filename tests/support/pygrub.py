@@ -103,7 +103,7 @@ def _main(program: str, images: Sequence[str]) -> None:
         try:
             system = pygrub.xenfsimage.open(image, 0, "")
             answer = pygrub.run_grub(image, None, system, "")
-        except Exception as error:  # noqa: BLE001 - pygrub catches everything, and goes on to the next file system
+        except Exception as error:  # noqa: BLE001 - as pygrub itself does
             answer = {"error": f"{type(error).__name__}: {error}"}
         print(json.dumps(answer))  # noqa: T201 - a program's answer
 

@@ -102,7 +102,7 @@ def _serve(mountpoint: str, content: str, log: str) -> None:
             self.content = os.open(content, os.O_RDWR)
             self.log = os.open(log, os.O_WRONLY | os.O_APPEND)
 
-        def getattr(self, path: str, fh: int | None = None) -> dict[str, int]:  # noqa: ARG002 - fusepy's signature
+        def getattr(self, path: str, fh: int | None = None) -> dict[str, int]:  # noqa: ARG002
             if path == "/":
                 return {"st_mode": stat.S_IFDIR | 0o755, "st_nlink": 2}
             if path != f"/{NAME}":

@@ -1,10 +1,13 @@
 #!/bin/busybox sh
 # SPDX-License-Identifier: GPL-3.0-or-later
-# dom0's only program: start Xen's daemons, then run each guest of the scenario on /dev/vda, one after another.
+# dom0's only program: start Xen's daemons, then run each guest of the scenario on /dev/vda, one
+# after another.
 #
-# A scenario is a tar: order (one name a line) and per guest NAME/cfg (an xl configuration), NAME/settings (shell variables:
-# timeout, linger: seconds; copied, copies, every, aim: see Copies in xen_lab.py) and NAME/until (extended regular expressions, one a line; the first to
-# appear on the guest's console ends the run). Guests' consoles go to the second serial port between marker lines.
+# A scenario is a tar: order (one name a line) and per guest NAME/cfg (an xl configuration),
+# NAME/settings (shell variables: timeout, linger: seconds; copied, copies, every, aim: see Copies
+# in xen_lab.py) and NAME/until (extended regular expressions, one a line; the first to appear on
+# the guest's console ends the run). Guests' consoles go to the second serial port between marker
+# lines.
 
 /bin/busybox mkdir -p /usr/bin /usr/sbin /sbin
 /bin/busybox --install -s /bin
@@ -27,7 +30,8 @@ for module in virtio_pci virtio_blk xen-evtchn xen-gntdev xen-gntalloc xen-privc
 done
 mount -t xenfs xenfs /proc/xen
 stty -F /dev/ttyS1 raw 115200
-# What libxl runs to attach a disk; Debian's own script needs bash and a lock, this does the one case there is.
+# What libxl runs to attach a disk; Debian's own script needs bash and a lock, this does the one
+# case there is.
 mkdir -p /etc/xen/scripts && : >/etc/xen/xl.conf
 cat >/etc/xen/scripts/block <<'END'
 #!/bin/sh
@@ -65,7 +69,8 @@ follow() {
 
 said() { grep -aoE "$aim" "$log" | wc -l; }
 
-# Take the copies that the settings ask for, as destroying the domain at those moments would leave its disk.
+# Take the copies that the settings ask for, as destroying the domain at those moments would leave
+# its disk.
 copy() {
     number=0
     for target in $copies; do
