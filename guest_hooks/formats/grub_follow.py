@@ -190,37 +190,18 @@ class Follower:
         )
         if pending.is_submenu:
             scope.variables["timeout"] = "0"  # menu.c: grub_menu_execute_entry
-        load = Load(modules=[*state.load.modules])
-        inside = Follower(
-            State(
-                scope=scope,
-                grubenv=state.grubenv,
-                look=state.look,
-                exists=state.exists,
-                functions=state.functions,
-                load=load,
-                commands=state.commands,
-            ),
-            calls=self.calls + 1,
-        )
+        inside = Follower(state.inside(scope), calls=self.calls + 1)
         inside.follow(command.block or ())
         entries = inside.entries() if pending.is_submenu else ()
         state.unclear += inside.state.unclear
-        boot = Boot(
-            device=load.device,
-            command=load.command,
-            kernel=load.kernel,
-            arguments=load.arguments,
-            initrds=tuple(load.initrds),
-            modules=tuple(dict.fromkeys(load.modules)),
-        )
+        load = inside.state.load
         return Entry(
             title=heading.title,
             id=heading.id,
             line=command.line,
             is_submenu=pending.is_submenu,
             entries=entries,
-            boot=boot if load.kernel and not pending.is_submenu else None,
+            boot=None if pending.is_submenu else _boot(load),
             not_understood=load.not_understood or (IN_DOUBT if pending.is_in_doubt else ""),
             asks=not heading.is_unrestricted and _is_set(state.scope, "superusers"),
             lacking=tuple(dict.fromkeys(load.lacking)),
@@ -230,6 +211,20 @@ class Follower:
             sets_default=pending.is_submenu and "default" in scope.variables,
             default=scope.variables.get("default"),
         )
+
+
+def _boot(load: Load) -> Boot | None:
+    """What an entry starts that has asked for `load`; None where that is no kernel."""
+    if not load.kernel:
+        return None
+    return Boot(
+        device=load.device,
+        command=load.command,
+        kernel=load.kernel,
+        arguments=load.arguments,
+        initrds=tuple(load.initrds),
+        modules=tuple(dict.fromkeys(load.modules)),
+    )
 
 
 def _is_set(scope: Scope, name: str) -> bool | None:

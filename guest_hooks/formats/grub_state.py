@@ -9,7 +9,7 @@ from guest_hooks.formats.grub_entry import Heading
 from guest_hooks.formats.grub_scope import Scope
 from guest_hooks.formats.grub_script import Command, Statements
 from guest_hooks.formats.grub_test import UNKNOWN
-from guest_hooks.records import dataclass, field
+from guest_hooks.records import dataclass, field, replace
 
 
 class UnknownFileError(LookupError):
@@ -82,6 +82,17 @@ class State:
     commands: frozenset[str] | None = None
     doubt: int = 0
     is_whole: bool = True
+
+    def inside(self, scope: Scope) -> "State":
+        """The state in which an entry's block begins: its own variables, load and entries."""
+        return replace(
+            self,
+            scope=scope,
+            load=Load(modules=[*self.load.modules]),
+            pending=[],
+            unclear=[],
+            doubt=0,
+        )
 
     def set(self, variable: str, value: str | None) -> None:
         """Set a variable, to what is not known where the command may not run at all."""

@@ -12,12 +12,11 @@ import re
 import zlib
 from collections.abc import Iterator
 
-from guest_hooks.errors import CodedFormatError, FormatError
+from guest_hooks.errors import CodedFormatError
 from guest_hooks.formats import bzimage, unpack
 from guest_hooks.formats.compression import GRUB_XEN_UNPACKS, Compression
 from guest_hooks.problems.images import FileProblem, ImageProblem
 from guest_hooks.problems.pv_kernels import PvKernelProblem
-from guest_hooks.records import dataclass
 
 LEVEL = 1
 """Of zlib: level 6 takes three times as long and saves 7 percent of Debian's 6.12."""
@@ -29,18 +28,6 @@ _HEAD = 10
 _LONGEST_COMMENT = 200
 _RAW = -15  # zlib.compressobj: a deflate stream with no header of its own
 _SIZE_WORD = 4
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Copy:
-    """What a file in a copy's place is.
-
-    `source` is the SHA-256 of the kernel file that it names, `fault` why GRUB can't start it; each
-    is empty where there is none.
-    """
-
-    source: str = ""
-    fault: str = ""
 
 
 def is_needed(image: bzimage.Image) -> bool:
@@ -80,18 +67,6 @@ def source(copy: bytes) -> str:
     """The SHA-256 of the kernel file that `copy` was made of, by its own word, or empty."""
     named = _NAMED.match(copy, _HEAD, _HEAD + _LONGEST_COMMENT)
     return named[1].decode() if named and copy[3] == _FCOMMENT and copy[0] == 0x1F else ""
-
-
-def read(copy: bytes) -> Copy:
-    """What `copy` is. All of it is unpacked and compared with its checksum."""
-    try:
-        image = bzimage.parse(copy)
-        if image.format is not bzimage.ImageFormat.PACKED_ELF:
-            return Copy(fault="it is no vmlinux packed with gzip")
-        _require_pv(bzimage.notes(copy, image, to_the_end=True))
-    except FormatError as error:
-        return Copy(source=source(copy), fault=error.message)
-    return Copy(source=source(copy))
 
 
 def _require_pv(notes: bzimage.Notes) -> None:

@@ -15,7 +15,7 @@ from guest_hooks.formats.xen_notes import Note
 from guest_hooks.model import Problem
 from guest_hooks.problems.images import ImageProblem
 from guest_hooks.records import dataclass
-from guest_hooks.targets import TARGETS, Target
+from guest_hooks.targets import Target
 
 _GRUB_2 = b"grub rescue> "
 """The prompt of every GRUB 2 kernel (grub-core/kern/rescue_reader.c)."""
@@ -87,15 +87,6 @@ def problems(data: bytes, target: Target) -> tuple[Problem, ...]:
     raises.
     """
     return tuple(second_stage_rules.broken(data, target))
-
-
-def fits(data: bytes) -> tuple[str, ...]:
-    """The names of the targets that `data` may be installed for."""
-    return tuple(
-        name
-        for name, target in TARGETS.items()
-        if next(second_stage_rules.broken(data, target), None) is None
-    )
 
 
 def is_another_program(data: bytes, target: Target) -> bool:

@@ -39,7 +39,7 @@ def hidden(root: Root, paths: Iterable[str]) -> tuple[Hidden, ...]:
     Raises `OSError` where that can't be looked at: only root may, and only where mounts are
     allowed.
     """
-    table = mounts.below(mounts.here(), root)
+    table = mounts.of(root)
     found = (_beneath(mount, points, paths) for mount, points in _parents(root, table))
     return tuple(each for each in found if each is not None)
 

@@ -55,7 +55,7 @@ def boot_filesystem(root: Root) -> BootFilesystem:
     """
     boot_mount(root)
     inside = "" if root.is_live else os.path.realpath(root.path)
-    table = _mounts(root)
+    table = mounts.of(root)
     lying = {path: _lying(root, table, path) for path in DIRECTORIES}
     known, unreadable = _asked(root, lying) if os.geteuid() == 0 else ({}, None)
     boot, grub, xen = (_place(lying[path], known.get(path)) for path in DIRECTORIES)
@@ -165,7 +165,7 @@ def boot_mount(root: Root) -> Mount:
         raise LackingError(f"there is no {root.outside(BOOT)}", hint="mount the guest's disk first")
     with suppress(OSError):  # what can't be mounted on demand is seen by what is mounted then
         root.exists(f"{BOOT_XEN}/.")
-    table = _mounts(root)
+    table = mounts.of(root)
     boot_mounts.require(root, table)
     mount = mounts.covering(table, os.path.realpath(root.outside(root.resolve(BOOT))))
     if mount is None or mounts.covering(table, os.path.realpath(root.path)) is None:
@@ -182,7 +182,7 @@ def root_device(root: Root) -> str:
     """What the file system at the top of `root` is mounted from; empty where nothing is mounted
     there.
     """
-    mount = mounts.covering(_mounts(root), os.path.realpath(root.path))
+    mount = mounts.covering(mounts.of(root), os.path.realpath(root.path))
     return mount.source if mount is not None else ""
 
 
@@ -190,7 +190,7 @@ def root_uuid(root: Root) -> str:
     """The UUID of the file system at the top of `root`, by its superblock or by udev; empty
     where neither tells.
     """
-    mount = mounts.covering(_mounts(root), os.path.realpath(root.path))
+    mount = mounts.covering(mounts.of(root), os.path.realpath(root.path))
     if mount is None:
         return ""
     try:
@@ -203,18 +203,13 @@ def root_uuid(root: Root) -> str:
 def require_writable(root: Root) -> None:
     """Raise `LackingError` where a file system of the boot files is mounted read-only."""
     boot_mount(root)
-    table = _mounts(root)
+    table = mounts.of(root)
     for mount in dict.fromkeys(_lying(root, table, path).mount for path in DIRECTORIES):
         if mount.is_read_only:
             raise LackingError(
                 f"{mount.mountpoint} is mounted read-only",
                 hint=f"mount -o remount,rw {mount.mountpoint}",
             )
-
-
-def _mounts(root: Root) -> tuple[Mount, ...]:
-    """What is mounted at the top of `root` and below it."""
-    return mounts.here() if root.is_live else mounts.below(mounts.here(), root)
 
 
 def _udev_uuid(mount: Mount) -> str:

@@ -97,8 +97,13 @@ def covering(mounts: Iterable[Mount], path: str) -> Mount | None:
     return best
 
 
+def of(root: Root) -> tuple[Mount, ...]:
+    """The mounts that this process sees at or under the top of `root`."""
+    return below(here(), root)
+
+
 def below(mounts: Iterable[Mount], root: Root) -> tuple[Mount, ...]:
-    """The mounts at or under the top of `root`."""
+    """Those of `mounts` that are at or under the top of `root`."""
     top = os.path.realpath(root.path)
     return tuple(
         m for m in mounts if top in ("/", m.mountpoint) or m.mountpoint.startswith(top + "/")

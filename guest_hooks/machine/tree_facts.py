@@ -20,7 +20,7 @@ def facts(root: Root, path: str) -> Mapping[str, str] | None:
     which only GRUB itself has a word.
     """
     place = os.path.realpath(root.outside(root.resolve(path)))
-    mount = mounts.covering(mounts.below(mounts.here(), root), place)
+    mount = mounts.covering(mounts.of(root), place)
     disk = _disk(root, mount) if mount is not None else None
     if (
         mount is None

@@ -8,11 +8,11 @@ import json
 import os
 import re
 
-from guest_hooks.formats import pv_kernel
 from tests.package.conftest import MakeGuest
 from tests.package.test_kernels import another_kernel, menu, times_made, version_of
 from tests.support import grub_file
 from tests.support.chroot_guest import ChrootGuest, Platform
+from tests.support.kernels import pv_fault
 
 CONDITION = re.compile(
     r'^(\s*)if \[ "\$grub_platform" = xen -a -s "(\S+)" \]; then linux (\S+)( .*); else\n'
@@ -35,7 +35,7 @@ def installed(guest: ChrootGuest) -> str:
 def has_right_copy(guest: ChrootGuest, version: str) -> None:
     """The copy is there, GRUB takes it for PV, and the menu has a PV boot start it."""
     copy = guest.read(f"/boot/xen/vmlinux-{version}.gz")
-    assert pv_kernel.read(copy).fault == ""
+    assert pv_fault(copy) == ""
     assert gzip.decompress(copy).startswith(b"\x7fELF")
     work = guest.work / "copy"
     work.mkdir(exist_ok=True)

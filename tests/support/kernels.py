@@ -9,6 +9,9 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
+from guest_hooks.errors import FormatError
+from guest_hooks.formats import bzimage as bzimage_format
+
 LINUX_NOTES: Mapping[int, bytes] = {
     6: b"linux\0",
     5: b"xen-3.0\0",
@@ -154,3 +157,14 @@ def initrd(
 def debian_kernel(tree: Path) -> Path:
     """The kernel image that Debian's own package left in `tree`."""
     return next(path for path in sorted((tree / "boot").glob("vmlinuz-*")))
+
+
+def pv_fault(copy: bytes) -> str:
+    """Why a copy of a kernel can't be started as PV, all of it unpacked; empty where it can."""
+    try:
+        image = bzimage_format.parse(copy)
+        notes = bzimage_format.notes(copy, image, to_the_end=True)
+    except FormatError as error:
+        return error.message
+    is_packed = image.format is bzimage_format.ImageFormat.PACKED_ELF
+    return "" if is_packed and notes.value(bzimage_format.ENTRY) else "it is no packed vmlinux"

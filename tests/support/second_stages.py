@@ -10,6 +10,9 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
+from guest_hooks.formats import second_stage
+from guest_hooks.targets import TARGETS
+
 UUID = "0f0e0d0c-0b0a-4908-8706-050403020100"
 CONFIG = f"search.fs_uuid {UUID} root \nset prefix=($root)'/boot/grub'\n"
 MODULES = ("ext2", "normal", "search_fs_uuid", "part_gpt")
@@ -209,3 +212,10 @@ def object_at(image: bytes, kind: int) -> int:
 def _phdr_at(image: bytes, index: int) -> int:
     size = {32: 32, 64: 56}[elf_class(image)]
     return header(image)["phoff"] + index * size
+
+
+def fits(image: bytes) -> tuple[str, ...]:
+    """The names of the targets that `image` may be installed for."""
+    return tuple(
+        name for name, target in TARGETS.items() if not second_stage.problems(image, target)
+    )

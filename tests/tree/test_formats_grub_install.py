@@ -9,6 +9,7 @@ import pytest
 from guest_hooks.formats import second_stage
 from guest_hooks.targets import TARGETS
 from tests.support import grub_file, images, libxenguest
+from tests.support.second_stages import fits
 
 
 def installed(top: Path, target: str, *options: str) -> bytes:
@@ -36,7 +37,7 @@ def test_by_uuid(tmp_path: Path, target: str, boot: str, grub_dir: str) -> None:
         image = installed(disk.top, target)
         uuid = images.tool("blkid", "-s", "UUID", "-o", "value", disk.boot.device).strip()
     stage = second_stage.read(image)
-    assert second_stage.fits(image) == (target,)
+    assert fits(image) == (target,)
     assert second_stage.is_from_grub_install(stage)
     assert stage.core is not None
     assert stage.core.fs_uuid == uuid
@@ -65,7 +66,7 @@ def test_with_every_option_that_changes_the_image(tmp_path: Path, target: str) -
         made = {name: installed(disk.top, target, *options) for name, options in rows.items()}
         judged = {
             name: (
-                second_stage.fits(image) == (target,),
+                fits(image) == (target,),
                 second_stage.is_from_grub_install(second_stage.read(image)),
                 xen.accepts(image, TARGETS[target].mode),
                 grub_file.accepts(image, target, tmp_path),

@@ -18,6 +18,7 @@ from guest_hooks.targets import TARGETS
 from tests.support import grub_file, grub_versions, libxenguest
 from tests.support import second_stages as build
 from tests.support.checkout import CHECKOUT
+from tests.support.second_stages import fits
 from tests.unit.hooks.test_grub_options import in_help
 
 SUITES = ("trixie", "sid")
@@ -69,7 +70,7 @@ def test_a_core_image_is_read_and_accepted(
 ) -> None:
     image = core_image(grub, target, *MANY)
     stage = second_stage.read(image)
-    assert second_stage.fits(image) == (target,)
+    assert fits(image) == (target,)
     assert xen.accepts(image, TARGETS[target].mode)
     assert grub_file.accepts(image, target, work)
     assert stage.core is not None
@@ -176,7 +177,7 @@ def test_no_option_that_changes_the_image_makes_a_good_one_bad(
     )
     images["memdisk"] = build.core_image(target, memdisk="echo hello\n", keys=KEYS[:1], **tools)
     judged = {
-        name: (second_stage.fits(image) == (target,), *judges(image, xen, work, target))
+        name: (fits(image) == (target,), *judges(image, xen, work, target))
         for name, image in images.items()
     }
     # libxenguest starts any ELF file as a PVH guest, and --note takes the Xen notes' place.

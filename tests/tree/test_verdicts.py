@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from guest_hooks.formats import pv_kernel
 from guest_hooks.machine import space
 from guest_hooks.machine.root import Root
 from guest_hooks.targets import TARGETS
@@ -267,7 +266,7 @@ def test_what_is_left_free_for_a_second_stage_is_a_copy_s_when_it_stands(
     try:
         made = [change["path"] for change in tree.sync(f"--target={PV}").json["changed"]]
         assert made == [f"/boot/xen/{name}" for name in (PV_FILE, copy.name)]
-        assert pv_kernel.read(copy.read_bytes()).fault == ""
+        assert kernels.pv_fault(copy.read_bytes()) == ""
     finally:
         filler.unlink()
         kernel.unlink()

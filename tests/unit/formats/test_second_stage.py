@@ -20,7 +20,7 @@ from tests.support.second_stage_damage import (
     extra,
     split_over_two_segments,
 )
-from tests.support.second_stages import LOAD_KERNEL, LOAD_MODS, core_image
+from tests.support.second_stages import LOAD_KERNEL, LOAD_MODS, core_image, fits
 
 PV64, PV32, PVH = "x86_64-xen", "i386-xen", "i386-xen_pvh"
 ALL, PV = (PV64, PV32, PVH), (PV64, PV32)
@@ -33,7 +33,7 @@ def codes(image: bytes, target: str) -> set[str]:
 @pytest.mark.parametrize("target", ALL)
 def test_a_core_image_fits_its_target_and_no_other(target: str) -> None:
     assert second_stage.problems(core_image(target), TARGETS[target]) == ()
-    assert second_stage.fits(core_image(target)) == (target,)
+    assert fits(core_image(target)) == (target,)
 
 
 @pytest.mark.parametrize("target", ALL)

@@ -3,7 +3,6 @@
 
 import pytest
 
-from guest_hooks.formats import second_stage
 from tests.support import second_stages as build
 from tests.support.second_stage_damage import (
     Damage,
@@ -23,7 +22,7 @@ from tests.support.second_stage_damage import (
     with_shnote,
     zeroed,
 )
-from tests.support.second_stages import LOAD_KERNEL, LOAD_MODS, NOTE, core_image
+from tests.support.second_stages import LOAD_KERNEL, LOAD_MODS, NOTE, core_image, fits
 from tests.unit.formats.test_second_stage import ALL, PV, PV32, PV64, PVH, codes
 
 BROKEN = [
@@ -215,7 +214,7 @@ def test_a_broken_rule_is_refused_by_its_name(
     for target in targets:
         image = damage(core_image(target))
         assert expected <= codes(image, target), target
-        assert second_stage.fits(image) == ()
+        assert fits(image) == ()
 
 
 BIG_ENDIAN = (
