@@ -136,8 +136,7 @@ def did_you_mean(word: str, known: Iterable[str], *, otherwise: str) -> str:
     """The hint "did you mean …?" with the name of `known` that is nearest to `word`, or
     `otherwise`.
     """
-    import difflib  # noqa: PLC0415 - only for a slip
+    from guest_hooks.nearest import nearest  # noqa: PLC0415 - only for a slip
 
-    names = {name.lower(): name for name in known}
-    found = difflib.get_close_matches(word.lower(), names, n=1, cutoff=0.6)
-    return f"did you mean {names[found[0]]}?" if found else otherwise
+    found = nearest(word, known)
+    return f"did you mean {found}?" if found else otherwise

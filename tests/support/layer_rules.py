@@ -16,6 +16,7 @@ LAYERS = (
         "origin",
         "targets",
         "config",
+        "nearest",
         "sizes",
         "terminal",
         "program",

@@ -262,6 +262,20 @@ SUGGESTIONS = [
     pytest.param(["status", "-t", "PV"], "did you mean x86_64-xen or i386-xen?", id="by-mode"),
     pytest.param(["stage1", "bluid"], "did you mean build?", id="word"),
     pytest.param(["hook", "triggr"], "did you mean trigger?", id="hook"),
+    pytest.param(["sync", "--dry"], "did you mean --dry-run?", id="beginning"),
+    pytest.param(["sync", "--dry_run"], "did you mean --dry-run?", id="underscore"),
+    pytest.param(["stauts"], "did you mean status?", id="exchanged-letters"),
+    *(
+        pytest.param(words, f"see: xen-guest-bootloader {words[0]} --help", id=" ".join(words))
+        for words in (
+            ["log", "--since=today"],
+            ["config", "--frob"],
+            ["status", "--dry-run"],
+            ["sync", "--update-grub"],
+            ["status", "-x"],
+        )
+    ),
+    pytest.param(["mend"], "see: xen-guest-bootloader --help", id="no-verb-is-near"),
 ]
 
 
