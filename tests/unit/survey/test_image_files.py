@@ -51,7 +51,7 @@ def test_what_is_no_file_has_a_next_step(place: Path, name: str, cause: str, ste
     assert step in hint
     command = hint.rpartition(": ")[2]
     if command.startswith("ls"):
-        done = subprocess.run(command, shell=True, check=False, capture_output=True, timeout=60)
+        done = subprocess.run(["sh", "-c", command], check=False, capture_output=True, timeout=60)
         assert (done.returncode, done.stderr) == (0, b"")
 
 
