@@ -40,9 +40,9 @@ class Palette(StrEnum):
 
 
 COLOURS = {
-    # ECMA-48's eight colours are the terminal's choice; of these four the usual palettes show each
-    # on black and on white.
-    Palette.BASIC: {Kind.GOOD: "32", Kind.BAD: "31", Kind.LOOK: "35", Kind.NAME: "1"},
+    # ECMA-48's eight colours are the terminal's choice. No usual palette has a green for white, and
+    # the console's red for black is the bold one: what is good stays plain.
+    Palette.BASIC: {Kind.BAD: "1;31", Kind.LOOK: "35", Kind.NAME: "1"},
     # Of xterm's 256 colours those of middle brightness: a contrast of more than 3.8 to black and to
     # white.
     Palette.RICH: {

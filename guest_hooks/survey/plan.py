@@ -13,6 +13,7 @@ from guest_hooks.errors import NotApplicableError
 from guest_hooks.formats import moddep, pvh_bridge
 from guest_hooks.model import BootFilesystem, Choices, Guest, Mode
 from guest_hooks.paths import BOOT_XEN
+from guest_hooks.program import PROGRAM
 from guest_hooks.records import dataclass, field
 from guest_hooks.targets import TARGETS, Target, named
 
@@ -95,7 +96,7 @@ def wanted(
     if not found:
         raise NotApplicableError(
             _why_none(guest),
-            hint=f"name one to install it all the same: --target {next(iter(TARGETS))}",
+            hint=f"make one all the same: {PROGRAM} sync --target {next(iter(TARGETS))}",
         )
     return tuple(found.values())
 

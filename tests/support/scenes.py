@@ -239,4 +239,4 @@ SCENES = {
         code=3,
     ),
 }
-"""Those that have a screen; an HVM guest and a wrong configuration end before, with an error."""
+"""Those that have a screen; an HVM guest and a wrong configuration have an error in its place."""

@@ -15,15 +15,33 @@ from pathlib import Path
 import pytest
 
 from guest_hooks import terminal
-from guest_hooks.errors import ExitCode, LackingError, NotRepairedError
+from guest_hooks.config import MAIN_FILE, Config, Source, parse
+from guest_hooks.errors import (
+    ExitCode,
+    LackingError,
+    NotApplicableError,
+    NotRepairedError,
+    UsageError,
+)
 from guest_hooks.machine import journal, last_failure
 from guest_hooks.machine.root import Root
+from guest_hooks.model import Guest, Mode
 from guest_hooks.origin import By, Doer
-from guest_hooks.report import as_journal, as_metrics, boot_chain, layout, moments, progress
+from guest_hooks.report import (
+    as_journal,
+    as_metrics,
+    boot_chain,
+    layout,
+    messages,
+    moments,
+    progress,
+)
+from guest_hooks.report.guest_text import guest_text
 from guest_hooks.report.layout import COLOURS, Kind, Palette, Style
 from guest_hooks.report.status_screen import status_screen
 from guest_hooks.report.styles import page_style, style_of
 from guest_hooks.sizes import size
+from guest_hooks.survey import plan
 from guest_hooks.survey.outlook import Outlook
 from guest_hooks.sync.result import Result
 from tests.support.checkout import CHECKOUT
@@ -55,11 +73,24 @@ def screen(situation: Situation, style: Style) -> list[str]:
     return [terminal.shown(line) for line in status_screen(situation.scene, style)]
 
 
+def refused(style: Style) -> Iterator[tuple[str, list[str]]]:
+    """The two guests that have no screen, and what is shown in its place."""
+    hvm = Guest(mode=Mode.HVM, bits=64, evidence=("/sys/hypervisor/guest_type: HVM",))
+    with pytest.raises(NotApplicableError) as nothing_to_do:
+        plan.wanted(hvm, Config(), (), ())
+    yield "HVM", [*guest_text(hvm, style), *messages.error_text(nothing_to_do.value, style)]
+    with pytest.raises(UsageError) as slip:
+        parse([Source(name=MAIN_FILE, data=b"targts = []")])
+    yield "wrong configuration", messages.error_text(slip.value, style)
+
+
 @pytest.mark.parametrize("name", STYLES)
 def test_the_screens(name: str) -> None:
+    style = STYLES[name]
+    screens = [(situation, status_screen(each.scene, style)) for situation, each in SCENES.items()]
     text = "".join(
-        f"$ status   # {situation}\n" + "".join(f"{line}\n" for line in screen(each, STYLES[name]))
-        for situation, each in SCENES.items()
+        f"$ status   # {situation}\n" + "".join(f"{terminal.shown(line)}\n" for line in lines)
+        for situation, lines in (*screens, *refused(style))
     )
     path = GOLDEN / f"{name}.txt"
     if os.environ.get("UPDATE_GOLDEN"):
@@ -83,8 +114,8 @@ def test_the_verdict_comes_first(situation: str) -> None:
 @pytest.mark.parametrize("situation", SCENES)
 def test_no_good_word_where_something_is_wrong(situation: str) -> None:
     each = SCENES[situation]
-    first = screen(each, STYLES["basic"])[0]
-    good = f"\033[{COLOURS[Palette.BASIC][Kind.GOOD]}m"
+    first = screen(each, STYLES["rich"])[0]
+    good = f"\033[{COLOURS[Palette.RICH][Kind.GOOD]}m"
     assert (good in first) == (each.code == 0 and not each.first.startswith("not known"))
 
 
@@ -97,14 +128,42 @@ def luminance(red: int, green: int, blue: int) -> float:
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
-@pytest.mark.parametrize("background", [0.0, 1.0], ids=["dark", "light"])
+def contrast(colour: tuple[int, int, int], background: float) -> float:
+    """How far a colour stands out (WCAG 2, 1.4.3); 3 is asked of large text, 21 is black on
+    white.
+    """
+    low, high = sorted((luminance(*colour), background))
+    return (high + 0.05) / (low + 0.05)
+
+
+on_each_background = pytest.mark.parametrize("background", [0.0, 1.0], ids=["dark", "light"])
+
+
+@on_each_background
 @pytest.mark.parametrize("kind", [Kind.GOOD, Kind.BAD, Kind.LOOK])
 def test_a_colour_is_readable(kind: Kind, background: float) -> None:
     number = int(COLOURS[Palette.RICH][kind].removeprefix("38;5;")) - 16
     steps = (0, 95, 135, 175, 215, 255)  # xterm's cube of 6 by 6 by 6 colours
-    own = luminance(steps[number // 36], steps[number // 6 % 6], steps[number % 6])
-    low, high = sorted((own, background))
-    assert (high + 0.05) / (low + 0.05) > 3.8
+    cube = (steps[number // 36], steps[number // 6 % 6], steps[number % 6])
+    assert contrast(cube, background) > 3.8
+
+
+EIGHT_COLOURS = {
+    "console": {"1;31": (255, 85, 85), "35": (170, 0, 170), "32": (0, 170, 0)},
+    "xterm": {"1;31": (255, 0, 0), "35": (205, 0, 205), "32": (0, 205, 0)},
+    "putty": {"1;31": (255, 85, 85), "35": (187, 0, 187), "32": (0, 187, 0)},
+}
+"""What terminals show by default, with bold as bright, whose TERM does not promise more: Linux's
+console, xterm and PuTTY with TERM=xterm.
+"""
+
+
+@on_each_background
+@pytest.mark.parametrize("terminal_name", EIGHT_COLOURS)
+def test_one_of_eight_colours_is_readable(terminal_name: str, background: float) -> None:
+    used = {code for kind, code in COLOURS[Palette.BASIC].items() if kind is not Kind.NAME}
+    shown = {code: EIGHT_COLOURS[terminal_name][code] for code in used}
+    assert {code for code, colour in shown.items() if contrast(colour, background) < 3} == set()
 
 
 class Screen(io.StringIO):
