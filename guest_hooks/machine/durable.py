@@ -8,6 +8,7 @@ work, once for all the files of a commit.
 
 import errno
 import os
+import shlex
 import stat
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -152,7 +153,8 @@ def move_aside(root: Root, path: str) -> str:
                 _sync_directory(directory)
                 return os.path.join(os.path.dirname(path), aside)
     raise NotRepairedError(
-        f"{root.outside(path)} could not be moved aside: {MOST_ASIDE} names beside it are taken"
+        f"{root.outside(path)} could not be moved aside: {MOST_ASIDE} names beside it are taken",
+        hint=f"remove what nobody needs: ls -ld {shlex.quote(root.outside(path))}.moved-aside*",
     )
 
 

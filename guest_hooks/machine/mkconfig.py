@@ -82,7 +82,10 @@ def make(root: Root, path: str) -> Made:
         try:
             data, status = staged.read(STAGED), staged.stat(STAGED)
         except (OSError, NotRegularError) as error:
-            raise NotRepairedError(f"grub-mkconfig made no grub.cfg: {error}") from error
+            raise NotRepairedError(
+                f"grub-mkconfig made no grub.cfg: {error}",
+                hint="see what it says: grub-mkconfig -o /dev/null",
+            ) from error
         # grub-mkconfig writes in place: what is there keeps its mode and its owner.
         kept = there if there is not None and stat.S_ISREG(there.st_mode) else None
         made = kept or status

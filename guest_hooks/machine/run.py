@@ -216,7 +216,9 @@ def become(path: str, argv: Sequence[str]) -> NoReturn:
     try:
         os.execv(path, list(argv))  # noqa: S606 - with no shell and no parent between
     except OSError as error:
-        raise LackingError(f"{path} can't be run: {error.strerror}") from error
+        raise LackingError(
+            f"{path} can't be run: {error.strerror}", hint=f"see: ls -l {shlex.quote(path)}"
+        ) from error
 
 
 def environment() -> dict[str, str]:

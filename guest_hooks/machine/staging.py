@@ -31,6 +31,7 @@ from guest_hooks.targets import Target
 
 STAGING_DIR = "/run/xen-guest-bootloader"
 STAGING_PREFIX = "staging."
+AGAIN = "apt install --reinstall grub-xen-bin grub2-common"
 ENVIRONMENT_BYTES = 8192
 """What grub-install may put beside the live files: grubenv, and a directory for it."""
 INSTALL_TIMEOUT = 300
@@ -138,7 +139,8 @@ def detached(need: int) -> Iterator[int]:
     """
     if need > MOST_NEEDED:
         raise NotRepairedError(
-            f"GRUB's modules of this tree take {size(need // 2)}, more than any GRUB's do"
+            f"GRUB's modules of this tree take {size(need // 2)}, more than any GRUB's do",
+            hint=AGAIN,
         )
     try:
         fd = libc.detached_tmpfs(need + STAGED_MARGIN, MOST_STAGED_FILES)
@@ -169,14 +171,12 @@ def size_of_modules(root: Root, directory: str) -> int:
     if len(root.names(directory)) > MOST_FILES:
         raise NotRepairedError(
             f"{root.outside(directory)} has more files than any GRUB",
-            hint="apt install --reinstall grub-xen-bin",
+            hint=AGAIN,
         )
     for name, status in _followed(root, directory):
         if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
             where = root.outside(f"{directory}/{name}")
-            raise NotRepairedError(
-                f"{where} is not a regular file", hint="apt install --reinstall grub-xen-bin"
-            )
+            raise NotRepairedError(f"{where} is not a regular file", hint=AGAIN)
         size += status.st_size if stat.S_ISREG(status.st_mode) else 0
     return size
 
@@ -254,14 +254,10 @@ def _locked(top: str) -> int | None:
 def _core(top: Root, target: Target) -> bytes:
     try:
         return top.read(f"/{MODULES}/core.elf", limit=MAX_CORE)
-    except FileNotFoundError as error:
-        raise NotRepairedError(
-            f"grub-install for {target.name} ended well and made no core.elf"
-        ) from error
     except (NotRegularError, OSError) as error:
-        raise NotRepairedError(
-            f"what grub-install for {target.name} made can't be read: {error}"
-        ) from error
+        is_gone = isinstance(error, FileNotFoundError)
+        made = "ended well and made no core.elf" if is_gone else f"made what can't be read: {error}"
+        raise NotRepairedError(f"grub-install for {target.name} {made}", hint=AGAIN) from error
 
 
 @contextmanager
@@ -280,7 +276,8 @@ def _room(root: Root, need: int, have: int) -> Iterator[None]:
         if not root.is_live and left >= ENVIRONMENT_BYTES:
             raise NotRepairedError(
                 f"grub-install makes more than {size(have)} or {MOST_STAGED_FILES} files, and its"
-                f" modules take {need}"
+                f" modules take {size(need)}",
+                hint=AGAIN,
             ) from error
         if not root.is_live or left < space.free(Root(), STAGING_DIR):
             where, need, have = root.outside(GRUB_DIR), ENVIRONMENT_BYTES, left

@@ -5,6 +5,7 @@ What fails here costs no second stage and no menu: the guest is as bootable as i
 """
 
 import os
+import shlex
 from collections.abc import Sequence
 
 from guest_hooks.errors import FormatError, GuestHooksError, LackingError, NotRepairedError
@@ -125,7 +126,10 @@ def _made(root: Root, kernel: KernelStatus) -> bytes:
     try:
         return pv_kernel.make(root.read(kernel.path, limit=MAX_IMAGE))
     except (OSError, NotRegularError) as error:
-        raise NotRepairedError(f"{kernel.path} can't be read: {error}") from error
+        raise NotRepairedError(
+            f"{kernel.path} can't be read: {error}",
+            hint=f"install the package again that it is of: dpkg -S {shlex.quote(kernel.path)}",
+        ) from error
 
 
 def _make_room(

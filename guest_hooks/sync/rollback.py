@@ -13,6 +13,7 @@ from guest_hooks.machine.root import Root
 from guest_hooks.machine.settling import Settling
 from guest_hooks.model import Change, Problem, Reason, State
 from guest_hooks.problems.second_stage import SecondStageProblem
+from guest_hooks.program import PROGRAM
 from guest_hooks.records import replace
 from guest_hooks.survey import evidence, verdict
 from guest_hooks.survey.observed import Found, SurveyedTarget
@@ -104,7 +105,10 @@ def _held(remembered: TargetReceipt, core: bytes) -> TargetReceipt:
 def _checked(there: SurveyedTarget, core: bytes | None) -> Built:
     """The files of `core`, a second stage that was kept, if it can still boot this guest."""
     if core is None:
-        raise NotRepairedError(f"no second stage for {there.name} before the present one was kept")
+        raise NotRepairedError(
+            f"no second stage for {there.name} before the present one was kept",
+            hint=f"see what was kept: {PROGRAM} rollback --list",
+        )
     plan = replace(there.plan, modules=_needed(there.plan, core))
     files = {
         file.path: content(file, core) for file in plan.files if file.kind is not FileKind.UNWANTED
