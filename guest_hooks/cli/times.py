@@ -8,10 +8,11 @@ from datetime import datetime, timedelta
 
 from guest_hooks.errors import UsageError
 
-FORMS = "18:00, 2026-11-30, 2026-11-30 18:00, tomorrow, 2h, 3 days"
+FORMS = "18:00, 2026-11-30, 2026-11-30 18:00, tomorrow, tomorrow 18:00, 2h, 3 days"
 _UNITS = {"s": 1, "min": 60, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _NAMES = {"second": "s", "minute": "min", "hour": "h", "day": "d", "week": "w"}
 _SPAN = re.compile(r"\+? *(\d{1,9}) *([a-z]+)")
+_HOUR = re.compile(r" (\d)(?=:)")
 _CLOCK = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)")
 
 
@@ -40,14 +41,14 @@ def _parsed(text: str, now: datetime) -> float | None:
             unit = _NAMES.get(span[2].removesuffix("s"), span[2])
             return now.timestamp() + int(span[1]) * _UNITS[unit] if unit in _UNITS else None
         midnight = now.replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=None)
-        if text == "tomorrow":
-            return _local(midnight + timedelta(days=1))
         if clock := _CLOCK.fullmatch(text):
             today = midnight.replace(hour=int(clock[1]), minute=int(clock[2]))
             days = (_local(today + timedelta(days=day)) for day in range(3))
             return next(at for at in days if at > now.timestamp())
+        tomorrow = f"{midnight + timedelta(days=1):%Y-%m-%d}"
+        written = _HOUR.sub(r" 0\1", text.replace("tomorrow", tomorrow))
         with suppress(ValueError):
-            return _local(datetime.fromisoformat(text.upper().replace(" ", "T", 1)))
+            return _local(datetime.fromisoformat(written.upper().replace(" ", "T", 1)))
     return None
 
 

@@ -71,9 +71,15 @@ def _parse(data: bytes) -> Hold:
         table = json.loads(data)
         until = table["until"]
         return Hold(
-            since=float(table["since"]),
-            until=NEVER if until is None else float(until),
+            since=_moment(table["since"]),
+            until=NEVER if until is None else _moment(until),
             by=str(table["by"]),
         )
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError, TypeError, RecursionError, OverflowError):
         return Hold(since=0.0)
+
+
+def _moment(value: float) -> float:
+    """`value` as seconds since the epoch; raises where no calendar has them."""
+    time.localtime(value)
+    return float(value)

@@ -4,6 +4,7 @@
 import json
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -58,7 +59,20 @@ def test_a_time_that_is_over_holds_nothing(tree: Path) -> None:
     assert not (tree / FILE).exists()
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"since": 1}', '{"until": "x"}', "\x00"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        '{"since": 1}',
+        '{"until": "x"}',
+        "\x00",
+        '{"since": 1e300, "until": null, "by": ""}',
+        '{"since": 0, "until": 1e300, "by": ""}',
+        '{"since": 0, "until": NaN, "by": ""}',
+    ],
+)
 def test_a_file_that_is_not_understood_is_a_hold(tree: Path, text: str) -> None:
     (tree / FILE).parent.mkdir(parents=True)
     (tree / FILE).write_text(text)
@@ -91,7 +105,10 @@ def at(text: str) -> float:
         ("2026-11-30", "2026-11-30 00:00"),
         ("2026-11-30 18:00", "2026-11-30 18:00"),
         ("2026-11-30T18:00", "2026-11-30 18:00"),
+        ("2026-11-30 9:30", "2026-11-30 09:30"),
         ("tomorrow", "2026-11-26 00:00"),
+        ("tomorrow 18:00", "2026-11-26 18:00"),
+        ("Tomorrow 6:05", "2026-11-26 06:05"),
         ("2h", "2026-11-25 16:40"),
         ("+30min", "2026-11-25 15:10"),
         ("3 days", "2026-11-28 14:40"),
@@ -103,8 +120,35 @@ def test_a_time_as_people_write_it(text: str, expected: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "soon", "25:00", "5", "-1h", "2026-13-01", "yesterday", "1e9h"]
+    "text", ["", "soon", "25:00", "5", "-1h", "2026-13-01", "yesterday", "1e9h", "tomorrow 25:00"]
 )
 def test_what_is_no_time(text: str) -> None:
     with pytest.raises(UsageError, match="is not a time"):
         times.until(text, at("2026-11-25 14:40"))
+
+
+@pytest.fixture
+def berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A zone whose clocks are set forward on 2026-03-29 and back on 2026-10-25."""
+    monkeypatch.setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.usefixtures("berlin")
+@pytest.mark.parametrize(
+    ("text", "now", "expected"),
+    [
+        ("2:30", "2026-03-28 12:00", "2026-03-29 03:30"),  # no clock shows 2:30 that day
+        ("18:00", "2026-03-28 20:00", "2026-03-29 18:00"),
+        ("1 day", "2026-03-28 12:00", "2026-03-29 13:00"),
+        ("tomorrow", "2026-10-24 12:00", "2026-10-25 00:00"),
+        ("tomorrow 18:00", "2026-10-24 12:00", "2026-10-25 18:00"),
+        ("2026-11-30T18:00Z", "2026-10-24 12:00", "2026-11-30 19:00"),
+        ("2026-11-30 18:00+05:30", "2026-10-24 12:00", "2026-11-30 13:30"),
+    ],
+)
+def test_a_time_where_clocks_are_set(text: str, now: str, expected: str) -> None:
+    assert times.until(text, at(now)) == at(expected)
