@@ -4,6 +4,7 @@ key and hook.
 """
 
 import argparse
+import os
 import re
 import subprocess
 from collections.abc import Iterator
@@ -46,6 +47,25 @@ def long_options() -> Iterator[str]:
             for name in action.option_strings
             if name.startswith("--")
         )
+
+
+@pytest.mark.parametrize("width", [60, 80, 100])
+@pytest.mark.parametrize("name", PAGES)
+def test_what_is_to_be_typed_is_not_broken(name: str, width: int) -> None:
+    done = subprocess.run(
+        ["man", "--warnings=w", "--encoding=UTF-8", "--local-file", CHECKOUT / "man" / name],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, "MANWIDTH": str(width), "LC_ALL": "C.UTF-8"},
+    )
+    source = (CHECKOUT / "man" / name).read_text()
+    typed = {word.replace("\\-", "-") for word in re.findall(r"[\w./]+(?:\\-[\w./]+)+", source)}
+    breaks = re.findall(r"(\S+)[-\N{HYPHEN}]\n +(\S+)", done.stdout)
+    assert len(typed) > 10
+    assert [halves for halves in breaks if "-".join(halves).strip('.,;:)"') in typed] == []
+    assert width < 80 or done.stderr == ""
 
 
 @pytest.mark.parametrize("verb", sorted(subparsers()))
