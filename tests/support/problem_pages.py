@@ -139,7 +139,9 @@ def _silence(effect: Effect) -> str:
 
 def _literal(console: str) -> str:
     quote = "``" if "`" in console else "`"
-    return f"{quote}{_filled(console)}{quote}"
+    # CommonMark 6.1: a backtick at the end would count as one more of the quote.
+    edge = " " if console.startswith("`") or console.endswith("`") else ""
+    return f"{quote}{edge}{_filled(console)}{edge}{quote}"
 
 
 def _filled(template: str) -> str:

@@ -11,6 +11,7 @@ import pytest
 from guest_hooks.problems.row import Actor, Effect, Severity
 from guest_hooks.problems.table import GROUPS, TABLE
 from tests.support import followed_hints, problem_pages, sources
+from tests.support.checkout import CHECKOUT
 
 CODES = list(TABLE.values())
 
@@ -55,3 +56,12 @@ def members(path: Path) -> Iterator[tuple[str, str]]:
     for node in ast.walk(sources.parsed(path)):
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
             yield node.value.id, node.attr
+
+
+def test_what_the_console_shows_is_one_code_span() -> None:
+    page = (CHECKOUT / "docs/troubleshooting.md").read_text()
+    cells = re.findall(r"^\| (`.*?`) \| `[a-z0-9-]+` \|", page, re.MULTILINE)
+    assert len(cells) > 50
+    # CommonMark 6.1: a span ends at the first run of as many backticks as began it.
+    spans = re.compile(r"(`+)(?!`).+?(?<!`)\1(?!`)")
+    assert [cell for cell in cells if not spans.fullmatch(cell)] == []
