@@ -44,9 +44,11 @@ class Session:
         """What this run was given, for the next steps that it names."""
         return given_by(self.options)
 
-    def say(self, lines: Sequence[str]) -> None:
-        """What a person asked to see, on stdout; nothing with `--quiet` or `--json`."""
-        if not self.options.quiet and not self.options.json and lines:
+    def say(self, lines: Sequence[str], *, is_wrong: bool = False) -> None:
+        """What a person asked to see, on stdout; nothing with `--json`, and with `--quiet` only
+        what `is_wrong`.
+        """
+        if (is_wrong or not self.options.quiet) and not self.options.json and lines:
             with stdout():
                 sys.stdout.write("".join(f"{terminal.shown(line)}\n" for line in lines))
                 sys.stdout.flush()

@@ -37,6 +37,7 @@ def test_what_is_installed_is_what_the_guest_is(guest: ChrootGuest) -> None:
 def test_a_host_that_switches_to_pvh_makes_its_files_wanted(settled: ChrootGuest) -> None:
     settled.platform = Platform.PVH
     assert verb(settled, "status", "--json", code=3).states() == {"i386-xen_pvh": "missing"}
+    assert "Second stage missing" in verb(settled, "status", "--quiet", code=3).stdout
     assert CHEAP not in verb(settled, "sync").stdout
     assert verb(settled, "status", "--json", code=None).states() == {"i386-xen_pvh": "current"}
 

@@ -41,7 +41,7 @@ def run_sync(session: Session) -> ExitCode:
     if not words and is_same:
         words = _unchanged(result.status, is_forced=options.force)
     if request.dry_run:
-        session.say(session.wrapped(words))
+        session.say(session.wrapped(words), is_wrong=code is not ExitCode.OK)
     else:
         session.note(words)
     if not (options.automatic and result.is_repeated):

@@ -31,7 +31,7 @@ def show_preflight(session: Session) -> ExitCode:
         memory.save()
     answer = session.given.preflight(answer)
     session.answer(boot_chain.preflight_json(answer))
-    session.say(boot_chain.preflight_text(answer, session.style))
+    session.say(boot_chain.preflight_text(answer, session.style), is_wrong=not answer.ok)
     return ExitCode.OK if answer.ok else ExitCode.DIFFERS
 
 

@@ -61,5 +61,5 @@ def show_status(session: Session) -> ExitCode:
         repair=config.repair,
         now=time.time(),
     )
-    session.say(status_screen(scene, session.style))
+    session.say(status_screen(scene, session.style), is_wrong=not outlook.ok)
     return outlook.exit_code

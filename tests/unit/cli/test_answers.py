@@ -199,3 +199,18 @@ def test_a_terminal_breaks_no_word(
     )
     session.note(["Rebuilt /boot/xen/pvboot-x86_64.elf: it was missing."])
     assert screen.getvalue() == shown
+
+
+@pytest.mark.parametrize("is_wrong", [False, True])
+def test_quiet_shows_only_what_is_wrong(
+    capsys: pytest.CaptureFixture[str], *, is_wrong: bool
+) -> None:
+    for as_json in (False, True):
+        session = Session(
+            options=argparse.Namespace(quiet=True, json=as_json),
+            root=Root(),
+            style=Style(),
+            error_style=Style(),
+        )
+        session.say(["Next boot    WILL NOT BOOT"], is_wrong=is_wrong)
+    assert capsys.readouterr().out == "Next boot    WILL NOT BOOT\n" * is_wrong
