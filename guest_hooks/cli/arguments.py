@@ -2,6 +2,8 @@
 """The words of a command line, parsed by the tables of `options`."""
 
 import argparse
+import re
+import shlex
 import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -13,6 +15,7 @@ from guest_hooks.program import PROGRAM
 from guest_hooks.report.styles import page_style, style_of
 
 DEFAULT_VERB = "status"
+VERSION = "--version"
 
 
 class _Formatter(argparse.HelpFormatter):
@@ -24,8 +27,18 @@ class _Formatter(argparse.HelpFormatter):
         super().__init__(prog, width=page_style(style_of(sys.stdout)).width - 2)
 
 
+_WORDS = (
+    (re.compile(r"^argument (\S+): expected one argument$"), r"\1 needs a value"),
+    (re.compile(r"^argument (\S+): "), r"\1: "),
+    (re.compile(r"^the following arguments are required: (.*)$"), r"\1 is missing"),
+)
+"""What argparse says, and how it is said here."""
+
+
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
+        for theirs, ours in _WORDS:
+            message = theirs.sub(ours, message)
         raise UsageError(message, hint=f"see: {self.prog} --help")
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
@@ -70,7 +83,7 @@ def parse(words: Sequence[str]) -> Options:
     `SystemExit` after help or version.
     """
     position = verb_position(words)
-    if position is None and not {"--help", "-h", "--version"} & set(words):
+    if position is None and not {"--help", "-h", VERSION} & set(words):
         words = [DEFAULT_VERB, *words]
     elif position is not None and words[position] == "help":
         rest = [*words[:position], *words[position + 1 :]]
@@ -80,18 +93,22 @@ def parse(words: Sequence[str]) -> Options:
     options, unknown = parser(asked or VERBS).parse_known_args(words)
     if unknown:
         verb = next(verb for verb in VERBS if verb.name == options.verb)
-        known = [
-            name for option in _options(verb) for name in option.names if name.startswith("--")
-        ]
-        what = "option" if unknown[0].startswith("-") else "word"
-        otherwise = f"see: {PROGRAM} {verb.name} --help"
-        raise UsageError(
-            f"{verb.name}: unknown {what} {unknown[0]!r}",
-            hint=did_you_mean(unknown[0].partition("=")[0], known, otherwise=otherwise)
-            if what == "option"
-            else otherwise,
-        )
+        raise _unknown(unknown[0], verb)
     return Options(**vars(options))
+
+
+def _unknown(word: str, verb: Verb) -> UsageError:
+    hint = f"see: {PROGRAM} {verb.name} --help"
+    if not word.startswith("-"):
+        if verb.bare_word:
+            hint = f"did you mean {verb.bare_word} {shlex.quote(word)}?"
+        return UsageError(f"{verb.name}: unknown word {word!r}", hint=hint)
+    names = [name for option in _options(verb) for name in option.names if name.startswith("--")]
+    known = [*names, "--help", VERSION]
+    return UsageError(
+        f"{verb.name}: unknown option {word!r}",
+        hint=did_you_mean(word.partition("=")[0], known, otherwise=hint),
+    )
 
 
 def verb_position(words: Sequence[str]) -> int | None:
@@ -127,7 +144,8 @@ def parser(known: Sequence[Verb] = VERBS) -> argparse.ArgumentParser:
         action=_Help,
         text=_HELP.format(program=PROGRAM, verbs=rows, default=DEFAULT_VERB),
     )
-    top.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
+    version = f"{PROGRAM} {__version__}"
+    top.add_argument(VERSION, action="version", version=version)
     for option in COMMON:
         top.add_argument(*option.names, **option.settings)
     verbs = top.add_subparsers(metavar="VERB", dest="verb", required=True, parser_class=_Parser)
@@ -143,6 +161,7 @@ def parser(known: Sequence[Verb] = VERBS) -> argparse.ArgumentParser:
         )
         for option in _options(row):
             verb.add_argument(*option.names, **option.settings)
+        verb.add_argument(VERSION, action="version", version=version, help=argparse.SUPPRESS)
     return top
 
 

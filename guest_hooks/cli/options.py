@@ -32,11 +32,14 @@ def _target(text: str) -> str:
 class Verb:
     """One row of the command line: what the verb does, in words that fit into `--help`, and its
     options by name.
+
+    `bare_word` is the option that a word without one was probably meant for.
     """
 
     name: str
     does: str
     options: tuple[str, ...] = ()
+    bare_word: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,11 +107,13 @@ VERBS = (
         name="log",
         does="what was done to the boot files, when, why and by whom",
         options=("lines",),
+        bare_word="--lines",
     ),
     Verb(
         name="hold",
         does="no automatic changes, until unhold or a time",
         options=("until", "lock-timeout"),
+        bare_word="--until",
     ),
     Verb(name="unhold", does="automatic changes again", options=("lock-timeout",)),
     Verb(
@@ -224,6 +229,7 @@ OPTIONS: dict[str, Option] = {
         names=("action",),
         settings={
             "choices": ("config", "build"),
+            "metavar": "config|build",
             "help": "print the configuration, or build an image with it",
         },
         completes="config build",

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The verb `log`: what was done to the boot files."""
 
+import shlex
 import time
 
 from guest_hooks.cli.session import Session
@@ -17,7 +18,7 @@ def show_log(session: Session) -> ExitCode:
     if not session.root.is_live:
         raise UsageError(
             "log is for the running system",
-            hint=f"journalctl --root {session.root.path} -t xen-guest-bootloader",
+            hint=f"journalctl --root {shlex.quote(session.root.path)} -t xen-guest-bootloader",
         )
     found = journal_entries.read(session.options.lines)
     session.answer(log_text.log_json(found))

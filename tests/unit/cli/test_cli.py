@@ -66,7 +66,9 @@ BAD_WORDS = [
         for verb in ("sync", "rollback")
         for text in ("soon", "-1", "nan", "inf", "1e999")
     ),
-    pytest.param(["inspect"], "FILE", id="inspect-nothing"),
+    pytest.param(["inspect"], "FILE is missing", id="inspect-nothing"),
+    pytest.param(["hold", "--until"], "--until needs a value", id="no-value"),
+    pytest.param(["log", "--lines", "x"], "error: --lines: 'x'", id="no-number"),
     pytest.param(["inspect", "/nonexistent"], "/nonexistent", id="inspect-absent"),
     pytest.param(["inspect", "/etc"], "/etc", id="inspect-directory"),
     pytest.param(["inspect", "/dev/null"], "/dev/null", id="inspect-device"),
@@ -76,7 +78,7 @@ BAD_WORDS = [
     pytest.param(
         ["inspect", "--target=i386-xen", "/etc/passwd"], "--target", id="inspect-takes-no-target"
     ),
-    pytest.param(["stage1"], "action", id="stage1-nothing"),
+    pytest.param(["stage1"], "config|build is missing", id="stage1-nothing"),
     pytest.param(["stage1", "mend"], "mend", id="stage1-unknown-action"),
     pytest.param(["preflight", "--as", "hvm"], "hvm", id="preflight-as-what"),
     pytest.param(["preflight", "--as", "pv", "-t", "i386-xen"], "--as", id="as-and-target"),
@@ -246,7 +248,9 @@ def test_where_there_is_nothing_to_do_is_said_on_one_line(
         assert done.json["error"]["exit_code"] == 5
 
 
-@pytest.mark.parametrize("words", [["--version"], ["--help"], ["sync", "--help"]])
+@pytest.mark.parametrize(
+    "words", [["--version"], ["sync", "--version"], ["--help"], ["sync", "--help"]]
+)
 def test_version_and_help(words: list[str]) -> None:
     done = Run(*words)
     assert (done.code, done.stderr) == (0, "")
@@ -264,6 +268,9 @@ SUGGESTIONS = [
     pytest.param(["hook", "triggr"], "did you mean trigger?", id="hook"),
     pytest.param(["sync", "--dry"], "did you mean --dry-run?", id="beginning"),
     pytest.param(["sync", "--dry_run"], "did you mean --dry-run?", id="underscore"),
+    pytest.param(["--verison"], "did you mean --version?", id="version"),
+    pytest.param(["hold", "3 days"], "did you mean --until '3 days'?", id="a-time-to-hold"),
+    pytest.param(["log", "5"], "did you mean --lines 5?", id="a-number-of-lines"),
     pytest.param(["stauts"], "did you mean status?", id="exchanged-letters"),
     *(
         pytest.param(words, f"see: xen-guest-bootloader {words[0]} --help", id=" ".join(words))
