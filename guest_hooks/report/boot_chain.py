@@ -15,7 +15,7 @@ from guest_hooks.report.problem_lines import finding, message
 from guest_hooks.survey.outlook import Outlook
 
 COLUMN = 13
-BAR = "*" * 72
+BAR_WIDTH = 72
 _LINKS = {Link.STAGE1: "stage 1", Link.SECOND_STAGE: "second stage", Link.HANDOVER: "handover"}
 
 
@@ -113,7 +113,7 @@ def kernel_text(version: str, findings: Sequence[Finding], style: Style) -> list
         return []
     words = [line for found in findings for line in finding(found, style, indent=2)]
     title = f"xen-guest-bootloader: this guest will not boot with Linux {version}:"
-    return [BAR, title, *words, BAR]
+    return _between_bars([title, *words], style)
 
 
 def alarm_text(answer: Preflight, style: Style) -> list[str]:
@@ -124,7 +124,13 @@ def alarm_text(answer: Preflight, style: Style) -> list[str]:
     if answer.will_boot or first is None:
         return []
     words = [*finding(first, style, indent=2)]
-    return [BAR, "xen-guest-bootloader: this guest will not boot any more:", *words, BAR]
+    title = "xen-guest-bootloader: this guest will not boot any more:"
+    return _between_bars([title, *words], style)
+
+
+def _between_bars(lines: Sequence[str], style: Style) -> list[str]:
+    bar = "*" * min(style.width or BAR_WIDTH, BAR_WIDTH)
+    return [bar, *lines, bar]
 
 
 def _first(answer: Preflight, first: Finding) -> Iterator[Finding]:

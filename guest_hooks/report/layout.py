@@ -109,13 +109,17 @@ def block(text: Text, style: Style, *, first: Text = (), indent: int, hang: int 
     return [row.replace(NO_BREAK, " ").rstrip() for row in rows]
 
 
-def command_last(hint: str, style: Style, indent: int) -> str:
-    """`hint` for a `block` at `indent`: the command that it ends with stays on one line where it
-    fits, so that it can be pasted.
+def step(hint: str, style: Style, *, first: Text, indent: int) -> list[str]:
+    """A next step behind `first`, as a `block`; the command that it ends with is never broken, so
+    that it can be pasted: where it does not fit it has a line of its own, which the terminal wraps.
     """
     words, colon, command = hint.rpartition(": ")
-    fits = not style.width or len(command) <= max(style.width, NARROWEST) - indent
-    return f"{words}: {unbroken(command)}" if colon and fits else hint
+    is_command = bool(colon and style.width) and not command.partition(" ")[0].endswith((",", ";"))
+    if not is_command:
+        return block(plain(hint), style, first=first, indent=indent)
+    if len(command) <= max(style.width, NARROWEST) - indent:
+        return block(plain(f"{words}: {unbroken(command)}"), style, first=first, indent=indent)
+    return [*block(plain(f"{words}:"), style, first=first, indent=indent), f"  {command}"]
 
 
 def unbroken(text: str) -> str:

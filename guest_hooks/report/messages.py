@@ -27,6 +27,5 @@ def _message(mark: str, kind: Kind, message: str, hint: str, style: Style) -> li
     text: Text = ((NAME, Kind.PLAIN), (mark, kind), (f" {message}", Kind.PLAIN))
     lines = layout.block(text, style, first=(), indent=0, hang=len(STEP))
     if hint:
-        step = layout.command_last(hint, style, len(STEP))
-        lines += layout.block(plain(step), style, first=((STEP, Kind.PLAIN),), indent=len(STEP))
+        lines += layout.step(hint, style, first=plain(STEP), indent=len(STEP))
     return lines

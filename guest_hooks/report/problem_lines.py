@@ -30,16 +30,16 @@ _THINGS = {
 
 def below(name: str, text: Text, style: Style, *, indent: int = INDENT) -> list[str]:
     """One line below a row: `text` behind its `name`."""
-    lead = " " * indent + name.ljust(NAME_WIDTH)
-    return layout.block(text, style, first=((lead, Kind.PLAIN),), indent=indent + NAME_WIDTH)
+    return layout.block(text, style, first=_lead(name, indent), indent=indent + NAME_WIDTH)
+
+
+def _lead(name: str, indent: int) -> Text:
+    return layout.plain(" " * indent + name.ljust(NAME_WIDTH))
 
 
 def step(hint: str, style: Style, *, name: str = "do", indent: int = INDENT) -> list[str]:
-    """A next step; the command that it ends with stays on one line where it fits, so that it can be
-    pasted.
-    """
-    hint = layout.command_last(hint, style, indent + NAME_WIDTH)
-    return below(name, layout.plain(hint), style, indent=indent)
+    """A next step; the command that it ends with can be pasted."""
+    return layout.step(hint, style, first=_lead(name, indent), indent=indent + NAME_WIDTH)
 
 
 def problems(

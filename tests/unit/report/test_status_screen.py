@@ -221,13 +221,28 @@ def test_a_step_is_shown_as_the_terminal_can(
     assert re.sub(r"\d\.\d s", "0.2 s", stream.getvalue()) == words
 
 
-def test_a_command_is_not_broken() -> None:
-    style = Style(width=50)
-    hint = layout.command_last("bring it up to date with: xen-guest-bootloader sync", style, 10)
-    assert layout.block(layout.plain(hint), style, indent=10) == [
-        "          bring it up to date with:",
-        "          xen-guest-bootloader sync",
-    ]
+@pytest.mark.parametrize(
+    ("hint", "lines"),
+    [
+        pytest.param(
+            "bring it up to date with: xen-guest-bootloader sync",
+            ["  do      bring it up to date with:", "          xen-guest-bootloader sync"],
+            id="on-the-next-line",
+        ),
+        pytest.param(
+            "make it: xen-guest-bootloader sync --root /mnt --target x86_64-xen",
+            ["  do      make it:", "  xen-guest-bootloader sync --root /mnt --target x86_64-xen"],
+            id="on-a-line-of-its-own",
+        ),
+        pytest.param(
+            "keys are: targets, modules, extra_modules, pvh_names",
+            ["  do      keys are: targets, modules,", "          extra_modules, pvh_names"],
+            id="a-list",
+        ),
+    ],
+)
+def test_a_command_is_not_broken(hint: str, lines: list[str]) -> None:
+    assert layout.step(hint, Style(width=50), first=layout.plain("  do      "), indent=10) == lines
 
 
 @pytest.mark.parametrize(
