@@ -271,7 +271,7 @@ SUGGESTIONS = [
     pytest.param(["--verison"], "did you mean --version?", id="version"),
     pytest.param(["hold", "3 days"], "did you mean --until '3 days'?", id="a-time-to-hold"),
     pytest.param(["log", "5"], "did you mean --lines 5?", id="a-number-of-lines"),
-    pytest.param(["stauts"], "did you mean status?", id="exchanged-letters"),
+    pytest.param(["rollabck"], "did you mean rollback?", id="exchanged-letters"),
     *(
         pytest.param(words, f"see: xen-guest-bootloader {words[0]} --help", id=" ".join(words))
         for words in (
