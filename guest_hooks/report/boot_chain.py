@@ -66,8 +66,9 @@ def preflight_text(answer: Preflight, style: Style) -> list[str]:
     """The verdict, what speaks against it, the chain link by link, and what can't be known."""
     lines = layout.row("Next boot", headline(answer), style, column=COLUMN)
     first = leading(answer)
+    steps: set[str] = set()
     for found in answer.findings if first is None else _first(answer, first):
-        lines += finding(found, style, with_message=found is not first)
+        lines += finding(found, style, with_message=found is not first, steps=steps)
     last = Link.STAGE1
     for step in answer.chain:
         if step.link is Link.STAGE1 is not last:

@@ -110,16 +110,19 @@ def block(text: Text, style: Style, *, first: Text = (), indent: int, hang: int 
 
 
 def step(hint: str, style: Style, *, first: Text, indent: int) -> list[str]:
-    """A next step behind `first`, as a `block`; the command that it ends with is never broken, so
+    """A next step behind `first`, as a `block`; the command that it comes to is never broken, so
     that it can be pasted: where it does not fit it has a line of its own, which the terminal wraps.
     """
-    words, colon, command = hint.rpartition(": ")
-    is_command = bool(colon and style.width) and not command.partition(" ")[0].endswith((",", ";"))
-    if not is_command:
+    words, colon, rest = hint.rpartition(": ")
+    command, semicolon, more = rest.partition("; ")
+    is_list = command.partition(" ")[0].endswith(",")
+    if not colon or not style.width or is_list:
         return block(plain(hint), style, first=first, indent=indent)
-    if len(command) <= max(style.width, NARROWEST) - indent:
-        return block(plain(f"{words}: {unbroken(command)}"), style, first=first, indent=indent)
-    return [*block(plain(f"{words}:"), style, first=first, indent=indent), f"  {command}"]
+    if len(f"{command}{semicolon}".rstrip()) <= max(style.width, NARROWEST) - indent:
+        whole = f"{words}: {unbroken(command)}{semicolon}{more}"
+        return block(plain(whole), style, first=first, indent=indent)
+    lines = [*block(plain(f"{words}:"), style, first=first, indent=indent), f"  {command}"]
+    return [*lines, *(block(plain(more), style, indent=indent) if more else ())]
 
 
 def unbroken(text: str) -> str:

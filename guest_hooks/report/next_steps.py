@@ -10,7 +10,7 @@ from guest_hooks.errors import GuestHooksError
 from guest_hooks.model import Problem, Status
 from guest_hooks.preflight.result import Finding, Preflight
 from guest_hooks.problems.row import Actor
-from guest_hooks.program import PROGRAM
+from guest_hooks.program import PROGRAM, SYNC
 from guest_hooks.records import dataclass, replace
 
 _COMMAND = re.compile(rf"\b{PROGRAM} (?:status|sync|preflight|rollback)\b(?! --root\b)")
@@ -19,11 +19,15 @@ _COMMAND = re.compile(rf"\b{PROGRAM} (?:status|sync|preflight|rollback)\b(?! --r
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Given:
-    """What a run was given; `root` is empty for the running system, `config` for its own files."""
+    """What a run was given; `root` is empty for the running system, `config` for its own files.
+
+    `before_sync` is a command without which a sync would not look after these targets.
+    """
 
     root: str = ""
     targets: tuple[str, ...] = ()
     config: str = ""
+    before_sync: str = ""
 
     @property
     def options(self) -> str:
@@ -39,6 +43,8 @@ class Given:
         """
         if self.options:
             hint = _COMMAND.sub(lambda found: f"{found[0]} {self.options}", hint)
+        if self.before_sync:
+            hint = hint.replace(SYNC, f"{self.before_sync} && {SYNC}", 1)
         is_elsewhere = bool(self.root and hint) and actor is Actor.GUEST
         return f"inside the guest: {hint}" if is_elsewhere else hint
 

@@ -62,11 +62,17 @@ def problems(
 
 
 def finding(
-    found: Finding, style: Style, *, with_message: bool = True, indent: int = INDENT
+    found: Finding,
+    style: Style,
+    *,
+    with_message: bool = True,
+    indent: int = INDENT,
+    steps: set[str] | None = None,
 ) -> Iterator[str]:
-    """One finding: its message, the thing where the message does not name it, the console's words,
-    the next step.
+    """One finding: its message, the thing where the message names none, the console's words, the
+    next step where it is not among `steps`, which grows.
     """
+    steps = set() if steps is None else steps
     if with_message:
         name, kind = (
             ("note", Kind.PLAIN)
@@ -76,7 +82,7 @@ def finding(
         yield from below(
             name, ((f"{message(found)}{_code(found, style)}", kind),), style, indent=indent
         )
-    if found.thing and found.thing not in found.message:
+    if found.thing and found.thing not in found.message and not found.message.startswith("/"):
         yield from below(
             _THINGS[found.link], layout.plain(layout.unbroken(found.thing)), style, indent=indent
         )
@@ -84,7 +90,8 @@ def finding(
         yield from below("console", layout.plain(found.console), style, indent=indent)
     elif found.stops:
         yield from below("console", layout.plain("shows nothing more"), style, indent=indent)
-    if found.hint:
+    if found.hint and found.hint not in steps:
+        steps.add(found.hint)
         yield from step(found.hint, style, indent=indent)
 
 

@@ -109,11 +109,13 @@ def _next_boot(scene: Scene, style: Style, shown: set[str]) -> Iterator[str]:
     first = boot_chain.leading(answer)
     known = {problem.message for target in scene.status.targets for problem in target.problems}
     shown |= {first.message} if first else set()
-    yield from problem_lines.finding(first, style, with_message=False) if first else ()
+    steps: set[str] = set()
+    if first:
+        yield from problem_lines.finding(first, style, with_message=False, steps=steps)
     for found in (each for each in answer.findings if each.message not in shown):
         if found.stops or found.message not in known:
             shown.add(found.message)
-            yield from problem_lines.finding(found, style)
+            yield from problem_lines.finding(found, style, steps=steps)
     for item in answer.unknown if style.verbose else ():
         yield from problem_lines.below("unknown", plain(item), style)
 

@@ -96,7 +96,8 @@ def wanted(
     if not found:
         raise NotApplicableError(
             _why_none(guest),
-            hint=f"make one all the same: {PROGRAM} sync --target {next(iter(TARGETS))}",
+            hint="nothing needs to be done; make one all the same:"
+            f" {PROGRAM} sync --target {next(iter(TARGETS))}",
         )
     return tuple(found.values())
 

@@ -3,6 +3,7 @@
 lintian has no complaint.
 """
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -77,6 +78,20 @@ def test_what_an_admin_may_edit_is_a_conffile(shared_guest: ChrootGuest) -> None
         "/etc/kernel/postrm.d/zz-xen-guest-bootloader",
         "/etc/xen-guest-bootloader/config.toml",
     ]
+
+
+def test_what_the_manual_names_is_installed(shared_guest: ChrootGuest) -> None:
+    pages = (
+        "man/xen-guest-bootloader.8",
+        "man/xen-guest-bootloader.toml.5",
+        "debian/README.Debian",
+    )
+    text = "".join((CHECKOUT / page).read_text() for page in pages)
+    plain = text.replace("\\-", "-").replace("\\:", "")
+    named = set(re.findall(r"/usr/[\w./-]*(?:xen-guest-bootloader|guest_hooks)/[\w./-]*\w", plain))
+    assert len(named) > 3
+    listed = shared_guest.run("dpkg", "--listfiles", "xen-guest-bootloader").stdout.splitlines()
+    assert named - {*listed} == set()
 
 
 def test_a_bug_report_tells_what_is_needed(shared_guest: ChrootGuest) -> None:

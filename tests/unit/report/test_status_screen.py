@@ -27,6 +27,8 @@ from guest_hooks.machine import journal, last_failure
 from guest_hooks.machine.root import Root
 from guest_hooks.model import Guest, Mode
 from guest_hooks.origin import By, Doer
+from guest_hooks.preflight.result import Finding, Link
+from guest_hooks.problems.second_stage import SecondStageProblem
 from guest_hooks.report import (
     as_journal,
     as_metrics,
@@ -46,7 +48,7 @@ from guest_hooks.survey.outlook import Outlook
 from guest_hooks.sync.result import Result
 from tests.support.checkout import CHECKOUT
 from tests.support.command_line import Run
-from tests.support.scenes import SCENES, Situation
+from tests.support.scenes import BOOTS, SCENES, Situation
 from tests.support.waiting import until
 
 GOLDEN = CHECKOUT / "tests/golden/screens"
@@ -235,6 +237,23 @@ def test_a_step_is_shown_as_the_terminal_can(
             id="on-a-line-of-its-own",
         ),
         pytest.param(
+            "copy it: xen-guest-bootloader sync; or have the host start it as PVH",
+            [
+                "  do      copy it: xen-guest-bootloader sync; or",
+                "          have the host start it as PVH",
+            ],
+            id="with-another-way",
+        ),
+        pytest.param(
+            "make it: update-initramfs -c -k 6.1.0-57-cloud-amd64; or boot another",
+            [
+                "  do      make it:",
+                "  update-initramfs -c -k 6.1.0-57-cloud-amd64",
+                "          or boot another",
+            ],
+            id="another-way-below",
+        ),
+        pytest.param(
             "keys are: targets, modules, extra_modules, pvh_names",
             ["  do      keys are: targets, modules,", "          extra_modules, pvh_names"],
             id="a-list",
@@ -274,6 +293,25 @@ def test_sizes(count: int, words: str) -> None:
 def test_times(away: float, words: str) -> None:
     now = SCENES["well"].scene.now
     assert moments.moment(now + away, now) == words
+
+
+def test_a_step_is_named_once_and_no_other_file() -> None:
+    first, second = (
+        Finding(
+            code=SecondStageProblem.MISSING,
+            link=Link.SECOND_STAGE,
+            thing="/boot/xen/pvhboot-i386.elf",
+            message=f"/boot/xen/{name} is missing",
+            console="",
+            hint="make it with: xen-guest-bootloader sync",
+        )
+        for name in ("pvhboot-i386.elf", "pvhboot-i386.linux")
+    )
+    answer = replace(BOOTS, findings=(first, second))
+    lines = boot_chain.preflight_text(answer, Style(width=80))
+    assert len([line for line in lines if line.endswith(first.hint)]) == 1
+    assert "               why      /boot/xen/pvhboot-i386.linux is missing" in lines
+    assert [line for line in lines if line.strip().startswith("file ")] == []
 
 
 @pytest.mark.parametrize("situation", SCENES)
