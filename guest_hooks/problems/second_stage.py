@@ -141,7 +141,7 @@ class SecondStageProblem(SecondStageCode):
         "second-stage-left-behind",
         "A second stage of an earlier sync is no longer among the targets, and nothing keeps it "
         "up to date.",
-        hint="rm {paths}; or keep it up to date: echo 'targets = [{targets}]' "
+        hint="remove it: rm {paths}; or keep it up to date: echo 'targets = [{targets}]' "
         ">/etc/xen-guest-bootloader/conf.d/50-targets.toml",
         severity=Severity.WARNING,
     )

@@ -15,6 +15,12 @@ from guest_hooks.records import dataclass
 
 NARROWEST = 40
 """Columns; a terminal that says it has fewer is written to as if it had these."""
+PROGRAMS = frozenset(
+    "apt chmod df dmesg dpkg echo findmnt fsfreeze grub-editenv grub-install grub-mkconfig"
+    " grub-probe grub-set-default journalctl ls mkdir mount mv rm sh sudo sysctl systemctl"
+    " update-grub update-initramfs xen-guest-bootloader".split()
+)
+"""What a command of a next step begins with."""
 NO_BREAK = "\u00a0"
 """Stands for a blank at which no line is broken; shown as a blank."""
 
@@ -110,19 +116,35 @@ def block(text: Text, style: Style, *, first: Text = (), indent: int, hang: int 
 
 
 def step(hint: str, style: Style, *, first: Text, indent: int) -> list[str]:
-    """A next step behind `first`, as a `block`; the command that it comes to is never broken, so
-    that it can be pasted: where it does not fit it has a line of its own, which the terminal wraps.
+    """A next step behind `first`, as a `block`; a command in it is never broken, so that it can be
+    pasted: where it does not fit it has a line of its own, which the terminal wraps.
     """
-    words, colon, rest = hint.rpartition(": ")
-    command, semicolon, more = rest.partition("; ")
-    is_list = command.partition(" ")[0].endswith(",")
-    if not colon or not style.width or is_list:
-        return block(plain(hint), style, first=first, indent=indent)
-    if len(f"{command}{semicolon}".rstrip()) <= max(style.width, NARROWEST) - indent:
-        whole = f"{words}: {unbroken(command)}{semicolon}{more}"
-        return block(plain(whole), style, first=first, indent=indent)
-    lines = [*block(plain(f"{words}:"), style, first=first, indent=indent), f"  {command}"]
-    return [*lines, *(block(plain(more), style, indent=indent) if more else ())]
+    room = max(style.width, NARROWEST) - indent if style.width else len(hint)
+    lines: list[str] = []
+    text = ""
+    ways = hint.split("; ")
+    for way in ways:
+        end = "" if way is ways[-1] else ";"
+        words, command = _divided(way)
+        if len(command) + len(end) > room:
+            lines += block(plain(f"{text}{words}"), style, first=first, indent=indent)
+            lines.append(f"  {command}")
+            first, text = (), ""
+        else:
+            text += " ".join(filter(None, (words, unbroken(command)))) + f"{end} "
+    return lines + (block(plain(text), style, first=first, indent=indent) if text else [])
+
+
+def _divided(way: str) -> tuple[str, str]:
+    """One way of a next step: the words before the command that it comes to, and that one, which
+    may be empty.
+    """
+    words, colon, command = way.rpartition(": ")
+    program = command.partition(" ")[0]
+    is_word = not colon and program == "mount"
+    if program in PROGRAMS and not is_word:
+        return f"{words}{colon}".rstrip(), command
+    return way, ""
 
 
 def unbroken(text: str) -> str:

@@ -254,6 +254,30 @@ def test_a_step_is_shown_as_the_terminal_can(
             id="another-way-below",
         ),
         pytest.param(
+            "remove it: rm /boot/xen/pvhboot-i386.elf /boot/xen/pvhboot-i386.linux; or keep it",
+            [
+                "  do      remove it:",
+                "  rm /boot/xen/pvhboot-i386.elf /boot/xen/pvhboot-i386.linux",
+                "          or keep it",
+            ],
+            id="the-first-way",
+        ),
+        pytest.param(
+            "apt install --reinstall linux-image-6.1.0-57-amd64",
+            ["  do", "  apt install --reinstall linux-image-6.1.0-57-amd64"],
+            id="a-command-alone",
+        ),
+        pytest.param(
+            "inside the guest: boot a kernel of 64 bits, or of 32 bits",
+            ["  do      inside the guest: boot a kernel of 64", "          bits, or of 32 bits"],
+            id="words-behind-a-colon",
+        ),
+        pytest.param(
+            "mount its file system for writing, and try it again",
+            ["  do      mount its file system for writing, and", "          try it again"],
+            id="a-word-that-is-a-program-s-name-too",
+        ),
+        pytest.param(
             "keys are: targets, modules, extra_modules, pvh_names",
             ["  do      keys are: targets, modules,", "          extra_modules, pvh_names"],
             id="a-list",
