@@ -29,7 +29,9 @@ class SecondStageProblem(SecondStageCode):
     FOREIGN = Row(
         "foreign",
         "The file is a valid Xen image that grub-install did not make.",
-        hint="set accept_foreign = true, or replace it with: xen-guest-bootloader sync --adopt",
+        hint="keep it: echo 'accept_foreign = true' "
+        ">/etc/xen-guest-bootloader/conf.d/50-own.toml; or replace it: "
+        "xen-guest-bootloader sync --adopt",
         state=State.FOREIGN,
     )
     UUID_MISMATCH = Row(

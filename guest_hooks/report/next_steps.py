@@ -15,6 +15,8 @@ from guest_hooks.records import dataclass, replace
 
 _COMMAND = re.compile(rf"\b{PROGRAM} (?:status|sync|preflight|rollback)\b(?! --root\b)")
 """The verbs that take all of `Given`; a command for another tree is whole as it is."""
+_CONFIGURATION = re.compile(r">(/etc/xen-guest-bootloader/\S+)(?<!;)")
+"""A file of the guest's that a command writes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,10 +45,15 @@ class Given:
         """
         if self.options:
             hint = _COMMAND.sub(lambda found: f"{found[0]} {self.options}", hint)
+        if self.root:
+            hint = _CONFIGURATION.sub(lambda found: f">{self._outside(found[1])}", hint)
         if self.before_sync:
             hint = hint.replace(SYNC, f"{self.before_sync} && {SYNC}", 1)
         is_elsewhere = bool(self.root and hint) and actor is Actor.GUEST
         return f"inside the guest: {hint}" if is_elsewhere else hint
+
+    def _outside(self, path: str) -> str:
+        return shlex.quote(f"{self.root.rstrip('/')}{path}")
 
     def problems(self, found: tuple[Problem, ...]) -> tuple[Problem, ...]:
         """The same problems with the steps for this run."""

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """How is it: the facts of this guest compared with the plan, and nothing changed."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
@@ -196,7 +197,9 @@ def _left_behind(
             SecondStageProblem.LEFT_BEHIND,
             f"{path} is of an earlier sync, and nothing keeps it up to date: {name} is not among "
             "the targets",
-            paths=" ".join(filter(root.exists, target.files)),
+            paths=" ".join(
+                shlex.quote(root.outside(file)) for file in target.files if root.exists(file)
+            ),
             targets=", ".join(f'"{each}"' for each in (*config.targets, name)),
         )
         for name, target in TARGETS.items()

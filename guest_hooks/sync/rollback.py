@@ -72,7 +72,7 @@ def rollback(
         if not chosen:
             raise NotRepairedError(
                 "no second stage before the present one was kept",
-                hint="one is kept whenever sync replaces one",
+                hint="one is kept whenever a sync replaces one that grub-install made",
             )
         previous = [_checked(each, core) for each, core in chosen]
         for each in previous:

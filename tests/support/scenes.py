@@ -102,7 +102,7 @@ def _foreign() -> Status:
     problem = Problem(
         code=SecondStageProblem.FOREIGN,
         message=f"{PV_PATH} is a valid Xen image that grub-install did not make",
-        hint="set accept_foreign = true, or replace it with: xen-guest-bootloader sync --adopt",
+        hint=SecondStageProblem.FOREIGN.row.hint,
     )
     target = replace(SECOND_STAGE, state=State.FOREIGN, grub_version="", problems=(problem,))
     return replace(WELL, targets=(target,))

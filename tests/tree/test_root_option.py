@@ -297,7 +297,8 @@ def test_what_an_earlier_sync_made_for_another_platform_is_told(tree: OutsideGue
     tree.run("sync")
     assert codes() == ["second-stage-left-behind"]
     hint = tree.run("status", "--json", code=None).json["problems"][0]["hint"]
-    assert """echo 'targets = ["i386-xen_pvh", "x86_64-xen"]' >/etc/""" in hint
+    assert f"remove it: rm {tree.boot_xen(PV_FILE)};" in hint
+    assert f"""echo 'targets = ["i386-xen_pvh", "x86_64-xen"]' >{tree.top}/etc/""" in hint
     assert tree.run("sync", code=None).stderr == ""
     assert tree.run("status", "--json", f"--target={PV}", code=None).json["problems"] == []
     whole = tree.boot_xen(PV_FILE).read_bytes()

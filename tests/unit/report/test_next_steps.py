@@ -45,6 +45,14 @@ OPTIONS = "--root '/mnt/a disk' --target x86_64-xen --target i386-xen_pvh --conf
             "work on the image: xen-guest-bootloader sync --root DIR --target TARGET",
             id="command-for-another-tree",
         ),
+        pytest.param(
+            Given(root="/mnt/a disk"),
+            "keep it: echo 'x = true' >/etc/xen-guest-bootloader/conf.d/50-own.toml; or not",
+            Actor.HERE,
+            "keep it: echo 'x = true'"
+            " >'/mnt/a disk/etc/xen-guest-bootloader/conf.d/50-own.toml'; or not",
+            id="the-guest-s-configuration",
+        ),
         pytest.param(IMAGE, "detach xvdb", Actor.HOST, "detach xvdb", id="host"),
         pytest.param(IMAGE, "", Actor.GUEST, "", id="none"),
         pytest.param(Given(), "update-grub", Actor.GUEST, "update-grub", id="in-the-guest"),
