@@ -8,8 +8,10 @@ from guest_hooks.machine import libc
 from guest_hooks.machine.barrier import EXT, open_directory
 from guest_hooks.machine.failures import told
 from guest_hooks.machine.root import Root
+from guest_hooks.paths import BOOT
 from guest_hooks.sizes import size
 
+OLD_KERNELS = "remove kernels that are not needed any longer: apt autoremove; "
 INODE_BYTES = 256
 """mkfs.ext4's inode_size."""
 
@@ -44,5 +46,7 @@ def require(root: Root, path: str, need: int) -> None:
         where = root.outside(path)
         raise LackingError(
             f"{where} has no room: it needs {size(need)}, and {size(have)} are free",
-            hint=f"make room: df {where}",
+            hint=f"{OLD_KERNELS}see: df {where}"
+            if root.is_live and path.startswith(BOOT)
+            else f"make room: df {where}",
         )

@@ -73,7 +73,7 @@ class Steps:
         """Have a PV boot start the kernel at `path` by a copy that GRUB can unpack."""
         if path in self.copied:
             step = self.menu()
-            return replace(step, words=f"{step.words} (it then starts the copy)")
+            return replace(step, words=f"{step.words}; it then starts the copy")
         first = "" if self.makes_copies else 'set pv_kernels = "auto"; '
         return NextStep(words=f"{first}make a copy that it can: {SYNC}", actor=Actor.HERE)
 

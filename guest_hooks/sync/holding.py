@@ -14,7 +14,7 @@ from guest_hooks.machine.journal import Outcome
 from guest_hooks.machine.root import Root
 from guest_hooks.origin import By
 from guest_hooks.program import PROGRAM
-from guest_hooks.repairs import NEVER, Hold, utc
+from guest_hooks.repairs import NEVER, Hold
 
 
 def hold_repairs(root: Root, *, until: float | None, by: By, lock_timeout: float) -> Hold:
@@ -24,8 +24,8 @@ def hold_repairs(root: Root, *, until: float | None, by: By, lock_timeout: float
     _require_root(root, "hold")
     held = Hold(since=time.time(), until=NEVER if until is None else until, by=by.name)
     hold.save(root, held, lock_timeout=lock_timeout)
-    end = "" if until is None else f" until {utc(until)}"
-    _announce(root, Outcome.HELD, f"Automatic repairs are on hold{end}", by)
+    end = "" if until is None else time.strftime(" until %Y-%m-%d %H:%M %Z", time.localtime(until))
+    _announce(root, Outcome.HELD, f"Automatic repairs are on hold{end}.", by)
     return held
 
 
@@ -34,7 +34,7 @@ def release_repairs(root: Root, *, by: By, lock_timeout: float) -> bool:
     _require_root(root, "unhold")
     was_held = hold.release(root, lock_timeout=lock_timeout)
     if was_held:
-        _announce(root, Outcome.RELEASED, "Automatic repairs are on again", by)
+        _announce(root, Outcome.RELEASED, "Automatic repairs are on again.", by)
     return was_held
 
 

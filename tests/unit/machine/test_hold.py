@@ -11,9 +11,11 @@ import pytest
 
 from guest_hooks.cli import times
 from guest_hooks.errors import ExitCode, UsageError
-from guest_hooks.machine import hold
+from guest_hooks.machine import hold, journal, service
 from guest_hooks.machine.root import Root
-from guest_hooks.repairs import NEVER, Hold
+from guest_hooks.origin import By, Doer
+from guest_hooks.repairs import NEVER, Hold, ServiceStatus
+from guest_hooks.sync import holding
 from tests.support import report_schema
 from tests.support.command_line import Run
 
@@ -152,3 +154,17 @@ def berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 )
 def test_a_time_where_clocks_are_set(text: str, now: str, expected: str) -> None:
     assert times.until(text, at(now)) == at(expected)
+
+
+@pytest.mark.usefixtures("berlin")
+def test_the_journal_has_the_time_of_the_guest_s_clock(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(journal, "SOCKET", str(tmp_path))
+    monkeypatch.setattr(journal, "send", lambda _outcome, message, **_fields: told.append(message))
+    monkeypatch.setattr(hold, "save", lambda *_unused, **_more: None)
+    monkeypatch.setattr(service, "read", lambda _root: ServiceStatus(running=False))
+    by = By(doer=Doer.PERSON, name="alice")
+    holding.hold_repairs(Root(), until=at("2026-07-01 18:00"), by=by, lock_timeout=0)
+    assert told == ["Automatic repairs are on hold until 2026-07-01 18:00 CEST."]

@@ -136,7 +136,7 @@ def test_the_step_is_for_this_guest(
         pytest.param(
             State.CURRENT,
             Config(),
-            "make the menu again: update-grub (it then starts the copy)",
+            "make the menu again: update-grub; it then starts the copy",
             id="there-and-not-in-the-menu",
         ),
         pytest.param(
