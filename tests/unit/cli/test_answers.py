@@ -207,7 +207,7 @@ def test_quiet_shows_only_what_is_wrong(
 ) -> None:
     for as_json in (False, True):
         session = Session(
-            options=argparse.Namespace(quiet=True, json=as_json),
+            options=Options(verb="status", quiet=True, json=as_json),
             root=Root(),
             style=Style(),
             error_style=Style(),
