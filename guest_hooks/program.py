@@ -3,5 +3,6 @@
 
 PROGRAM = "xen-guest-bootloader"
 SYNC = f"{PROGRAM} sync"
+UNHOLD = f"{PROGRAM} unhold"
 REPAIR = (PROGRAM, "sync", "--quiet", "--automatic", "--lock-timeout", "300")
 """What the repair unit runs."""

@@ -10,11 +10,12 @@ from guest_hooks.errors import GuestHooksError
 from guest_hooks.model import Problem, Status
 from guest_hooks.preflight.result import Finding, Preflight
 from guest_hooks.problems.row import Actor
-from guest_hooks.program import PROGRAM, SYNC
+from guest_hooks.program import PROGRAM, SYNC, UNHOLD
 from guest_hooks.records import dataclass, replace
 
 _COMMAND = re.compile(rf"\b{PROGRAM} (?:status|sync|preflight|rollback)\b(?! --root\b)")
 """The verbs that take all of `Given`; a command for another tree is whole as it is."""
+_UNHOLD = re.compile(rf"\b{UNHOLD}\b(?! --root\b)")
 _CONFIGURATION = re.compile(r">(/etc/xen-guest-bootloader/\S+)(?<!;)")
 """A file of the guest's that a command writes."""
 
@@ -46,6 +47,7 @@ class Given:
         if self.options:
             hint = _COMMAND.sub(lambda found: f"{found[0]} {self.options}", hint)
         if self.root:
+            hint = _UNHOLD.sub(lambda found: f"{found[0]} --root {shlex.quote(self.root)}", hint)
             hint = _CONFIGURATION.sub(lambda found: f">{self._outside(found[1])}", hint)
         if self.before_sync:
             hint = hint.replace(SYNC, f"{self.before_sync} && {SYNC}", 1)

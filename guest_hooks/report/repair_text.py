@@ -7,7 +7,6 @@ from guest_hooks.report.layout import Kind, Style, Text, plain, row
 from guest_hooks.report.problem_lines import below, step
 
 COLUMN = 13
-_UNHOLD = "xen-guest-bootloader unhold"
 
 
 def hold_text(hold: Hold, now: float) -> str:
@@ -18,9 +17,15 @@ def hold_text(hold: Hold, now: float) -> str:
 
 
 def repair_rows(
-    service: ServiceStatus | None, hold: Hold | None, now: float, style: Style, *, repair: bool
+    service: ServiceStatus | None,
+    hold: Hold | None,
+    now: float,
+    style: Style,
+    *,
+    repair: bool,
+    unhold: str,
 ) -> list[str]:
-    """The row of the repairs, and below it what to do."""
+    """The row of the repairs, and below it what to do; `unhold` ends a hold."""
     if hold is not None:
         lines = row(
             "Repair",
@@ -28,7 +33,7 @@ def repair_rows(
             style,
             column=COLUMN,
         )
-        return lines + step(_UNHOLD, style)
+        return lines + step(unhold, style)
     if not repair:
         text: Text = (
             ("off", Kind.LOOK),

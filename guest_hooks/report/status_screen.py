@@ -7,10 +7,12 @@ from collections.abc import Iterator
 
 from guest_hooks.model import Start, State, Status, TargetStatus
 from guest_hooks.preflight.result import Preflight
+from guest_hooks.program import UNHOLD
 from guest_hooks.records import dataclass
 from guest_hooks.repairs import Hold, ServiceStatus
 from guest_hooks.report import boot_chain, guest_text, problem_lines
 from guest_hooks.report.layout import NO_BREAK, Kind, Span, Style, Text, plain, row
+from guest_hooks.report.next_steps import Given
 from guest_hooks.report.repair_text import repair_rows
 
 COLUMN = 13
@@ -38,8 +40,8 @@ class Scene:
     """All that the screen shows; `next_boot` is None where it could not be followed, `service`
     where a tree has none.
 
-    `repair` says whether the configuration allows automatic repairs; `now` is in seconds since the
-    epoch.
+    `repair` says whether the configuration allows automatic repairs, `given` what the next steps
+    have to be given, too; `now` is in seconds since the epoch.
     """
 
     status: Status
@@ -47,6 +49,7 @@ class Scene:
     service: ServiceStatus | None = None
     hold: Hold | None = None
     repair: bool = True
+    given: Given = Given()
     now: float
 
 
@@ -55,7 +58,14 @@ def status_screen(scene: Scene, style: Style) -> list[str]:
     shown: set[str] = set()
     lines = [*_next_boot(scene, style, shown), *state_rows(scene.status, style, shown)]
     if scene.service is not None or scene.hold is not None or not scene.repair:
-        lines += repair_rows(scene.service, scene.hold, scene.now, style, repair=scene.repair)
+        lines += repair_rows(
+            scene.service,
+            scene.hold,
+            scene.now,
+            style,
+            repair=scene.repair,
+            unhold=scene.given.step(UNHOLD),
+        )
     return [*lines, *_last_boot(scene, style), *_guest(scene.status, style)]
 
 
@@ -102,7 +112,7 @@ def _next_boot(scene: Scene, style: Style, shown: set[str]) -> Iterator[str]:
             (": only root can follow it", Kind.PLAIN),
         )
         yield from row("Next boot", unknown, style, column=COLUMN)
-        yield from problem_lines.step(_AS_ROOT, style)
+        yield from problem_lines.step(scene.given.step(_AS_ROOT), style)
         return
     text = boot_chain.headline(answer, needs_action=not scene.status.ok)
     yield from row("Next boot", text, style, column=COLUMN)

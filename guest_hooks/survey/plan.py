@@ -96,8 +96,7 @@ def wanted(
     if not found:
         raise NotApplicableError(
             _why_none(guest),
-            hint="nothing needs to be done; make one all the same:"
-            f" {PROGRAM} sync --target {next(iter(TARGETS))}",
+            hint=f"make one all the same: {PROGRAM} sync --target {next(iter(TARGETS))}",
         )
     return tuple(found.values())
 

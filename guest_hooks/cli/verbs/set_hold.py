@@ -8,6 +8,7 @@ from guest_hooks.cli.times import until
 from guest_hooks.errors import ExitCode
 from guest_hooks.machine import doer
 from guest_hooks.machine.config_files import configuration
+from guest_hooks.program import UNHOLD
 from guest_hooks.report import hold_json
 from guest_hooks.report.repair_text import hold_text
 from guest_hooks.sync.holding import hold_repairs, release_repairs
@@ -27,7 +28,7 @@ def set_hold(session: Session) -> ExitCode:
     session.note(
         [
             f"Automatic repairs are {hold_text(held, time.time())}.",
-            "To end it: xen-guest-bootloader unhold",
+            f"To end it: {session.given.step(UNHOLD)}",
         ]
     )
     return ExitCode.OK

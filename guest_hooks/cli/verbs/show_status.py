@@ -31,6 +31,7 @@ def show_status(session: Session) -> ExitCode:
     except NotApplicableError as error:
         if session.options.metrics:
             raise
+        session.given.error(error)
         session.answer(as_json.no_status_json(guest.detect(session.root), error))
         session.say(guest_text.guest_text(guest.detect(session.root), session.style))
         streams.say(messages.error_text(error, session.error_style))
@@ -59,6 +60,7 @@ def show_status(session: Session) -> ExitCode:
         service=watcher,
         hold=held,
         repair=config.repair,
+        given=session.given,
         now=time.time(),
     )
     session.say(status_screen(scene, session.style), is_wrong=not outlook.ok)

@@ -245,6 +245,7 @@ def test_where_there_is_nothing_to_do_is_said_on_one_line(
     assert report_schema.complaints(done.json) == []
     if verb != "detect":
         assert words in done.stderr.splitlines()[0]
+        assert f" sync --root {tree} " in done.json["error"]["hint"]
         assert done.json["error"]["exit_code"] == 5
 
 

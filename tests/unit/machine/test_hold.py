@@ -47,6 +47,7 @@ def test_a_hold_ends_by_itself(tree: Path) -> None:
     now = time.time()
     done = Run("hold", "--root", str(tree), "--until", "2h")
     assert "on hold since" in done.stdout
+    assert f"To end it: xen-guest-bootloader unhold --root {tree}\n" in done.stdout
     assert "until" in done.stdout
     root = Root(str(tree))
     assert 7000 < hold.held_for(root, repair=True) <= 7200

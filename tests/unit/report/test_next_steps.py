@@ -53,6 +53,13 @@ OPTIONS = "--root '/mnt/a disk' --target x86_64-xen --target i386-xen_pvh --conf
             " >'/mnt/a disk/etc/xen-guest-bootloader/conf.d/50-own.toml'; or not",
             id="the-guest-s-configuration",
         ),
+        pytest.param(
+            IMAGE,
+            "xen-guest-bootloader unhold",
+            Actor.HERE,
+            "xen-guest-bootloader unhold --root '/mnt/a disk'",
+            id="verb-that-takes-no-target",
+        ),
         pytest.param(IMAGE, "detach xvdb", Actor.HOST, "detach xvdb", id="host"),
         pytest.param(IMAGE, "", Actor.GUEST, "", id="none"),
         pytest.param(Given(), "update-grub", Actor.GUEST, "update-grub", id="in-the-guest"),
