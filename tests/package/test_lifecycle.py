@@ -71,7 +71,9 @@ def test_nothing_is_left_behind(
     guest.run("/etc/kernel/postinst.d/zz-xen-guest-bootloader", "6.1.0-0-amd64")
     install(guest, deb)
     assert_diverted(guest)
-    guest.run("dpkg", "--purge", "xen-guest-bootloader")
+    said = guest.run("dpkg", "--purge", "xen-guest-bootloader").stderr
+    for stays in guest.path("/boot/xen").glob("*"):
+        assert re.search(rf"\brm .*/boot/xen/{stays.name}\b", said)
     assert_not_diverted(guest)
     assert differences(before, guest.snapshot()) == []
     assert guest.run("dpkg", "--audit").stdout == ""
