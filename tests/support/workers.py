@@ -50,3 +50,9 @@ class Scheduling(LoadScopeScheduling):  # type: ignore[misc]
         # xdist takes the first one, and what orders them there differs from release to release.
         self.workqueue.move_to_end(min(self.workqueue, key=urgency), last=False)
         super()._assign_work_unit(node)
+
+    def _reschedule(self, node: Any) -> None:
+        # A worker begins its last test when it knows the next one. xdist would give it another
+        # group two tests before, where a test of the fresh machine takes minutes.
+        if not self.workqueue or self._pending_of(self.assigned_work[node]) < 2:
+            super()._reschedule(node)

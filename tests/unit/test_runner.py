@@ -3,14 +3,17 @@
 
 import os
 import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from tests.support.checkout import CHECKOUT
 from tests.support.kinds import Times, kind
 from tests.support.outside_guest import PYTHON
-from tests.support.workers import ALONE, FIRST, group, urgency
+from tests.support.workers import ALONE, FIRST, Scheduling, group, urgency
 
 
 @pytest.mark.parametrize(
@@ -54,6 +57,44 @@ def test_long_groups_begin_first() -> None:
         for place in FIRST
     ]
     assert sorted(set(names), key=lambda name: urgency(group(name))) == names
+
+
+@dataclass
+class Worker:
+    """What the scheduler asks of one, as xdist.workermanage.WorkerController does it."""
+
+    given: list[str] = field(default_factory=list)
+    shutting_down: bool = False
+    gateway: SimpleNamespace = field(default_factory=lambda: SimpleNamespace(id="gw"))
+
+    def send_runtest_some(self, indices: Sequence[int]) -> None:
+        self.given += [TESTS[index] for index in indices]
+
+    def shutdown(self) -> None:
+        self.shutting_down = True
+
+    __hash__ = object.__hash__
+
+
+TESTS = [
+    *("tests/unit/test_a.py::test_a", "tests/unit/test_a.py::test_b"),
+    *(f"tests/package/test_fresh_machine.py::test_a[{suite}]" for suite in ("bookworm", "trixie")),
+    "tests/package/test_a.py::test_a",
+]
+FRESH = TESTS[2:4]
+
+
+def test_no_group_waits_behind_a_long_test() -> None:
+    """A worker is given the next group for its last test, without which it would not begin that."""
+    config = SimpleNamespace(getvalue=lambda _: ["2*popen"])
+    scheduling = Scheduling(config, SimpleNamespace(loadscopesched=lambda *_: None))
+    workers = Worker(), Worker()
+    for worker in workers:
+        scheduling.add_node(worker)
+        scheduling.add_node_collection(worker, TESTS)
+    scheduling.schedule()
+    assert [worker.given for worker in workers] == [FRESH, [TESTS[4], *TESTS[:2]]]
+    assert all(worker.shutting_down for worker in workers)
 
 
 def test_each_kind_of_test_and_each_that_is_alone_is_there(request: pytest.FixtureRequest) -> None:
