@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator, Sequence
 
 from tests.reliability import scenario
-from tests.reliability.kills import TRIES, Point, again, inject
+from tests.reliability.kills import Point, inject, repeatable
 from tests.reliability.scenario import Scenario
 from tests.support.fault_lab import Lab
 
@@ -25,15 +25,10 @@ def sweep(lab: Lab, made: Scenario, chosen: Sequence[Point], error: str) -> Iter
 
 
 def _failed_at(lab: Lab, made: Scenario, point: Point, error: str) -> str:
+    lab.fresh(made.start_disk)
     log = lab.work / "injected"
-    at = point
-    for _ in range(TRIES):
-        lab.fresh(made.start_disk)
-        done = lab.run(*inject(at, f"error={error}", log=str(log)), *scenario.command(lab, made))
-        if "(INJECTED)" in log.read_text(errors="replace"):
-            break
-        at = again(lab, made, point)
-    else:
+    done = lab.run(*inject(point, f"error={error}", log=str(log)), *repeatable(lab, made))
+    if "(INJECTED)" not in log.read_text(errors="replace"):
         return f"the call was not made to fail, and the run ended with {done.returncode}"
     lab.settle()
     fault = made.fault(lab.view())
