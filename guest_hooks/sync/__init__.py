@@ -116,14 +116,16 @@ def _made(
     built, failures = second_stages.build_all(root, found, wanted.targets, request, step)
     with step("Writing to the disk"):
         installed = second_stages.install(root, found.config, found, built, settling)
+    again = Done()
     if installed.changes and any(isinstance(each.error, LackingError) for each in done.failures):
         # What was left free for the second stages is theirs no longer.
         found = replace(found, status=safeguard.with_installed(found.status, built))
         found, again = _with_copies(root, found, request, settling, step)
-        done = replace(again, changes=(*done.changes, *again.changes))
+        done = replace(done, failures=())
     judged = None if request.force else safeguard.with_installed(found.status, built)
     due = menus.Wanted(grub_cfg=wanted.menu, judged=judged, menu_lst=wanted.legacy_menu)
-    done += Done(failures=failures) + installed + menus.renew(root, found, due, settling, step=step)
+    done += Done(failures=failures) + installed + again
+    done += menus.renew(root, found, due, settling, step=step)
     with step("Waiting until GRUB reads what was written"):
         settling.finish()
     earlier = receipts.load(root)
