@@ -25,12 +25,16 @@ _NAME = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_-")
 """What the name of a target is made of."""
 KERNELS = ("vmlinuz-", "vmlinux-", "kernel-", "initrd.", "initrd-", "initramfs-")
 """How the names begin that grub-mkconfig may take for those of kernels and initrds."""
-GRAIN_NS = 20_000_000
-"""A change within one tick of the kernel's clock can leave a time as it was; 20 ms is two ticks
-of the slowest (HZ=100).
+TICKING = 5
+"""CLOCK_REALTIME_COARSE (linux/time.h), which Python has no name for: a file's times are taken from
+it (fs/inode.c, current_time), or from a finer one, which is ahead of it.
 """
-COARSE_NS = 1_100_000_000
-"""The same for a file system that keeps whole seconds."""
+TICK_SECONDS, TICKS = 0.001, 40
+"""How often that clock is looked at, and how many times at most: it may be set back."""
+GRAINS_NS = ((1_000_000_000, 1_100_000_000), (10_000_000, 20_000_000))
+"""File systems that keep whole seconds, and those that keep hundredths (FAT); with each, how long
+after such a time a change may leave it as it was.
+"""
 
 
 def path_for(*names: str) -> str:
@@ -89,13 +93,25 @@ def take(subjects: list[tuple[str, str]]) -> str:
     """The fingerprint of `subjects`, pairs of a kind (a key of `_KINDS`) and a path without
     tabs and newlines.
 
-    Waits, at most about a second, until a later change can no longer leave the same times behind.
+    Waits before, mostly for the kernel's next tick and at most about a second, until a change can
+    no longer leave the same times behind.
     """
+    looked_at = (path for kind, path in subjects if kind in ("stat", "dir"))
+    _wait_beyond([changed for path in looked_at for changed in _times(path)])
     lines = [HEAD, *(_measure(kind, path) for kind, path in subjects)]
-    newest = max((_newest(path) for kind, path in subjects if kind in ("stat", "dir")), default=0)
-    grain = GRAIN_NS if newest % 1_000_000_000 else COARSE_NS
-    time.sleep(max(0, min(newest + grain - time.time_ns(), grain)) / 1e9)
     return "\n".join((*lines, END)) + "\n"
+
+
+def _wait_beyond(times: list[int]) -> None:
+    """Wait until what changes now gets a later time than any of these (ns)."""
+    newest = max(times, default=0)
+    for _ in range(TICKS):
+        if time.clock_gettime_ns(TICKING) > newest:
+            break
+        time.sleep(TICK_SECONDS)
+    for unit, grain in GRAINS_NS:
+        rough = max((changed for changed in times if changed % unit == 0), default=0)
+        time.sleep(max(0, min(rough + grain - time.time_ns(), grain)) / 1e9)
 
 
 def _measure(kind: str, path: str) -> str:
@@ -185,17 +201,16 @@ def _machine(_path: str) -> str:
     return os.uname().machine
 
 
-def _newest(path: str) -> int:
+def _times(path: str) -> list[int]:
+    """When `path`, and what is in it where it is a directory, changed last."""
     try:
-        newest = os.lstat(path).st_ctime_ns
+        found = [os.lstat(path).st_ctime_ns]
         if os.path.isdir(path):
             with os.scandir(path) as entries:
-                newest = max(
-                    [newest, *(entry.stat(follow_symlinks=False).st_ctime_ns for entry in entries)]
-                )
+                found += [entry.stat(follow_symlinks=False).st_ctime_ns for entry in entries]
     except FileNotFoundError:
-        return 0
-    return newest
+        return []
+    return found
 
 
 _KINDS = {

@@ -186,3 +186,22 @@ def test_a_time_in_the_future_is_not_waited_for(
     (tmp_path / "file").touch()
     fingerprint.take([("stat", str(tmp_path / "file"))])
     assert all(seconds <= 1.1 for seconds in slept)
+
+
+@pytest.mark.parametrize(
+    ("changed", "waited"),
+    [
+        pytest.param(5_000_000_000, 1.1, id="whole-seconds"),
+        pytest.param(5_010_000_000, 0.02, id="hundredths"),
+        pytest.param(5_010_000_001, 0.0, id="nanoseconds"),
+    ],
+)
+def test_coarse_times_are_waited_for_as_long_as_they_last(
+    changed: int, waited: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr(time, "sleep", slept.append)
+    monkeypatch.setattr(time, "time_ns", lambda: changed)
+    monkeypatch.setattr(fingerprint, "_times", lambda _path: [changed])
+    fingerprint.take([("stat", str(tmp_path))])
+    assert max(slept) == pytest.approx(waited)
