@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The verbs of the command line and their options, one table each, and what they come to."""
 
-import argparse
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
@@ -15,13 +14,19 @@ def _seconds(text: str) -> float:
         value = float(text)
         if 0 <= value < float("inf"):
             return value
-    raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds")
+    raise _refusal(f"{text!r} is not a number of seconds")
 
 
 def _lines(text: str) -> int:
     if text.isascii() and text.isdigit() and len(text) <= 6 and int(text):
         return int(text)
-    raise argparse.ArgumentTypeError(f"{text!r} is not a number of entries")
+    raise _refusal(f"{text!r} is not a number of entries")
+
+
+def _refusal(words: str) -> Exception:
+    import argparse  # noqa: PLC0415 - `plain_words` does without
+
+    return argparse.ArgumentTypeError(words)
 
 
 def _target(text: str) -> str:

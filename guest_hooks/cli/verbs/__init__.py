@@ -11,7 +11,8 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 
 from guest_hooks import terminal
-from guest_hooks.cli import arguments
+from guest_hooks.cli import plain_words
+from guest_hooks.cli.options import Options
 from guest_hooks.cli.session import Session, given_by, stdout
 from guest_hooks.errors import ExitCode, GuestHooksError, UsageError
 from guest_hooks.machine import streams
@@ -41,7 +42,7 @@ def run(words: Sequence[str]) -> int:
                 return _hook_help()
             with looked_at(Root()):
                 return _hook(words[1:])
-        options = arguments.parse(words)
+        options = plain_words.parse(words) or _parsed(words)
         given = given_by(options)
         style = style_of(sys.stderr, when=options.color, verbose=options.verbose)
         page = style_of(sys.stdout, when=options.color, verbose=options.verbose)
@@ -78,6 +79,12 @@ def run(words: Sequence[str]) -> int:
         what = f"{type(error).__name__}: {error}"
         streams.say([f"{PROGRAM}: internal error: {what}; see: journalctl -t {PROGRAM}"])
         return int(ExitCode.FAULT)
+
+
+def _parsed(words: Sequence[str]) -> Options:
+    from guest_hooks.cli import arguments  # with help, and words for what is wrong
+
+    return arguments.parse(words)
 
 
 def _to_journal(text: str) -> None:
