@@ -5,8 +5,6 @@ gzip, bzip2, LZMA and xz are Python's own; zstd, LZ4 and LZO need a library that
 which is no fault of the bytes.
 """
 
-import bz2
-import lzma
 import zlib
 from collections.abc import Callable, Iterator
 from typing import Protocol
@@ -72,12 +70,14 @@ def stream(data: memoryview, compression: Compression) -> Stream:
         case Compression.GZIP:
             result.chunks = _zlib(data, result)
         case Compression.BZIP2:
+            import bz2  # noqa: PLC0415 - a library of its own, and rare
+
             result.chunks = _standard(data, result, bz2.BZ2Decompressor(), compression)
-        case Compression.LZMA:
-            unpacker = lzma.LZMADecompressor(lzma.FORMAT_ALONE, memlimit=XZ_MEMORY)
-            result.chunks = _standard(data, result, unpacker, compression)
-        case Compression.XZ:
-            unpacker = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=XZ_MEMORY)
+        case Compression.LZMA | Compression.XZ:
+            import lzma  # noqa: PLC0415 - as bz2
+
+            kind = lzma.FORMAT_XZ if compression is Compression.XZ else lzma.FORMAT_ALONE
+            unpacker = lzma.LZMADecompressor(kind, memlimit=XZ_MEMORY)
             result.chunks = _standard(data, result, unpacker, compression)
         case Compression.LZO:
             result.chunks = _lzop(data, result)
@@ -127,6 +127,8 @@ def _corrupt(compression: Compression, why: str) -> CodedFormatError:
 def _standard(
     data: memoryview, result: Stream, unpacker: _Decompressor, compression: Compression
 ) -> Iterator[bytes]:
+    import lzma  # noqa: PLC0415 - as above
+
     at, size = 0, FIRST_PIECE
     try:
         while not unpacker.eof:

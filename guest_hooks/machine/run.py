@@ -2,18 +2,19 @@
 """The only module that starts a process."""
 
 import os
-import selectors
 import shlex
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
-from typing import IO, NoReturn, Protocol, cast
+from typing import IO, TYPE_CHECKING, NoReturn, Protocol, cast
 
 from guest_hooks.errors import ExitCode, GuestHooksError, LackingError
 from guest_hooks.records import dataclass
+
+if TYPE_CHECKING:
+    import subprocess
 
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/sbin:/usr/local/bin"
 """Debian's own directories first, whatever the caller's PATH is; the admin's last, for what
@@ -105,6 +106,8 @@ def run(
     Raises `LackingError` where the program is not installed and `CommandError` where it fails, with
     the end of its stderr.
     """
+    import subprocess  # noqa: PLC0415 - with threads and locales: many runs start no program
+
     name = name or shlex.join(command[:3])
     try:
         code, stdout, stderr = _ended(command, timeout, stdin, environment() | dict(env or {}))
@@ -135,6 +138,8 @@ def _ended(
     """Exit code, stdout and stderr; when the time is up, all that the command started is ended
     with it.
     """
+    import subprocess  # noqa: PLC0415 - as in `run`
+
     pipe = subprocess.PIPE
     with (
         subprocess.Popen(
@@ -150,11 +155,14 @@ def _ended(
 
 
 def _exchange(
-    process: subprocess.Popen[bytes], stdin: bytes, timeout: float
+    process: "subprocess.Popen[bytes]", stdin: bytes, timeout: float
 ) -> tuple[bytes, bytes, bool]:
     """Write to a process and read what it says until it has ended; and whether all it left has
     closed the pipes, too.
     """
+    import selectors  # noqa: PLC0415 - as in `run`
+    import subprocess  # noqa: PLC0415
+
     assert process.stdin and process.stdout and process.stderr  # noqa: S101, PT018
     said: dict[IO[bytes], bytearray] = {process.stdout: bytearray(), process.stderr: bytearray()}
     todo = memoryview(stdin)

@@ -11,9 +11,7 @@ import errno
 import fcntl
 import os
 import shlex
-import shutil
 import stat
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from types import MappingProxyType
@@ -204,6 +202,8 @@ def _remove_abandoned(top: str) -> None:
         fd = os.open(top, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:
         return
+    import shutil  # noqa: PLC0415 - few runs find one
+
     with closing(fd), suppress(BlockingIOError):
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         # A grub-install that outlived its killed parent may still write here; what it leaves is for
@@ -218,6 +218,8 @@ def scratch(need: int) -> Iterator[str]:
 
     `need` is the bytes that are to be put there.
     """
+    import tempfile  # noqa: PLC0415 - with `shutil`: many runs stage nothing
+
     with told(Root(), STAGING_DIR, "made", need=need):
         os.makedirs(STAGING_DIR, mode=0o755, exist_ok=True)
     while True:
