@@ -1,15 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Kernels and initrds as facts, remembered from run to run: reading them takes a second or two."""
 
-import json
 import os
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from functools import cached_property
 from typing import Any
 
-from guest_hooks.boot_images import InitrdFacts, KernelFacts, SameFacts
-from guest_hooks.errors import GuestHooksError
-from guest_hooks.machine.image_reading import Facts, read_initrd, read_kernel, revived
+from guest_hooks.boot_images import Facts, InitrdFacts, KernelFacts, SameFacts, revived
+from guest_hooks.machine import cache_file
 from guest_hooks.machine.root import Root
 from guest_hooks.paths import STATE_DIR
 from guest_hooks.records import asdict
@@ -32,18 +30,21 @@ class Memory:
 
     def __init__(self, root: Root) -> None:
         self._root = root
-        self._known = _load(root)
         self._used: dict[str, tuple[list[int], AnyFacts]] = {}
         self._seen: dict[tuple[object, ...], AnyFacts] = {}
         self._has_news = False
 
+    @cached_property
+    def _known(self) -> Mapping[str, Any]:
+        return _load(self._root)
+
     def kernel(self, path: str) -> KernelFacts | None:
         """The facts of the kernel at `path`, None where no file is there."""
-        return self._facts(KernelFacts, path, read_kernel)
+        return self._facts(KernelFacts, path, _read_kernel)
 
     def initrd(self, path: str) -> InitrdFacts | None:
         """The facts of the initrd at `path`, None where no file is there."""
-        return self._facts(InitrdFacts, path, read_initrd)
+        return self._facts(InitrdFacts, path, _read_initrd)
 
     def is_read_by_grub(
         self, path: str, where: str, compare: Callable[[], bool | None]
@@ -81,14 +82,7 @@ class Memory:
             for path, (signature, facts) in self._used.items()
         }
         files = dict(list((others | used).items())[-MAX_REMEMBERED:])
-        data = json.dumps({"version": VERSION, "files": files}, separators=(",", ":")).encode()
-        with suppress(OSError, GuestHooksError):
-            self._root.make_dirs(os.path.dirname(CACHE))
-            with self._root.parent(CACHE) as (directory, name):
-                # In place: a cut-off cache is thrown away by whoever reads it next.
-                flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-                with os.fdopen(os.open(name, flags, 0o600, dir_fd=directory), "wb") as file:
-                    file.write(data)
+        cache_file.save(self._root, CACHE, version=VERSION, key="files", table=files)
 
     def _facts(
         self, kind: type[Facts], path: str, read: Callable[[Root, str], Facts]
@@ -133,15 +127,19 @@ def _signature(status: os.stat_result) -> list[int]:
     return [status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns]
 
 
+def _read_kernel(root: Root, path: str) -> KernelFacts:
+    # With the decompressors, which a run that knows all its files does without.
+    from guest_hooks.machine import image_reading  # noqa: PLC0415
+
+    return image_reading.read_kernel(root, path)
+
+
+def _read_initrd(root: Root, path: str) -> InitrdFacts:
+    from guest_hooks.machine import image_reading  # noqa: PLC0415 - as above
+
+    return image_reading.read_initrd(root, path)
+
+
 def _load(root: Root) -> Mapping[str, Any]:
-    try:
-        table = json.loads(root.content(CACHE, limit=MAX_CACHE) or b"")
-    except (ValueError, RecursionError):
-        return {}
-    if (
-        not isinstance(table, dict)
-        or table.get("version") != VERSION
-        or not isinstance(table.get("files"), dict)
-    ):
-        return {}
-    return {path: entry for path, entry in table["files"].items() if isinstance(entry, dict)}
+    table = cache_file.load(root, CACHE, version=VERSION, key="files", limit=MAX_CACHE)
+    return {path: entry for path, entry in table.items() if isinstance(entry, dict)}

@@ -3,14 +3,13 @@
 
 import hashlib
 import os
-from typing import Any, TypeVar
+from typing import Any
 
-from guest_hooks.boot_images import IRREGULAR, InitrdFacts, KernelFacts, SameFacts
+from guest_hooks.boot_images import IRREGULAR, InitrdFacts, KernelFacts, revived
 from guest_hooks.errors import FormatError
 from guest_hooks.formats import bzimage, initrd, kernel_config, pv_kernel
 from guest_hooks.machine.root import NotRegularError, Root
 from guest_hooks.problems.images import FileProblem, ImageProblem
-from guest_hooks.records import fields
 from guest_hooks.sizes import MAX_IMAGE
 
 MAX_SUMS = 4 << 20
@@ -18,8 +17,6 @@ MAX_CONFIG = 2 << 20
 DPKG_INFO = "/var/lib/dpkg/info"
 NOTE_OPTIONS = frozenset({"XEN", "XEN_PV", "PVH"})
 """These decide which notes a kernel has: arch/x86/{xen/xen-head.S,platform/pvh/head.S}."""
-
-Facts = TypeVar("Facts", KernelFacts, InitrdFacts, SameFacts)
 
 
 def read_kernel(root: Root, path: str) -> KernelFacts:
@@ -156,24 +153,3 @@ def _is_packaged(root: Root, path: str, release: str, data: bytes) -> bool:
     lists = (f"{DPKG_INFO}/linux-{kind}-{release}.md5sums" for kind in ("image", "binary", "base"))
     found = (root.read_text(path, limit=MAX_SUMS) or "" for path in lists)
     return any(f"{digest}  {place}\n" in sums for sums in found for place in places)
-
-
-def revived(kind: type[Facts], values: object) -> Facts | None:
-    """The facts that `values` hold; None where a name or a type is not that of the field."""
-    if not isinstance(values, dict):
-        return None
-    given: dict[str, Any] = {
-        name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
-    }
-    defaults = {field.name: field.default for field in fields(kind)}
-    if any(
-        name not in defaults or type(value) is not type(defaults[name])
-        for name, value in given.items()
-    ):
-        return None
-    if any(
-        isinstance(value, tuple) and not all(isinstance(item, str) for item in value)
-        for value in given.values()
-    ):
-        return None
-    return kind(**given)

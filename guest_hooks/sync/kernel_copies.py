@@ -9,7 +9,7 @@ import shlex
 from collections.abc import Sequence
 
 from guest_hooks.errors import FormatError, GuestHooksError, LackingError, NotRepairedError
-from guest_hooks.formats import grub_menu, pv_kernel
+from guest_hooks.formats import grub_menu
 from guest_hooks.machine import durable, space
 from guest_hooks.machine.boot_files import Memory
 from guest_hooks.machine.root import NotRegularError, Root
@@ -123,6 +123,8 @@ def _started(root: Root, found: Survey, paths: Sequence[str]) -> tuple[str, ...]
 
 
 def _made(root: Root, kernel: KernelStatus) -> bytes:
+    from guest_hooks.formats import pv_kernel  # noqa: PLC0415 - with the decompressors
+
     try:
         return pv_kernel.make(root.read(kernel.path, limit=MAX_IMAGE))
     except (OSError, NotRegularError) as error:

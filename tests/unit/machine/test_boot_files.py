@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from guest_hooks.machine import boot_files, lock
+from guest_hooks.machine import boot_files, image_reading, lock
 from guest_hooks.machine.image_reading import read_initrd, read_kernel
 from guest_hooks.machine.root import Root
 from guest_hooks.paths import STATE_DIR
@@ -58,8 +58,8 @@ class TestMemory:
 
             return seen_read
 
-        monkeypatch.setattr(boot_files, "read_kernel", spy(read_kernel))
-        monkeypatch.setattr(boot_files, "read_initrd", spy(read_initrd))
+        monkeypatch.setattr(image_reading, "read_kernel", spy(read_kernel))
+        monkeypatch.setattr(image_reading, "read_initrd", spy(read_initrd))
         monkeypatch.setattr(os, "geteuid", lambda: 0)
         return seen
 
