@@ -8,6 +8,7 @@ from typing import Any
 
 from guest_hooks.boot_images import Facts, InitrdFacts, KernelFacts, SameFacts, revived
 from guest_hooks.machine import cache_file
+from guest_hooks.machine.grub_answers import Answers
 from guest_hooks.machine.root import Root
 from guest_hooks.paths import STATE_DIR
 from guest_hooks.records import asdict
@@ -24,12 +25,13 @@ _KINDS = {KernelFacts: "kernel", InitrdFacts: "initrd", SameFacts: "same"}
 
 
 class Memory:
-    """The facts of files seen before, by path and by what changes when a file does; `save`
-    writes them where that is possible.
+    """The facts of files seen before, by path and by what changes when a file does, and what GRUB's
+    tools have answered; `save` writes them where that is possible.
     """
 
     def __init__(self, root: Root) -> None:
         self._root = root
+        self.answers = Answers(root)
         self._used: dict[str, tuple[list[int], AnyFacts]] = {}
         self._seen: dict[tuple[object, ...], AnyFacts] = {}
         self._has_news = False
@@ -74,6 +76,7 @@ class Memory:
         """Write what was learnt; no right to, or no room, is no fault: the next run reads the
         files again.
         """
+        self.answers.save()
         if not self._has_news or os.geteuid() != 0:
             return
         others = {path: entry for path, entry in self._known.items() if path not in self._used}

@@ -19,6 +19,7 @@ from guest_hooks.machine import (
     tree_facts,
     tree_place,
 )
+from guest_hooks.machine.grub_answers import Answers
 from guest_hooks.machine.mounts import Mount
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import CommandError
@@ -46,8 +47,9 @@ class _Lying:
     below: str
 
 
-def boot_filesystem(root: Root) -> BootFilesystem:
-    """The file systems of /boot, /boot/grub and /boot/xen, as GRUB will have to find them.
+def boot_filesystem(root: Root, answers: Answers | None = None) -> BootFilesystem:
+    """The file systems of /boot, /boot/grub and /boot/xen, as GRUB will have to find them; what it
+    has said of them before is in `answers`.
 
     Raises `LackingError` where /boot is missing, where what the guest's boot mounts on the way is
     not mounted, where the tree shows no file system of its own, or one that GRUB cannot read for
@@ -57,28 +59,28 @@ def boot_filesystem(root: Root) -> BootFilesystem:
     inside = "" if root.is_live else os.path.realpath(root.path)
     table = mounts.of(root)
     lying = {path: _lying(root, table, path) for path in DIRECTORIES}
-    known, unreadable = _asked(root, lying) if os.geteuid() == 0 else ({}, None)
+    known, unreadable = _asked(root, lying, answers) if os.geteuid() == 0 else ({}, None)
     boot, grub, xen = (_place(lying[path], known.get(path)) for path in DIRECTORIES)
-    own, answers = lying[BOOT].mount, known.get(GRUB_DIR, {})
+    own, told = lying[BOOT].mount, known.get(GRUB_DIR, {})
     return BootFilesystem(
         mountpoint=own.mountpoint.removeprefix(inside) or "/",
         device=own.source,
         fs_type=own.fs_type,
         fs_uuid=boot.fs_uuid,
         grub_dir=grub.path,
-        drive=answers["drive"] if answers and answers["abstraction"] else "",
-        modules=_modules(answers),
+        drive=told["drive"] if told and told["abstraction"] else "",
+        modules=_modules(told),
         boot_dir=boot.path,
         top=own.root,
         grub=grub,
         xen=xen,
-        is_known=bool(answers or grub.fs_uuid),
+        is_known=bool(told or grub.fs_uuid),
         unreadable=unreadable,
     )
 
 
 def _asked(
-    root: Root, lying: Mapping[str, _Lying]
+    root: Root, lying: Mapping[str, _Lying], kept: Answers | None
 ) -> tuple[dict[str, Mapping[str, str]], Unreadable | None]:
     """GRUB's word on each directory, or on what is there of its path; and what it can't read."""
     groups: dict[str, list[str]] = {}
@@ -88,7 +90,7 @@ def _asked(
     devices = dict.fromkeys(each.mount.source for each in lying.values())
     try:
         answers = grub_tools.facts(
-            root, [[lying[path].there for path in paths] for paths in groups.values()]
+            root, [[lying[path].there for path in paths] for paths in groups.values()], kept
         )
     except CommandError as error:
         unreadable = boot_features.unreadable(root, devices, is_refused=True)

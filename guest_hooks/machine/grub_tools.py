@@ -3,6 +3,7 @@
 grub-install is in `staging`.
 """
 
+import hashlib
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -10,7 +11,8 @@ from contextlib import suppress
 from functools import lru_cache
 
 from guest_hooks.errors import LackingError
-from guest_hooks.machine import tree_facts
+from guest_hooks.machine import grub_basis, mounts, tree_facts
+from guest_hooks.machine.grub_answers import Answers
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import CommandError, Run, run
 
@@ -23,20 +25,22 @@ PROBE_TIMEOUT = 60
 PROBED = ("fs_uuid", "abstraction", "drive", "partmap", "fs")
 _ASK = """
 set -e
-asked=$1; shift
+answer=
 while [ $# -gt 0 ]; do
-    answer=
-    [ "$1" = path ] || for what in $asked; do
-        case $what,$answer in drive,) ;; *) answer=$(grub-probe --target="$what" "$2") ;; esac
-        printf "%s\\0" "$answer"
-    done
-    grub-mkrelpath "$2"; printf "\\0"
+    case $1,$answer in
+        path,*) answer=$(grub-mkrelpath "$2") ;;
+        drive,) ;;
+        *) answer=$(grub-probe --target="$1" "$2") ;;
+    esac
+    printf "%s\\0" "$answer"
     shift 2
 done
 """
-"""One shell for all questions: that is one process to start, and not a dozen. GRUB's name of the
+"""One shell for all questions: one more process to start, and not one for each. GRUB's name of the
 drive matters where an abstraction (LVM, RAID, LUKS) was named, just before it.
 """
+Question = tuple[str, str]
+"""One of `PROBED`, or `path`; and the path that it is about."""
 ALL_USERS = 0xFFFFFFFF
 _NOT_FOUND = 127
 """sh's exit code for a program that is not there."""
@@ -52,12 +56,15 @@ _AS_NOBODY = (
 """How a program of the host's reads what a tree's owner wrote, where it needs no right to do so."""
 
 
-def facts(root: Root, groups: Sequence[Sequence[str]]) -> tuple[Mapping[str, str], ...]:
+def facts(
+    root: Root, groups: Sequence[Sequence[str]], answers: Answers | None = None
+) -> tuple[Mapping[str, str], ...]:
     """GRUB's word on existing paths, one answer a path: grub-probe's for each of `PROBED`,
     grub-mkrelpath's as `path`.
 
-    The paths of one group lie on one mount, of which grub-probe is asked once. Nothing of a tree is
-    run: what its superblock and partition table don't tell, this machine's own GRUB is asked.
+    The paths of one group lie on one mount, of which grub-probe is asked once. What it has said
+    before is taken from `answers`. Nothing of a tree is run: what its superblock and partition
+    table don't tell, this machine's own GRUB is asked.
     Raises `LackingError` where GRUB's tools are not installed, `CommandError` where they can't
     tell.
     """
@@ -68,15 +75,48 @@ def facts(root: Root, groups: Sequence[Sequence[str]]) -> tuple[Mapping[str, str
     )
     if told and None not in told:
         return tuple(each for each in told if each is not None)
-    rows = [
-        ("path" if n else "all", _outside(root, path))
+    answers = answers or Answers(root)
+    bases = _bases(groups, answers)
+    asked = [
+        (what, path)
         for group in groups
         for n, path in enumerate(group)
+        for what in ((*PROBED, "path") if n == 0 else ("path",))
     ]
+    known = {each: answers.get(" ".join(each), bases.get(each)) for each in asked}
+    left = [each for each, answer in known.items() if answer is None]
+    said = _asked(root, left) if left else {}
+    if left and bases == _bases(groups, answers):  # it has not changed meanwhile
+        for each, answer in said.items():
+            answers.put(" ".join(each), bases.get(each), answer)
+    known |= said
+    return tuple(
+        {what: known[what, group[0]] or "" for what in PROBED} | {"path": known["path", path] or ""}
+        for group in groups
+        for path in group
+    )
+
+
+def _bases(groups: Sequence[Sequence[str]], answers: Answers) -> dict[Question, grub_basis.Lines]:
+    """What the answer to each question rests on, as far as that can be told and is worth it."""
+    table = mounts.here() if answers.are_kept else ()
+    found: dict[Question, grub_basis.Lines] = {}
+    for path in (path for group in groups for path in group if answers.are_kept):
+        basis = grub_basis.of_directory(path, table)
+        if basis is not None:
+            found |= {(what, path): basis.lines for what in (*PROBED, "path")}
+            found["fs_uuid", path] = (*basis.lines, *basis.uuid)
+    return found
+
+
+def _asked(root: Root, questions: Sequence[Question]) -> dict[Question, str]:
+    """What GRUB's tools answer now."""
+    outside = [(what, _outside(root, path)) for what, path in questions]
     try:
-        words = [" ".join(PROBED), *(word for row in rows for word in row)]
         completed = run(
-            ["sh", "-c", _ASK, "sh", *words], name=f"grub-probe {rows[0][1]}", timeout=PROBE_TIMEOUT
+            ["sh", "-c", _ASK, "sh", *(word for each in outside for word in each)],
+            name=f"grub-probe {outside[0][1]}",
+            timeout=PROBE_TIMEOUT,
         )
     except CommandError as error:
         if error.code == _NOT_FOUND:
@@ -85,14 +125,9 @@ def facts(root: Root, groups: Sequence[Sequence[str]]) -> tuple[Mapping[str, str
             ) from error
         raise
     answers = [answer.strip() for answer in completed.text.split("\0")[:-1]]
-    if len(answers) != sum(len(PROBED) * (kind == "all") + 1 for kind, _ in rows):
+    if len(answers) != len(questions):
         raise CommandError("grub-probe and grub-mkrelpath gave no answer, and no error")
-    found: list[Mapping[str, str]] = []
-    left = iter(answers)
-    for kind, _ in rows:
-        probed = {what: next(left) for what in PROBED} if kind == "all" else found[-1]
-        found.append({**probed, "path": next(left)})
-    return tuple(found)
+    return dict(zip(questions, answers, strict=True))
 
 
 def _outside(root: Root, path: str) -> str:
@@ -107,12 +142,21 @@ def locale(root: Root) -> dict[str, str]:
     return {"LC_ALL": "", **set_there} if set_there else {}
 
 
-def script_error(root: Root, config: bytes, *, run: Run = run) -> str:
+def script_error(
+    root: Root, config: bytes, *, answers: Answers | None = None, run: Run = run
+) -> str:
     """Why the script parser of this machine's GRUB refuses `config`, or an empty string where
-    it accepts it.
+    it accepts it, now or, by `answers`, before.
     """
+    tool = grub_basis.of_tool(grub_basis.CHECK) if answers and answers.are_kept else None
+    basis = (*tool, hashlib.sha256(config).hexdigest()) if tool else None
+    if answers and answers.get(grub_basis.CHECK, basis) == "":
+        return ""
     as_nobody = () if root.is_live or not _may_become_nobody() else _AS_NOBODY
-    return _script_error((*as_nobody, "grub-script-check"), config, run)
+    error = _script_error((*as_nobody, "grub-script-check"), config, run)
+    if answers and not error:
+        answers.put(grub_basis.CHECK, basis, "")
+    return error
 
 
 @lru_cache(maxsize=1)

@@ -33,15 +33,18 @@ FROM_OUTSIDE = (
 )
 
 KEPT = MenuProblem.KEPT
+Parser = Callable[[bytes], str]
+"""Why GRUB's parser refuses a menu; empty where it does not."""
 
 
-def status(
+def status(  # noqa: PLR0913 - a verdict rests on all of these
     root: Root,
     *,
     fs_uuid: str = "",
     root_uuid: str = "",
     command: str = SYNC,
     kept: Kept | None = None,
+    parser: Parser | None = None,
     run: Run = run,
 ) -> GrubCfgStatus:
     """The verdict for grub.cfg: missing, invalid (empty, cut off, refused by GRUB's parser),
@@ -60,7 +63,7 @@ def status(
         return _verdict(MenuProblem.NOT_KNOWN, f"{GRUB_CFG} can't be read by this user", command)
     except (OSError, NotRegularError) as error:
         return _verdict(MenuProblem.UNREADABLE, f"{GRUB_CFG} can't be read: {error}", command)
-    fault = fault_of(root, data, run=run)
+    fault = fault_of(root, data, parser=parser, run=run)
     if fault:
         found = _verdict(MenuProblem.INVALID, f"{GRUB_CFG}: {fault}", command)
         return replace(found, fault=_kind_of_fault(data))
@@ -176,15 +179,17 @@ def _without_handover(root: Root, text: str) -> Iterator[tuple[MenuProblem, str]
         )
 
 
-def fault_of(root: Root, data: bytes, *, run: Run = run) -> str:
-    """Why `data` can't be a whole grub.cfg, or an empty string."""
+def fault_of(root: Root, data: bytes, *, parser: Parser | None = None, run: Run = run) -> str:
+    """Why `data` can't be a whole grub.cfg, or an empty string; by GRUB's own parser, or by one
+    that knows what that has said before.
+    """
     if not data.strip():
         return "it is empty"
     if _is_generated(data):
         cut = grub_cfg.unclosed_section(data.decode(errors="replace"))
         if cut:
             return f"it is cut off: {cut} does not end"
-    return grub_tools.script_error(root, data, run=run)
+    return parser(data) if parser else grub_tools.script_error(root, data, run=run)
 
 
 def _kind_of_fault(data: bytes) -> MenuFault:

@@ -3,11 +3,12 @@
 
 import shlex
 from collections.abc import Mapping, Sequence
+from functools import partial
 from types import MappingProxyType
 
 from guest_hooks.config import Config
 from guest_hooks.formats import fs_features
-from guest_hooks.machine import disks, dpkg, guest, receipts
+from guest_hooks.machine import disks, dpkg, grub_tools, guest, receipts
 from guest_hooks.machine.boot_files import Memory
 from guest_hooks.machine.receipts import Receipt
 from guest_hooks.machine.root import Root
@@ -74,16 +75,17 @@ def survey(
     known: Survey | None = None,
     memory: Memory | None = None,
 ) -> Survey:
-    """Gather and judge; `asked` is what is asked by target. What is learnt of kernels is in
-    `memory`, for the caller to save: nothing is written here. Where the survey `known` has just
+    """Gather and judge; `asked` is what is asked by target. What is learnt is in `memory`,
+    for the caller to save: nothing is written here. Where the survey `known` has just
     been made, /boot's file system is taken from it, and only what has changed since is read again.
 
     Raises `NotApplicableError` where the guest has no target, `LackingError` where /boot can't be
     told.
     """
+    memory = memory or Memory(root)
     here = guest.detect(root)
     wants = plan.wanted(here, config, targets, kernel_images.names(root))
-    boot = (known.status.boot if known else None) or disks.boot_filesystem(root)
+    boot = (known.status.boot if known else None) or disks.boot_filesystem(root, memory.answers)
     receipt = receipts.load(root)
     surveyed = []
     for want in wants:
@@ -106,12 +108,12 @@ def survey(
     verdicts = tuple(each.status for each in surveyed)
     came_by = last_boot.read(root)
     required = {want.target.name: want.required for want in wants}
-    kernels = pv_kernels.survey(root, config, required, memory or Memory(root))
+    kernels = pv_kernels.survey(root, config, required, memory)
     status = Status(
         guest=here,
         boot=boot,
         targets=verdicts,
-        grub_cfg=_menu(root, config, boot, receipt, kernels),
+        grub_cfg=_menu(root, config, boot, receipt, kernels, memory),
         last_boot=came_by,
         problems=(
             *(problem for want in wants for problem in _lacking(root, want)),
@@ -140,6 +142,7 @@ def _menu(
     boot: BootFilesystem,
     receipt: Receipt,
     kernels: Sequence[KernelStatus],
+    memory: Memory,
 ) -> GrubCfgStatus:
     """The verdict for grub.cfg; unknown where all that could be compared is as it should be,
     and a UUID was not known.
@@ -153,6 +156,7 @@ def _menu(
         root_uuid=root_uuid,
         command=command,
         kept=kept,
+        parser=partial(grub_tools.script_error, root, answers=memory.answers),
     )
     copied = [kernel for kernel in kernels if kernel.pv is Start.COPY]
     found = menu_kernels.with_copies(root, found, copied)

@@ -84,6 +84,7 @@ READ_BESIDE = [
     "var/lib/xen-guest-bootloader/hold.json",
     "run/xen-guest-bootloader/last-failure.json",
     "var/lib/xen-guest-bootloader/preflight.json",
+    "var/lib/xen-guest-bootloader/grub-answers.json",
     "var/lib/xen-guest-bootloader/previous/x86_64-xen.elf",
 ]
 
