@@ -69,9 +69,16 @@ def _command(
         ]
         for number, recipe in enumerate(recipes)
     ]
-    return (
-        commands[0] if len(commands) == 1 else ["sh", "-c", " && ".join(map(shlex.join, commands))]
-    )
+    return commands[0] if len(commands) == 1 else ["sh", "-c", _at_once(commands)]
+
+
+def _at_once(commands: Sequence[Sequence[str]]) -> str:
+    """Shell that runs all `commands` beside each other, and ends with the code of one that
+    failed when the last has ended.
+    """
+    started = [f'{shlex.join(command)} & started="$started $!"' for command in commands]
+    ended = "for each in $started; do wait $each || code=$?; done"
+    return "\n".join(("started= code=0", *started, ended, "exit $code"))
 
 
 def _made(top: Root, recipes: Sequence[Recipe]) -> tuple[bytes, ...]:
