@@ -18,6 +18,8 @@ class Overlay(Root):
     A file is found by the path it was given under, not by another that leads to it.
     """
 
+    SEES_AS_KERNEL = False
+
     over: Mapping[str, bytes] = field(default_factory=dict)
 
     def lstat(self, path: str) -> os.stat_result | None:

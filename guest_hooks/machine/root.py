@@ -43,6 +43,9 @@ class Root:
     `path` is absolute, without a trailing slash beyond `/`.
     """
 
+    SEES_AS_KERNEL = True
+    """Whether a subclass has no word of its own on what is behind a path of the running system."""
+
     path: str = "/"
 
     @property
@@ -69,16 +72,33 @@ class Root:
 
     def open_dir(self, path: str) -> int:
         """A descriptor (O_PATH) of the directory `path`; the caller closes it."""
+        if self._is_plain(path):
+            with suppress(OSError):  # the walk tells where it ends
+                return os.open(path, walk.DIRECTORY)
         return walk.directory(self.path, path, self._target)
 
     def lstat(self, path: str) -> os.stat_result | None:
         """The status of `path` itself, or None where nothing stands there."""
+        if self._is_plain(path):
+            try:
+                return os.lstat(path.rstrip("/") or "/")
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+            except OSError:
+                pass  # the walk tells where
         with leading_nowhere(), self.parent(path) as (fd, name), naming(os.path.dirname(path)):
             return os.stat(name, dir_fd=fd, follow_symlinks=False) if name else os.fstat(fd)
         return None
 
     def stat(self, path: str) -> os.stat_result | None:
         """The status of what `path` leads to inside the root, or None where it leads nowhere."""
+        if self._is_plain(path):
+            try:
+                return os.stat(path.rstrip("/") or "/")
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+            except OSError:
+                pass  # as above
         with leading_nowhere():
             return self.lstat(self.resolve(path))
         return None
@@ -88,6 +108,13 @@ class Root:
         leads nowhere.
         """
         return walk.resolved(self.path, path, self._target)
+
+    def _is_plain(self, path: str) -> bool:
+        """Whether the kernel comes to `path` as the walk does: this is all that the process sees,
+        and no link of /proc is followed, of which some lead elsewhere than they say.
+        """
+        is_all = self.path == "/" and self.SEES_AS_KERNEL
+        return is_all and path.startswith("/") and not path.startswith("/proc/")
 
     def _target(self, directory: int, name: str) -> str:
         """What the link `name` in an open directory says; a stricter root may refuse it."""

@@ -20,6 +20,8 @@ class TrustedRoot(Root):
     that others can write to.
     """
 
+    SEES_AS_KERNEL = False
+
     def _target(self, directory: int, name: str) -> str:
         flags = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
         with closing(os.open(name, flags, dir_fd=directory)) as link:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from guest_hooks.machine.path_errors import reraise
 
 MAX_LINKS = 40
-_DIRECTORY = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+DIRECTORY = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 
 ReadLink = Callable[[int, str], str]
 """What the link of this name in an open directory says."""
@@ -79,7 +79,7 @@ def _moved(top: str, fd: int, at: str, path: str) -> int:
         fd, names = _opened(top), _parts(path)
     while names:
         try:
-            below = os.open(names.pop(), _DIRECTORY | os.O_NOFOLLOW, dir_fd=fd)
+            below = os.open(names.pop(), DIRECTORY | os.O_NOFOLLOW, dir_fd=fd)
         except OSError as error:
             reraise(error, path)
         finally:
@@ -90,7 +90,7 @@ def _moved(top: str, fd: int, at: str, path: str) -> int:
 
 def _opened(top: str) -> int:
     try:
-        return os.open(top, _DIRECTORY)
+        return os.open(top, DIRECTORY)
     except OSError as error:
         reraise(error, "")
 

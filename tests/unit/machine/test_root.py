@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from guest_hooks.machine.descriptors import closing
 from guest_hooks.machine.root import NotRegularError, Root
 
 
@@ -239,3 +240,62 @@ def test_a_file_that_tells_no_size_is_read_to_its_limit() -> None:
     assert len(Root().read("/proc/self/maps", limit=1 << 20)) > 4096
     with pytest.raises(NotRegularError, match="grows"):
         Root().read("/proc/self/maps", limit=1000)
+
+
+class Walking(Root):
+    """The running system's root, every path of which is walked."""
+
+    SEES_AS_KERNEL = False
+
+
+@pytest.mark.parametrize(
+    "below",
+    [
+        "",
+        "file",
+        "file/",
+        "file/below",
+        "absent",
+        "absent/below",
+        "directory",
+        "directory/../file",
+        "directory/.",
+        "link",
+        "link/inside",
+        "link/../file",
+        "dangling",
+        "loop",
+        "loop/below",
+    ],
+)
+def test_the_kernel_comes_where_the_walk_does(tmp_path: Path, below: str) -> None:
+    """Of the running system the kernel is asked: it follows the same links."""
+    (tmp_path / "file").write_bytes(b"1")
+    (tmp_path / "directory").mkdir()
+    (tmp_path / "directory/inside").write_bytes(b"22")
+    for name, target in (("link", "directory"), ("dangling", "no"), ("loop", "loop")):
+        (tmp_path / name).symlink_to(target)
+    path = f"{tmp_path}/{below}"
+    kernel, walk = Root(), Walking()
+    assert kernel.lstat(path) == walk.lstat(path)
+    assert kernel.stat(path) == walk.stat(path)
+    assert kernel.names(path) == walk.names(path)
+    assert outcome(kernel, path) == outcome(walk, path)
+
+
+def outcome(root: Root, path: str) -> object:
+    try:
+        fd = root.open_dir(path)
+    except OSError as error:
+        return type(error), error.filename
+    with closing(fd):
+        return os.fstat(fd).st_ino
+
+
+def test_a_link_of_proc_is_what_it_says(tmp_path: Path) -> None:
+    """/proc/self/fd/N leads the kernel elsewhere than its text, where that file was replaced."""
+    (tmp_path / "file").write_bytes(b"1")
+    fd = os.open(tmp_path / "file", os.O_RDONLY)
+    with closing(fd):
+        (tmp_path / "file").unlink()
+        assert not Root().exists(f"/proc/self/fd/{fd}")
