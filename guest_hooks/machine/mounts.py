@@ -3,6 +3,7 @@
 
 import os
 from collections.abc import Iterable
+from functools import lru_cache
 
 from guest_hooks.formats import superblock
 from guest_hooks.machine.root import Root
@@ -47,9 +48,10 @@ class Mount:
         return f"{self.root.rstrip('/')}/{below}".rstrip("/") or "/"
 
 
+@lru_cache(maxsize=4)
 def parse(text: str) -> tuple[Mount, ...]:
     """The mounts that a mountinfo file lists, in its order; lines of another shape are passed
-    over.
+    over. A run asks a dozen times, and the text is the same.
     """
     mounts = []
     for line in text.split(

@@ -3,6 +3,7 @@
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 
 from guest_hooks.errors import FormatError
 from guest_hooks.formats import grub_cfg
@@ -109,15 +110,18 @@ def _named(text: str) -> set[str] | None:
     )
 
 
-def _boots(section: str, *, as_pv: bool = False) -> list[Boot]:
-    """What the entries start; `as_pv`: in a PV boot that finds every file."""
+@lru_cache(maxsize=4)
+def _boots(section: str, *, as_pv: bool = False) -> tuple[Boot, ...]:
+    """What the entries start; `as_pv`: in a PV boot that finds every file. One run looks at one
+    menu again and again.
+    """
     variables = {"grub_platform": of_boot(Mode.PV, ()).platform} if as_pv else {}
     try:
         menu = grub_cfg.read(section, variables=variables, exists=lambda _: True)
         boots = [entry.boot for entry in menu.all()]
     except FormatError:
-        return []
-    return [boot for boot in boots if boot is not None and boot.command.startswith("linux")]
+        return ()
+    return tuple(boot for boot in boots if boot is not None and boot.command.startswith("linux"))
 
 
 def with_copies(root: Root, found: GrubCfgStatus, kernels: Sequence[KernelStatus]) -> GrubCfgStatus:

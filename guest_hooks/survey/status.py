@@ -50,11 +50,14 @@ MODULES_OF = "grub-xen-bin"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Survey:
-    """What `status` shows and `sync` works from; the targets are in the order of the status's."""
+    """What `status` shows and `sync` works from; the targets are in the order of the status's.
+    `memory` is by what it was made, for a later one to go on from.
+    """
 
     config: Config
     targets: tuple[SurveyedTarget, ...]
     status: Status
+    memory: Memory | None = None
 
     @property
     def plans(self) -> tuple[Plan, ...]:
@@ -82,7 +85,7 @@ def survey(
     Raises `NotApplicableError` where the guest has no target, `LackingError` where /boot can't be
     told.
     """
-    memory = memory or Memory(root)
+    memory = memory or (known.memory if known else None) or Memory(root)
     here = guest.detect(root)
     wants = plan.wanted(here, config, targets, kernel_images.names(root))
     boot = (known.status.boot if known else None) or disks.boot_filesystem(root, memory.answers)
@@ -124,7 +127,7 @@ def survey(
         ),
         kernels=kernels,
     )
-    return Survey(config=config, targets=tuple(surveyed), status=status)
+    return Survey(config=config, targets=tuple(surveyed), status=status, memory=memory)
 
 
 def _with_note(status: TargetStatus, receipt: Receipt) -> TargetStatus:

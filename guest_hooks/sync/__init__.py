@@ -29,7 +29,6 @@ from guest_hooks.sync import (
     work,
 )
 from guest_hooks.sync.bookkeeping import receipt_of
-from guest_hooks.sync.foretold import foretell
 from guest_hooks.sync.menus import Step
 from guest_hooks.sync.result import Done, Failure, Request, Result, result_of
 
@@ -70,6 +69,8 @@ def sync(root: Root, config: Config, request: Request, *, step: Step = nullconte
 
 def _foreseen(root: Root, config: Config, request: Request, step: Step) -> Result:
     """What a sync would do; nothing is changed."""
+    from guest_hooks.sync.foretold import foretell  # noqa: PLC0415 - others make it
+
     found = _look(root, config, request)
     wanted = work.decide(found, request)
     foretold, failures = foretell(root, found, wanted, request, step)
@@ -88,7 +89,7 @@ def _look(root: Root, config: Config, request: Request, known: Survey | None = N
 
 def _surveyed(root: Root, config: Config, request: Request, known: Survey | None = None) -> Survey:
     """How the guest is; what was learnt of its kernels is remembered."""
-    memory = Memory(root)
+    memory = (known.memory if known else None) or Memory(root)
     found = survey(
         root,
         config,
