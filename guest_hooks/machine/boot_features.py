@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from guest_hooks.formats import fs_features
 from guest_hooks.formats.fs_features import Feature
 from guest_hooks.machine.root import Root
-from guest_hooks.model import Unreadable
+from guest_hooks.model import BootFilesystem, Unreadable
 from guest_hooks.targets import TARGETS
 
 _VERSION = re.compile(r'^grub_package_version="(.*)"$', re.MULTILINE)
@@ -20,6 +20,12 @@ def on(devices: Iterable[str]) -> tuple[Feature, ...]:
     that can't be read.
     """
     return tuple(dict.fromkeys(feature for device in devices for feature in _of(device)))
+
+
+def of_boot(boot: BootFilesystem) -> tuple[Feature, ...]:
+    """The same of the file systems that the boot files are on."""
+    places = (boot.xen_place, boot.grub_place, boot.boot_place)
+    return on(dict.fromkeys(place.device for place in places))
 
 
 def unreadable(

@@ -11,14 +11,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from guest_hooks.errors import LackingError
-from guest_hooks.machine import (
-    boot_features,
-    boot_mounts,
-    grub_tools,
-    mounts,
-    tree_facts,
-    tree_place,
-)
+from guest_hooks.machine import boot_features, boot_mounts, grub_tools, mounts, tree_place
 from guest_hooks.machine.grub_answers import Answers
 from guest_hooks.machine.mounts import Mount
 from guest_hooks.machine.root import Root
@@ -109,6 +102,8 @@ def _asked(
 
 def _by_superblock(lying: _Lying) -> Mapping[str, str]:
     """What GRUB would say of a plain disk if it could read it."""
+    from guest_hooks.machine import tree_facts  # noqa: PLC0415 - a running guest's GRUB reads it
+
     return {
         "fs_uuid": mounts.device_uuid(lying.mount.source),
         "abstraction": "",

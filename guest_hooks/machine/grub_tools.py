@@ -11,7 +11,7 @@ from contextlib import suppress
 from functools import lru_cache
 
 from guest_hooks.errors import LackingError
-from guest_hooks.machine import grub_basis, mounts, tree_facts
+from guest_hooks.machine import grub_basis, mounts
 from guest_hooks.machine.grub_answers import Answers
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import CommandError, Run, run
@@ -68,13 +68,12 @@ def facts(
     Raises `LackingError` where GRUB's tools are not installed, `CommandError` where they can't
     tell.
     """
-    told = (
-        [tree_facts.facts(root, path) for group in groups for path in group]
-        if not root.is_live
-        else []
-    )
-    if told and None not in told:
-        return tuple(each for each in told if each is not None)
+    if not root.is_live:
+        from guest_hooks.machine import tree_facts  # noqa: PLC0415 - of no use to a running guest
+
+        told = [tree_facts.facts(root, path) for group in groups for path in group]
+        if None not in told:
+            return tuple(each for each in told if each is not None)
     answers = answers or Answers(root)
     bases = _bases(groups, answers)
     asked = [

@@ -9,11 +9,9 @@ from contextlib import suppress
 from guest_hooks.boot_images import InitrdFacts, KernelFacts
 from guest_hooks.errors import FormatError, GuestHooksError
 from guest_hooks.formats import command_list, grub_cfg, grubenv, kernel_config
-from guest_hooks.formats.fs_features import Feature
 from guest_hooks.formats.grub_menu import Menu
 from guest_hooks.formats.grub_state import UnknownFileError
 from guest_hooks.machine import beneath, block_devices
-from guest_hooks.machine import boot_features as on_disk
 from guest_hooks.machine.boot_files import Memory
 from guest_hooks.machine.root import NotRegularError, Root
 from guest_hooks.machine.run import Run
@@ -63,12 +61,6 @@ def _with_booted_name(devices: Sequence[BlockDevice], command_line: str) -> tupl
         replace(device, names=(*device.names, name)) if "/" in device.mountpoints else device
         for device in devices
     )
-
-
-def boot_features(boot: BootFilesystem) -> tuple[Feature, ...]:
-    """The features of the file systems of the boot files that not every GRUB reads."""
-    places = (boot.xen_place, boot.grub_place, boot.boot_place)
-    return on_disk.on(dict.fromkeys(place.device for place in places))
 
 
 def disks(

@@ -8,6 +8,7 @@ from guest_hooks.config import Config, Stage1
 from guest_hooks.errors import FormatError
 from guest_hooks.formats import grub_menu
 from guest_hooks.formats.grub_menu import Boot
+from guest_hooks.machine import boot_features
 from guest_hooks.machine.boot_files import Memory
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import Run
@@ -151,7 +152,7 @@ class Way:
         """Look at the second stages; whether one of them, not stage 1, reads grub.cfg."""
         kind = stage1.kinds(self.config.stage1, self.mode)[0]
         menu = facts.menu_text(self.root) or ""
-        features = facts.boot_features(self.boot)
+        features = boot_features.of_boot(self.boot)
         for target in self.targets:
             found = second_stage.findings(target, self.boot, self.config.modules, features)
             is_started = second_stage.is_started(target, kind, menu)

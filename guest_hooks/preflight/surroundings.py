@@ -10,9 +10,9 @@ from contextlib import suppress
 
 from guest_hooks.config import Config, Stage1
 from guest_hooks.formats import disk_names, fstab
+from guest_hooks.machine import boot_features
 from guest_hooks.machine.root import Root
 from guest_hooks.model import BootFilesystem, LastBoot
-from guest_hooks.preflight import facts
 from guest_hooks.preflight.follow import Way
 from guest_hooks.preflight.links import boot_fs, console, init, initrds, root_fs, second_stage
 from guest_hooks.preflight.links import fstab as fstab_link
@@ -71,7 +71,7 @@ class Surroundings:
     def _boot_fs(self, way: Way) -> tuple[Finding, ...]:
         if self.config.stage1 in _ANOTHER_GRUB:
             return ()
-        features = facts.boot_features(self.boot)
+        features = boot_features.of_boot(self.boot)
         wanted = [target for target in way.targets if target.required]
         is_read = bool(wanted) and all(second_stage.reads(target, features) for target in wanted)
         return boot_fs.findings(self.boot, features, self.last_boot, is_read=is_read)

@@ -9,7 +9,6 @@ import shlex
 from collections.abc import Sequence
 
 from guest_hooks.errors import FormatError, GuestHooksError, LackingError, NotRepairedError
-from guest_hooks.formats import grub_menu
 from guest_hooks.machine import durable, space
 from guest_hooks.machine.boot_files import Memory
 from guest_hooks.machine.root import NotRegularError, Root
@@ -23,7 +22,6 @@ from guest_hooks.model import (
     Severity,
 )
 from guest_hooks.paths import BOOT_XEN
-from guest_hooks.preflight import facts
 from guest_hooks.problems.pv_kernels import PvKernelProblem
 from guest_hooks.problems.row import State
 from guest_hooks.sizes import MAX_IMAGE, size
@@ -179,6 +177,9 @@ def _default(root: Root, boot: BootFilesystem | None) -> str:
     """The name of the file that a PV boot by the present menu starts, a kernel's or a copy's;
     empty if not known.
     """
+    from guest_hooks.formats import grub_menu  # noqa: PLC0415 - few runs make or remove a copy
+    from guest_hooks.preflight import facts  # noqa: PLC0415 - as above
+
     text = facts.menu_text(root)
     if boot is None or text is None:
         return ""

@@ -13,7 +13,7 @@ from guest_hooks.model import Change, Status, Why
 from guest_hooks.paths import GRUB_CFG, MENU_LST
 from guest_hooks.records import dataclass
 from guest_hooks.survey.status import Survey
-from guest_hooks.sync import menu_files, safeguard
+from guest_hooks.sync import safeguard
 from guest_hooks.sync.result import Done, Failure
 
 Step = Callable[[str], AbstractContextManager[object]]
@@ -46,10 +46,14 @@ def renew(root: Root, found: Survey, wanted: Wanted, settling: Settling, *, step
         return safeguard.menu(root, found.config, wanted.judged, made)
 
     def grub_cfg() -> Sequence[Change]:
+        from guest_hooks.sync import menu_files  # noqa: PLC0415 - few runs make a menu
+
         with step("Making grub.cfg"):
             return menu_files.replace_grub_cfg(root, wanted.grub_cfg, settling, judge=judge)
 
     def menu_lst() -> Sequence[Change]:
+        from guest_hooks.sync import menu_files  # noqa: PLC0415 - as above
+
         with step("Making menu.lst"):
             boot = found.status.boot
             return menu_files.replace_menu_lst(root, boot, found.plans, settling) if boot else ()

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from guest_hooks.config import Config, Modules, Stage1
 from guest_hooks.errors import GuestHooksError, KeptError, NotRepairedError
 from guest_hooks.formats.compression import GRUB_XEN_UNPACKS
-from guest_hooks.machine import dpkg
+from guest_hooks.machine import boot_features, dpkg
 from guest_hooks.machine.overlay import Overlay
 from guest_hooks.machine.receipts import Kept, Receipt
 from guest_hooks.machine.root import Root
@@ -173,13 +173,12 @@ def _is_first(there: SurveyedTarget) -> bool:
 
 def _ends(found: Survey, target: TargetStatus) -> tuple[str, ...]:
     """What ends a boot by the second stage of this verdict."""
-    from guest_hooks.preflight import facts  # noqa: PLC0415 - few runs build one
-    from guest_hooks.preflight.links import second_stage as link  # noqa: PLC0415 - as above
+    from guest_hooks.preflight.links import second_stage as link  # noqa: PLC0415 - few build one
 
     boot = found.status.boot
     if boot is None:
         return ()
-    features = facts.boot_features(boot)
+    features = boot_features.of_boot(boot)
     findings = link.findings(target, boot, found.config.modules, features)
     return tuple(finding.message for finding in findings if finding.stops)
 

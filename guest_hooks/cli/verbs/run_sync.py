@@ -8,8 +8,7 @@ from guest_hooks.machine import doer, last_failure, streams
 from guest_hooks.machine.config_files import configuration
 from guest_hooks.model import State, Status
 from guest_hooks.records import replace
-from guest_hooks.report import as_journal, as_json, messages, reasons
-from guest_hooks.report.status_screen import state_rows
+from guest_hooks.report import as_journal, messages, reasons
 from guest_hooks.sync import sync
 from guest_hooks.sync.result import Request, Result, exit_code
 
@@ -34,7 +33,10 @@ def run_sync(session: Session) -> ExitCode:
     result = replace(result, status=session.given.status(result.status))
     for failure in result.failures:
         session.given.error(failure)
-    session.answer(as_json.sync_json(result.status, result.changes, result.failures))
+    if options.json:
+        from guest_hooks.report import as_json  # noqa: PLC0415 - as `status_screen` below
+
+        session.answer(as_json.sync_json(result.status, result.changes, result.failures))
     code = exit_code(result, request, config)
     is_same = code is ExitCode.OK and all(target.is_settled for target in result.status.targets)
     words = reasons.changes_text(result.changes, dry_run=options.dry_run or result.is_held)
@@ -56,6 +58,9 @@ def _say_what_is_left(session: Session, result: Result, request: Request, code: 
     if result.is_held:
         session.note([reasons.ON_HOLD] if result.changes else [])
     elif code is not ExitCode.OK and not result.failures and not request.dry_run:
+        # With all that a screen shows: a sync that does its work shows none.
+        from guest_hooks.report.status_screen import state_rows  # noqa: PLC0415
+
         streams.say(state_rows(result.status, session.error_style, set()))
     else:
         streams.say(
