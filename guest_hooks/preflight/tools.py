@@ -13,6 +13,11 @@ KERNEL_NAMES = ("vmlinuz-", "kernel-")
 MAX_FILE = 128 << 10
 MOST_FILES = 100
 """In one directory; Debian has a dozen."""
+GRUBS_OWN = frozenset(
+    "00_header 05_debian_theme 10_linux 20_linux_xen 25_bli 30_os-prober 30_uefi-firmware"
+    " 41_custom".split()
+)
+"""What they write for this guest or that they take from elsewhere."""
 
 
 def steps(root: Root, status: Status, config: Config) -> Steps:
@@ -45,6 +50,7 @@ def _menu_sources(root: Root) -> dict[str, str]:
             f"{directory}/{name}"
             for directory in (f"{DEFAULTS}.d", SCRIPTS)
             for name in root.names(directory)[:MOST_FILES]
+            if name not in GRUBS_OWN
         ),
     )
     texts = {path: _code(root.read_text(path, limit=MAX_FILE) or "") for path in paths}

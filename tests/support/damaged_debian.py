@@ -40,6 +40,8 @@ from tests.support.debian_damage import (
     saved,
     small,
     stage1_image,
+    two_disks,
+    words,
     zeros,
 )
 
@@ -173,6 +175,11 @@ ROWS = (
         "fstab-disk-missing",
     ),
     Row(
+        "fstab's /usr is virtio's, with nofail",
+        put("etc/fstab", b"/dev/vdc1 /usr ext4 nofail 0 2\n"),
+        "fstab-usr-missing",
+    ),
+    Row(
         "fstab has virtio's swap",
         put("etc/fstab", b"/dev/vdb2 none swap sw 0 0\n"),
         "fstab-swap-missing",
@@ -180,7 +187,7 @@ ROWS = (
     ),
     Row(
         "the menu resumes from virtio's vda5",
-        menu("root=UUID={uuid} ro", "root=/dev/xvda ro resume=/dev/vda5"),
+        words("resume=/dev/vda5"),
         "resume-missing",
         boots=True,
     ),
@@ -190,15 +197,17 @@ ROWS = (
         "resume-missing",
         boots=True,
     ),
+    Row("the default is the rescue mode", words("single"), "boot-ends-in-shell"),
+    Row("the default stops in the initrd", words("break=mount"), "boot-ends-in-shell"),
     Row(
         "the boot's words go to a screen",
-        menu("root=UUID={uuid} ro", "root=/dev/xvda ro console=tty0 console=ttyS0"),
+        words("console=tty0 console=ttyS0"),
         "console-elsewhere",
         boots=True,
     ),
     Row(
         "the boot's words go to a screen",
-        menu("root=UUID={uuid} ro", "root=/dev/xvda ro console=hvc0 console=tty0"),
+        words("console=hvc0 console=tty0"),
         "console-elsewhere",
         PVH,
         boots=True,
@@ -273,6 +282,7 @@ ROWS = (
         "legacy-drive",
         config=LEGACY,
     ),
+    Row("menu.lst counts disks as partitions", two_disks("(hd0,1)"), "legacy-drive", config=LEGACY),
     Row(
         "menu.lst names a kernel that is gone",
         legacy("timeout 1", "title a", "kernel (hd0)/boot/vmlinuz-1"),

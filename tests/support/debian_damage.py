@@ -79,6 +79,11 @@ def root(value: str) -> Damage:
     return menu("root=UUID={uuid}", value)
 
 
+def words(more: str) -> Damage:
+    """More words for Linux in every entry, whose root is the disk by its name."""
+    return menu("root=UUID={uuid} ro", f"root=/dev/xvda ro {more}")
+
+
 def put(path: str, data: bytes) -> Damage:
     """Other bytes in a file; `path` may name the release."""
 
@@ -251,6 +256,23 @@ def of_the_other_width(guest: Guest) -> None:
 def legacy(*lines: str) -> Damage:
     """A menu.lst of one entry."""
     return put("boot/grub/menu.lst", "\n".join([*lines, ""]).encode())
+
+
+whole_disks = both(
+    root("root=/dev/xvda2"),
+    put("etc/fstab", b"/dev/xvda2 / ext4 noatime 0 1\n/dev/xvda1 none swap sw 0 0\n"),
+)
+"""The names that xen-tools gives a guest's file system and its swap."""
+qubes = both(
+    root("root=/dev/mapper/dmroot"),
+    put("etc/fstab", b"/dev/mapper/dmroot / ext4 defaults 1 1\n/dev/xvdc1 swap swap sw 0 0\n"),
+)
+"""As a template of Qubes has it."""
+
+
+def two_disks(drive: str) -> Damage:
+    """Those, and a menu.lst that takes the second stage from `drive`."""
+    return both(whole_disks, legacy("timeout 1", "title a", f"kernel {drive}/{PV_FILE}"))
 
 
 HYPERVISOR = (

@@ -19,9 +19,12 @@ from tests.support.debian_damage import (
     legacy,
     menu,
     put,
+    qubes,
     root,
     saved,
     small,
+    two_disks,
+    whole_disks,
 )
 
 
@@ -118,6 +121,9 @@ WELL = (
         config=LEGACY,
         boots=True,
     ),
+    Row("xvda2 and xvda1 are two whole disks, as of xen-tools", whole_disks, "", boots=True),
+    Row("menu.lst counts two whole disks", two_disks("(hd1)"), "", config=LEGACY, boots=True),
+    Row("the root is Qubes' /dev/mapper/dmroot", qubes, "", PVH, boots=True),
     Row("the host starts pygrub", both(), "", config=PYGRUB, boots=True),
     Row(
         "the host starts this package's stage 1",

@@ -20,7 +20,7 @@ from guest_hooks.model import (
 )
 from guest_hooks.preflight import tools
 from guest_hooks.problems.row import Actor
-from tests.support.boot_damage import INITRD, KERNEL, set_root
+from tests.support.boot_damage import INITRD, KERNEL, arguments, set_root
 from tests.support.boot_tree import NEWEST, BootTree
 
 
@@ -38,6 +38,17 @@ def builders_root(tree: BootTree) -> None:
 def commented_root(tree: BootTree) -> None:
     set_root("root=/dev/nbd7")(tree)
     tree.write("etc/default/grub", b"# not root=/dev/nbd7\n")
+
+
+def single(tree: BootTree) -> None:
+    arguments("single")(tree)
+    tree.write("etc/grub.d/10_linux", b'GRUB_CMDLINE_LINUX_RECOVERY="single"\n')
+
+
+def letter(tree: BootTree) -> None:
+    arguments("S")(tree)
+    tree.write("etc/default/grub.d/a.cfg", b"GRUB_DISABLE_SUBMENU=y\n")
+    tree.write("etc/default/grub", b'GRUB_CMDLINE_LINUX="S quiet"\n')
 
 
 def no_initrd(tree: BootTree) -> None:
@@ -82,6 +93,15 @@ def own_entry_without_kernel(tree: BootTree) -> None:
         ),
         pytest.param(
             commented_root, "make the menu again: update-grub", Actor.GUEST, id="root-in-a-comment"
+        ),
+        pytest.param(
+            single, "make the menu again: update-grub", Actor.GUEST, id="a-word-of-grub-s-own"
+        ),
+        pytest.param(
+            letter,
+            "correct S in /etc/default/grub, then: update-grub",
+            Actor.GUEST,
+            id="a-letter-that-is-a-word",
         ),
         pytest.param(
             kernel_gone,
