@@ -2,8 +2,6 @@
 """What an error of the kernel says of a path: that it leads nowhere, or nothing of it at all."""
 
 import errno
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import NoReturn
 
 from guest_hooks.errors import LackingError
@@ -24,27 +22,34 @@ class ExhaustedError(LackingError):
     """
 
 
-@contextmanager
-def leading_nowhere() -> Iterator[None]:
+class leading_nowhere:  # noqa: N801 - words before a block, as `suppress`; a run says them often
     """End the block where a path leads nowhere, by links that lead to each other, too."""
-    try:
-        yield
-    except (FileNotFoundError, NotADirectoryError):
-        pass
-    except OSError as error:
-        if error.errno != errno.ELOOP:
-            raise
+
+    __slots__ = ()
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> bool:
+        return isinstance(error, FileNotFoundError | NotADirectoryError) or (
+            isinstance(error, OSError) and error.errno == errno.ELOOP
+        )
 
 
-@contextmanager
-def naming(path: str) -> Iterator[None]:
+class naming:  # noqa: N801 - as above
     """Let an error of the block name the directory `path`: what is asked by a descriptor knows
     a last component at most.
     """
-    try:
-        yield
-    except OSError as error:
-        reraise(error, path)
+
+    __slots__ = ("_path",)
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, OSError):
+            reraise(error, self._path)
 
 
 def reraise(error: OSError, path: str) -> NoReturn:
