@@ -1,13 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The ELF container: header, segments and sections of a file held in memory.
 
-Every image of an x86 guest has the same byte order, and is read by the structures of elf.h below:
-loading pyelftools takes longer than most runs. That knows those of a file in the other order. Its
-`ELFStructs` alone is used, not `ELFFile`: that one pulls in the DWARF reader (three times the
-import time), follows offsets wherever a hostile file sends them, and takes Xen's notes for GNU's.
+pyelftools knows the structures. Its `ELFStructs` alone is used, not `ELFFile`: that one pulls in
+the DWARF reader (three times the import time), follows offsets wherever a hostile file sends them,
+and takes Xen's notes for GNU's.
 """
 
-import struct
 from collections.abc import Mapping
 from enum import StrEnum
 from functools import cache, lru_cache
@@ -29,19 +27,6 @@ MAX_SECTIONS = 256
 RECENT = 8
 """Files: a second stage and a kernel.img for each target, and what was built."""
 
-_EHDR = (
-    "type machine version entry phoff shoff flags ehsize phentsize phnum shentsize shnum shstrndx"
-)
-_SHDR = "name type flags addr offset size link info addralign entsize"
-_LITTLE = {
-    ("Ehdr", 32): ("<16xHHIIIIIHHHHHH", _EHDR),
-    ("Ehdr", 64): ("<16xHHIQQQIHHHHHH", _EHDR),
-    ("Phdr", 32): ("<8I", "type offset vaddr paddr filesz memsz flags align"),
-    ("Phdr", 64): ("<2I6Q", "type flags offset vaddr paddr filesz memsz align"),
-    ("Shdr", 32): ("<10I", _SHDR),
-    ("Shdr", 64): ("<2I4Q2I2Q", _SHDR),
-}
-"""The structures of elf.h: how each class lays them out, and the fields in that order."""
 _HEADER_SIZES = {32: (52, 32, 40), 64: (64, 56, 64)}
 """Bytes of the ELF header, a program header and a section header, for each class."""
 
@@ -118,19 +103,19 @@ def read(data: bytes) -> Elf:
             ImageProblem.TRUNCATED,
             f"the file ends inside its ELF header, after {len(data)} of {ehdr_size} bytes",
         )
-    structs = _little(elf_class) if encoding is Encoding.LSB else _structs(elf_class, encoding)
+    structs = _structs(elf_class, encoding)
     header = structs.Elf_Ehdr.parse(data[:ehdr_size])
-    if data[6] != 1 or _number(header["e_version"], "ENUM_E_VERSION") != 1:
+    if data[6] != 1 or _number(header["e_version"], _enums().ENUM_E_VERSION) != 1:
         raise CodedFormatError(ImageProblem.ELF_HEADER, "the ELF header is of an unknown version")
     return Elf(
         elf_class=elf_class,
         encoding=encoding,
-        machine=_number(header["e_machine"], "ENUM_E_MACHINE"),
-        type=_number(header["e_type"], "ENUM_E_TYPE"),
+        machine=_number(header["e_machine"], _enums().ENUM_E_MACHINE),
+        type=_number(header["e_type"], _enums().ENUM_E_TYPE),
         entry=header["e_entry"],
         segments=tuple(
             Segment(
-                type=_number(item["p_type"], "ENUM_P_TYPE_BASE"),
+                type=_number(item["p_type"], _enums().ENUM_P_TYPE_BASE),
                 **{
                     name: item[f"p_{name}"]
                     for name in ("offset", "vaddr", "paddr", "filesz", "memsz", "flags", "align")
@@ -140,7 +125,7 @@ def read(data: bytes) -> Elf:
         ),
         sections=tuple(
             Section(
-                type=_number(item["sh_type"], "ENUM_SH_TYPE_BASE"),
+                type=_number(item["sh_type"], _enums().ENUM_SH_TYPE_BASE),
                 offset=item["sh_offset"],
                 size=item["sh_size"],
             )
@@ -161,7 +146,7 @@ def content(data: bytes, segment: Segment) -> bytes:
     return data[segment.offset : segment.offset + segment.filesz]
 
 
-def _table(data: bytes, header: Any, structure: Any, name: str, size: int, limit: int) -> list[Any]:
+def _table(data: bytes, header: Any, struct: Any, name: str, size: int, limit: int) -> list[Any]:
     """The entries of the table of `name` headers, of `size` bytes each and at most `limit`; it
     must lie inside the file, where the ELF header says.
     """
@@ -183,41 +168,18 @@ def _table(data: bytes, header: Any, structure: Any, name: str, size: int, limit
             f"the {name} header table ends at {end:#x}, outside the file, which ends at"
             f" {len(data):#x}",
         )
-    return [structure.parse(data[at : at + size]) for at in range(offset, end, size)]
+    return [struct.parse(data[at : at + size]) for at in range(offset, end, size)]
 
 
-def _number(value: int | str, names: str) -> int:
+def _number(value: int | str, names: Mapping[str, Any]) -> int:
     """The number behind a name that pyelftools put in its place."""
-    if isinstance(value, int):
-        return value
+    return value if isinstance(value, int) else int(names[value])
+
+
+def _enums() -> Any:
     from elftools.elf import enums  # noqa: PLC0415 (12 ms)
 
-    return int(getattr(enums, names)[value])
-
-
-class _Structure:
-    """One structure of `_LITTLE`, parsed as pyelftools parses its own."""
-
-    def __init__(self, prefix: str, layout: str, fields: str) -> None:
-        self._layout = struct.Struct(layout)
-        self._names = tuple(f"{prefix}_{name}" for name in fields.split())
-
-    def parse(self, data: bytes) -> Mapping[str, int]:
-        return dict(zip(self._names, self._layout.unpack(data), strict=True))
-
-
-class _Structures:
-    """Those of one class of little-endian files, by pyelftools' names."""
-
-    def __init__(self, elf_class: int) -> None:
-        self.Elf_Ehdr = _Structure("e", *_LITTLE["Ehdr", elf_class])
-        self.Elf_Phdr = _Structure("p", *_LITTLE["Phdr", elf_class])
-        self.Elf_Shdr = _Structure("sh", *_LITTLE["Shdr", elf_class])
-
-
-@cache
-def _little(elf_class: int) -> Any:
-    return _Structures(elf_class)
+    return enums
 
 
 @cache
