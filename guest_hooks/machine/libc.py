@@ -26,6 +26,7 @@ MCL_CURRENT = 1  # asm-generic/mman.h
 MCL_FUTURE = 2
 AT_FDCWD = -100  # linux/fcntl.h
 OPEN_TREE_CLONE = 1  # linux/mount.h
+PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 
 
 def syncfs(fd: int) -> None:
@@ -73,6 +74,11 @@ def clone_mount(path: str) -> int:
 def lock_memory() -> None:
     """Bring this process's memory in and keep it there."""
     _call("mlockall", MCL_CURRENT | MCL_FUTURE)
+
+
+def adopt_orphans(is_wanted: bool) -> None:
+    """Whether a process below this one that loses its parent becomes this one's child."""
+    _call("prctl", PR_SET_CHILD_SUBREAPER, int(is_wanted), 0, 0, 0)
 
 
 @cache

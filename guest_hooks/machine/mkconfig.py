@@ -13,7 +13,7 @@ from guest_hooks.formats import grub_cfg
 from guest_hooks.machine import grub_tools, sandbox, staging
 from guest_hooks.machine.failures import told
 from guest_hooks.machine.root import NotRegularError, Owner, Root
-from guest_hooks.machine.run import CommandError, run
+from guest_hooks.machine.run import CommandError, NotEndedError, run
 from guest_hooks.records import dataclass
 from guest_hooks.sizes import MAX_READ
 
@@ -63,6 +63,7 @@ class _Workshop:
                 name="grub-mkconfig",
                 timeout=grub_tools.CONFIG_TIMEOUT,
                 env=grub_tools.locale(self.root) | environment,
+                with_offspring=True,
             )
 
 
@@ -128,12 +129,17 @@ def _explained(workshop: _Workshop, error: CommandError) -> CommandError | NotRe
     if made is None:
         return error
     script = grub_cfg.unclosed_section(made)
+    if script and isinstance(error, NotEndedError):
+        return NotRepairedError(
+            f"{script} was ended, and grub-mkconfig makes no grub.cfg without it: {error.message}",
+            hint=_look(script),
+        )
     if script:
         words = _words(workshop.root, script) if error.code else ""
         what = f"exit code {error.code}" if error.code else error.message
         return NotRepairedError(
             f"{script} failed, and grub-mkconfig makes no grub.cfg without it: {words or what}",
-            hint=f"see what it does: sh -x {PROGRAM}; or leave it out: chmod -x {script}",
+            hint=_look(script),
         )
     for script, text in grub_cfg.sections(made):
         # GRUB's parser refuses a text without a command, which a script may well print.
@@ -145,6 +151,10 @@ def _explained(workshop: _Workshop, error: CommandError) -> CommandError | NotRe
                 hint=f"see what it prints: {script}; or leave it out: chmod -x {script}",
             )
     return error
+
+
+def _look(script: str) -> str:
+    return f"see what it does: sh -x {PROGRAM}; or leave it out: chmod -x {script}"
 
 
 def _words(root: Root, script: str) -> str:

@@ -7,7 +7,7 @@ import signal
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, nullcontext, suppress
 from typing import IO, TYPE_CHECKING, NoReturn, Protocol, cast
 
 from guest_hooks.errors import ExitCode, GuestHooksError, LackingError
@@ -15,6 +15,9 @@ from guest_hooks.records import dataclass
 
 if TYPE_CHECKING:
     import subprocess
+    from contextlib import AbstractContextManager
+
+    from guest_hooks.machine import offspring
 
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/sbin:/usr/local/bin"
 """Debian's own directories first, whatever the caller's PATH is; the admin's last, for what
@@ -48,23 +51,34 @@ class Completed:
 
 class CommandError(GuestHooksError):
     """A command failed, could not be started, or took too long; `code` is its exit code (0
-    without one), the rest what it said.
+    without one), `stdout` and `words` are what it said, `stderr` the latter as text.
     """
 
     exit_code = ExitCode.NOT_REPAIRED
 
     def __init__(
-        self, message: str, *, code: int = 0, stdout: bytes = b"", stderr: str = "", hint: str = ""
+        self,
+        message: str,
+        *,
+        code: int = 0,
+        stdout: bytes = b"",
+        stderr: bytes = b"",
+        hint: str = "",
     ) -> None:
         super().__init__(message, hint=hint)
         self.code = code
         self.stdout = stdout
-        self.stderr = stderr
+        self.words = stderr
+        self.stderr = stderr.decode(errors="replace").strip()
 
     @property
     def said(self) -> str:
         """The last line the command wrote to stderr, or what became of it where it wrote none."""
         return _last_line(self.stderr) if self.stderr else self.message
+
+
+class NotEndedError(CommandError):
+    """A command took longer than it may, and was ended."""
 
 
 class Run(Protocol):
@@ -90,7 +104,7 @@ class _TooMuchError(Exception):
     """A process said more than `MAX_OUTPUT`."""
 
 
-def run(
+def run(  # noqa: PLR0913 - what a process is given, and how long
     command: Sequence[str],
     *,
     name: str = "",
@@ -98,11 +112,13 @@ def run(
     stdin: bytes = b"",
     env: Mapping[str, str] | None = None,
     success_codes: Sequence[int] = (0,),
+    with_offspring: bool = False,
 ) -> Completed:
     """Run `command` to its end with a built environment and no terminal; `timeout` is in seconds.
 
     `name` is what messages call it, by default its first words: for a tool behind others that only
     prepare its way. What it says is bounded, and what it leaves running can't keep this waiting.
+    When it is given up, its process group ends with it; `with_offspring`, all that it started does.
     Raises `LackingError` where the program is not installed and `CommandError` where it fails, with
     the end of its stderr.
     """
@@ -110,48 +126,54 @@ def run(
 
     name = name or shlex.join(command[:3])
     try:
-        code, stdout, stderr = _ended(command, timeout, stdin, environment() | dict(env or {}))
+        with _adopting() if with_offspring else nullcontext() as take:
+            code, stdout, stderr = _ended(
+                command, timeout, stdin, environment() | dict(env or {}), take
+            )
     except FileNotFoundError as error:
         raise LackingError(
             f"{command[0]} is not installed", hint=_PACKAGES.get(command[0], "")
         ) from error
     except subprocess.TimeoutExpired as error:
-        raise CommandError(f"{name} did not end within {timeout:g} s") from error
+        raise NotEndedError(f"{name} did not end within {timeout:g} s") from error
     except _TooMuchError as error:
         raise CommandError(f"{name} was ended: it said more than {MAX_OUTPUT} bytes") from error
     except OSError as error:
         raise CommandError(f"{name} could not be started: {error.strerror}") from error
     if code not in success_codes:
-        said = stderr.decode(errors="replace").strip()
+        said = _last_line(stderr.decode(errors="replace").strip())
         raise CommandError(
-            f"{name} failed with exit code {code}: {_last_line(said)}",
-            code=code,
-            stdout=stdout,
-            stderr=said,
+            f"{name} failed with exit code {code}: {said}", code=code, stdout=stdout, stderr=stderr
         )
     return Completed(code=code, stdout=stdout, stderr=stderr)
 
 
 def _ended(
-    command: Sequence[str], timeout: float, stdin: bytes, env: Mapping[str, str]
+    command: Sequence[str],
+    timeout: float,
+    stdin: bytes,
+    env: Mapping[str, str],
+    take: "offspring.Take | None",
 ) -> tuple[int, bytes, bytes]:
-    """Exit code, stdout and stderr; when the time is up, all that the command started is ended
-    with it.
+    """Exit code, stdout and stderr; when the time is up, what the command started is ended with
+    it.
     """
     import subprocess  # noqa: PLC0415 - as in `run`
 
     pipe = subprocess.PIPE
-    with (
-        subprocess.Popen(
-            command, stdin=pipe, stdout=pipe, stderr=pipe, env=env, start_new_session=True
-        ) as process,
-        ExitStack() as unless_ended,  # left first: Popen waits for a leader whose group is killed
-    ):
-        unless_ended.callback(_kill_group, process.pid)
-        stdout, stderr, is_all = _exchange(process, stdin, timeout)
-        if is_all:
-            unless_ended.pop_all()
-        return process.wait(), stdout, stderr
+    process = subprocess.Popen(
+        command, stdin=pipe, stdout=pipe, stderr=pipe, env=env, start_new_session=True
+    )
+    with ExitStack() as stack:
+        stack.callback(_let_go, process)
+        with ExitStack() as unless_ended:
+            unless_ended.callback(_kill_group, process.pid)
+            if take is not None:
+                take(process.pid, unless_ended)
+            stdout, stderr, is_all = _exchange(process, stdin, timeout)
+            if is_all:
+                unless_ended.pop_all()
+    return process.returncode, stdout, stderr
 
 
 def _exchange(
@@ -208,6 +230,25 @@ def _write(stream: IO[bytes], data: memoryview) -> memoryview:
         return data
     except BrokenPipeError:
         return data[:0]
+
+
+def _adopting() -> "AbstractContextManager[offspring.Take]":
+    from guest_hooks.machine import offspring  # noqa: PLC0415 - for the few that start others
+
+    return offspring.adopted()
+
+
+def _let_go(process: "subprocess.Popen[bytes]") -> None:
+    """Wait for a process that has ended, or was killed: one that waits for a disk in the kernel
+    does not even end by that, and is left to itself.
+    """
+    import subprocess  # noqa: PLC0415 - as in `run`
+
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(GRACE)
+    for stream in (process.stdin, process.stdout, process.stderr):
+        if stream is not None:
+            stream.close()
 
 
 def _kill_group(leader: int) -> None:

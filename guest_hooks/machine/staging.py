@@ -106,10 +106,9 @@ def staging(
             have = space.free(Root(), STAGING_DIR)
             with told(Root(), STAGING_DIR, "filled", need=need):
                 fill(top, binds, files)
+            command = sandbox.live_command(top, argv, binds=binds)
             with _room(root, need, have), sandbox.namespace():
-                completed = run(
-                    sandbox.live_command(top, argv, binds=binds), name=name, timeout=INSTALL_TIMEOUT
-                )
+                completed = run(command, name=name, timeout=INSTALL_TIMEOUT, with_offspring=True)
             yield Staged(core=_core(Root(top), target), top=Root(top), completed=completed)
         return
     with detached(need) as fd:

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from guest_hooks.machine.freeze import freeze_and_thaw
+from guest_hooks.machine.offspring import PATIENCE
+from guest_hooks.machine.run import GRACE, NotEndedError, run
 from tests.support import images
 
 PAUSE = 0.05
@@ -169,3 +171,17 @@ def test_another_ones_freeze_is_waited_for_and_left_alone(top: Path, directory: 
 
     freeze_and_thaw(directory, timeout=20, failpoint=thaw_before_the_third)
     assert images.is_writable(top)
+
+
+def test_a_program_that_the_kernel_does_not_let_go_is_left_to_itself(top: Path) -> None:
+    """It waits for the disk, and not even SIGKILL ends it before that."""
+    images.freeze(top)
+    began = time.monotonic()
+    try:
+        with pytest.raises(NotEndedError):
+            run(["touch", str(top / "waited-for")], timeout=0.2)
+        with pytest.raises(NotEndedError):
+            run(["touch", str(top / "waited-for")], timeout=0.2, with_offspring=True)
+        assert time.monotonic() - began < 2 * (GRACE + PATIENCE) + 10
+    finally:
+        images.thaw(top)
