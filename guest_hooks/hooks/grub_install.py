@@ -138,7 +138,7 @@ def _staged(root: Root, target: Target, line: CommandLine) -> tuple[int, bytes]:
             if not error.code:
                 raise
             streams.pass_on(error.stdout, sys.stdout)
-            streams.say(error.stderr.splitlines())
+            streams.pass_on(error.words, sys.stderr)
             return error.code, b""
 
 

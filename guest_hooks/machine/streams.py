@@ -76,10 +76,16 @@ def mute(stream: "TextIO") -> None:
 
 
 def pass_on(data: bytes, stream: "TextIO") -> None:
-    """Write what another program said to `stream`, byte by byte."""
+    """Write what another program said to `stream`, byte by byte; to a terminal only what leaves
+    its cursor alone.
+    """
     try:
         stream.flush()
-        stream.buffer.write(data)
-        stream.buffer.flush()
+        if stream.isatty():
+            stream.write(terminal.printable_lines(data.decode(errors="replace")))
+            stream.flush()
+        else:
+            stream.buffer.write(data)
+            stream.buffer.flush()
     except (OSError, ValueError):
         mute(stream)

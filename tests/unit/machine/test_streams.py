@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.command_line import on_terminal
 from tests.support.outside_guest import PYTHON, environment
 
 WAYS = {
@@ -122,3 +123,18 @@ def test_a_sync_with_nothing_to_do_waits_for_no_import() -> None:
         "zlib",
         "io",  # until Python 3.13 it was there at the start
     }
+
+
+@pytest.mark.parametrize("stream", ["out", "err"])
+def test_another_s_words_are_passed_on_byte_by_byte_but_to_a_terminal(stream: str) -> None:
+    said = (
+        b"Installing for \033]0;owned\007\342\200\256red\033[2J platform.\n\n\303\274 \377 done\n"
+    )
+    program = "import sys; from guest_hooks.machine import streams;"
+    program += f" streams.pass_on({said!r}, sys.std{stream})"
+    command = [PYTHON, "-c", program]
+    piped = subprocess.run(command, env=environment(), timeout=60, check=True, capture_output=True)
+    assert (piped.stdout, piped.stderr) == ((said, b"") if stream == "out" else (b"", said))
+    code, shown = on_terminal(command, env=environment())
+    assert code == 0
+    assert shown == "Installing for ?]0;owned??red?[2J platform.\r\n\r\nü \ufffd done\r\n"
