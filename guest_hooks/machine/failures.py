@@ -32,6 +32,7 @@ _HINTS = {
     errno.EUCLEAN: _DAMAGED,
     errno.EBADMSG: _DAMAGED,
     errno.ENAMETOOLONG: "a link's target or a name is longer than Linux takes: ls -ld {where}",
+    errno.EOVERFLOW: "see what fills it: ls -U {where} | head",
     errno.EIO: "look at the kernel's messages: dmesg",
     errno.EEXIST: "a link that leads nowhere, or a file, may stand there: ls -ld {where}",
     errno.ENOTDIR: "a file stands where a directory should be: ls -ld {where}",

@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from guest_hooks.errors import LackingError
 from guest_hooks.machine import walk
 from guest_hooks.machine.descriptors import closing, readable
+from guest_hooks.machine.listing import listed
 from guest_hooks.machine.path_errors import leading_nowhere, naming
 from guest_hooks.records import dataclass
 from guest_hooks.sizes import MAX_READ, size
@@ -161,9 +162,13 @@ class Root:
         return None if data is None else data.decode(errors="replace")
 
     def names(self, path: str) -> tuple[str, ...]:
-        """The sorted names in the directory `path`; empty where there is no such directory."""
+        """The sorted names in the directory `path`; empty where there is no such directory.
+
+        Raises `OSError` for a directory of more than `listing.MOST_NAMES`, as `files` and `entries`
+        do.
+        """
         with leading_nowhere(), self._listed(path) as directory:
-            return tuple(sorted(os.listdir(directory)))
+            return tuple(sorted(entry.name for entry in listed(directory, path)))
         return ()
 
     def files(self, path: str, wanted: Callable[[str], bool]) -> dict[str, bytes]:
@@ -176,7 +181,8 @@ class Root:
         found: dict[str, bytes] = {}
         with leading_nowhere(), self._listed(path) as directory:
             left = MAX_READ
-            for name in sorted(filter(wanted, os.listdir(directory)))[:MOST_FILES]:
+            names = (entry.name for entry in listed(directory, path))
+            for name in sorted(filter(wanted, names))[:MOST_FILES]:
                 with suppress(OSError, NotRegularError):
                     found[name] = _read_at(directory, name, f"{path}/{name}", left)
                     left -= len(found[name])
@@ -187,8 +193,8 @@ class Root:
         such directory.
         """
         standing: dict[str, os.stat_result] = {}
-        with leading_nowhere(), self._listed(path) as directory, os.scandir(directory) as found:
-            for entry in found:
+        with leading_nowhere(), self._listed(path) as directory:
+            for entry in listed(directory, path):
                 with suppress(FileNotFoundError):  # removed since it was listed
                     standing[entry.name] = entry.stat(follow_symlinks=False)
         return standing

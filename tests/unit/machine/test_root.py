@@ -11,7 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from guest_hooks.errors import NotRepairedError
+from guest_hooks.machine import fingerprint, listing
 from guest_hooks.machine.descriptors import closing
+from guest_hooks.machine.failures import looked_at
 from guest_hooks.machine.root import NotRegularError, Root
 
 
@@ -299,3 +302,27 @@ def test_a_link_of_proc_is_what_it_says(tmp_path: Path) -> None:
     with closing(fd):
         (tmp_path / "file").unlink()
         assert not Root().exists(f"/proc/self/fd/{fd}")
+
+
+def test_a_directory_of_a_million_names_is_not_read_to_its_end(
+    top: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listing, "MOST_NAMES", 10)
+    root, crowded = Root(str(top)), top / "crowded"
+    crowded.mkdir()
+    for number in range(10):
+        (crowded / f"vmlinuz-{number}").touch()
+    assert len(root.names("/crowded")) == len(root.entries("/crowded")) == 10
+    held = fingerprint.measured([("dir", str(crowded)), ("kernels", str(crowded))])
+    (crowded / "vmlinuz-10").touch()
+    for look in (root.names, root.entries, lambda path: root.files(path, lambda _: True)):
+        with pytest.raises(OSError, match="it holds more than 10 names: '/crowded'"):
+            look("/crowded")
+    now = fingerprint.measured([("dir", str(crowded)), ("kernels", str(crowded))])
+    assert not set(held) & set(now)
+    with (
+        pytest.raises(NotRepairedError, match="/crowded could not be looked at: it holds") as told,
+        looked_at(root),
+    ):
+        root.names("/crowded")
+    assert told.value.hint == f"see what fills it: ls -U {top}/crowded | head"
