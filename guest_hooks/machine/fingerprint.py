@@ -13,6 +13,7 @@ import zlib
 
 from guest_hooks import __version__
 from guest_hooks.formats import superblock
+from guest_hooks.machine.listing import listed
 from guest_hooks.paths import STATE_DIR
 
 FINGERPRINT = f"{STATE_DIR}/fingerprint"
@@ -136,10 +137,10 @@ def _facts(status: os.stat_result) -> str:
 def _dir(path: str) -> str:
     """One checksum over the directory itself and the facts of all in it."""
     try:
-        with os.scandir(path) as entries:
-            rows = sorted(
-                f"{entry.name} {_facts(entry.stat(follow_symlinks=False))}" for entry in entries
-            )
+        rows = sorted(
+            f"{entry.name} {_facts(entry.stat(follow_symlinks=False))}"
+            for entry in listed(path, path)
+        )
     except (FileNotFoundError, NotADirectoryError):
         return "absent"
     return (
@@ -150,11 +151,8 @@ def _dir(path: str) -> str:
 
 def _kernels(path: str) -> str:
     """The names of kernels and initrds in a directory, and their facts."""
-    rows = [
-        f"{name} {_stat(path + '/' + name)}"
-        for name in sorted(os.listdir(path))
-        if name.startswith(KERNELS)
-    ]
+    names = sorted(entry.name for entry in listed(path, path) if entry.name.startswith(KERNELS))
+    rows = [f"{name} {_stat(path + '/' + name)}" for name in names]
     return f"{len(rows)} {zlib.crc32(''.join(rows).encode('utf-8', 'surrogateescape')):08x}"
 
 
@@ -190,9 +188,11 @@ def _place(path: str) -> str:
 
 
 def _uuid(device: str) -> str:
+    """The UUID of the file system, and what it is otherwise: GRUB may be too old for a new feature."""
     try:
         with open(device, "rb", buffering=0) as file:
-            return superblock.read_uuid(file.read(superblock.SIZE))
+            data = file.read(superblock.SHAPE_SIZE)
+        return f"{superblock.read_uuid(data)} {superblock.shape(data)}"
     except OSError as error:
         return f"unreadable {error.errno}"
 

@@ -169,6 +169,31 @@ def test_a_device_that_appears_is_seen(tmp_path: Path) -> None:
     assert fingerprint.differing(str(path)) == (str(device),)
 
 
+@pytest.mark.parametrize(
+    ("parts", "at", "bits", "is_seen"),
+    [
+        pytest.param({0x438: b"\x53\xef"}, 0x461, 0x80, True, id="ext4-inline-data"),
+        pytest.param({0x438: b"\x53\xef"}, 0x42C, 0x04, False, id="ext4-was-written-to"),
+        pytest.param({0: b"XFSB"}, 219, 0x20, True, id="xfs-nrext64"),
+        pytest.param({0x10040: b"_BHRfS_M", 0x10088: b"\1"}, 0x100BC, 0x10, True, id="btrfs-zstd"),
+    ],
+)
+def test_a_new_feature_of_a_file_system_is_seen(
+    tmp_path: Path, parts: dict[int, bytes], at: int, bits: int, is_seen: bool
+) -> None:
+    """A GRUB that read it before may be too old for it now."""
+    path, device = tmp_path / "fingerprint", tmp_path / "device"
+    data = bytearray(superblock.SHAPE_SIZE)
+    for where, raw in parts.items():
+        data[where : where + len(raw)] = raw
+    device.write_bytes(data)
+    path.write_text(fingerprint.take([("uuid", str(device))]))
+    assert fingerprint.holds(str(path))
+    data[at] |= bits
+    device.write_bytes(data)
+    assert fingerprint.holds(str(path)) is not is_seen
+
+
 def test_one_that_is_cut_off_anywhere_does_not_hold(kept: tuple[Path, Path]) -> None:
     text = kept[1].read_text()
     for length in range(len(text) - 1):
