@@ -6,15 +6,22 @@ guest each of them is a plain disk.
 """
 
 import os
+import re
 import stat
 from collections.abc import Iterator
+from contextlib import suppress
 
 from guest_hooks.machine import mounts
 from guest_hooks.machine.mounts import BLOCK_DEVICES, Mount
-from guest_hooks.machine.root import Root
+from guest_hooks.machine.root import NotRegularError, Root
 from guest_hooks.records import dataclass
 
 FSTAB = "/etc/fstab"
+CRYPTTAB = "/etc/crypttab"
+LVM_BACKUPS = "/etc/lvm/backup"
+"""Where LVM keeps what it knows of each group of a machine's own (vgcfgbackup(8))."""
+MOST_GROUPS, MOST_BACKUP = 100, 4 << 20
+"""How many of them are looked at, and bytes of all together."""
 HOST_PLACES = frozenset(
     {"/", "/boot", "/boot/efi", "/usr", "/var", "/home", "/opt", "/srv", "/root"}
 )
@@ -59,7 +66,7 @@ def of(root: Root) -> tuple[TreeDisk, ...]:
     """The devices of `root` in the order in which they were mounted, without those that are the
     host's.
     """
-    named = _volumes_in_fstab(root)
+    known = (_named_volumes(root), _volume_ids(root))
     found: dict[int, TreeDisk] = {}
     for mount, path, number in _mounted(root):
         before = found[number].paths if number in found else ()
@@ -69,7 +76,7 @@ def of(root: Root) -> tuple[TreeDisk, ...]:
             number=number,
             uuid=_uuid(mount.source),
             paths=(*before, path),
-            is_volume=_is_volume(number, named),
+            is_volume=_is_volume(number, *known),
         )
     return tuple(found.values())
 
@@ -119,9 +126,9 @@ def _number(mount: Mount) -> int | None:
     return status.st_rdev if stat.S_ISBLK(status.st_mode) else None
 
 
-def _is_volume(number: int, named: frozenset[str]) -> bool:
+def _is_volume(number: int, named: frozenset[str], ids: frozenset[str]) -> bool:
     """Whether the guest knows this device as a volume: RAID always, of the device mapper's
-    those that its own fstab names.
+    those that its own fstab names, or whose group or container its LVM or crypttab knows.
 
     A guest's volume group can be activated on the host; more often the volume is the host's own,
     and the guest's whole disk.
@@ -129,13 +136,36 @@ def _is_volume(number: int, named: frozenset[str]) -> bool:
     where = _sysfs(number)
     if os.path.isdir(f"{where}/md"):
         return True
-    is_packed = _text(f"{where}/dm/uuid").startswith(("LVM-", "CRYPT-"))
-    return is_packed and _text(f"{where}/dm/name") in named
+    kind, _, rest = _text(f"{where}/dm/uuid").partition("-")
+    # LVM-GROUPVOLUME, each 32 characters; CRYPT-LUKS2-CONTAINER-NAME (lvm2: dev_manager.c;
+    # cryptsetup: utils_device.c).
+    own = rest[:_LVM_ID] if kind == "LVM" else "".join(rest.split("-")[1:2])
+    return kind in ("LVM", "CRYPT") and (_text(f"{where}/dm/name") in named or own in ids)
 
 
-def _volumes_in_fstab(root: Root) -> frozenset[str]:
-    """The device mapper's names of the volumes that the tree's fstab mounts: /dev/mapper/NAME,
-    /dev/GROUP/VOLUME.
+_LVM_ID = 32
+_ID_IN_BACKUP = re.compile(rb'^\s*id = "([0-9A-Za-z-]{38})"', re.MULTILINE)
+
+
+def _volume_ids(root: Root) -> frozenset[str]:
+    """The ids of the tree's own volume groups and LUKS containers, without hyphens."""
+    found = set()
+    left = MOST_BACKUP
+    for name in root.names(LVM_BACKUPS)[:MOST_GROUPS]:
+        with suppress(OSError, NotRegularError):
+            data = root.read(f"{LVM_BACKUPS}/{name}", limit=left)
+            left -= len(data)
+            found |= {match.decode() for match in _ID_IN_BACKUP.findall(data)}
+    for line in (root.read_text(CRYPTTAB) or "").splitlines():
+        fields = line.split()
+        if len(fields) > 1 and fields[1].startswith("UUID="):
+            found.add(fields[1].removeprefix("UUID=").strip('"').lower())
+    return frozenset(each.replace("-", "") for each in found)
+
+
+def _named_volumes(root: Root) -> frozenset[str]:
+    """The device mapper's names of the volumes that the tree's fstab mounts (/dev/mapper/NAME,
+    /dev/GROUP/VOLUME), and that its crypttab opens.
     """
     names = set()
     for line in (root.read_text(FSTAB) or "").splitlines():
@@ -146,6 +176,8 @@ def _volumes_in_fstab(root: Root) -> frozenset[str]:
             names.add(
                 "-".join(part.replace("-", "--") for part in parts[2:])
             )  # lvm(8): VALID NAMES
+    for line in (root.read_text(CRYPTTAB) or "").splitlines():
+        names |= {word for word in line.split()[:1] if not word.startswith("#")}
     return frozenset(names)
 
 
