@@ -117,5 +117,10 @@ def _lines(metric: _Metric) -> Iterator[str]:
     yield f"# HELP {PREFIX}_{metric.name} {metric.help}"
     yield f"# TYPE {PREFIX}_{metric.name} gauge"
     for labels, value in metric.series:
-        inside = ",".join(f'{name}="{text}"' for name, text in labels.items())
+        inside = ",".join(f'{name}="{_escaped(text)}"' for name, text in labels.items())
         yield f"{PREFIX}_{metric.name}{f'{{{inside}}}' if inside else ''} {value}"
+
+
+def _escaped(text: str) -> str:
+    """A label's value: a kernel's version is a file's name, which may hold anything."""
+    return text.translate({ord("\\"): "\\\\", ord('"'): '\\"', ord("\n"): "\\n"})

@@ -107,6 +107,16 @@ def test_every_reader_of_a_status_is_told_the_same(
     assert f"\nxen_guest_bootloader_ok {int(ok)}\n" in as_metrics.text(outlook)
 
 
+def test_a_file_s_name_ends_no_label() -> None:
+    """A line that can't be parsed costs all metrics of the machine."""
+    version = '9"} 1\\'
+    status = replace(GOOD, kernels=(replace(GOOD.kernels[0], version=version),))
+    text = as_metrics.text(Outlook(status=status))
+    found = {family.name: family for family in parser.text_string_to_metric_families(text)}
+    samples = found["xen_guest_bootloader_kernel_start"].samples
+    assert {sample.labels["version"] for sample in samples} == {version}
+
+
 def test_what_was_not_looked_at_has_no_metric() -> None:
     names = set(
         re.findall(r"^# TYPE (\S+) gauge$", as_metrics.text(Outlook(status=GOOD)), re.MULTILINE)
