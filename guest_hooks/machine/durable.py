@@ -55,6 +55,7 @@ def replace_all(
     GRUB sees metadata as it happens to be written back. So the new files are settled on the disk
     before a name points to them, and the old ones keep a second name until the new names are
     settled, too, or longer where that is late or the run ends there: then they are left to `sweep`.
+    With an `owner` a file is taken for written in place: its access list and the like stay.
     With `settling` this second wait is the caller's, and so is what could not be made sure of; else
     that is returned. Raises `NotRepairedError` where the new files can't be settled in time: then
     no name has changed.
@@ -220,10 +221,11 @@ def _replace(root: Root, path: str, data: bytes, mode: int, failpoint: Failpoint
 
 def _prepare(root: Root, path: str, data: bytes, mode: int, owner: Owner | None) -> str:
     """Write `data` beside `path` and return under which name."""
-    with root.parent(path) as (directory, _), temporary.held(directory) as (new, keep):
+    with root.parent(path) as (directory, name), temporary.held(directory) as (new, keep):
         temporary.write(directory, new, data, mode)
         if owner is not None:
             os.chown(new, *owner, dir_fd=directory, follow_symlinks=False)
+            temporary.take_attributes(directory, name, new)
         keep()
     return os.path.join(os.path.dirname(path), new)
 

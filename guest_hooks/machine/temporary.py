@@ -11,6 +11,8 @@ from guest_hooks.machine.freeze import Failpoint, no_failpoint
 
 _NAME = ".xen-guest-bootloader-{}.tmp"
 _OURS = re.compile(r"\.xen-guest-bootloader-[0-9a-f]{16}\.tmp")
+KEPT_ATTRIBUTES = ("system.posix_acl_access", "security.selinux", "user.")
+"""Who may read a file besides its owner and group, its label, an admin's own notes."""
 
 
 def name() -> str:
@@ -57,6 +59,17 @@ def write(
         if sync:
             os.fsync(fd)
         failpoint("synced")
+
+
+def take_attributes(directory: int, old: str, new: str) -> None:
+    """Give the file `new` what an admin gave to `old` beside its mode, as far as it can be had."""
+    here = f"/proc/self/fd/{directory}"
+    with suppress(OSError):
+        for each in os.listxattr(f"{here}/{old}", follow_symlinks=False):
+            if each.startswith(KEPT_ATTRIBUTES):
+                with suppress(OSError):
+                    value = os.getxattr(f"{here}/{old}", each, follow_symlinks=False)
+                    os.setxattr(f"{here}/{new}", each, value, follow_symlinks=False)
 
 
 def _forget(directory: int, name: str) -> None:

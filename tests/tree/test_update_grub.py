@@ -3,9 +3,11 @@
 that does not.
 """
 
+import os
 import re
 import shutil
 import stat
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -95,6 +97,25 @@ def test_the_menu_is_what_update_grub_writes(
     assert guest.path(CFG).stat().st_gid == group
     assert not list(guest.path("/boot/grub").glob("grub.cfg?*"))
     guest.shell(f"chmod 600 {CFG}; chgrp root {CFG}")
+
+
+@one_release
+def test_a_menu_keeps_its_access_list(healthy: ChrootGuest) -> None:
+    """As by update-grub, which writes into the file that is there."""
+    guest, path = healthy, healthy.path(CFG)
+    entries = ((1, 6, -1), (2, 4, 65534), (4, 4, -1), (16, 4, -1), (32, 0, -1))
+    given = {
+        "system.posix_acl_access": struct.pack("<I", 2)
+        + b"".join(struct.pack("<HHi", *entry) for entry in entries),
+        "user.note": b"the monitor reads this",
+    }
+    for name, value in given.items():
+        os.setxattr(path, name, value)
+    mode = path.stat().st_mode
+    path.write_text("if\n")
+    verb(guest, "sync")
+    assert {name: os.getxattr(path, name) for name in os.listxattr(path)} == given
+    assert path.stat().st_mode == mode
 
 
 @one_release
