@@ -70,11 +70,17 @@ class UsageError(GuestHooksError):
 
 
 class NotRepairedError(GuestHooksError):
-    """The work was tried and failed; what was there before is still there."""
+    """The work was tried and failed; what was there before is still there: the file at `path`,
+    where it is about one.
+    """
+
+    def __init__(self, message: str, *, hint: str = "", path: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.path = path
 
 
 class ForeignError(NotRepairedError):
-    """What stands there is another program's, and was left alone."""
+    """What stands at `path` is another program's, and was left alone."""
 
 
 class KeptError(NotRepairedError):
@@ -85,8 +91,7 @@ class KeptError(NotRepairedError):
     """
 
     def __init__(self, message: str, *, path: str, before: str, made: str, hint: str = "") -> None:
-        super().__init__(message, hint=hint)
-        self.path = path
+        super().__init__(message, hint=hint, path=path)
         self.before = before
         self.made = made
 

@@ -4,6 +4,8 @@ front door has the words.
 """
 
 import os
+from collections.abc import Mapping
+from types import MappingProxyType
 
 from guest_hooks.errors import ForeignError, GuestHooksError, LackingError, NotRepairedError
 from guest_hooks.machine import journal
@@ -39,7 +41,7 @@ def tell(result: Result, by: By) -> None:
             by=by,
         )
     for failure in (each for each in result.failures if each not in result.repeated):
-        tell_failure(failure, by)
+        tell_failure(failure, by, after)
     for warning in () if result.repeated else warnings(result):
         journal.send(Outcome.WARNED, warning.message, cause=warning.message, hint=warning.hint)
 
@@ -90,12 +92,26 @@ def _states(status: Status) -> dict[str, tuple[str, str]]:
     )
 
 
-def tell_failure(error: GuestHooksError, by: By) -> None:
+def tell_failure(
+    error: GuestHooksError, by: By, states: Mapping[str, tuple[str, str]] = MappingProxyType({})
+) -> None:
     """One entry for what kept a run from its work; wrong usage and another run's lock are no
-    such thing.
+    such thing. `states` has the target and the state of each file.
     """
     if not os.path.exists(journal.SOCKET) or not isinstance(error, LackingError | NotRepairedError):
         return
     kept = Outcome.FOREIGN if isinstance(error, ForeignError) else Outcome.NOT_REPAIRED
     outcome = Outcome.LACKING if isinstance(error, LackingError) else kept
-    journal.send(outcome, error.message, cause=error.message, hint=error.hint, by=by)
+    path = error.path if isinstance(error, NotRepairedError) else ""
+    target, state = states.get(path, ("", ""))
+    journal.send(
+        outcome,
+        error.message,
+        target=target,
+        path=path,
+        before=state,
+        after=state,
+        cause=error.message,
+        hint=error.hint,
+        by=by,
+    )

@@ -38,7 +38,7 @@ def decide(found: Survey, request: Request) -> Work:
             problem = next(
                 problem for problem in status.problems if problem.code == SecondStageProblem.FOREIGN
             )
-            error = ForeignError(problem.message, hint=problem.hint)
+            error = ForeignError(problem.message, hint=problem.hint, path=status.path)
             failures.append(failure_of(each.plan, error))
         elif (status.state is not State.CURRENT or request.force) and not (
             is_held(status) and request.automatic

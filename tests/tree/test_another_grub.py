@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from guest_hooks.machine.receipts import previous_path
 from guest_hooks.targets import TARGETS
 from tests.support.debian_tree import Kind, Suite, tarball
 from tests.support.outside_guest import CORE_FILES, OutsideGuest
+from tests.support.second_stages import core_image
 
 PV, *_ = TARGETS
 
@@ -80,7 +82,7 @@ def test_a_grub_install_that_fails_is_named_with_a_next_step(tree: OutsideGuest)
 
 
 @pytest.fixture
-def damaged_module(tree: OutsideGuest) -> Iterator[Path]:
+def damaged_module(tree: OutsideGuest, as_it_should_be: None) -> Iterator[Path]:  # noqa: ARG001 - ends after it
     """The driver of ext4 has lost a part of its code on the disk; nothing else tells."""
     module = tree.path(f"/usr/lib/grub/{PV}/ext2.mod")
     whole = module.read_bytes()
@@ -116,3 +118,47 @@ def test_where_neither_boots_the_damaged_module_is_taken(tree: OutsideGuest) -> 
     tree.renew_uuid()
     assert "uuid-mismatch" in tree.status(PV).codes()[PV]
     assert tree.sync(f"--target={PV}").states() == {PV: "current"}
+
+
+def previous_of(tree: OutsideGuest, *modules: str) -> bytes:
+    """A second stage of this guest's with these modules alone."""
+    uuid = tree.status(PV).json["boot"]["fs_uuid"]
+    config = f"search.fs_uuid {uuid} root \nset prefix=($root)'/boot/grub'\n"
+    lib = str(tree.path("/usr/lib/grub"))
+    return core_image(PV, config=config, modules=modules, lib=lib)
+
+
+def test_a_second_stage_before_it_that_would_not_boot_is_not_put_back(tree: OutsideGuest) -> None:
+    """What is kept for rollback lacks the driver of /boot's file system, which no menu can load."""
+    core = tree.boot_xen(CORE_FILES[PV]).read_bytes()
+    previous = tree.path(previous_path(PV))
+    previous.parent.mkdir(exist_ok=True)
+    previous.write_bytes(previous_of(tree, "normal", "linux", "search_fs_uuid"))
+    done = tree.run("rollback", f"--target={PV}", code=4)
+    said, hint = done.stderr.splitlines()
+    assert "that was kept could not boot this guest: " in said
+    assert "ext2" in said
+    assert "make a new one with: xen-guest-bootloader sync" in hint
+    assert hint.endswith("--force")
+    assert tree.boot_xen(CORE_FILES[PV]).read_bytes() == core
+    assert tree.status(PV, code=0).states() == {PV: "current"}
+
+
+@pytest.mark.usefixtures("damaged_module")
+def test_rollback_puts_back_what_a_forced_sync_has_replaced(
+    tree: OutsideGuest,
+) -> None:
+    good = tree.boot_xen(CORE_FILES[PV]).read_bytes()
+    tree.sync(f"--target={PV}", code=4)
+    tree.sync("--force", f"--target={PV}")
+    assert tree.boot_xen(CORE_FILES[PV]).read_bytes() != good
+    back = tree.run("rollback", f"--target={PV}")
+    assert back.stdout.startswith(f"Put back /boot/xen/{CORE_FILES[PV]}: GRUB 2.")
+    assert tree.boot_xen(CORE_FILES[PV]).read_bytes() == good
+    codes = tree.status(PV, code=3).codes()[PV]
+    assert "held-by-rollback" in codes
+    tree.sync("--automatic", f"--target={PV}")
+    assert tree.boot_xen(CORE_FILES[PV]).read_bytes() == good, "an automatic run leaves it alone"
+    kept = tree.sync(f"--target={PV}", code=4)
+    assert "was kept" in kept.stderr, "by hand it is kept again, and that is said"
+    assert tree.boot_xen(CORE_FILES[PV]).read_bytes() == good

@@ -5,7 +5,11 @@ terminal.
 
 import re
 import shutil
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
+from guest_hooks.machine import journal
 from tests.support import report_schema
 from tests.support.chroot_guest import ChrootGuest
 from tests.support.command_line import on_terminal
@@ -101,3 +105,52 @@ def test_progress_does_not_mix_with_json(settled: ChrootGuest) -> None:
     done: Outcome = verb(settled, "sync", "--json", "--force")
     assert report_schema.complaints(done.json, "sync") == []
     assert done.stderr == ""
+
+
+@contextmanager
+def listening(guest: ChrootGuest) -> Iterator[socket.socket]:
+    """The socket of a journald in the guest, for a test to read."""
+    path = guest.path(journal.SOCKET)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as there:
+        there.bind(str(path))
+        there.setblocking(False)
+        try:
+            yield there
+        finally:
+            path.unlink()
+
+
+def heard(there: socket.socket) -> list[str]:
+    entries = []
+    with suppress(BlockingIOError):
+        while True:
+            entries.append(there.recv(1 << 16).decode(errors="replace"))
+    return entries
+
+
+def test_a_second_stage_that_is_kept_is_told_to_the_journal_once(settled: ChrootGuest) -> None:
+    module = settled.path("/usr/lib/grub/x86_64-xen/ext2.mod")
+    whole, before = module.read_bytes(), settled.read(FILE)
+    middle = len(whole) // 2
+    module.write_bytes(whole[:middle] + bytes(64) + whole[middle + 64 :])
+    try:
+        with listening(settled) as there:
+            verb(settled, "sync", "--quiet", "--automatic", code=4)
+            (entry,) = heard(there)
+            verb(settled, "sync", "--quiet", "--automatic", code=4)
+            assert heard(there) == []
+    finally:
+        module.write_bytes(whole)
+        verb(settled, "sync")
+    assert settled.read(FILE) == before
+    for field in (
+        f"MESSAGE_ID\n{journal.KINDS[journal.Outcome.NOT_REPAIRED].message_id}",
+        f"BOOTLOADER_PATH\n{FILE}",
+        "BOOTLOADER_TARGET\nx86_64-xen",
+        "BOOTLOADER_STATE_AFTER\nstale",
+    ):
+        name, value = field.split("\n")
+        assert re.search(rf"(?m)^{name}\n.{{8}}{value}$", entry, re.DOTALL), field
+    assert f"{FILE} was kept" in entry
+    assert "apt install --reinstall grub-xen-bin" in entry

@@ -11,6 +11,7 @@ import pytest
 from guest_hooks.errors import (
     ForeignError,
     GuestHooksError,
+    KeptError,
     LackingError,
     LockedError,
     NotRepairedError,
@@ -100,7 +101,14 @@ def test_a_repair_tells_the_state_that_there_was(
             NotRepairedError("it broke", hint="mend it"), Outcome.NOT_REPAIRED, id="not-repaired"
         ),
         pytest.param(LackingError("no room", hint="mend it"), Outcome.LACKING, id="lacking"),
-        pytest.param(ForeignError("not ours", hint="mend it"), Outcome.FOREIGN, id="foreign"),
+        pytest.param(
+            ForeignError("not ours", hint="mend it", path=PATH), Outcome.FOREIGN, id="foreign"
+        ),
+        pytest.param(
+            KeptError("it was kept", path=PATH, before="a", made="b", hint="mend it"),
+            Outcome.NOT_REPAIRED,
+            id="kept",
+        ),
     ],
 )
 def test_a_failure_is_told_with_its_next_step(
@@ -109,9 +117,14 @@ def test_a_failure_is_told_with_its_next_step(
     foreign = Problem(code=SecondStageProblem.FOREIGN, message="not ours")
     found = status(State.FOREIGN, foreign)
     as_journal.tell(Result(before=found, status=found, failures=(error,)), BY)
-    assert told == [
-        (outcome, {"message": error.message, "cause": error.message, "hint": "mend it", "by": BY})
-    ]
+    words = {"message": error.message, "cause": error.message, "hint": "mend it", "by": BY}
+    of_file = {"path": PATH, "target": "x86_64-xen", "before": "foreign", "after": "foreign"}
+    of_none = dict.fromkeys(of_file, "")
+    where = of_file if getattr(error, "path", "") else of_none
+    assert told == [(outcome, words | where)]
+    told.clear()
+    as_journal.tell(Result(before=found, status=found, failures=(error,), repeated=(error,)), BY)
+    assert told == [], "what an earlier run has said is not said again"
 
 
 @pytest.mark.parametrize("error", [UsageError("what?"), LockedError("another run")])
