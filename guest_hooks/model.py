@@ -57,12 +57,14 @@ class Place:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unreadable:
     """The features of a file system that the GRUB of this version does not read, as mkfs names
-    them; `readers` is the first version that reads them all, empty where none does yet.
+    them; `readers` is the first version that reads them all, empty where none does yet. Where no
+    feature is known to be the cause, there are none, and `words` is what GRUB says.
     """
 
     features: tuple[str, ...]
     version: str
     readers: str = ""
+    words: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

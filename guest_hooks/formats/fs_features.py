@@ -128,10 +128,11 @@ def explain(boot: BootFilesystem) -> str:
     found = boot.unreadable
     if found is None:
         return ""
-    return (
-        f"GRUB {found.version} can't read {boot.device}, the file system of /boot"
-        f" ({boot.fs_type} with {', '.join(found.features)})"
-    )
+    grub = f"GRUB {found.version}" if found.version else "GRUB"
+    what = f"{grub} can't read {boot.device}, the file system of /boot"
+    if not found.features:
+        return f"{what} ({boot.fs_type}): {found.words}"
+    return f"{what} ({boot.fs_type} with {', '.join(found.features)})"
 
 
 def remedy(boot: BootFilesystem) -> str:
@@ -139,5 +140,7 @@ def remedy(boot: BootFilesystem) -> str:
     found = boot.unreadable
     if found is None:
         return ""
+    if not found.features:
+        return "put /boot on ext4, XFS or btrfs; see what GRUB finds: grub-probe -v /boot"
     other = f"put /boot on a file system made without {', '.join(found.features)}"
     return f"install grub-xen-bin {found.readers} or later, or {other}" if found.readers else other

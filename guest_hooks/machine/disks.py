@@ -45,8 +45,7 @@ def boot_filesystem(root: Root, answers: Answers | None = None) -> BootFilesyste
     has said of them before is in `answers`.
 
     Raises `LackingError` where /boot is missing, where what the guest's boot mounts on the way is
-    not mounted, where the tree shows no file system of its own, or one that GRUB cannot read for
-    another reason than a feature that is too new for it.
+    not mounted, where the tree shows no file system of its own, or one whose disk GRUB can't find.
     """
     boot_mount(root)
     inside = "" if root.is_live else os.path.realpath(root.path)
@@ -87,8 +86,13 @@ def _asked(
         )
     except CommandError as error:
         unreadable = boot_features.unreadable(root, devices, is_refused=True)
-        if unreadable is not None and not any(_is_volume(device) for device in devices):
-            return {path: _by_superblock(each) for path, each in lying.items()}, unreadable
+        if unreadable is None and any(
+            grub_tools.refuses(root, each.there) for each in lying.values()
+        ):
+            version = boot_features.own_version(root)
+            unreadable = Unreadable(features=(), version=version, words=error.said)
+        if unreadable is not None:
+            return _by_superblocks(lying), unreadable
         mount = lying[BOOT].mount
         raise LackingError(
             f"GRUB cannot read the file system of {root.outside(BOOT)} ({mount.fs_type} on"
@@ -100,18 +104,27 @@ def _asked(
     return dict(zip(order, answers, strict=True)), unreadable
 
 
-def _by_superblock(lying: _Lying) -> Mapping[str, str]:
-    """What GRUB would say of a plain disk if it could read it."""
+def _by_superblocks(lying: Mapping[str, _Lying]) -> dict[str, Mapping[str, str]]:
+    """What GRUB would say of plain disks if it could read them; nothing where a superblock does
+    not tell, or GRUB's name of a volume is needed.
+    """
     from guest_hooks.machine import tree_facts  # noqa: PLC0415 - a running guest's GRUB reads it
 
-    return {
-        "fs_uuid": mounts.device_uuid(lying.mount.source),
-        "abstraction": "",
-        "drive": "",
-        "partmap": "msdos gpt",
-        "fs": tree_facts.GRUB_FS.get(lying.mount.fs_type, ""),
-        "path": lying.mount.place(lying.outside),
-    }
+    found: dict[str, Mapping[str, str]] = {}
+    for path, each in lying.items():
+        device = each.mount.source
+        with suppress(OSError):
+            uuid = "" if _is_volume(device) else mounts.device_uuid(device)
+            if uuid:
+                found[path] = {
+                    "fs_uuid": uuid,
+                    "abstraction": "",
+                    "drive": "",
+                    "partmap": "msdos gpt",
+                    "fs": tree_facts.GRUB_FS.get(each.mount.fs_type, ""),
+                    "path": each.mount.place(each.outside),
+                }
+    return found
 
 
 def _is_volume(device: str) -> bool:

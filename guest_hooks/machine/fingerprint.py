@@ -188,7 +188,7 @@ def _place(path: str) -> str:
 
 
 def _uuid(device: str) -> str:
-    """The UUID of the file system, and what it is otherwise: GRUB may be too old for a new feature."""
+    """The UUID of the file system, and its features: GRUB may be too old for a new one."""
     try:
         with open(device, "rb", buffering=0) as file:
             data = file.read(superblock.SHAPE_SIZE)

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache
 
-from guest_hooks.errors import LackingError
+from guest_hooks.errors import GuestHooksError, LackingError
 from guest_hooks.machine import grub_basis, mounts
 from guest_hooks.machine.grub_answers import Answers
 from guest_hooks.machine.root import Root
@@ -127,6 +127,21 @@ def _asked(root: Root, questions: Sequence[Question]) -> dict[Question, str]:
     if len(answers) != len(questions):
         raise CommandError("grub-probe and grub-mkrelpath gave no answer, and no error")
     return dict(zip(questions, answers, strict=True))
+
+
+def refuses(root: Root, path: str, *, run: Run = run) -> bool:
+    """Whether GRUB opens the disk that `path` lies on, and finds no file system there that it
+    reads.
+    """
+
+    def is_told(what: str) -> bool:
+        command = ["grub-probe", f"--target={what}", _outside(root, path)]
+        try:
+            return bool(run(command, timeout=PROBE_TIMEOUT).text)
+        except GuestHooksError:
+            return False
+
+    return is_told("drive") and not is_told("fs")
 
 
 def _outside(root: Root, path: str) -> str:

@@ -61,7 +61,7 @@ class BootFsProblem(ProblemCode):
 
     UNREADABLE = Row(
         "boot-file-system-unreadable",
-        "The guest's own GRUB is too old for a feature of /boot's file system.",
+        "The guest's own GRUB can't read /boot's file system, or is too old for a feature of it.",
         effect=Effect.ENDS,
         console="no such device: ",
         hint="{step}",

@@ -5,14 +5,14 @@ import os
 from contextlib import nullcontext, suppress
 
 from guest_hooks.config import Config
-from guest_hooks.errors import GuestHooksError, LackingError, NotRepairedError
+from guest_hooks.errors import GuestHooksError, KeptError, LackingError, NotRepairedError
 from guest_hooks.formats import fs_features
 from guest_hooks.machine import disks, hold, receipts
 from guest_hooks.machine.boot_files import Memory
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.settling import Settling
 from guest_hooks.model import Problem, State
-from guest_hooks.paths import GRUB_CFG, GRUB_DIR
+from guest_hooks.paths import BOOT, GRUB_CFG, GRUB_DIR
 from guest_hooks.problems.menus import MenuProblem
 from guest_hooks.program import SYNC
 from guest_hooks.records import replace
@@ -57,6 +57,8 @@ def sync(root: Root, config: Config, request: Request, *, step: Step = nullconte
             receipts.end_holds(root, request.targets)
         with step("Looking at what is there"):
             found = _look(root, config, request)
+        if unreadable := _unreadable(found):
+            return result_of(found, found, (), unreadable, unsettled)
         wanted = work.decide(found, request)
         if wanted.is_nothing and not kernel_copies.foretold(root, found, request.targets):
             with suppress(GuestHooksError):  # what a killed run left takes room, and no more
@@ -72,22 +74,24 @@ def _foreseen(root: Root, config: Config, request: Request, step: Step) -> Resul
     from guest_hooks.sync.foretold import foretell  # noqa: PLC0415 - others make it
 
     found = _look(root, config, request)
+    if unreadable := _unreadable(found):
+        return result_of(found, found, (), unreadable, ())
     wanted = work.decide(found, request)
     foretold, failures = foretell(root, found, wanted, request, step)
     foretold += kernel_copies.foretold(root, found, request.targets)
     return result_of(found, found, foretold, (*wanted.failures, *failures), ())
 
 
-def _look(root: Root, config: Config, request: Request, known: Survey | None = None) -> Survey:
-    """How the guest is; raises `LackingError` where GRUB can't read the file system of /boot."""
-    found = _surveyed(root, config, request, known)
+def _unreadable(found: Survey) -> tuple[Failure, ...]:
+    """That GRUB can't read the file system of /boot: whatever was made there, it would not boot."""
     boot = found.status.boot
-    if boot is not None and boot.unreadable is not None:
-        raise LackingError(fs_features.explain(boot), hint=fs_features.remedy(boot))
-    return found
+    if boot is None or boot.unreadable is None:
+        return ()
+    error = NotRepairedError(fs_features.explain(boot), hint=fs_features.remedy(boot))
+    return (Failure(name=BOOT, required=True, error=error),)
 
 
-def _surveyed(root: Root, config: Config, request: Request, known: Survey | None = None) -> Survey:
+def _look(root: Root, config: Config, request: Request, known: Survey | None = None) -> Survey:
     """How the guest is; what was learnt of its kernels is remembered."""
     memory = (known.memory if known else None) or Memory(root)
     found = survey(
@@ -124,7 +128,9 @@ def _made(
         found, again = _with_copies(root, found, request, settling, step)
         done = replace(done, failures=())
     judged = None if request.force else safeguard.with_installed(found.status, built)
-    due = menus.Wanted(grub_cfg=wanted.menu, judged=judged, menu_lst=wanted.legacy_menu)
+    failed = {each.name for each in (*done.failures, *again.failures)}
+    menu = () if GRUB_CFG in failed else wanted.menu
+    due = menus.Wanted(grub_cfg=menu, judged=judged, menu_lst=wanted.legacy_menu)
     done += Done(failures=failures) + installed + again
     done += menus.renew(root, found, due, settling, step=step)
     with step("Waiting until GRUB reads what was written"):
@@ -160,7 +166,7 @@ def copy_kernels(
         is_asked_for=not request.automatic,
         lock_timeout=request.lock_timeout,
     ) as unsettled:
-        found = _surveyed(root, config, request)
+        found = _look(root, config, request)
         if not kernel_copies.lacking(found):
             return result_of(found, found, (), (), unsettled)
         if request.automatic and hold.held_for(root, repair=config.repair):
@@ -193,7 +199,9 @@ def _with_copies(
     menu = menus.renew(root, found, only, settling, step=step)
     if menu.changes:
         found = _look(root, found.config, request, known=found)
-    return found, copied + Done(changes=menu.changes)  # what failed is tried once more, and said
+    # A menu that was kept may be taken once there is a second stage; what failed would fail again.
+    failed = [each for each in menu.failures if not isinstance(each.error, KeptError)]
+    return found, copied + Done(changes=menu.changes, failures=tuple(failed))
 
 
 def _as_before(root: Root, after: Survey) -> tuple[Failure, ...]:

@@ -10,7 +10,7 @@ import re
 
 from tests.package.conftest import MakeGuest
 from tests.package.test_kernels import another_kernel, menu, times_made, version_of
-from tests.support import grub_file
+from tests.support import grub_file, hanging
 from tests.support.chroot_guest import ChrootGuest, Platform
 from tests.support.kernels import pv_fault
 
@@ -113,3 +113,27 @@ def test_off_again(make_guest: MakeGuest) -> None:
     plain = menu(guest)
     assert "vmlinux-" not in plain
     assert CONDITION.sub(r"\1linux\t\5\6", with_copies) == plain
+
+
+def test_a_script_that_hangs_is_waited_for_once(shared_guest: ChrootGuest) -> None:
+    """A menu that starts no copies is made before the second stage, and not tried again behind
+    it.
+    """
+    guest, script = shared_guest, "/etc/grub.d/41_hangs"
+    kept = menu(guest)
+    plain = CONDITION.sub(r"\1linux\t\5\6", kept)
+    assert plain != kept
+    guest.path("/boot/grub/grub.cfg").write_text(plain)
+    guest.write(script, f"#!/bin/sh\necho >>/root/started; {hanging.FOREVER}\n", mode=0o755)
+    guest.path("/boot/xen/pvboot-x86_64.elf").unlink()
+    try:
+        done = hanging.bounded(guest, "sync")
+        started = guest.read("/root/started")
+    finally:
+        guest.path(script).unlink()
+        guest.path("/root/started").unlink(missing_ok=True)
+    assert (done.code, started, menu(guest)) == (4, b"\n", plain)
+    assert f"{script} was ended" in done.stderr
+    assert guest.path("/boot/xen/pvboot-x86_64.elf").exists()
+    guest.run("xen-guest-bootloader", "sync")
+    assert menu(guest) == kept
