@@ -206,8 +206,8 @@ def _times(path: str) -> list[int]:
     try:
         found = [os.lstat(path).st_ctime_ns]
         if os.path.isdir(path):
-            with os.scandir(path) as entries:
-                found += [entry.stat(follow_symlinks=False).st_ctime_ns for entry in entries]
+            entries = listed(path, path)
+            found += [entry.stat(follow_symlinks=False).st_ctime_ns for entry in entries]
     except FileNotFoundError:
         return []
     return found

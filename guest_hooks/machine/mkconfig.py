@@ -25,6 +25,9 @@ STAGED = f"/{DIRECTORY}/{NAME}"
 MODE = 0o600
 NEED = 128 * 1024
 """Bytes; more than a menu and what grub-mkconfig writes beside it take."""
+MOST_MENU = 16 << 20
+"""Bytes; a script that prints without an end would fill /run, which is the whole system's."""
+_BOUNDED = ("sh", "-c", f'ulimit -f {MOST_MENU // 512}; exec "$@"', "sh")
 MOST_WORDS = 3
 """Lines of a failing script that are passed on; the last ones say most."""
 
@@ -53,7 +56,7 @@ class _Workshop:
 
     def make(self, *before: str, **environment: str) -> None:
         """Run grub-mkconfig, by the program that the words `before` it name, if any."""
-        argv = [*before, PROGRAM, "-o", f"{self.place}/{NAME}"]
+        argv = [*_BOUNDED, *before, PROGRAM, "-o", f"{self.place}/{NAME}"]
         if not self.root.is_live:
             binds = [sandbox.Bind(name=DIRECTORY, path=self.place)]
             argv = sandbox.tree_command(self.root, argv, staging=self.fd, binds=binds)
