@@ -21,7 +21,7 @@ from tests.support import images
 from tests.support.chroot_guest import ChrootGuest, Platform
 from tests.support.debian_tree import BOOTABLE, Kind, Suite, tarball, unpack
 from tests.support.xen_dom0 import Dom0
-from tests.support.xen_lab import Console, Ends, GuestRun
+from tests.support.xen_lab import QUICKLY, Console, Ends, GuestRun
 
 ROOT_SIZE = 1800 * images.MIB
 STAGE1_TARGETS = {"pv": "x86_64-xen", "pvh": "i386-xen_pvh"}
@@ -33,7 +33,7 @@ has other work, too.
 CONFIG = 'targets = ["x86_64-xen", "i386-xen_pvh"]\n'
 GRUB_DEFAULTS = (
     'GRUB_TIMEOUT=0\nGRUB_CMDLINE_LINUX="$GRUB_CMDLINE_LINUX console=hvc0 loglevel=3'
-    ' systemd.show_status=no"\n'
+    f' systemd.show_status=no {QUICKLY}"\n'
 )
 # Debian's initrd of a fifth of the size: GRUB reads it and Linux unpacks it under emulation.
 INITRAMFS = {
