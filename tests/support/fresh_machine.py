@@ -48,10 +48,13 @@ FILES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FreshMachine:
-    """The machine whose root is `tree`; `downloads` is what it keeps for the next one."""
+    """The machine whose root is `tree`; `downloads` is what it keeps for the next one, `tmp` its
+    /tmp.
+    """
 
     tree: Path
     downloads: Path
+    tmp: Path
 
     def run(self, script: str, *, arguments: str = "") -> str:
         """What a shell script of the user's prints in the clone, both outputs together;
@@ -61,7 +64,7 @@ class FreshMachine:
         """
         command = ["runuser", "--user", USER, "--", "/bin/sh", "-ec", f"cd {CLONE}\n{script}"]
         done = subprocess.run(
-            [ENTER, self.tree, self.downloads, *command],
+            [ENTER, self.tree, self.downloads, self.tmp, *command],
             check=False,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -86,6 +89,11 @@ def fresh_machine(suite: Suite, work: Path, packages: tuple[str, ...]) -> Iterat
     downloaded is kept in .cache.
     """
     # On the disk: with all that the tests need it takes gigabytes, of a tmpfs that all tests share.
+    # Not so its /tmp: the unit tests wait for what they write there to reach the disk, and with it
+    # for all that others write to the same one.
+    tmp = work / "tmp"
+    tmp.mkdir()
+    tmp.chmod(0o1777)
     tree = Path(tempfile.mkdtemp(prefix="machine.", dir="/var/tmp"))
     tree.chmod(0o755)
     downloads = CACHE / "downloads"
@@ -96,7 +104,7 @@ def fresh_machine(suite: Suite, work: Path, packages: tuple[str, ...]) -> Iterat
         with apt_proxy.caching(downloads / "apt") as proxy:
             _prepare(tree, proxy)
             _clone(tree / CLONE[1:], work)
-            yield FreshMachine(tree=tree, downloads=downloads)
+            yield FreshMachine(tree=tree, downloads=downloads, tmp=tmp)
     finally:
         shutil.rmtree(tree)
 
