@@ -71,6 +71,12 @@ BOOTABLE = (
 # No documentation and no translations: a third of the size, and nothing here reads them.
 EXCLUDED = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr/share/info/*")
 
+QUICKLY = {
+    "initramfs-tools": ("/etc/initramfs-tools/conf.d/quickly", "COMPRESSLEVEL=1"),
+}
+"""What keeps a package from packing initrds as tightly as it can: a file of its own, and the line
+in that.
+"""
 
 MINBASE = "minbase"
 _LAY = "tar --extract --numeric-owner --xattrs --xattrs-include=* --file"
@@ -79,6 +85,14 @@ _INSTALL = (
     " -o DPkg::Options::=--unset=TMPDIR -o DPkg::Options::=dpkg --quiet --yes install"
 )
 """How mmdebstrap itself adds packages to a tree."""
+ENVIRONMENT = {"DEBIAN_FRONTEND": "noninteractive"}
+NO_INITRD = {"INITRD": "No"}
+"""Tells the kernel's hook to make none: it would be made then, and again when all is installed."""
+_MAKE_INITRD = (
+    "update-initramfs -c -k all; for image in boot/initrd.img-*; do"
+    " ln -sf $image initrd.img; ln -sf $image initrd.img.old; done"
+)
+"""With the links that the kernel's package makes for an initrd that is there."""
 MIRROR = "http://deb.debian.org/debian"
 
 
@@ -94,17 +108,33 @@ class Recipe:
     @property
     def digest(self) -> str:
         """Changes with whatever changes the tarball."""
-        facts: tuple[object, ...] = (self.suite, self.packages, EXCLUDED, "2")
+        facts: tuple[object, ...] = (self.suite, self.packages, EXCLUDED, "2", *self.quickly)
         if self.variant != MINBASE or self.architecture:
             facts += (self.variant, self.architecture)
         return hashlib.sha256(repr(facts).encode()).hexdigest()[:12]
 
     @property
+    def quickly(self) -> tuple[tuple[str, str], ...]:
+        """Those of `QUICKLY` that are for its packages."""
+        return tuple(QUICKLY[name] for name in sorted(QUICKLY.keys() & self.packages))
+
+    @property
+    def has_initrd(self) -> bool:
+        """Whether initramfs-tools makes an initrd for its kernel."""
+        has_kernel = any(name.startswith("linux-image-") for name in self.packages)
+        return has_kernel and "initramfs-tools" in self.packages
+
+    @property
     def base(self) -> "Recipe | None":
         """What it is begun with, where others are, too: the first packages take longest."""
-        if self.variant != MINBASE or not self.packages:
+        if self.variant != MINBASE or self.is_base:
             return None
         return replace(self, packages=())
+
+    @property
+    def is_base(self) -> bool:
+        """Whether other trees are begun with it."""
+        return self.variant == MINBASE and not self.packages
 
 
 def tarball(
@@ -185,6 +215,13 @@ def _build(recipe: Recipe, path: Path) -> None:
     else:
         command.append(f"--variant={recipe.variant}")
         command += [f"--include={','.join(recipe.packages)}"] if recipe.packages else []
+    if recipe.is_base:  # the next `apt-get update` asks whether they are still the same
+        command.append("--skip=cleanup/apt/lists")
+    if recipe.has_initrd:
+        command.append(f"--customize-hook=chroot $1 sh -ec '{_MAKE_INITRD}' >&2")
+    for file_path, line in recipe.quickly:
+        directory = os.path.dirname(file_path)
+        command.append(f"--setup-hook=mkdir -p $1{directory} && echo '{line}' >$1{file_path}")
     command += [f"--architectures={recipe.architecture}"] if recipe.architecture else []
     if recipe.suite not in RELEASES:  # its index is valid for a week, and a mirror may be late
         command.append("--aptopt=Acquire::Check-Valid-Until false")
@@ -203,7 +240,7 @@ def _build(recipe: Recipe, path: Path) -> None:
         capture_output=True,
         text=True,
         timeout=BUILD_TIMEOUT,
-        env=apt_proxy.environment() | {"DEBIAN_FRONTEND": "noninteractive"},
+        env=apt_proxy.environment() | ENVIRONMENT | (NO_INITRD if recipe.has_initrd else {}),
     )
     if done.returncode != 0:
         partial.unlink(missing_ok=True)
