@@ -77,6 +77,11 @@ class Steps:
         first = "" if self.makes_copies else 'set pv_kernels = "auto"; '
         return NextStep(words=f"{first}make a copy that it can: {SYNC}", actor=Actor.HERE)
 
+    def copied_again(self) -> NextStep:
+        """Make a kernel's copy for PV again, of the kernel that is there."""
+        first = "" if self.makes_copies else 'set pv_kernels = "auto"; '
+        return NextStep(words=f"{first}make the copy again: {SYNC}", actor=Actor.HERE)
+
     def initrd(self, release: str, *, is_there: bool) -> str:
         """The command that makes the initial RAM disk of a kernel, again if one `is_there`."""
         match self.maker:

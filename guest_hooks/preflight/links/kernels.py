@@ -10,6 +10,7 @@ from functools import partial
 from guest_hooks.boot_images import IRREGULAR, KernelFacts
 from guest_hooks.formats.compression import GRUB_XEN_UNPACKS, Compression
 from guest_hooks.model import Mode, Severity
+from guest_hooks.paths import BOOT_XEN
 from guest_hooks.preflight.needs import Kernel, Needs
 from guest_hooks.preflight.result import Certainty, Finding, Link
 from guest_hooks.problems.images import FileProblem, ImageProblem
@@ -33,6 +34,7 @@ _MAGIC = "error: invalid magic number."
 _ENDS_EARLY = "premature end of file"
 _SEEKS = "error: attempt to seek outside of the file."
 _HALTED = "-- System halted"
+_COPIES = f"{BOOT_XEN}/vmlinux-"
 NOT_REGULAR = "error: not a regular file."
 """grub-core/fs/fshelp.c"""
 
@@ -51,6 +53,9 @@ def kernel_findings(kernel: Kernel, needs: Needs) -> tuple[Finding, ...]:
             message=f"{path}: {facts.cause}",
             release=kernel.release,
         )
+        if path.startswith(_COPIES):
+            step = needs.steps.copied_again()
+            damaged = replace(damaged, hint=step.words, actor=step.actor)
         return (replace(damaged, console=_damage_console(facts, needs)),)
     if not facts.compression:
         return ()  # it could not be read at all

@@ -363,6 +363,7 @@ def test_preflight_follows_a_pv_boot_to_the_copy(world: World) -> None:
     world.copy(NEW).write_bytes(world.copy(NEW).read_bytes()[:-9000])
     answer = world.tree.preflight()
     assert [finding.thing for finding in answer.findings] == [f"/boot/xen/vmlinux-{NEW}.gz"]
+    assert answer.findings[0].hint.startswith("make the copy again: xen-guest-bootloader sync")
     assert not answer.will_boot
     world.copy(NEW).unlink()
     assert not world.tree.preflight().will_boot
