@@ -94,10 +94,8 @@ def values(source: Source) -> dict[str, Any]:
 
     try:
         table = tomllib.loads(source.data.decode("utf-8"))
-    except (
-        ValueError,
-        RecursionError,
-    ) as error:  # not TOML, not UTF-8, a number of thousands of digits, lists in lists in lists
+    # Not TOML, not UTF-8, a number of thousands of digits, lists in lists in lists.
+    except (ValueError, RecursionError) as error:
         raise UsageError(
             f"{source.name}: not valid TOML: {error}", hint=f"correct or remove {source.name}"
         ) from error
@@ -160,9 +158,8 @@ def _meant(key: str, value: object) -> str:
 def _shown(value: object) -> str:
     try:
         return repr(value)
-    except (
-        ValueError
-    ):  # Python writes no integer of thousands of digits, which TOML can have in hexadecimal
+    # Python writes no integer of thousands of digits, which TOML can have in hexadecimal.
+    except ValueError:
         return "a number of thousands of digits"
 
 

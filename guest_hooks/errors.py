@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The one table of exit codes and the one family of expected failures.
 
-A front door catches `GuestHooksError`, prints `message` and `hint`, and exits with `exit_code`.
+An entry point catches `GuestHooksError`, prints `message` and `hint`, and exits with `exit_code`.
 Everything else that is raised is an internal error (`ExitCode.FAULT`).
 """
 

@@ -34,9 +34,8 @@ def until(text: str, now: float | None = None) -> float:
 
 
 def _parsed(text: str, now: datetime) -> float | None:
-    with suppress(
-        OverflowError, OSError
-    ):  # beyond what Python's calendar or the kernel's clock knows
+    # Suppressed: what is beyond Python's calendar or the kernel's clock.
+    with suppress(OverflowError, OSError):
         if span := _SPAN.fullmatch(text):
             unit = _NAMES.get(span[2].removesuffix("s"), span[2])
             return now.timestamp() + int(span[1]) * _UNITS[unit] if unit in _UNITS else None

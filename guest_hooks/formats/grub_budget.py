@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How much work a grub.cfg may be: in proportion to its size, whatever it says."""
+"""How much work it may take to follow a grub.cfg: in proportion to its size, whatever it says."""
 
 from guest_hooks.errors import FormatError
 

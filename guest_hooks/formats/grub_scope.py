@@ -74,9 +74,8 @@ class Scope:
     def _texts(self, name: str, *, is_quoted: bool) -> list[str]:
         """The value of a variable, cut where it ends a word."""
         if name == "@" and is_quoted:
-            return list(
-                self.arguments or [UNKNOWN]
-            )  # which words it leaves without arguments depends on what is beside it
+            # Which words it leaves without arguments depends on what is beside it.
+            return list(self.arguments or [UNKNOWN])
         value = self._value(name)
         text = UNKNOWN if value is None else value
         return [text] if is_quoted else text.split()

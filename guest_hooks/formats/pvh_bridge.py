@@ -194,23 +194,10 @@ def _setup(size: int, room: int) -> bytes:
         *(0xEB, _HALT_AT - _MAGIC_AT, _MAGIC, 0x020C),
         *(0, 0, _NAME_AT - 0x200, 0, _LOADED_HIGH, 0, LOWEST),  # realmode_swtch … code32_start
         *(0, 0, 0, 0, 0, 0, 0, 0x7FFFFFFF),  # ramdisk_image … initrd_addr_max
-        *(
-            4096,
-            1,
-            12,
-            0,
-            2047,
-        ),  # kernel_alignment, relocatable_kernel, min_alignment, xloadflags, cmdline_size
-        *(
-            0,
-            0,
-            0,
-            0,
-            0,
-            PREFERRED,
-            room,
-            0,
-        ),  # hardware_subarch … pref_address, init_size, handover_offset
+        # kernel_alignment, relocatable_kernel, min_alignment, xloadflags, cmdline_size
+        *(4096, 1, 12, 0, 2047),
+        # hardware_subarch … pref_address, init_size, handover_offset
+        *(0, 0, 0, 0, 0, PREFERRED, room, 0),
     )
     setup[_HALT_AT : _HALT_AT + len(_HALT)] = _HALT
     setup[_NAME_AT : _NAME_AT + len(_NAME)] = _NAME

@@ -19,10 +19,8 @@ CHUNK = 1 << 20
 LZ4_LEGACY_BLOCK = 8 << 20  # lz4: doc/lz4_Frame_format.md, "Legacy frame"
 LZ4_LARGEST = LZ4_LEGACY_BLOCK + LZ4_LEGACY_BLOCK // 255 + 16  # lz4.h: LZ4_COMPRESSBOUND
 LZO_MAX_BLOCK = 64 << 20  # lzop's own limit of a block
-_LZO_CONTENT_SUMS, _LZO_PACKED_SUMS = (
-    0x101,
-    0x202,
-)  # lzop: conf.h, F_ADLER32_D | F_CRC32_D and F_ADLER32_C | F_CRC32_C
+# lzop: conf.h, F_ADLER32_D | F_CRC32_D and F_ADLER32_C | F_CRC32_C
+_LZO_CONTENT_SUMS, _LZO_PACKED_SUMS = 0x101, 0x202
 ZSTD_MAX_WINDOW = 128 << 20  # what the kernel's build and zstd without --ultra can ask for
 ZSTD_FEW_BLOCKS, ZSTD_SMALL_BLOCK = 1024, 64
 """A block holds 128 KiB where it is not the last, which no compressor packs into less than some
@@ -219,14 +217,12 @@ def _lz4(data: memoryview, result: Stream) -> Iterator[bytes]:
     at = 4
     while at + 4 <= len(data):
         size = int.from_bytes(data[at : at + 4], "little")
-        if (
-            bytes(data[at : at + 4]) == b"\x02\x21\x4c\x18"
-        ):  # another legacy frame, as lz4 -l appends them
+        # Another legacy frame, as lz4 -l appends them.
+        if bytes(data[at : at + 4]) == b"\x02\x21\x4c\x18":
             at += 4
             continue
-        if (
-            not 0 < size <= LZ4_LARGEST
-        ):  # what follows the last block is no block: padding, or another member
+        # What follows the last block is no block: padding, or another member.
+        if not 0 < size <= LZ4_LARGEST:
             break
         if size > len(data) - at - 4:
             raise _corrupt(Compression.LZ4, "it ends early")

@@ -49,8 +49,8 @@ def barrier(
     timeout: float = FREEZE_SECONDS,
     failpoint: Failpoint = no_failpoint,
 ) -> Problem | None:
-    """Bring the file system that holds `path` to where GRUB reads it as it is now; None where
-    that is sure.
+    """Make GRUB see the file system that holds `path` as it is now; returns None where that is
+    certain.
 
     Takes up to `wait` seconds where only time does it: on an XFS that others than root reach.
     `timeout` (seconds) bounds the wait for someone else's freeze; `failpoint` is handed to

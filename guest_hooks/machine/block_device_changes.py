@@ -36,17 +36,16 @@ class BlockDevices:
         return fd
 
     def changed(self) -> bool:
-        """Take what has come, `MOST_EVENTS` at most; whether there was anything, be it more
-        than the kernel could keep.
+        """Read the events that wait, `MOST_EVENTS` at most, and return whether there were any.
+        More than the kernel could queue are some, too.
         """
         try:
             came = 0
             while came < MOST_EVENTS and self._monitor.poll(timeout=0) is not None:
                 came += 1
         except OSError as error:
-            if (
-                error.errno != errno.ENOBUFS
-            ):  # netlink(7): events were dropped, and the next receive goes on
+            # netlink(7): events were dropped, and the next receive goes on
+            if error.errno != errno.ENOBUFS:
                 raise
             return True
         return came > 0

@@ -102,9 +102,8 @@ def wanted(root: Root, point: str) -> Expected | None:
             (path for top in UNIT_DIRS if root.lstat(path := f"{top}/{name}") is not None), ""
         )
         text = root.read_text(path) if path else None
-        if (
-            text and _FROM_FSTAB not in text.splitlines()
-        ):  # nothing in it, or a link to /dev/null: masked
+        # Without a text it is masked: empty, or a link to /dev/null.
+        if text and _FROM_FSTAB not in text.splitlines():
             return Expected(point=point, by=path, unit=name)
     return None
 

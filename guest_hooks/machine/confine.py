@@ -95,7 +95,7 @@ def import_no_more() -> None:
 
 
 def _first(cell: dict[str, Any], command: list[str]) -> int:
-    """The life of the namespace's first process: when it ends, the kernel ends all others."""
+    """Run as the namespace's first process: when it ends, the kernel kills all others."""
     call("prctl", "prctl", PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     _make(cell)
     _confine(bytes.fromhex(cell["refused"]))
@@ -195,8 +195,8 @@ def _clone(path: str) -> int:
 
 
 def _fill_dev(cell: dict[str, Any]) -> None:
-    """The nodes: of a disk its own root may read, and not write, for no program here has the
-    right to pass by a mode.
+    """Make the nodes of /dev. The tree's root may read its disks and not write to them: no program
+    here has the capability to override a mode.
     """
     for directory in cell["directories"]:
         os.makedirs(directory)
@@ -209,7 +209,7 @@ def _fill_dev(cell: dict[str, Any]) -> None:
 
 
 def _confine(refused: bytes) -> None:
-    """Give up every capability, for good, and what the host keeps for its own root."""
+    """Drop every capability for good, and what the host keeps for its own root."""
     call("prctl", "prctl", PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
     capability = 0
     while libc.prctl(PR_CAPBSET_READ, capability, 0, 0, 0) >= 0:
@@ -229,7 +229,7 @@ def _confine(refused: bytes) -> None:
 
 
 def _refuse_calls(program: bytes) -> None:
-    """Refuse the system calls that `program`, made by `seccomp`, lets through no more."""
+    """Load `program`, a filter of system calls that `seccomp` has made."""
     code = ctypes.create_string_buffer(program)
     length = len(program) // INSTRUCTION
     filter_of = struct.pack("HP", length, ctypes.addressof(code))  # linux/filter.h: sock_fprog
@@ -249,7 +249,7 @@ def _become(command: list[str]) -> int:
 
 
 def _fork(life: Callable[[], int]) -> int:
-    """The id of a child that lives `life` and exits with what that returns."""
+    """Start a child that runs `life` and exits with its result; return the child's id."""
     child = os.fork()
     if child == 0:
         try:

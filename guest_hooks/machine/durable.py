@@ -143,8 +143,8 @@ def remove_tree(root: Root, path: str) -> None:
 
 
 def move_aside(root: Root, path: str) -> str:
-    """Give whatever stands at `path` a name beside it that is free, and return it: nobody's
-    files are lost.
+    """Rename whatever stands at `path` to a free name beside it, and return that name: no file
+    is lost.
     """
     with told(root, path, "moved aside"), root.parent(path) as (directory, name):
         for number in range(MOST_ASIDE):

@@ -75,8 +75,8 @@ def looked_at(root: Root) -> Iterator[None]:
 
 
 def uninterrupted(operation: Callable[[], T]) -> T:
-    """What `operation` returns, begun again where a signal cut one of its system calls short;
-    it must bear that.
+    """Run `operation` and return its result; where a signal interrupts one of its system calls, it
+    is run again from its start.
     """
     for _ in range(MOST_INTERRUPTIONS):
         with suppress(InterruptedError):

@@ -94,8 +94,8 @@ def _fork(fd: int, shared: mmap.mmap, deadline: float, failpoint: Failpoint, wri
 
 
 def _watch(fd: int, pid: int, shared: mmap.mmap, end: int, deadline: float) -> None:
-    """Wait for the child's end, or end it where it stands still; thaw in its stead where it got
-    no further than the freeze.
+    """Wait until the child ends, and kill it where it hangs; thaw for it where it has frozen the
+    file system and no more.
     """
     poll = select.poll()
     poll.register(end, 0)  # a hang-up is always told
@@ -123,9 +123,8 @@ def _freeze_in_child(fd: int, shared: mmap.mmap, deadline: float, failpoint: Fai
     try:
         os.setsid()
         gc.disable()
-        with suppress(
-            OSError
-        ):  # refused without CAP_IPC_LOCK; it guards against a rare wait for memory only
+        # Refused without CAP_IPC_LOCK; it guards against a rare wait for memory only.
+        with suppress(OSError):
             libc.lock_memory()
         failpoint("ready")
         while True:

@@ -106,7 +106,7 @@ def is_container(root: Root) -> Claim:
         if facts.exists(path):
             return Claim(holds=True, evidence=tuple(facts.evidence))
     environment = facts.read("/proc/1/environ")
-    facts.evidence.pop()  # the rest of that environment is nobody's business
+    facts.evidence.pop()  # the rest of that environment may hold secrets
     manager = next(
         (entry for entry in environment.split("\0") if entry.startswith("container=")), ""
     )

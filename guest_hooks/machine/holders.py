@@ -4,7 +4,7 @@ find out: that could make others fail.
 
 /proc/locks lists the locks of every user, who may hold as many as they like, and reading it takes a
 time that grows with the square of their number; nor does it tell one file system of btrfs from
-another. It decides nothing; its beginning may have a name.
+another. So it decides nothing, and only its first pages are searched, for a name to show.
 """
 
 import fcntl

@@ -146,9 +146,6 @@ def _say(line: str) -> None:
         ready.register(fd, select.POLLOUT)
         if any(events & select.POLLOUT for _, events in ready.poll(0)):
             os.write(fd, line.encode(errors="replace"))
-    except (
-        OSError,
-        ValueError,
-        AttributeError,
-    ):  # a stream without a descriptor, a closed one, none at all
+    # A stream without a descriptor, a closed one, none at all.
+    except (OSError, ValueError, AttributeError):
         return

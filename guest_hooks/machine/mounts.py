@@ -54,9 +54,8 @@ def parse(text: str) -> tuple[Mount, ...]:
     over. A run asks a dozen times, and the text is the same.
     """
     mounts = []
-    for line in text.split(
-        "\n"
-    ):  # splitlines() knows line breaks that a mountpoint may have in its name
+    # splitlines() knows line breaks that a mountpoint may have in its name
+    for line in text.split("\n"):
         left, separator, right = line.partition(" - ")
         fields, rest = left.split(" "), right.split(" ")
         if not separator or len(fields) < 6 or len(rest) < 3:

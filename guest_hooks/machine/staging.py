@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""grub-install beside the live files: what it makes lands in a staging directory, and is read
-as a stranger's.
+"""Runs grub-install beside the live files: what it makes goes to a staging directory, and is not
+trusted when it is read.
 
 The running system's staging is a directory in /run. A tree's grub-install may be hostile, so its
 staging is a file system of its own: it has a bound, no name on this machine, and goes with the last

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""New files under a name of nobody's: written whole, on the disk, and gone unless kept."""
+"""New files under random names: written whole and synced, and removed unless they are kept."""
 
 import os
 import re
@@ -16,7 +16,7 @@ KEPT_ATTRIBUTES = ("system.posix_acl_access", "security.selinux", "user.")
 
 
 def name() -> str:
-    """A name that nothing has."""
+    """A random name, which no file has."""
     return _NAME.format(os.urandom(8).hex())
 
 
@@ -27,8 +27,8 @@ def is_ours(name: str) -> bool:
 
 @contextmanager
 def held(directory: int) -> Iterator[tuple[str, Callable[[], object]]]:
-    """A free name in `directory`; what stands there at the end is removed, unless the second value,
-    `keep`, was called.
+    """A free name in `directory`, and `keep`: unless that was called, the file of this name is
+    removed at the end.
     """
     free = name()
     with ExitStack() as unless_kept:

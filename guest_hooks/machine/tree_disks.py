@@ -173,9 +173,8 @@ def _named_volumes(root: Root) -> frozenset[str]:
         if parts[:3] == ["", "dev", "mapper"] and len(parts) == 4:
             names.add(parts[3])
         elif parts[:2] == ["", "dev"] and len(parts) == 4:
-            names.add(
-                "-".join(part.replace("-", "--") for part in parts[2:])
-            )  # lvm(8): VALID NAMES
+            # lvm(8): VALID NAMES
+            names.add("-".join(part.replace("-", "--") for part in parts[2:]))
     for line in (root.read_text(CRYPTTAB) or "").splitlines():
         names |= {word for word in line.split()[:1] if not word.startswith("#")}
     return frozenset(names)

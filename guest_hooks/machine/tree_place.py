@@ -37,9 +37,8 @@ def require(root: Root, table: Sequence[Mount]) -> None:
     odd = [mount for mount in _on_the_way(root, table, top) if _place(mount, first) != "/"]
     if first is None or not odd or not _is_build(root):
         return
-    if guest.is_container(
-        root
-    ).holds:  # its / is always a directory of the host's; a /boot on a disk of its own is not
+    # A container's / is always a directory of the host's; a /boot on a disk of its own is not.
+    if guest.is_container(root).holds:
         odd = [
             mount
             for mount in odd

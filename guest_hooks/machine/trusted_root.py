@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A root in which no stranger's link is followed, for paths that a person names: in /tmp
+"""A root in which no other user's link is followed, for paths that a person names: in /tmp
 anybody can put a link in the way.
 """
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a sync came to, told to the journal, and what of it people are to be warned of; the
-front door has the words.
+entry point has the words.
 """
 
 import os

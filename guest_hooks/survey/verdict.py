@@ -89,9 +89,8 @@ def _core_findings(
     yield from stale
     yield from _surroundings(plan, stage, evidence)
     is_fatal = any(finding.problem.code in FATAL_PROBLEMS for finding in stale)
-    if (
-        stage.sha256 == evidence.remembered.held_sha256 and not is_fatal
-    ):  # a clone brings its original's receipt
+    # A clone brings its original's receipt.
+    if stage.sha256 == evidence.remembered.held_sha256 and not is_fatal:
         yield _finding(
             SecondStageProblem.HELD_BY_ROLLBACK,
             f"{path} was put back by rollback; automatic runs leave it alone",

@@ -207,7 +207,7 @@ def _verify_modules(plan: Plan, module_files: Mapping[str, bytes], packaged: Pac
 
 def _verify_choices(plan: Plan, core: bytes) -> None:
     """Whether the keys are in, and the command line is out, as a grub-install by hand had it:
-    nobody is to lose that unawares.
+    nobody should lose that unnoticed.
     """
     made = second_stage.read(core).core
     if made is None or (made.public_keys, made.has_cli) != (

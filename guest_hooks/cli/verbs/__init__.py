@@ -68,7 +68,7 @@ def run(words: Sequence[str]) -> int:
         return int(error.exit_code)
     except KeyboardInterrupt:
         return INTERRUPTED
-    except Exception as error:  # noqa: BLE001 - a front door: anything else is an internal error
+    except Exception as error:  # noqa: BLE001 - all else is an internal error
         import traceback
 
         _to_journal(traceback.format_exc())
