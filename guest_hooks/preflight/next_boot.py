@@ -11,11 +11,12 @@ from guest_hooks.machine.boot_files import Memory
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import Run, run
 from guest_hooks.model import Guest, Mode, Status
-from guest_hooks.preflight import facts
+from guest_hooks.preflight import facts, tools
 from guest_hooks.preflight.follow import FSTAB, Way
 from guest_hooks.preflight.links import initrds, kernels, root_fs
 from guest_hooks.preflight.needs import Kernel, Needs
 from guest_hooks.preflight.result import Finding, Preflight
+from guest_hooks.preflight.steps import Steps
 from guest_hooks.preflight.surroundings import Surroundings
 from guest_hooks.targets import TARGETS, pv_kernel
 from guest_hooks.volumes import BlockDevice
@@ -139,4 +140,5 @@ def _read(
 
 def _needs(root: Root, mode: Mode, bits: int = 64) -> Needs:
     way = root_fs.way(None, root_fs.fstab_type(root.read_text(FSTAB) or ""), ())
-    return Needs(mode=mode, widths=frozenset({bits}), drivers=way.drivers)
+    steps = Steps(maker=tools.initrd_maker(root), bits=bits)
+    return Needs(mode=mode, widths=frozenset({bits}), drivers=way.drivers, steps=steps)

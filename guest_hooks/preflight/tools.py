@@ -23,12 +23,11 @@ GRUBS_OWN = frozenset(
 def steps(root: Root, status: Status, config: Config) -> Steps:
     """How this guest is repaired, by what is installed in it."""
     menu = status.grub_cfg
-    by_dracut = root.exists("/usr/bin/dracut") and not root.exists("/usr/sbin/update-initramfs")
     return Steps(
         is_menu_ours=config.update_grub
         and menu is not None
         and menu.state not in (State.CURRENT, State.UNKNOWN),
-        maker=InitrdMaker.DRACUT if by_dracut else InitrdMaker.INITRAMFS_TOOLS,
+        maker=initrd_maker(root),
         bits=status.guest.bits,
         has_kernels=any(name.startswith(KERNEL_NAMES) for name in root.names("/boot")),
         sources=_menu_sources(root),
@@ -39,6 +38,12 @@ def steps(root: Root, status: Status, config: Config) -> Steps:
         ),
         makes_copies=config.pv_kernels is not PvKernels.NEVER,
     )
+
+
+def initrd_maker(root: Root) -> InitrdMaker:
+    """What makes the initial RAM disks of this guest, by what is installed in it."""
+    by_dracut = root.exists("/usr/bin/dracut") and not root.exists("/usr/sbin/update-initramfs")
+    return InitrdMaker.DRACUT if by_dracut else InitrdMaker.INITRAMFS_TOOLS
 
 
 def _menu_sources(root: Root) -> dict[str, str]:

@@ -26,6 +26,22 @@ LINUX_NOTES: Mapping[int, bytes] = {
 HYPERCALL_PAGE.
 """
 
+PAE_NOTES: Mapping[int, bytes] = {
+    6: b"linux\0",
+    7: b"2.6\0",
+    5: b"xen-3.0\0",
+    3: struct.pack("<I", 0xC0000000),
+    10: b"!writable_page_tables|pae_pgdir_above_4gb\0",
+    17: struct.pack("<I", 0x8801),
+    9: b"yes\0",
+    8: b"generic\0",
+    4: struct.pack("<I", 0),
+    18: struct.pack("<I", 0x1000320),
+}
+"""The same of bookworm's 686-pae kernel (6.1.0-50): Linux 5.9 took the 32-bit PV guest away, and
+with that ENTRY.
+"""
+
 PACKERS = {
     "gzip": ["gzip", "-9c"],
     "bzip2": ["bzip2", "-c"],

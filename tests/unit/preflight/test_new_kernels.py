@@ -10,7 +10,7 @@ from guest_hooks.machine.root import Root
 from guest_hooks.model import Guest, Mode
 from guest_hooks.preflight.next_boot import kernel_problems
 from guest_hooks.preflight.result import Finding
-from tests.support import boot_tree
+from tests.support import boot_tree, kernels
 from tests.support.boot_damage import (
     INITRD,
     KERNEL,
@@ -37,6 +37,27 @@ def test_a_new_kernel_is_judged_by_itself(tmp_path: Path) -> None:
         "initrd-none"
     ]
     assert problems_of(tmp_path, Guest(mode=Mode.HVM, bits=64)) == ()
+
+
+def test_a_new_kernel_of_a_32_bit_guest(tmp_path: Path) -> None:
+    """Debian's own starts as PVH alone, and what would start is no kernel of 64 bits."""
+    tree = BootTree(tmp_path)
+    elf = kernels.vmlinux(notes=kernels.PAE_NOTES, release=NEWEST, bits=32)
+    tree.write(KERNEL, kernels.bzimage(elf, release=NEWEST))
+    assert problems_of(tmp_path, Guest(mode=PVH, bits=32)) == ()
+    (finding,) = problems_of(tmp_path, Guest(mode=PV, bits=32))
+    assert finding.code == "kernel-no-pv"
+    assert "such as one of Linux before 5.9, or have the host start this guest as PVH" in (
+        finding.hint
+    )
+
+
+def test_a_new_kernel_without_an_initrd_is_given_one_by_what_is_installed(tmp_path: Path) -> None:
+    tree = BootTree(tmp_path)
+    tree.remove(INITRD)
+    tree.write("usr/bin/dracut", b"")
+    (finding,) = problems_of(tmp_path, Guest(mode=PVH, bits=64))
+    assert f"dracut --force /{INITRD} {NEWEST}" in finding.hint
 
 
 def test_a_new_kernel_that_cannot_boot_is_told_loudly(tmp_path: Path) -> None:
