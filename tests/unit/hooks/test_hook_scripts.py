@@ -342,3 +342,36 @@ def test_python_is_isolated(tmp_path: Path, name: str) -> None:
         check=False,
     )
     assert not (tmp_path / "evil.log").exists()
+
+
+@pytest.mark.parametrize("environ", [b"container=lxc\0", b"PATH=/bin\0container=lxc\0"])
+def test_a_container_is_known_without_systemd(tmp_path: Path, environ: bytes) -> None:
+    """LXC tells the first process what it is (systemd: CONTAINER_INTERFACE)."""
+    (tmp_path / "environ").write_bytes(environ)
+    assert answers("is_container", {"/proc/1/environ": f"{tmp_path}/environ"})
+
+
+@pytest.mark.parametrize(
+    ("seen", "expected"),
+    [pytest.param("/", False, id="the-same"), pytest.param("/usr", True, id="another")],
+)
+def test_a_chroot_is_known_by_init_s_root(tmp_path: Path, seen: str, expected: bool) -> None:
+    """And not by mounts, of which a service may have its own: with these it is not asked."""
+    (tmp_path / "root").symlink_to(seen)
+    places = {"/proc/1/root": f"{tmp_path}/root", "ischroot --default-true": "exit 9"}
+    assert answers("is_chroot", places) is expected
+
+
+def answers(function: str, places: dict[str, str]) -> bool:
+    """Whether a function of scripts/applies says yes, with these paths in the place of others."""
+    text = (CHECKOUT / "scripts/applies").read_text()
+    for place, other in places.items():
+        text = text.replace(place, other)
+    # The machine of the tests may be a container.
+    text = text.replace("/.dockerenv", "/nowhere").replace(
+        "command -v systemd-detect-virt", "false"
+    )
+    done = subprocess.run(
+        ["/bin/sh"], input=f"{text}\n{function}\n", text=True, timeout=60, check=False
+    )
+    return done.returncode == 0
