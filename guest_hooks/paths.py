@@ -11,7 +11,7 @@ MENU_LST = f"{GRUB_DIR}/menu.lst"
 """GRUB Legacy's menu."""
 DIVERTED = "/usr/sbin/grub-install.distrib"
 """Where this package's diversion keeps Debian's grub-install
-(debian/xen-guest-bootloader.preinst).
+(debian/xen-guest-bootloader.postinst).
 """
 STATE_DIR = "/var/lib/xen-guest-bootloader"
 RECEIPT = f"{STATE_DIR}/receipt.json"

@@ -23,9 +23,7 @@ from guest_hooks.survey import kernel_images, pv_kernels
 from guest_hooks.targets import of_boot
 
 PROGRAM = "/usr/bin/xen-guest-bootloader"
-"""Without it the script prints nothing: then the package was removed, and the script is a
-conffile that stayed behind.
-"""
+"""Without it the package was removed, and the script is a conffile that stayed behind."""
 LINUX_SCRIPT = "/etc/grub.d/10_linux"
 Say = Callable[[MenuProblem, str], Problem]
 """A problem with the menu, with the command that makes it again."""

@@ -54,7 +54,7 @@ def test_nothing_is_left_behind(
     make_guest: MakeGuest, deb: Path, newer_deb: Path, platform: Platform
 ) -> None:
     guest = make_guest(platform=platform)
-    before = guest.snapshot()
+    before, boot = guest.snapshot(), in_boot(guest)
     install(guest, deb)
     assert_diverted(guest)
     guest.shell("mkdir -p /boot/grub && update-grub")
@@ -76,13 +76,23 @@ def test_nothing_is_left_behind(
         assert re.search(rf"\brm .*/boot/xen/{re.escape(stays.name)}(?:\s|$)", said)
     assert_not_diverted(guest)
     assert differences(before, guest.snapshot()) == []
+    assert in_boot(guest) == boot | {"grub"} | ({"xen"} if platform is Platform.PV else set())
     assert guest.run("dpkg", "--audit").stdout == ""
+
+
+def in_boot(guest: ChrootGuest) -> set[str]:
+    return {path.name for path in guest.path("/boot").iterdir()}
 
 
 def test_the_guest_still_boots_when_the_package_is_gone(pv_guest: ChrootGuest) -> None:
     pv_guest.assert_right()
     before = pv_guest.read("/boot/xen/pvboot-x86_64.elf")
+    assert starts_a_copy(pv_guest)
+    pv_guest.run("dpkg", "--remove", "xen-guest-bootloader")
+    pv_guest.run("update-grub")
+    assert starts_a_copy(pv_guest)
     pv_guest.run("dpkg", "--purge", "xen-guest-bootloader")
+    assert starts_a_copy(pv_guest)
     assert pv_guest.disk.given.cat("/boot/xen/pvboot-x86_64.elf") == before
 
 
@@ -118,6 +128,11 @@ def marks_kernels(guest: ChrootGuest) -> bool:
     menu = guest.read("/boot/grub/grub.cfg").decode()
     assert re.search(r"^\s+linux\s", menu, re.MULTILINE)
     return "xen_guest_bootloader" in menu
+
+
+def starts_a_copy(guest: ChrootGuest) -> bool:
+    """Whether a PV boot by grub.cfg starts the copy of a kernel that GRUB can't unpack."""
+    return "linux /boot/xen/vmlinux-" in guest.read("/boot/grub/grub.cfg").decode()
 
 
 def hands_over(guest: ChrootGuest) -> bool:

@@ -4,23 +4,19 @@
 import subprocess
 from pathlib import Path
 
-from guest_hooks.survey import menu_kernels
 from tests.support.checkout import CHECKOUT
 
 SCRIPT = "grub.d/99_xen_pv_kernels"
 
 
-def rewritten(
-    text: str, boot: Path, output: Path, *, program: str = "/bin/true", before: str = ""
-) -> bytes:
+def rewritten(text: str, boot: Path, output: Path, *, before: str = "") -> bytes:
     """The menu `text` after the script has run, for the kernels and copies in `boot`.
 
     Before and after it, something is printed to `output` through one descriptor, as by
-    grub-mkconfig; `program` stands for the package's, `before` is what the shell does first.
+    grub-mkconfig; `before` is what the shell does first.
     """
     script = output.with_suffix(".sh")
-    words = (CHECKOUT / SCRIPT).read_text().replace(menu_kernels.PROGRAM, program)
-    script.write_text(words.replace("/boot/", f"{boot}/"))
+    script.write_text((CHECKOUT / SCRIPT).read_text().replace("/boot/", f"{boot}/"))
     with output.open("wb") as file:
         file.write(text.encode())
         file.flush()
