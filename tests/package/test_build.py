@@ -6,6 +6,7 @@ lintian has no complaint.
 import re
 import shutil
 import subprocess
+import tarfile
 from pathlib import Path
 
 from tests.support import needs, sources
@@ -25,6 +26,8 @@ and trixie's does not even know the name of that complaint. Sid's takes what boo
 its debhelper has no later level than 13, its dpkg wants both fields.
 """
 ON_ITSELF = 'mount --bind "$0" "$0" && exec "$1" "$0" - /bin/sh -c "$2"'
+NO_SOURCE = (".cache/trees/sid.tar", ".venv/bin/ruff", "dist/old_1_all.deb", ".git/HEAD")
+"""What stands in a checkout beside the source."""
 WITHOUT_TESTS = {"DEB_BUILD_PROFILES": "nocheck", "DEB_BUILD_OPTIONS": "nocheck"}
 TOOLS = ("dpkg-dev", "lintian")
 
@@ -39,6 +42,9 @@ def test_it_builds_and_lintian_is_content(suite: Suite, tmp_path: Path) -> None:
             copy = source / path.relative_to(CHECKOUT)
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(path, copy)
+        for name in NO_SOURCE:
+            (source / name).parent.mkdir(parents=True)
+            (source / name).touch()
         # -I: what is never listed, a compiler, is not needed either.
         build = (
             "cd /build/source && dpkg-checkbuilddeps -I && chown -R nobody .. &&"
@@ -63,8 +69,16 @@ def test_it_builds_and_lintian_is_content(suite: Suite, tmp_path: Path) -> None:
         )
         assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
         assert list((tree / "build").glob("xen-guest-bootloader_*_all.deb"))
+        assert not packed(tree / "build") & {Path(name).name for name in NO_SOURCE}
         program = source / "debian/xen-guest-bootloader/usr/bin/xen-guest-bootloader"
         assert program.read_text().startswith("#!/usr/bin/python3 -IS\n")
+
+
+def packed(directory: Path) -> set[str]:
+    """The names of the files in the source package."""
+    (archive,) = directory.glob("*.tar.*")
+    with tarfile.open(archive) as source:
+        return {Path(name).name for name in source.getnames()}
 
 
 def test_what_an_admin_may_edit_is_a_conffile(shared_guest: ChrootGuest) -> None:
