@@ -112,13 +112,22 @@ def _disk(mount: Mount) -> Basis | None:
     ):
         return None
     known = os.path.realpath(f"{BLOCK_DEVICES}/{number}")
-    if any(os.path.exists(f"{known}/{kind}") for kind in _VOLUMES):
+    if is_volume(known):
         return None
     start = _read(mount.source, superblock.SHAPE_SIZE)
     shape, uuid = superblock.shape(start), superblock.read_uuid(start)
     if not shape or not uuid:
         return None
     return Basis(lines=(f"{number} {shape}", *partition(known, start)), uuid=(uuid,))
+
+
+def is_volume(known: str) -> bool:
+    """Whether the device that sysfs has at `known` is one of LVM's, LUKS', RAID's or a cache, or a
+    partition on one.
+    """
+    is_part = os.path.exists(f"{known}/partition")
+    tops = (known, os.path.dirname(known)) if is_part else (known,)
+    return any(os.path.exists(f"{top}/{kind}") for top in tops for kind in _VOLUMES)
 
 
 def partition(known: str, start: bytes) -> Lines:

@@ -86,7 +86,9 @@ def facts(
     left = [each for each, answer in known.items() if answer is None]
     said = _asked(root, left) if left else {}
     if left and bases == _bases(groups, answers):  # it has not changed meanwhile
-        for each, answer in said.items():
+        # Of a volume after all: what is beneath it is in no basis.
+        is_volume = any(answer for (what, _), answer in said.items() if what == "abstraction")
+        for each, answer in () if is_volume else said.items():
             answers.put(" ".join(each), bases.get(each), answer)
     known |= said
     return tuple(

@@ -165,6 +165,32 @@ def test_of_a_volume_it_is_not_told(ext4: images.Disk, monkeypatch: pytest.Monke
     assert grub_basis.of_directory(str(ext4.top), mounts.here()) is None
 
 
+def test_a_partition_of_a_volume_is_one(tmp_path: Path) -> None:
+    for name in ("sda/sda1", "md0/md0p1"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "partition").write_text("1\n")
+    (tmp_path / "md0/md").mkdir()
+    found = {
+        name: grub_basis.is_volume(f"{tmp_path}/{name}")
+        for name in ("sda", "sda/sda1", "md0", "md0/md0p1")
+    }
+    assert found == {"sda": False, "sda/sda1": False, "md0": True, "md0/md0p1": True}
+
+
+def test_what_names_a_volume_is_asked_again(
+    ext4: images.Disk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("guest_hooks.machine.grub_answers.ANSWERS", f"{tmp_path}/answers.json")
+    said = [("abstraction", "lvm"), ("drive", "(lvmid/a)")]
+    words = [dict(said).get(what, what) for what in (*grub_tools.PROBED, "path")]
+    done = run.Completed(code=0, stdout="".join(f"{word}\0" for word in words).encode(), stderr=b"")
+    monkeypatch.setattr(grub_tools, "run", lambda *_words, **_options: done)
+    answers = Answers(Root())
+    grub_tools.facts(Root(), [[str(ext4.top)]], answers)
+    answers.save()
+    assert not (tmp_path / "answers.json").exists()
+
+
 def tools(top: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """GRUB's tools in `top`, as a package laid them there a while ago."""
     top.mkdir()
