@@ -23,6 +23,8 @@ MAX_NAMES, MAX_NAME_BYTES = 50_000, 4 << 20
 """
 _MAX_NAME = 4096
 _HEADER = 110
+_BLOCK = 4096
+"""Bytes that are looked at for zeros at a time."""
 _PROGRAMS = (["bin"], ["sbin"])
 _SYSTEMD = ["usr", "lib", "systemd"]
 _DRACUT = ("usr/lib/dracut/", "var/lib/dracut/", "lib/dracut/")
@@ -184,12 +186,16 @@ class _Member:
         self._at += size
 
     def is_at_archive(self) -> bool:
-        while True:
-            self._kept, self._at = self._kept[self._at :].lstrip(b"\0"), 0
-            if self._left >= 6 or not self._more():
+        while self._left or self._more():
+            block = self._kept[self._at : self._at + _BLOCK]
+            rest = block.lstrip(b"\0")
+            self._at += len(block) - len(rest)
+            if rest:
                 break
+        while self._left < 6 and self._more():
+            pass
         self.offset = 0
-        return self._kept[:6] in _MAGICS
+        return self._kept[self._at : self._at + 6] in _MAGICS
 
     @property
     def _left(self) -> int:
@@ -255,7 +261,7 @@ def _below_modules(name: str) -> list[str]:
 
 def _skip_zeros(view: memoryview, at: int) -> int:
     while at < len(view):
-        block = bytes(view[at : at + 4096])
+        block = bytes(view[at : at + _BLOCK])
         rest = block.lstrip(b"\0")
         if rest:
             return at + len(block) - len(rest)
