@@ -33,6 +33,8 @@ MAX_OUTPUT = 16 << 20
 GRACE = 2.0
 """Seconds for which what a program left running may keep the pipes open after its end."""
 CHUNK = 1 << 16
+OF_SIGNAL = 128
+"""What a shell adds to the number of the signal that ended a program, for its exit code."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,7 +175,8 @@ def _ended(
             stdout, stderr, is_all = _exchange(process, stdin, timeout)
             if is_all:
                 unless_ended.pop_all()
-    return process.returncode, stdout, stderr
+    code = process.returncode
+    return code if code >= 0 else OF_SIGNAL - code, stdout, stderr
 
 
 def _exchange(

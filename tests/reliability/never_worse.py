@@ -7,7 +7,6 @@ GRUB's own drivers, whether they find on the raw disk, whole, the kernel and the
 that stands first in the menu.
 """
 
-import os
 import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -151,16 +150,22 @@ def full_while_an_initrd_is_made(guest: ChrootGuest) -> None:
     neither is there room.
     """
     newer(guest)
-    status = os.statvfs(guest.path("/boot"))
-    room = status.f_bfree * status.f_frsize - ROOM
-    # At the end of the directory that is put back; as root, down to what ext4 keeps for itself.
-    guest.run("fallocate", "--length", str(room), "/boot/filler", check=False)
+    # At the end of the directory that is put back. What statvfs says is free, btrfs does not give.
+    guest.shell(FILL)
     for words in (("-c", "-k", NEWER), ("-u",)):
         guest.run("update-initramfs", *words, check=False)
     assert not guest.path(f"/boot/initrd.img-{NEWER}").exists()
 
 
-ROOM = 4 << 20
+FILL = """size=0
+for step in 64 1; do
+    while fallocate --offset ${size}MiB --length ${step}MiB /boot/filler 2>/dev/null; do
+        size=$((size + step))
+    done
+done
+truncate --size=-4M /boot/filler
+"""
+"""Leaves 4 MiB, to which also what ext4 keeps for root is taken."""
 LINUX_BOOT_PROBER = (
     'echo "$1:$1:Other Linux:/boot/vmlinuz-0.1:/boot/initrd.img-0.1:root=/dev/sdz1 ro"'
 )

@@ -21,7 +21,7 @@ from tests.reliability.scenario import EMBEDDED, MINIMAL, Start
 from tests.reliability.sweeps import Found
 from tests.reliability.table import Row, tally
 from tests.support import fault_lab
-from tests.support.debian_tree import RELEASES
+from tests.support.debian_tree import RELEASES, Suite
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,13 +196,18 @@ def _never_worse_sections() -> Iterator[Section]:
     # it gets there does.
     for suite in RELEASES:
         for number, fs_type in enumerate(fault_lab.SIZES):
-            cases = never_worse.CASES[number :: len(fault_lab.SIZES)]
-            find = functools.partial(never_worse.sweep, suite=suite, fs_type=fs_type, cases=cases)
+            find = functools.partial(_never_worse, suite=suite, fs_type=fs_type, number=number)
             yield _section(
                 "a guest in many states, every kind of run: what booted boots",
                 f"never worse {suite} {fs_type}",
                 find,
             )
+
+
+def _never_worse(directory: Path, *, suite: Suite, fs_type: str, number: int) -> Found:
+    # By their number: a case holds functions that no other process can be sent.
+    cases = never_worse.CASES[number :: len(fault_lab.SIZES)]
+    return never_worse.sweep(directory, suite, fs_type=fs_type, cases=cases)
 
 
 def run_section(section: Section, directory: Path) -> Row:

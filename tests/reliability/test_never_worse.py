@@ -3,9 +3,10 @@
 worse by a menu.
 """
 
+import pickle
 from pathlib import Path
 
-from tests.reliability import never_worse
+from tests.reliability import never_worse, sections
 from tests.support.debian_tree import Suite
 
 MOST_TELLING = (
@@ -31,3 +32,9 @@ def test_no_repair_ends_a_boot_that_works(tmp_path: Path) -> None:
     )
     assert len(found) == len(cases)
     assert [fault for fault in found if fault] == []
+
+
+def test_each_sweep_can_be_sent_to_a_process_of_its_own() -> None:
+    every = sections.all_sections(sections.Points(**dict.fromkeys(sections.Points.__slots__, 1)))
+    sent = [pickle.loads(pickle.dumps(each)).name for each in every]  # noqa: S301 - our own
+    assert sent == [each.name for each in every]

@@ -76,3 +76,10 @@ def test_more_than_a_pipe_holds_goes_in_and_comes_out() -> None:
     data = bytes(range(256)) * 16384
     assert run(["cat"], stdin=data).stdout == data
     assert run(["true"], stdin=data).stdout == b""
+
+
+def test_a_program_that_a_signal_ends_has_the_exit_code_that_a_shell_gives_it() -> None:
+    """The wrapper around grub-install ends with it, and no shell can end with a negative one."""
+    with pytest.raises(CommandError, match="it failed with exit code 153") as ended:
+        run(["sh", "-c", "kill -XFSZ $$"], name="it")
+    assert ended.value.code == 153
