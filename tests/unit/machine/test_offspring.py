@@ -57,12 +57,20 @@ def test_who_is_told_to_end_leaves_nobody(
         "from guest_hooks.machine.run import run;"
         f" run({words!r}, timeout=1000, with_offspring=True)"
     )
-    with subprocess.Popen(
-        [PYTHON, "-c", program], env=environment(), stderr=subprocess.DEVNULL
-    ) as caller:
+    # Whoever runs the tests may ignore SIGINT or SIGHUP, as a shell does for what it runs in the
+    # background and nohup does.
+    caller = subprocess.Popen(
+        ["env", "--default-signal", PYTHON, "-c", program],
+        env=environment(),
+        stderr=subprocess.DEVNULL,
+    )
+    try:
         waiting.until(lambda: file.exists() and file.read_text().endswith("\n"))
         os.kill(caller.pid, number)
         assert caller.wait(20) == -number
+    finally:
+        caller.kill()
+        caller.wait()
     pid = int(file.read_text())
     waiting.until(lambda: not is_running(pid))
 
