@@ -68,7 +68,7 @@ class Reader:
         known.
         """
         contents = (block_devices.content(device, path, run=self.run) for device in devices)
-        theirs = next((data for data in contents if data), None)
+        theirs = next((data for data in contents if data is not None), None)
         try:
             ours = self.root.read(name)
         except FileNotFoundError:

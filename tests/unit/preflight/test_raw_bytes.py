@@ -44,6 +44,13 @@ def test_a_file_that_grub_lists_and_does_not_read(tree: BootTree) -> None:
     assert [each.thing for each in tree.preflight().findings] == [MENU]
 
 
+def test_an_empty_file_is_the_same_as_an_empty_one(tree: BootTree) -> None:
+    tree.write(MENU[1:], b"")
+    tree.disks.contents[DEVICE, MENU] = b""
+    tree.disks.files[DEVICE] = (MENU,)
+    assert Stage1Problem.OTHER_BYTES not in {each.code for each in tree.preflight().findings}
+
+
 def test_what_was_the_same_is_not_read_again(
     tree: BootTree, monkeypatch: pytest.MonkeyPatch
 ) -> None:
