@@ -4,6 +4,7 @@ real dpkg-divert.
 """
 
 import os
+import re
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -95,3 +96,47 @@ def test_a_diversion_that_is_there_stays(tree: Path, owner: str, told: str) -> N
         assert not (tree / REAL).exists()
         script(tree, *words)
     assert asked(tree, "dpkg-divert", "--list").stdout == before
+
+
+CONTROL = f"""\
+Package: {NAME}
+Version: 1
+Architecture: all
+Maintainer: nobody <nobody@localhost>
+Description: its scripts alone
+"""
+
+
+def test_removed_while_it_is_not_configured_it_gives_grub_install_back(tree: Path) -> None:
+    """By dpkg itself, which then runs no prerm: it does for a package that is configured."""
+    control = tree / "package/DEBIAN"
+    control.mkdir(parents=True)
+    (control / "control").write_text(CONTROL)
+    for name in ("postinst", "prerm", "postrm"):
+        (control / name).write_text((CHECKOUT / f"debian/{NAME}.{name}").read_text())
+        (control / name).chmod(0o755)
+    for name in ("info", "updates"):
+        (tree / "var/lib/dpkg" / name).mkdir()
+    (tree / "var/lib/dpkg/status").touch()
+    for path in (tree / "var/lib/dpkg").iterdir():
+        os.chown(path, -1 if USER is None else USER, -1)
+    deb = f"{tree}/{NAME}.deb"
+    asked(tree, "dpkg-deb", "--root-owner-group", "--build", str(control.parent), deb)
+    dpkg = ("dpkg", f"--root={tree}", "--force-not-root,script-chrootless", "--log=/dev/null")
+
+    asked(tree, *dpkg, "--install", deb)
+    assert os.readlink(tree / PROGRAM) == WRAPPER
+    asked(tree, *dpkg, "--unpack", deb)
+    assert os.readlink(tree / PROGRAM) == WRAPPER
+    asked(tree, *dpkg, "--remove", NAME)
+    assert (tree / PROGRAM).read_text() == "GRUB's own"
+    assert not (tree / REAL).exists()
+    assert asked(tree, "dpkg-divert", "--list").stdout == ""
+
+
+def test_both_scripts_give_it_back_in_the_same_way() -> None:
+    texts = [(CHECKOUT / f"debian/{NAME}.{name}").read_text() for name in ("prerm", "postrm")]
+    function = re.compile(r"^unwrap\(\) \{\n.*?^\}\n", re.MULTILINE | re.DOTALL)
+    before, after = (function.findall(text) for text in texts)
+    assert len(before) == 1
+    assert before == after
