@@ -3,6 +3,9 @@
 serve.
 """
 
+import shlex
+from collections.abc import Callable, Sequence
+
 from guest_hooks.errors import CodedFormatError, FormatError
 from guest_hooks.formats import bzimage, pv_kernel, pvh_bridge, second_stage, xen_notes
 from guest_hooks.formats.bzimage import Image, ImageFormat
@@ -10,6 +13,13 @@ from guest_hooks.formats.second_stage import SecondStage
 from guest_hooks.model import Problem
 from guest_hooks.records import dataclass, replace
 from guest_hooks.targets import TARGETS, Target
+
+Packages = Callable[[str], Sequence[str]]
+"""From a kernel's release to the names of its packages."""
+
+
+def _usual_packages(release: str) -> Sequence[str]:
+    return (f"linux-image-{release}",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,8 +62,10 @@ class Inspection:
         )
 
 
-def inspect(path: str, data: bytes) -> Inspection:
-    """Inspect `data`, the content of the file called `path`; never raises."""
+def inspect(path: str, data: bytes, packages: Packages = _usual_packages) -> Inspection:
+    """Inspect `data`, the content of the file called `path`; never raises. `packages` says of which
+    packages a kernel of Debian's is.
+    """
     is_bridge = pvh_bridge.is_bridge(data)
     core = data[pvh_bridge.CORE_OFFSET :] if is_bridge else data
     damage = pvh_bridge.damage(data) if is_bridge else None
@@ -62,7 +74,7 @@ def inspect(path: str, data: bytes) -> Inspection:
         stage = second_stage.read(core)
     except CodedFormatError as error:
         unreadable = unreadable or Problem.of(error.code, error.message)
-    kernel = None if stage is not None and stage.core is not None else _kernel(core)
+    kernel = None if stage is not None and stage.core is not None else _kernel(core, packages)
     near = [target for target in TARGETS.values() if _is_near(stage, target)] or list(
         TARGETS.values()
     )
@@ -85,7 +97,7 @@ def inspect(path: str, data: bytes) -> Inspection:
     )
 
 
-def _kernel(data: bytes) -> Kernel | None:
+def _kernel(data: bytes, packages: Packages) -> Kernel | None:
     """What `data` is as a Linux kernel; None for anything else, an ELF file that is not Linux
     among it.
     """
@@ -98,7 +110,8 @@ def _kernel(data: bytes) -> Kernel | None:
     try:
         found = bzimage.notes(data, image, to_the_end=is_packed)
     except CodedFormatError as error:
-        why = Problem.of(error.code, error.message, release=image.release or "VERSION")
+        names = packages(image.release or "VERSION")
+        why = Problem.of(error.code, error.message, packages=shlex.join(names))
         unread = replace(why, hint=error.hint or why.hint)
         return (
             Kernel(image=image, release=image.release, unread=unread, source=source)

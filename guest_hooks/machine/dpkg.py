@@ -36,6 +36,10 @@ CONFIGURED_NOW = "DPKG_MAINTSCRIPT_PACKAGE"
 """Set by dpkg for a maintainer script; while it runs, its package is half-configured."""
 QUERY = ("dpkg-query", "--show", "--showformat=${binary:Package} ${db:Status-Status}\n")
 QUERY_TIMEOUT = 20.0
+_OF_A_KERNEL = ("image", "binary", "base", "modules")
+"""linux-KIND-RELEASE, the packages of a kernel: before forky the first has all of it; since then
+the first copies to /boot what the others have in /usr/lib/modules.
+"""
 _STATUS = re.compile(rb"^Status: +\S+ +\S+ +(\S+) *$", re.MULTILINE)
 
 
@@ -103,6 +107,15 @@ def recorded(root: Root, names: Sequence[str]) -> dict[str, str]:
                 status = _STATUS.search(table[start : table.find(b"\n\n", start)])
                 found |= {name: status[1].decode(errors="replace")} if status else {}
     return found
+
+
+def kernel_packages(root: Root, release: str) -> tuple[str, ...]:
+    """The packages of Debian's kernel `release` that dpkg has on record; where it has none, that
+    which brings all others.
+    """
+    names = tuple(f"linux-{kind}-{release}" for kind in _OF_A_KERNEL)
+    there = (name for name in names if root.exists(f"{DPKG}/info/{name}.list"))
+    return tuple(there) or names[:1]
 
 
 def altered(root: Root, package: str, files: Mapping[str, bytes]) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from typing import Any
 from guest_hooks.boot_images import IRREGULAR, InitrdFacts, KernelFacts, revived
 from guest_hooks.errors import FormatError
 from guest_hooks.formats import bzimage, initrd, kernel_config, pv_kernel
+from guest_hooks.machine.dpkg import kernel_packages
 from guest_hooks.machine.root import NotRegularError, Root
 from guest_hooks.problems.images import FileProblem, ImageProblem
 from guest_hooks.sizes import MAX_IMAGE
@@ -150,6 +151,6 @@ def _is_packaged(root: Root, path: str, release: str, data: bytes) -> bool:
     name = os.path.basename(root.resolve(path))
     places = (f"boot/{name}", f"usr/lib/modules/{release}/{name.removesuffix(f'-{release}')}")
     digest = hashlib.md5(data, usedforsecurity=False).hexdigest()
-    lists = (f"{DPKG_INFO}/linux-{kind}-{release}.md5sums" for kind in ("image", "binary", "base"))
+    lists = (f"{DPKG_INFO}/{package}.md5sums" for package in kernel_packages(root, release))
     found = (root.read_text(path, limit=MAX_SUMS) or "" for path in lists)
     return any(f"{digest}  {place}\n" in sums for sums in found for place in places)

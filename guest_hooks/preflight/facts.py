@@ -11,7 +11,7 @@ from guest_hooks.errors import FormatError, GuestHooksError
 from guest_hooks.formats import command_list, grub_cfg, grubenv, kernel_config
 from guest_hooks.formats.grub_menu import Menu
 from guest_hooks.formats.grub_state import UnknownFileError
-from guest_hooks.machine import beneath, block_devices
+from guest_hooks.machine import beneath, block_devices, dpkg
 from guest_hooks.machine.boot_files import Memory
 from guest_hooks.machine.root import NotRegularError, Root
 from guest_hooks.machine.run import Run
@@ -271,17 +271,18 @@ def read_files(
 
 
 def kernel(root: Root, path: str, facts: KernelFacts | None) -> Kernel:
-    """A kernel with what its packages left beside it: /boot/config-RELEASE and
+    """A kernel with its packages, and what these left beside it: /boot/config-RELEASE and
     /lib/modules/RELEASE.
     """
+    found = Kernel(path=path, facts=facts, options={})
+    found = replace(found, packages=dpkg.kernel_packages(root, found.release))
     release = facts.release if facts else ""
     if not release or "/" in release:
-        return Kernel(path=path, facts=facts, options={})
+        return found
     text = root.read_text(f"/boot/config-{release}", limit=MAX_CONFIG)
     builtin = root.read_text(f"/lib/modules/{release}/modules.builtin", limit=MAX_CONFIG)
-    return Kernel(
-        path=path,
-        facts=facts,
+    return replace(
+        found,
         options=kernel_config.parse(text, OPTIONS) if text else {},
         builtin=kernel_config.builtin_modules(builtin) if builtin else frozenset(),
         has_modules=root.exists(f"/lib/modules/{release}"),

@@ -47,7 +47,7 @@ class Needs:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kernel:
     """One kernel with what belongs to it: its options (empty: no config file), its built-in
-    modules, whether it has others.
+    modules, whether it has others, the Debian packages that it is of.
     """
 
     path: str
@@ -55,6 +55,7 @@ class Kernel:
     options: Mapping[str, str]
     builtin: frozenset[str] = frozenset()
     has_modules: bool = True
+    packages: tuple[str, ...] = ()
 
     @property
     def release(self) -> str:

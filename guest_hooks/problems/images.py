@@ -16,7 +16,7 @@ from guest_hooks.problems.row import (
 )
 
 REPLACE = "replace it with: xen-guest-bootloader sync"
-AGAIN = "install the kernel again: apt install --reinstall linux-image-{release}"
+AGAIN = "install the kernel again: apt install --reinstall {packages}"
 _REFUSED = "error: not xen image."
 _OTHER_ARCH = "incompatible architecture"
 

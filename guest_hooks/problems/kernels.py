@@ -5,7 +5,7 @@ from guest_hooks.problems.row import Actor, Certainty, ProblemCode, Row, Severit
 
 _REINSTALL = (
     "boot another kernel from the menu, and install this one again: "
-    "apt install --reinstall linux-image-{release}"
+    "apt install --reinstall {packages}"
 )
 _XEN_KERNEL = (
     "boot a kernel built with CONFIG_XEN_PV, such as {package}, or have the host start this guest "
@@ -94,7 +94,7 @@ class KernelProblem(ProblemCode):
         "kernel-modules-missing",
         "/lib/modules lacks the kernel's modules, the network's among them.",
         console="Failed to start systemd-modules-load.service",
-        hint="apt install --reinstall linux-image-{release}",
+        hint="apt install --reinstall {packages}",
         actor=Actor.GUEST,
     )
 

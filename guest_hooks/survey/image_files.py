@@ -5,6 +5,7 @@ import errno
 import os
 import shlex
 import stat
+from collections.abc import Sequence
 
 from guest_hooks.errors import UsageError
 from guest_hooks.formats import inspection
@@ -18,7 +19,14 @@ def inspect(path: str) -> Inspection:
     """What the file `path` of this process is; raises `UsageError` where it is not a plain file
     that can be read.
     """
-    return inspection.inspect(path, _read(path))
+    return inspection.inspect(path, _read(path), _packages)
+
+
+def _packages(release: str) -> Sequence[str]:
+    from guest_hooks.machine import dpkg  # noqa: PLC0415 - of a damaged kernel alone
+    from guest_hooks.machine.root import Root  # noqa: PLC0415 - as above
+
+    return dpkg.kernel_packages(Root(), release)
 
 
 def _read(path: str) -> bytes:

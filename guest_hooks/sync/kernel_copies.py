@@ -9,7 +9,7 @@ import shlex
 from collections.abc import Sequence
 
 from guest_hooks.errors import FormatError, GuestHooksError, LackingError, NotRepairedError
-from guest_hooks.machine import durable, space
+from guest_hooks.machine import dpkg, durable, space
 from guest_hooks.machine.boot_files import Memory
 from guest_hooks.machine.root import NotRegularError, Root
 from guest_hooks.machine.settling import Settling
@@ -126,9 +126,10 @@ def _made(root: Root, kernel: KernelStatus) -> bytes:
     try:
         return pv_kernel.make(root.read(kernel.path, limit=MAX_IMAGE))
     except (OSError, NotRegularError) as error:
+        packages = shlex.join(dpkg.kernel_packages(root, kernel.version))
         raise NotRepairedError(
             f"{kernel.path} can't be read: {error}",
-            hint=f"install the package again that it is of: dpkg -S {shlex.quote(kernel.path)}",
+            hint=f"install it again: apt install --reinstall {packages}",
         ) from error
 
 

@@ -46,6 +46,7 @@ _USUAL = {
     "make": "update-initramfs -u -k RELEASE",
     "menu": "xen-guest-bootloader sync",
     "package": "linux-image-amd64",
+    "packages": "linux-image-RELEASE",
     "remedy": "xen-guest-bootloader sync",
 }
 """What a field of a row usually is; any other stands for itself."""

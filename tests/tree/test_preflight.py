@@ -13,6 +13,7 @@ import pytest
 from guest_hooks.boot_images import KernelFacts
 from guest_hooks.formats import initrd
 from guest_hooks.machine import block_devices
+from guest_hooks.machine.dpkg import kernel_packages
 from guest_hooks.machine.image_reading import read_initrd, read_kernel
 from guest_hooks.machine.root import Root
 from guest_hooks.targets import TARGETS
@@ -36,11 +37,15 @@ def kernel_facts(tree: OutsideGuest) -> tuple[KernelFacts, KernelFacts]:
         for path in (tree.top / "boot").glob("vmlinuz-*")
         if not path.name.endswith(OTHER_KERNELS)
     )
-    sums = tree.top / f"var/lib/dpkg/info/linux-image-{image.name.removeprefix('vmlinuz-')}.md5sums"
-    told = read_kernel(Root(str(tree.top)), f"/boot/{image.name}")
-    hidden = sums.rename(sums.with_suffix(".hidden"))
-    read = read_kernel(Root(str(tree.top)), f"/boot/{image.name}")
-    hidden.rename(sums)
+    root = Root(str(tree.top))
+    told = read_kernel(root, f"/boot/{image.name}")
+    names = kernel_packages(root, image.name.removeprefix("vmlinuz-"))
+    sums = [tree.top / f"var/lib/dpkg/info/{name}.md5sums" for name in names]
+    for file in sums:
+        file.rename(file.with_suffix(".hidden"))
+    read = read_kernel(root, f"/boot/{image.name}")
+    for file in sums:
+        file.with_suffix(".hidden").rename(file)
     return told, read
 
 

@@ -5,6 +5,7 @@ Sources: GRUB grub-core/loader/i386/{linux,xen,xen_file,xen_fileXX}.c; Linux
 arch/x86/boot/compressed/misc.c.
 """
 
+import shlex
 from functools import partial
 
 from guest_hooks.boot_images import IRREGULAR, KernelFacts
@@ -51,7 +52,7 @@ def kernel_findings(kernel: Kernel, needs: Needs) -> tuple[Finding, ...]:
             _DAMAGES.get(facts.fault, KernelProblem.DAMAGED),
             thing=path,
             message=f"{path}: {facts.cause}",
-            release=kernel.release,
+            packages=shlex.join(kernel.packages),
         )
         if path.startswith(_COPIES):
             step = needs.steps.copied_again()
@@ -179,7 +180,8 @@ def modules_finding(kernel: Kernel) -> tuple[Finding, ...]:
         f"/lib/modules/{release} is not there: {kernel.path} comes up without its modules, the"
         " network's among them"
     )
+    packages = shlex.join(kernel.packages)
     missing = _kernel(
-        KernelProblem.MODULES_MISSING, thing=kernel.path, message=message, release=release
+        KernelProblem.MODULES_MISSING, thing=kernel.path, message=message, packages=packages
     )
     return (missing,)

@@ -39,6 +39,7 @@ def test_a_kernel_of_which_dpkg_has_the_sum(
         digest = hashlib.md5(tree.read(path), usedforsecurity=False).hexdigest()
         sums = tmp_path / f"var/lib/dpkg/info/linux-{package}-{NEWEST}.md5sums"
         sums.parent.mkdir(parents=True, exist_ok=True)
+        sums.with_suffix(".list").touch()
         with sums.open("a") as file:
             file.write(f"{digest}  {place}\n")
     assert read_kernel(Root(str(tmp_path)), f"/{KERNEL}").is_verified is is_verified

@@ -4,6 +4,8 @@
 import hashlib
 from pathlib import Path
 
+import pytest
+
 from guest_hooks.machine import dpkg
 from guest_hooks.machine.root import Root
 from guest_hooks.targets import TARGETS
@@ -30,3 +32,25 @@ def test_nothing_is_made_of_damaged_modules(tmp_path: Path) -> None:
     assert altered("kernel.img", "a.mod") == ()  # another build was laid over this one
     tree.remove("var/lib/dpkg/info/grub-xen-bin.md5sums")
     assert altered("kernel.img") == ()
+
+
+@pytest.mark.parametrize(
+    ("recorded", "expected"),
+    [
+        pytest.param(("image",), ("image",), id="bookworm-and-trixie"),
+        pytest.param(
+            ("base", "binary", "headers", "image", "modules"),
+            ("image", "binary", "base", "modules"),
+            id="forky-and-later",
+        ),
+        pytest.param((), ("image",), id="no-package"),
+    ],
+)
+def test_a_kernel_is_of_these_packages(
+    tmp_path: Path, recorded: tuple[str, ...], expected: tuple[str, ...]
+) -> None:
+    tree = BootTree(tmp_path)
+    for kind in recorded:
+        tree.write(f"var/lib/dpkg/info/linux-{kind}-7.2.13+deb14-amd64.list", b"/.\n")
+    found = dpkg.kernel_packages(Root(str(tree.top)), "7.2.13+deb14-amd64")
+    assert found == tuple(f"linux-{kind}-7.2.13+deb14-amd64" for kind in expected)

@@ -14,6 +14,7 @@ from tests.support.boot_damage import (
     KERNEL,
     OTHER_UUID,
     PVH,
+    Damage,
     both,
     by_dracut,
     damaged_payload,
@@ -30,7 +31,7 @@ from tests.support.boot_damage import (
     without,
     write,
 )
-from tests.support.boot_tree import NEWEST, RELEASES
+from tests.support.boot_tree import NEWEST, RELEASES, BootTree
 from tests.support.damage_case import Case, check
 
 NOT_XEN = "not xen image."
@@ -231,3 +232,24 @@ CASES = [
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_damage_is_found(case: Case, tmp_path: Path) -> None:
     check(case, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        pytest.param(write(KERNEL, damaged_payload()), id="damaged"),
+        pytest.param(write(KERNEL, b""), id="empty"),
+        pytest.param(remove_modules, id="modules"),
+    ],
+)
+def test_since_forky_a_kernel_is_of_several_packages(damage: Damage, tmp_path: Path) -> None:
+    """Its file and its modules are in others than the one that copies them to /boot, where the
+    kernel is the same file as in /usr/lib/modules if both are on one file system.
+    """
+    tree = BootTree(tmp_path)
+    names = [f"linux-{kind}-{NEWEST}" for kind in ("image", "binary", "base", "modules")]
+    for name in names:
+        tree.write(f"var/lib/dpkg/info/{name}.list", b"/.\n")
+    damage(tree)
+    (finding,) = tree.preflight().findings
+    assert finding.hint.endswith(f"apt install --reinstall {' '.join(names)}")
