@@ -11,7 +11,6 @@ from pathlib import Path
 
 from tests.support import sources
 from tests.support.apt_proxy import environment
-from tests.support.checkout import CHECKOUT
 from tests.support.debian_tree import MIRROR, Kind, Suite, tarball
 
 BUILD = (
@@ -61,10 +60,7 @@ def test_piuparts_finds_nothing(suite: Suite, deb: Path, tmp_path: Path) -> None
 def test_builds_under_varied_conditions_are_alike(tmp_path: Path) -> None:
     """Another path, home, time, time zone, locale, mask, kernel's name, number of processors."""
     source = tmp_path / "xen-guest-bootloader"
-    for path in sources.tracked():
-        copy = source / path.relative_to(CHECKOUT)
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(path, copy)
+    sources.copy(source)
     words = said(
         "reprotest",
         "--no-diffoscope",

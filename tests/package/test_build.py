@@ -4,12 +4,12 @@ lintian has no complaint.
 """
 
 import re
-import shutil
 import subprocess
 import tarfile
+from collections.abc import Iterable
 from pathlib import Path
 
-from tests.support import needs, sources
+from tests.support import debian_package, needs, sources
 from tests.support.checkout import CHECKOUT
 from tests.support.chroot_guest import ENTER, ChrootGuest
 from tests.support.debian_tree import RELEASES, Kind, Suite, tarball, unpacked
@@ -38,13 +38,8 @@ def test_it_builds_and_lintian_is_content(suite: Suite, tmp_path: Path) -> None:
     packages = (*needs.control("Build-Depends", with_tests=with_tests), *TOOLS)
     with unpacked(tarball(suite, Kind.MINIMAL, extra=packages), tmp_path / "tree") as tree:
         source = tree / "build/source"
-        for path in sources.tracked():
-            copy = source / path.relative_to(CHECKOUT)
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(path, copy)
-        for name in NO_SOURCE:
-            (source / name).parent.mkdir(parents=True)
-            (source / name).touch()
+        sources.copy(source)
+        lay_beside(source, NO_SOURCE)
         # -I: what is never listed, a compiler, is not needed either.
         build = (
             "cd /build/source && dpkg-checkbuilddeps -I && chown -R nobody .. &&"
@@ -72,6 +67,22 @@ def test_it_builds_and_lintian_is_content(suite: Suite, tmp_path: Path) -> None:
         assert not packed(tree / "build") & {Path(name).name for name in NO_SOURCE}
         program = source / "debian/xen-guest-bootloader/usr/bin/xen-guest-bootloader"
         assert program.read_text().startswith("#!/usr/bin/python3 -IS\n")
+
+
+def lay_beside(source: Path, names: Iterable[str]) -> None:
+    for name in names:
+        (source / name).parent.mkdir(parents=True)
+        (source / name).touch()
+
+
+def test_a_build_without_git_gives_the_same_bytes(deb: Path, tmp_path: Path) -> None:
+    """As from a tarball; in another directory, at another time."""
+    source = tmp_path / "unpacked"
+    sources.copy(source)
+    lay_beside(source, (name for name in NO_SOURCE if not name.startswith(".git/")))
+    built = debian_package.host(str(source / "debian/build"), str(tmp_path / "built"))
+    assert Path(built.strip()).name == deb.name
+    assert Path(built.strip()).read_bytes() == deb.read_bytes()
 
 
 def packed(directory: Path) -> set[str]:

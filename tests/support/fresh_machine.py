@@ -161,8 +161,5 @@ def _clone(directory: Path, work: Path) -> None:
         path for path in directory.rglob("*") if path.is_file() and ".git" not in path.parts
     ]:
         name.unlink()
-    for path in sources.tracked():
-        copy = directory / path.relative_to(CHECKOUT)
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(path, copy)
+    sources.copy(directory)
     subprocess.run(["chown", "--recursive", f"{UID}:{UID}", directory.parent], check=True)

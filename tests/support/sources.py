@@ -3,6 +3,7 @@
 
 import ast
 import functools
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -29,6 +30,14 @@ def tracked() -> list[Path]:
     )
     paths = (CHECKOUT / name for name in listing.stdout.split("\0") if name)
     return sorted(path for path in paths if path.is_file() and not path.is_symlink())
+
+
+def copy(directory: Path) -> None:
+    """Lay those files into `directory`, as a tarball of the source has them."""
+    for path in tracked():
+        made = directory / path.relative_to(CHECKOUT)
+        made.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(path, made)
 
 
 def modules() -> dict[str, Path]:
