@@ -4,6 +4,7 @@
 import fcntl
 import hashlib
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -168,9 +169,22 @@ def _made(recipe: Recipe, kind: Kind) -> Path:
 
 
 def unpack(tree_tarball: Path, directory: Path) -> None:
-    """Lay a tree into `directory`, owners, modes and capabilities as they were; root's work."""
+    """Lay a tree into `directory`, owners, modes and capabilities as they were; root's work.
+
+    Where /boot is a file system of its own, it has copies, as if the packages had been installed
+    there: forky's linux-base links a kernel into /boot, and copies it where it can't.
+    """
     command = [*_LAY.split(), str(tree_tarball), "--directory", str(directory)]
+    boot, aside = directory / "boot", directory / "boot.laid"
+    if not os.path.ismount(boot):
+        subprocess.run(command, check=True, timeout=300)
+        return
+    aside.mkdir()
+    # Also what a hard link names, but not a symbolic one.
+    command.append(f"--transform=flags=rhS;s,^[.]/boot/,./{aside.name}/,")
     subprocess.run(command, check=True, timeout=300)
+    subprocess.run(["cp", "--archive", f"{aside}/.", str(boot)], check=True, timeout=300)
+    shutil.rmtree(aside)
 
 
 @contextmanager
