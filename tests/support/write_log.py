@@ -21,6 +21,10 @@ from pathlib import Path
 NAME = "disk.img"
 _RECORD = struct.Struct("=QI")
 FLUSH = 0xFFFFFFFFFFFFFFFF
+INODE = 2
+"""The disk's; the directory's is 1."""
+MAX_WRITE = 131072
+"""Bytes of one write in the log: of a larger one the device may lose a part."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,44 +99,52 @@ def recorded(directory: Path, size: int) -> Iterator[RecordedDisk]:
 
 
 def _serve(mountpoint: str, content: str, log: str) -> None:
-    import fusepy as fuse  # noqa: PLC0415 - the tests themselves don't need it
+    # The tests themselves need neither.
+    import pyfuse3  # noqa: PLC0415
+    import trio  # noqa: PLC0415
 
-    class Disk(fuse.Operations):  # type: ignore[misc]
-        def __init__(self) -> None:
-            self.content = os.open(content, os.O_RDWR)
-            self.log = os.open(log, os.O_WRONLY | os.O_APPEND)
+    disk = os.open(content, os.O_RDWR)
+    records = os.open(log, os.O_WRONLY | os.O_APPEND)
 
-        def getattr(self, path: str, fh: int | None = None) -> dict[str, int]:  # noqa: ARG002
-            if path == "/":
-                return {"st_mode": stat.S_IFDIR | 0o755, "st_nlink": 2}
-            if path != f"/{NAME}":
-                raise fuse.FuseOSError(errno.ENOENT)
-            return {
-                "st_mode": stat.S_IFREG | 0o600,
-                "st_nlink": 1,
-                "st_size": os.fstat(self.content).st_size,
-            }
+    class Disk(pyfuse3.Operations):  # type: ignore[misc]
+        async def getattr(self, inode: int, _context: object = None) -> object:
+            is_top = inode == pyfuse3.ROOT_INODE
+            found = pyfuse3.EntryAttributes()
+            found.st_ino = inode
+            found.st_mode = stat.S_IFDIR | 0o755 if is_top else stat.S_IFREG | 0o600
+            found.st_nlink = 2 if is_top else 1
+            found.st_size = 0 if is_top else os.fstat(disk).st_size
+            return found
 
-        def open(self, path: str, flags: int) -> int:  # noqa: ARG002
-            return 0
+        async def lookup(self, _parent: int, name: bytes, context: object = None) -> object:
+            if name != NAME.encode():
+                raise pyfuse3.FUSEError(errno.ENOENT)
+            return await self.getattr(INODE, context)
 
-        def read(self, path: str, size: int, offset: int, fh: int) -> bytes:  # noqa: ARG002
-            return os.pread(self.content, size, offset)
+        async def open(self, inode: int, _flags: int, _context: object) -> object:
+            return pyfuse3.FileInfo(fh=inode)
 
-        def write(self, path: str, data: bytes, offset: int, fh: int) -> int:  # noqa: ARG002
-            os.write(self.log, _RECORD.pack(offset, len(data)) + data)
-            return os.pwrite(self.content, data, offset)
+        async def read(self, _file: int, offset: int, size: int) -> bytes:
+            return os.pread(disk, size, offset)
 
-        def fsync(self, path: str, datasync: int, fh: int) -> int:  # noqa: ARG002
-            os.write(self.log, _RECORD.pack(FLUSH, 0))
-            return 0
+        async def write(self, _file: int, offset: int, data: bytes) -> int:
+            for start in range(0, len(data), MAX_WRITE):
+                part = data[start : start + MAX_WRITE]
+                os.write(records, _RECORD.pack(offset + start, len(part)) + part)
+            return os.pwrite(disk, data, offset)
 
-        def flush(self, path: str, fh: int) -> int:  # noqa: ARG002
-            return 0
+        async def fsync(self, _file: int, _is_data_alone: bool) -> None:
+            os.write(records, _RECORD.pack(FLUSH, 0))
 
-    fuse.FUSE(
-        Disk(), mountpoint, foreground=True, nothreads=True, big_writes=True, max_write=131072
-    )
+        async def flush(self, _file: int) -> None:
+            pass
+
+    pyfuse3.init(Disk(), mountpoint, pyfuse3.default_options)
+    try:
+        # One task: what comes first is recorded first.
+        trio.run(pyfuse3.main, 1, 1)
+    finally:
+        pyfuse3.close(unmount=False)
 
 
 if __name__ == "__main__":
