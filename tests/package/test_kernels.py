@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Kernels come and go by Debian's own packages, and grub.cfg tells of them each time, made once."""
 
+import json
 import re
 from pathlib import Path
 
@@ -60,6 +61,8 @@ def test_a_kernel_comes_and_goes(pv_guest: ChrootGuest, tmp_path: Path) -> None:
     assert f"vmlinuz-{version}" in menu(pv_guest)
     assert times_made(done.stdout + done.stderr) == 1
     pv_guest.assert_right()
+    if is_linked(pv_guest, version):
+        comes_again(pv_guest, version)
 
     archive = next((pv_guest.apt_cache / "archives").glob(f"{package}_*.deb"))
     later = debian_package.repacked(archive, tmp_path, version="99")
@@ -73,6 +76,26 @@ def test_a_kernel_comes_and_goes(pv_guest: ChrootGuest, tmp_path: Path) -> None:
     assert times_made(done.stdout + done.stderr) == 1
     pv_guest.assert_right()
     assert pv_guest.read(SECOND_STAGE) == second_stage
+
+
+def is_linked(guest: ChrootGuest, version: str) -> bool:
+    """Whether the kernel in /boot is the file in /usr/lib/modules, as since forky."""
+    return guest.path(f"/boot/vmlinuz-{version}").stat().st_nlink > 1
+
+
+def comes_again(guest: ChrootGuest, version: str) -> None:
+    """What damages it damages both names, and the next step brings it back."""
+    kernel = f"/boot/vmlinuz-{version}"
+    before = guest.read(kernel)
+    with guest.path(kernel).open("r+b") as file:
+        file.seek(len(before) // 2)
+        file.write(bytes(4096))
+    told = json.loads(guest.run("xen-guest-bootloader", "inspect", "--json", kernel).stdout)
+    command = told["kernel"]["unread"]["hint"].rpartition(": ")[2].split()
+    assert command[:3] == ["apt", "install", "--reinstall"]
+    guest.apt(*command[1:])
+    assert guest.read(kernel) == before
+    guest.assert_right()
 
 
 @pytest.mark.parametrize(
