@@ -134,6 +134,15 @@ def test_removed_while_it_is_not_configured_it_gives_grub_install_back(tree: Pat
     assert asked(tree, "dpkg-divert", "--list").stdout == ""
 
 
+def test_it_is_given_back_where_another_package_took_all_files(tree: Path) -> None:
+    script(tree, "postinst", "configure", "")
+    for _ in range(2):
+        script(tree, "postrm", "disappear", "other", "2")
+        assert (tree / PROGRAM).read_text() == "GRUB's own"
+        assert not (tree / REAL).exists()
+        assert asked(tree, "dpkg-divert", "--list").stdout == ""
+
+
 def test_both_scripts_give_it_back_in_the_same_way() -> None:
     texts = [(CHECKOUT / f"debian/{NAME}.{name}").read_text() for name in ("prerm", "postrm")]
     function = re.compile(r"^unwrap\(\) \{\n.*?^\}\n", re.MULTILINE | re.DOTALL)
