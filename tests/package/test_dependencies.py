@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the package depends on is enough: in a Debian with the essential packages and no others,
-without systemd, too.
+without systemd, too. It is installed, a kernel comes and goes, all three targets are made.
 """
 
 from pathlib import Path
@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from tests.package.conftest import install
-from tests.support.chroot_guest import guest
+from tests.support import kernels
+from tests.support.chroot_guest import ChrootGuest, guest
 from tests.support.debian_tree import SUITES, Kind, Suite
 
+RELEASE = "6.1.0-99-amd64"
 TARGETS = ("x86_64-xen", "i386-xen", "i386-xen_pvh")
 
 
@@ -32,8 +34,7 @@ def test_what_it_depends_on_is_enough(
         # There is no kernel, so the guest would not boot, and each run says so.
         words = install(made, deb)
         made.run("grub-install")
-        hook = "/etc/kernel/postinst.d/zz-xen-guest-bootloader"
-        words += made.run(hook, "6.1.0-0-amd64", check=False).stderr
+        words += comes_and_goes(made)
         made.run("xen-guest-bootloader", "preflight", check=False)
         assert ": not found" not in words
         assert made.states() == {"x86_64-xen": "current", "grub.cfg": "current"}
@@ -46,3 +47,33 @@ def test_what_it_depends_on_is_enough(
         assert "mount is not installed" in done.stderr
         assert "apt install mount" in done.stderr
         assert "No error reported" in made.run("grub-install").stderr
+
+
+def comes_and_goes(made: ChrootGuest) -> str:
+    """A kernel that GRUB can't unpack for PV is installed, and removed; what the hooks said."""
+    kernel, copy = f"/boot/vmlinuz-{RELEASE}", f"/boot/xen/vmlinux-{RELEASE}.gz"
+    files = {
+        kernel: kernels.bzimage(compression="zstd", release=RELEASE),
+        f"/boot/initrd.img-{RELEASE}": kernels.initrd(RELEASE),
+    }
+    for path, data in files.items():
+        made.path(path).write_bytes(data)
+    words = hooks(made, "postinst", "configure")
+    assert f"then linux {copy} " in made.read("/boot/grub/grub.cfg").decode()
+    assert kernels.pv_fault(made.read(copy)) == ""
+    for path in files:
+        made.path(path).unlink()
+    words += hooks(made, "postrm", "remove")
+    assert RELEASE not in made.read("/boot/grub/grub.cfg").decode()
+    assert not made.path(copy).exists()
+    return words
+
+
+def hooks(made: ChrootGuest, script: str, mode: str) -> str:
+    """What all hooks of a kernel say, run as its package's `script` runs them."""
+    arguments = (f"--arg={RELEASE}", f"--arg=/boot/vmlinuz-{RELEASE}")
+    done = made.run(
+        *("run-parts", "--report", "--exit-on-error", *arguments, f"/etc/kernel/{script}.d"),
+        env={"DEB_MAINT_PARAMS": mode},
+    )
+    return done.stdout + done.stderr
