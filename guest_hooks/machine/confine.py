@@ -107,80 +107,47 @@ def _make(cell: dict[str, Any]) -> None:
     call("make mounts private", "mount", b"none", b"/", None, MS_PRIVATE_ALL, None)
     top = _clone(cell["top"])
     below = [(_clone(cell["top"] + path), path) for path in cell["mounts"]]
-    staging = (
-        None
-        if cell["staging"] < 0
-        else os.open(f"/proc/{cell['parent']}/fd/{cell['staging']}", os.O_PATH | os.O_CLOEXEC)
-    )
-    call(
-        "mount the tree",
-        "move_mount",
-        top,
-        b"",
-        AT_FDCWD,
-        cell["top"].encode(errors="surrogateescape"),
-        MOVE_MOUNT_EMPTY_PATH,
-    )
+    staging = []
+    if cell["staging"] >= 0:
+        path = f"/proc/{cell['parent']}/fd/{cell['staging']}"
+        staging.append(os.open(path, os.O_PATH | os.O_CLOEXEC))
+    _put(top, cell["top"])
+    _enter(top)
+    for mount, path in below:
+        _put(mount, path)
+    for path, kind, flags, options in OWN:
+        call(f"mount {path}", "mount", b"none", path.encode(), kind, flags, options)
+    _fill_dev(cell)
+    for mount in staging:
+        os.mkdir(STAGING)
+        _put(mount, STAGING)
+    for name, path in cell["binds"]:
+        staged = os.fsencode(f"{STAGING}/{name}")
+        call(f"stage {path}", "mount", staged, os.fsencode(path), None, MS_BIND, None)
+    flags = MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NOEXEC
+    call("make /dev read-only", "mount", b"none", b"/dev", None, flags, None)
+
+
+def _put(mount: int, path: str) -> None:
+    """Mount at `path` what is mounted nowhere yet."""
+    where = (AT_FDCWD, os.fsencode(path))
+    call(f"mount {path}", "move_mount", mount, b"", *where, MOVE_MOUNT_EMPTY_PATH)
+
+
+def _enter(top: int) -> None:
+    """Let the mount `top` be `/`, and the host's own nowhere."""
     os.fchdir(top)
     call("pivot_root", "pivot_root", b".", b".")
     call("leave the host's root", "umount2", b".", MNT_DETACH)
     os.chdir("/")
-    for mount, path in below:
-        call(
-            f"mount {path}",
-            "move_mount",
-            mount,
-            b"",
-            AT_FDCWD,
-            path.encode(errors="surrogateescape"),
-            MOVE_MOUNT_EMPTY_PATH,
-        )
-    for path, kind, flags, options in OWN:
-        call(f"mount {path}", "mount", b"none", path.encode(), kind, flags, options)
-    _fill_dev(cell)
-    if staging is not None:
-        os.mkdir(STAGING)
-        call(
-            "mount staging",
-            "move_mount",
-            staging,
-            b"",
-            AT_FDCWD,
-            STAGING.encode(),
-            MOVE_MOUNT_EMPTY_PATH,
-        )
-    for name, path in cell["binds"]:
-        call(
-            f"stage {path}",
-            "mount",
-            f"{STAGING}/{name}".encode(),
-            path.encode(errors="surrogateescape"),
-            None,
-            MS_BIND,
-            None,
-        )
-    call(
-        "make /dev read-only",
-        "mount",
-        b"none",
-        b"/dev",
-        None,
-        MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NOEXEC,
-        None,
-    )
 
 
 def _clone(path: str) -> int:
     """A copy of the mount at `path` alone, without what is mounted below it; a device's node in
     it is no device.
     """
-    mount = call(
-        f"look at {path}",
-        "open_tree",
-        AT_FDCWD,
-        path.encode(errors="surrogateescape"),
-        OPEN_TREE_CLONE | os.O_CLOEXEC,
-    )
+    flags = OPEN_TREE_CLONE | os.O_CLOEXEC
+    mount = call(f"look at {path}", "open_tree", AT_FDCWD, os.fsencode(path), flags)
     attributes = (ctypes.c_uint64 * 4)(MOUNT_ATTR_NOSUID_NODEV, 0, 0, 0)
     call(
         "set nodev",
@@ -238,9 +205,8 @@ def _refuse_calls(program: bytes) -> None:
 
 def _become(command: list[str]) -> int:
     os.setsid()
-    signal.signal(
-        signal.SIGPIPE, signal.SIG_DFL
-    )  # Python ignores it, and an ignored signal stays so across exec
+    # Python ignores it, and an ignored signal stays so across exec.
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     try:
         os.execvp(command[0], command)  # noqa: S606 - the point is to have nothing between
     except OSError as error:

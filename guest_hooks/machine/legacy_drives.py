@@ -40,8 +40,9 @@ def _here() -> tuple[str, ...]:
 
 def _in_a_tree(root: Root, device: str) -> str:
     """By the names in the tree's fstab; else as the only disk, or by the letter of its name."""
-    named = [entry.what for entry in fstab.disks(root.read_text(FSTAB) or "")]
-    places = fstab.parse(root.read_text(FSTAB) or "")
+    table = root.read_text(FSTAB) or ""
+    named = [entry.what for entry in fstab.disks(table)]
+    places = fstab.parse(table)
     own = next(
         (
             entry.what

@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from guest_hooks.errors import LackingError, NotRepairedError
 from guest_hooks.formats import grub_cfg
 from guest_hooks.machine import grub_tools, sandbox, staging
-from guest_hooks.machine.failures import told
 from guest_hooks.machine.root import NotRegularError, Owner, Root
 from guest_hooks.machine.run import CommandError, NotEndedError, run
 from guest_hooks.records import dataclass
@@ -43,29 +42,23 @@ class Made:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Workshop:
-    """Where one menu is made: `place` is the directory as `root` names it, `staged` has it as
+    """Where one menu is made: `place` is the directory as the root names it, `stage` has it as
     DIRECTORY.
-
-    `fd` is a tree's own staging, a detached mount, and -1 on the running system.
     """
 
-    root: Root
+    stage: staging.Stage
     place: str
-    staged: Root
-    fd: int
 
     def make(self, *before: str, **environment: str) -> None:
         """Run grub-mkconfig, by the program that the words `before` it name, if any."""
+        root = self.stage.root
         argv = [*_BOUNDED, *before, PROGRAM, "-o", f"{self.place}/{NAME}"]
-        if not self.root.is_live:
-            binds = [sandbox.Bind(name=DIRECTORY, path=self.place)]
-            argv = sandbox.tree_command(self.root, argv, staging=self.fd, binds=binds)
         with sandbox.namespace():
             run(
-                argv,
+                argv if root.is_live else self.stage.command(argv),
                 name="grub-mkconfig",
                 timeout=grub_tools.CONFIG_TIMEOUT,
-                env=grub_tools.locale(self.root) | environment,
+                env=grub_tools.locale(root) | environment,
                 with_offspring=True,
             )
 
@@ -82,7 +75,7 @@ def make(root: Root, path: str) -> Made:
             workshop.make()
         except CommandError as error:
             raise _explained(workshop, error) from error
-        staged, there = workshop.staged, root.stat(path)
+        staged, there = workshop.stage.top, root.stat(path)
         try:
             data, status = staged.read(STAGED), staged.stat(STAGED)
         except (OSError, NotRegularError) as error:
@@ -102,17 +95,9 @@ def make(root: Root, path: str) -> Made:
 
 @contextmanager
 def _workshop(root: Root) -> Iterator[_Workshop]:
-    if root.is_live:
-        with staging.scratch(NEED) as top:
-            place = os.path.join(top, DIRECTORY)
-            with told(Root(), staging.STAGING_DIR, "filled", need=NEED):
-                os.mkdir(place)
-            yield _Workshop(root=root, place=place, staged=Root(top), fd=-1)
-        return
-    with staging.detached(NEED) as fd:
-        top = f"/proc/self/fd/{fd}"
-        os.mkdir(os.path.join(top, DIRECTORY))
-        yield _Workshop(root=root, place=_place(root), staged=Root(top), fd=fd)
+    place = "" if root.is_live else _place(root)
+    with staging.stage(root, NEED, [sandbox.Bind(name=DIRECTORY, path=place)]) as stage:
+        yield _Workshop(stage=stage, place=place or f"{stage.top.path}/{DIRECTORY}")
 
 
 def _place(root: Root) -> str:
@@ -128,7 +113,8 @@ def _explained(workshop: _Workshop, error: CommandError) -> CommandError | NotRe
     """What went wrong, by the menu as far as it came: a script that failed, or lines that GRUB
     can't parse.
     """
-    made = workshop.staged.read_text(f"{STAGED}.new", limit=MAX_READ)
+    root = workshop.stage.root
+    made = workshop.stage.top.read_text(f"{STAGED}.new", limit=MAX_READ)
     if made is None:
         return error
     script = grub_cfg.unclosed_section(made)
@@ -138,7 +124,7 @@ def _explained(workshop: _Workshop, error: CommandError) -> CommandError | NotRe
             hint=_look(script),
         )
     if script:
-        words = _words(workshop.root, script) if error.code else ""
+        words = _words(root, script) if error.code else ""
         what = f"exit code {error.code}" if error.code else error.message
         return NotRepairedError(
             f"{script} failed, and grub-mkconfig makes no grub.cfg without it: {words or what}",
@@ -146,7 +132,7 @@ def _explained(workshop: _Workshop, error: CommandError) -> CommandError | NotRe
         )
     for script, text in grub_cfg.sections(made):
         # GRUB's parser refuses a text without a command, which a script may well print.
-        fault = grub_tools.script_error(workshop.root, f"{text}\ntrue\n".encode())
+        fault = grub_tools.script_error(root, f"{text}\ntrue\n".encode())
         if fault:
             return NotRepairedError(
                 f"{script} prints what GRUB can't parse, and grub-mkconfig makes no grub.cfg of it:"

@@ -28,20 +28,18 @@ def make(
     binds = [sandbox.Bind(name=staging.XEN, path=BOOT_XEN)]
     files = {f"config-{number}": recipe.config.encode() for number, recipe in enumerate(recipes)}
     files |= {f"key-{number}": key for number, key in enumerate(choices.public_keys)}
-    if root.is_live:
-        with staging.scratch(need) as top:
-            staging.fill(top, binds, files)
-            command = _command(target, recipes, files, choices, where=f"{top}/{staging.XEN}")
-            run(command, name="grub-mkimage", timeout=TIMEOUT)
-            return _made(Root(top), recipes)
-    durable.make_dirs(root, BOOT_XEN)
-    with staging.detached(need) as fd:
-        staging.fill(f"/proc/self/fd/{fd}", binds, files)
-        command = _command(target, recipes, files, choices, where=BOOT_XEN)
-        with sandbox.namespace():
-            confined = sandbox.tree_command(root, command, staging=fd, binds=binds)
-            run(confined, name="grub-mkimage", timeout=TIMEOUT)
-        return _made(Root(f"/proc/self/fd/{fd}"), recipes)
+    if not root.is_live:
+        durable.make_dirs(root, BOOT_XEN)
+    with staging.stage(root, need, binds, files) as place, sandbox.namespace():
+        # The guest's own grub-mkimage writes to staging itself, a tree's is shown it as /boot/xen.
+        where = f"{place.top.path}/{staging.XEN}" if root.is_live else BOOT_XEN
+        command = _command(target, recipes, files, choices, where=where)
+        confined = command if root.is_live else place.command(command)
+        run(confined, name="grub-mkimage", timeout=TIMEOUT)
+        return tuple(
+            place.top.read(f"/{staging.XEN}/core-{number}", limit=staging.MAX_CORE)
+            for number in range(len(recipes))
+        )
 
 
 def _command(
@@ -79,10 +77,3 @@ def _at_once(commands: Sequence[Sequence[str]]) -> str:
     started = [f'{shlex.join(command)} & started="$started $!"' for command in commands]
     ended = "for each in $started; do wait $each || code=$?; done"
     return "\n".join(("started= code=0", *started, ended, "exit $code"))
-
-
-def _made(top: Root, recipes: Sequence[Recipe]) -> tuple[bytes, ...]:
-    return tuple(
-        top.read(f"/{staging.XEN}/core-{number}", limit=staging.MAX_CORE)
-        for number in range(len(recipes))
-    )

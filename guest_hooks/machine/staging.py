@@ -101,27 +101,60 @@ def staging(
     # by
     argv = ["grub-install", f"--target={target.name}", *arguments]
     name = shlex.join(argv[:2])
-    if root.is_live:
-        with scratch(need) as top:
-            have = space.free(Root(), STAGING_DIR)
-            with told(Root(), STAGING_DIR, "filled", need=need):
-                fill(top, binds, files)
-            command = sandbox.live_command(top, argv, binds=binds)
-            with _room(root, need, have), sandbox.namespace():
-                completed = run(command, name=name, timeout=INSTALL_TIMEOUT, with_offspring=True)
-            yield Staged(core=_core(Root(top), target), top=Root(top), completed=completed)
+    with stage(root, need, binds, files) as place:
+        have = space.free(Root(), STAGING_DIR) if root.is_live else need + STAGED_MARGIN
+        with _room(root, need, have), sandbox.namespace():
+            completed = run(
+                place.command(argv),
+                name=name,
+                timeout=INSTALL_TIMEOUT,
+                with_offspring=root.is_live,
+            )
+        yield Staged(core=_core(place.top, target), top=place.top, completed=completed)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """A staging directory, and what of it is laid over directories of `root`.
+
+    `fd` is a tree's own staging, a detached mount, and -1 on the running system.
+    """
+
+    root: Root
+    top: Root
+    fd: int
+    binds: Sequence[sandbox.Bind]
+
+    def command(self, argv: Sequence[str]) -> list[str]:
+        """`argv` as a command of the root, for which staging is in place."""
+        if self.root.is_live:
+            return sandbox.live_command(self.top.path, argv, binds=self.binds)
+        return sandbox.tree_command(self.root, argv, staging=self.fd, binds=self.binds)
+
+
+@contextmanager
+def stage(
+    root: Root,
+    need: int,
+    binds: Sequence[sandbox.Bind],
+    files: Mapping[str, bytes] = MappingProxyType({}),
+) -> Iterator[Stage]:
+    """A staging directory for `need` bytes with the directories of `binds` in it, and `files` in
+    the one called `XEN`.
+    """
+    if not root.is_live:
+        with detached(need) as fd:
+            top = f"/proc/self/fd/{fd}"
+            _fill(top, binds, files)
+            yield Stage(root=root, top=Root(top), fd=fd, binds=binds)
         return
-    with detached(need) as fd:
-        fill(f"/proc/self/fd/{fd}", binds, files)
-        with _room(root, need, need + STAGED_MARGIN), sandbox.namespace():
-            command = sandbox.tree_command(root, argv, staging=fd, binds=binds)
-            completed = run(command, name=name, timeout=INSTALL_TIMEOUT)
-        top_of = Root(f"/proc/self/fd/{fd}")
-        yield Staged(core=_core(top_of, target), top=top_of, completed=completed)
+    with scratch(need) as top:
+        with told(Root(), STAGING_DIR, "filled", need=need):
+            _fill(top, binds, files)
+        yield Stage(root=root, top=Root(top), fd=-1, binds=binds)
 
 
-def fill(top: str, binds: Sequence[sandbox.Bind], files: Mapping[str, bytes]) -> None:
-    """Make the directories of `binds` in the staging directory `top`, and `files` in `XEN`."""
+def _fill(top: str, binds: Sequence[sandbox.Bind], files: Mapping[str, bytes]) -> None:
     for bind in binds:
         os.mkdir(os.path.join(top, bind.name))
     for name, data in files.items():

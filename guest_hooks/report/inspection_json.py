@@ -15,21 +15,6 @@ def inspection_json(found: Inspection) -> dict[str, Any]:
     machine = MACHINES.get(stage.machine, str(stage.machine)) if stage else None
     if kernel:
         machine = "x86_64" if kernel.image.bits == 64 else "i386"
-        notes: dict[str, str | int] = dict(kernel.notes)
-    else:
-        notes = (
-            {
-                note.name: note.value if isinstance(note.value, str | int) else note.value.hex()
-                for note in stage.notes
-            }
-            if stage
-            else {}
-        )
-    problems = [
-        {"target": name, **problem_json(problem)}
-        for name, row in found.problems.items()
-        for problem in row
-    ]
     return {
         "schema": SCHEMA,
         "path": found.path,
@@ -38,7 +23,7 @@ def inspection_json(found: Inspection) -> dict[str, Any]:
         "bridge": found.is_bridge,
         "class": f"ELF{bits}" if bits else None,
         "machine": machine,
-        "notes": notes,
+        "notes": _notes_json(found),
         "kernel": _kernel_json(found.kernel) if found.kernel else None,
         "prefix": core.prefix if core else "",
         "config": core.config if core else "",
@@ -47,15 +32,22 @@ def inspection_json(found: Inspection) -> dict[str, Any]:
         "modules": [module.name for module in core.modules] if core else [],
         "module_sha256": {module.name: module.sha256 for module in core.modules} if core else {},
         "fits": list(found.fits),
-        "problems": (
-            []
-            if kernel
-            else (
-                problems
-                if not found.fits
-                else [row for row in problems if row["target"] in found.fits]
-            )
-        ),
+        "problems": [
+            {"target": name, **problem_json(problem)}
+            for name, row in found.problems.items()
+            for problem in row
+            if not kernel and (name in found.fits or not found.fits)
+        ],
+    }
+
+
+def _notes_json(found: Inspection) -> dict[str, str | int]:
+    """The notes by name; a value that is neither text nor number in hex."""
+    if found.kernel:
+        return dict(found.kernel.notes)
+    return {
+        note.name: note.value if isinstance(note.value, str | int) else note.value.hex()
+        for note in (found.stage.notes if found.stage else ())
     }
 
 

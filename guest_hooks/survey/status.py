@@ -95,18 +95,13 @@ def survey(
         name = want.target.name
         before = known.evidence(name) if known else None
         package = evidence.package_files(root, want.target, before.package if before else None)
-        each = plan.make(
-            want,
-            here,
-            config,
-            boot,
-            evidence.dependencies(package),
-            asked.get(name, receipt.target(name).choices),
-        )
-        each = replace(each, is_asked=name in asked)
-        found = evidence.gather(root, each, receipt, package, before)
-        judged = _with_note(verdict.judge(each, found), receipt)
-        surveyed.append(SurveyedTarget(plan=each, evidence=found, status=judged))
+        needs = evidence.dependencies(package)
+        choices = asked.get(name, receipt.target(name).choices)
+        planned = plan.make(want, here, config, boot, needs, choices)
+        planned = replace(planned, is_asked=name in asked)
+        found = evidence.gather(root, planned, receipt, package, before)
+        judged = _with_note(verdict.judge(planned, found), receipt)
+        surveyed.append(SurveyedTarget(plan=planned, evidence=found, status=judged))
     plans = tuple(each.plan for each in surveyed)
     verdicts = tuple(each.status for each in surveyed)
     came_by = last_boot.read(root)

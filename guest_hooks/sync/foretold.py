@@ -2,7 +2,7 @@
 """What a sync would change, for `--dry-run`."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from guest_hooks.errors import GuestHooksError
 from guest_hooks.machine import staging
@@ -52,10 +52,7 @@ def foretell(
 
 def _menu(root: Root, found: Survey, work: Work, judged: Status | None) -> list[Change]:
     """What making grub.cfg would change; raises what would keep a sync from replacing it."""
-
-    def judge(made: bytes) -> Sequence[str]:
-        return safeguard.menu(root, found.config, judged, made) if judged else ()
-
+    judge = safeguard.judge(root, found.config, judged)
     successor = menu_files.successor(root, work.menu, judge=judge)
     return [successor[1]] if successor else []
 

@@ -39,11 +39,7 @@ def renew(root: Root, found: Survey, wanted: Wanted, settling: Settling, *, step
     """
     changes: list[Change] = []
     failures: list[Failure] = []
-
-    def judge(made: bytes) -> Sequence[str]:
-        if wanted.judged is None:
-            return ()
-        return safeguard.menu(root, found.config, wanted.judged, made)
+    judge = safeguard.judge(root, found.config, wanted.judged)
 
     def grub_cfg() -> Sequence[Change]:
         from guest_hooks.sync import menu_files  # noqa: PLC0415 - few runs make a menu

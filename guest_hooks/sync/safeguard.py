@@ -7,7 +7,8 @@ menu that preflight can't follow is replaced and replaces.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from guest_hooks.config import Config, Modules, Stage1
 from guest_hooks.errors import GuestHooksError, KeptError, NotRepairedError
@@ -50,6 +51,11 @@ def menu(
     if root.is_live:
         memory.save()
     return tuple(dict.fromkeys(finding.message for finding in found))
+
+
+def judge(root: Root, config: Config, status: Status | None) -> Callable[[bytes], tuple[str, ...]]:
+    """What `menu` has against a grub.cfg; nothing where there is no `status` to judge it by."""
+    return (lambda _made: ()) if status is None else partial(menu, root, config, status)
 
 
 def second_stage(root: Root, found: Survey, there: SurveyedTarget) -> None:

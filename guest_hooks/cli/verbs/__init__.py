@@ -20,7 +20,7 @@ from guest_hooks.machine.descriptors import closing
 from guest_hooks.machine.failures import looked_at
 from guest_hooks.machine.root import Root
 from guest_hooks.program import PROGRAM
-from guest_hooks.report import messages
+from guest_hooks.report import as_json, messages
 from guest_hooks.report.next_steps import Given
 from guest_hooks.report.styles import page_style, style_of
 
@@ -54,31 +54,27 @@ def run(words: Sequence[str]) -> int:
                 error_style=style,
             )
         with looked_at(session.root):
-            code = int(_verb(options.verb)(session))
+            ended = int(_verb(options.verb)(session))
         with stdout():
             sys.stdout.flush()  # a full disk shows here, and not when the interpreter ends
-        return code
+        return ended
     except GuestHooksError as error:
         given.error(error)
-        if wants_json:
-            from guest_hooks.report import as_json
-
-            streams.say([terminal.as_json(as_json.error_json(error))], sys.stdout)
-        streams.say(messages.error_text(error, style))
-        return int(error.exit_code)
+        code, table = error.exit_code, as_json.error_json(error)
+        lines = messages.error_text(error, style)
     except KeyboardInterrupt:
         return INTERRUPTED
     except Exception as error:  # noqa: BLE001 - all else is an internal error
         import traceback
 
         _to_journal(traceback.format_exc())
-        if wants_json:
-            from guest_hooks.report import as_json
-
-            streams.say([terminal.as_json(as_json.fault_json(error))], sys.stdout)
+        code, table = ExitCode.FAULT, as_json.fault_json(error)
         what = f"{type(error).__name__}: {error}"
-        streams.say([f"{PROGRAM}: internal error: {what}; see: journalctl -t {PROGRAM}"])
-        return int(ExitCode.FAULT)
+        lines = [f"{PROGRAM}: internal error: {what}; see: journalctl -t {PROGRAM}"]
+    if wants_json:
+        streams.say([terminal.as_json(table)], sys.stdout)
+    streams.say(lines)
+    return int(code)
 
 
 def _parsed(words: Sequence[str]) -> Options:
