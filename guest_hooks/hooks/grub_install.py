@@ -17,7 +17,7 @@ from guest_hooks.formats import second_stage
 from guest_hooks.hooks import grub_options
 from guest_hooks.hooks.grub_options import CommandLine, Meaning
 from guest_hooks.hooks.repair import LOCK_TIMEOUT, own_targets, report_and_raise, step
-from guest_hooks.machine import doer, lock, staging, streams
+from guest_hooks.machine import doer, installer, lock, streams
 from guest_hooks.machine.config_files import configuration
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import CommandError, become
@@ -130,7 +130,7 @@ def _staged(root: Root, target: Target, line: CommandLine) -> tuple[int, bytes]:
     """
     with lock.held(root, timeout=LOCK_TIMEOUT):
         try:
-            with staging.staging(root, target, line.for_staging()) as staged:
+            with installer.staged(root, target, line.for_staging()) as staged:
                 streams.pass_on(staged.completed.stdout, sys.stdout)
                 streams.pass_on(staged.completed.stderr, sys.stderr)
                 return staged.completed.code, staged.core

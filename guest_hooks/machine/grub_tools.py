@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Debian's GRUB tools, asked about one root: grub-probe, grub-mkconfig, grub-script-check.
-grub-install is in `staging`.
+grub-install is in `installer`.
 """
 
 import hashlib

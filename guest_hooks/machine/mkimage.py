@@ -6,7 +6,7 @@ time.
 import shlex
 from collections.abc import Mapping, Sequence
 
-from guest_hooks.machine import durable, sandbox, staging
+from guest_hooks.machine import durable, installer, sandbox, staging
 from guest_hooks.machine.receipts import Recipe
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import run
@@ -22,9 +22,9 @@ def make(
 ) -> tuple[bytes, ...]:
     """The core image of each of `recipes`, made beside the live files by this root's own GRUB.
 
-    Raises as `staging.staging`, and `OSError` where what was made can't be read.
+    Raises as `installer.staged`, and `OSError` where what was made can't be read.
     """
-    need = 2 * staging.size_of_modules(root, target.lib_dir)
+    need = 2 * installer.size_of_modules(root, target.lib_dir)
     binds = [sandbox.Bind(name=staging.XEN, path=BOOT_XEN)]
     files = {f"config-{number}": recipe.config.encode() for number, recipe in enumerate(recipes)}
     files |= {f"key-{number}": key for number, key in enumerate(choices.public_keys)}
@@ -37,7 +37,7 @@ def make(
         confined = command if root.is_live else place.command(command)
         run(confined, name="grub-mkimage", timeout=TIMEOUT)
         return tuple(
-            place.top.read(f"/{staging.XEN}/core-{number}", limit=staging.MAX_CORE)
+            place.top.read(f"/{staging.XEN}/core-{number}", limit=installer.MAX_CORE)
             for number in range(len(recipes))
         )
 

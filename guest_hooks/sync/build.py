@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from guest_hooks.errors import FormatError, NotRepairedError
 from guest_hooks.formats import second_stage
-from guest_hooks.machine import staging
+from guest_hooks.machine import installer
 from guest_hooks.machine.receipts import TargetReceipt
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import CommandError
@@ -78,8 +78,8 @@ def build(root: Root, there: SurveyedTarget, *, rebuild: bool = False) -> Built:
     keys = {f"{KEY}{number}": key for number, key in enumerate(plan.choices.public_keys)}
     arguments += [f"--pubkey={BOOT_XEN}/{name}" for name in keys]
     try:
-        with staging.staging(
-            root, plan.target, [*arguments, *staging.NOTHING_ELSE], files=keys
+        with installer.staged(
+            root, plan.target, [*arguments, *installer.NOTHING_ELSE], files=keys
         ) as staged:
             core, module_files = staged.core, staged.module_files()
     except CommandError as error:

@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterator
 
 from guest_hooks.errors import GuestHooksError
-from guest_hooks.machine import staging
+from guest_hooks.machine import installer
 from guest_hooks.machine.root import Root
 from guest_hooks.model import Change, Status
 from guest_hooks.paths import GRUB_CFG, MENU_LST
@@ -26,7 +26,7 @@ def foretell(
     """What a sync would change, to the byte where a build, or for a tree a look, can tell; else
     all that may be written.
     """
-    can_tell = os.geteuid() == 0 and staging.stays_in_staging(root)
+    can_tell = os.geteuid() == 0 and installer.stays_in_staging(root)
     likely = [each for each in work.targets if can_tell and root.exists(each.plan.target.grub_dir)]
     built, failures = (
         build_all(root, found, likely, request, step)

@@ -46,7 +46,7 @@ LOOKING = ("preflight", "survey")
 """The use cases that change nothing."""
 WRITERS = {
     f"guest_hooks.machine.{name}"
-    for name in "barrier durable freeze lock mkconfig removal settling staging".split()
+    for name in "barrier durable freeze installer lock mkconfig removal settling staging".split()
 }
 Rule = Callable[[str, ast.Module], list[str]]
 MODULES = sources.modules()
