@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a kernel or an initrd is, as far as it could be looked at."""
 
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from guest_hooks.records import dataclass, fields
+from guest_hooks.records import dataclass
 
 IRREGULAR = "irregular"
 """The fault of a directory, a device and the like."""
@@ -67,24 +67,3 @@ class InitrdFacts:
 
 
 Facts = TypeVar("Facts", KernelFacts, InitrdFacts, SameFacts)
-
-
-def revived(kind: type[Facts], values: object) -> Facts | None:
-    """The facts that `values` hold; None where a name or a type is not that of the field."""
-    if not isinstance(values, dict):
-        return None
-    given: dict[str, Any] = {
-        name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
-    }
-    defaults = {field.name: field.default for field in fields(kind)}
-    if any(
-        name not in defaults or type(value) is not type(defaults[name])
-        for name, value in given.items()
-    ):
-        return None
-    if any(
-        isinstance(value, tuple) and not all(isinstance(item, str) for item in value)
-        for value in given.values()
-    ):
-        return None
-    return kind(**given)

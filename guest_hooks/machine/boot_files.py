@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from typing import Any
 
-from guest_hooks.boot_images import Facts, InitrdFacts, KernelFacts, SameFacts, revived
-from guest_hooks.machine import cache_file
+from guest_hooks.boot_images import Facts, InitrdFacts, KernelFacts, SameFacts
+from guest_hooks.machine import cache_file, stored
 from guest_hooks.machine.grub_answers import Answers
 from guest_hooks.machine.root import Root
 from guest_hooks.paths import STATE_DIR
@@ -109,7 +109,7 @@ class Memory:
             and entry.get("kind") == _KINDS[kind]
             and entry.get("signature") == signature
         ):
-            return revived(kind, entry.get("facts"))
+            return stored.record(kind, entry.get("facts"))
         return None
 
     def _keep(

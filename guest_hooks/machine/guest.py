@@ -4,6 +4,7 @@ xenstore, so nothing can be waited for.
 """
 
 import os
+from collections.abc import Callable
 
 from guest_hooks.errors import GuestHooksError
 from guest_hooks.machine.root import Root
@@ -31,6 +32,13 @@ MOST_SHOWN = 80
 
 _GUEST_TYPES = {"PV": Mode.PV, "PVH": Mode.PVH, "HVM": Mode.HVM, "Xen": Mode.ARM}
 _ALL_IDS = ["0", "0", "4294967295"]
+_WIDTHS: dict[str, Callable[[str], int]] = {
+    ADDRESS_BITS: lambda text: int(text) if text in ("32", "64") else 0,
+    KERNEL_ARCH: lambda text: (64 if text.endswith("64") else 32) if text else 0,
+    # An address has the kernel's width, even a hidden one (kernel/kallsyms.c, s_show).
+    KALLSYMS: lambda text: {8: 32, 16: 64}.get(text.find(" "), 0),
+}
+"""How the text of each file tells the kernel's width; 0 where it does not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,20 +215,10 @@ def _bits(facts: _Facts, machine: str | None) -> int:
 def _kernel_bits(facts: _Facts) -> int:
     """The kernel's width by its own files, or 0; the last file asked stands in the evidence."""
     before = len(facts.evidence)
-    bits = 0
-    for path in (ADDRESS_BITS, KERNEL_ARCH, KALLSYMS):
-        del facts.evidence[before:]
-        text = facts.read(path)
-        if path == ADDRESS_BITS:
-            bits = int(text) if text in ("32", "64") else 0
-        elif path == KERNEL_ARCH:
-            bits = (64 if text.endswith("64") else 32) if text else 0
-        else:
-            # An address has the kernel's width, even a hidden one (kernel/kallsyms.c, s_show).
-            bits = {8: 32, 16: 64}.get(text.find(" "), 0)
-        if bits:
+    for path, width in _WIDTHS.items():
+        if bits := width(facts.read(path)):
             return bits
-    del facts.evidence[before:]
+        del facts.evidence[before:]
     return 0
 
 

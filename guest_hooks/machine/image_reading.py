@@ -5,7 +5,7 @@ import hashlib
 import os
 from typing import Any
 
-from guest_hooks.boot_images import IRREGULAR, InitrdFacts, KernelFacts, revived
+from guest_hooks.boot_images import IRREGULAR, InitrdFacts, KernelFacts
 from guest_hooks.errors import FormatError
 from guest_hooks.formats import bzimage, initrd, kernel_config, pv_kernel
 from guest_hooks.machine.dpkg import kernel_packages
@@ -37,7 +37,7 @@ def read_kernel(root: Root, path: str) -> KernelFacts:
         )
     except (OSError, NotRegularError) as error:
         return KernelFacts(**_not_read(path, error))
-    facts = {
+    facts: dict[str, Any] = {
         "is_bzimage": image.format is bzimage.ImageFormat.BZIMAGE,
         "loads_high": image.loads_high,
         "protocol": image.protocol,
@@ -52,7 +52,7 @@ def read_kernel(root: Root, path: str) -> KernelFacts:
         facts |= {"fault": str(ImageProblem.TRUNCATED), "cause": cause}
     else:
         facts |= _inside(root, path, data, image)
-    return revived(KernelFacts, facts) or KernelFacts()
+    return KernelFacts(**facts)
 
 
 def _inside(root: Root, path: str, data: bytes, image: bzimage.Image) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import json
 from contextlib import suppress
 
 from guest_hooks.errors import GuestHooksError
-from guest_hooks.machine import durable
+from guest_hooks.machine import durable, stored
 from guest_hooks.machine.root import Root
 from guest_hooks.records import asdict, dataclass
 
@@ -40,7 +40,7 @@ def note(root: Root, error: GuestHooksError | None) -> None:
 def read(root: Root, code: int) -> LastFailure | None:
     """The failure of a run that ended with the exit code `code`; None where nothing is known."""
     try:
-        failure = LastFailure(**json.loads(root.content(PATH, limit=MAX_SIZE) or b""))
-    except (ValueError, TypeError):
+        failure = stored.record(LastFailure, json.loads(root.content(PATH, limit=MAX_SIZE) or b""))
+    except ValueError:
         return None
-    return failure if failure.code == code and isinstance(failure.message, str) else None
+    return failure if failure is not None and failure.code == code else None

@@ -11,11 +11,12 @@ import json
 from collections.abc import Collection, Mapping
 
 from guest_hooks.errors import GuestHooksError
+from guest_hooks.machine import stored
 from guest_hooks.machine.root import Root
 from guest_hooks.model import Choices, Problem
 from guest_hooks.paths import PREVIOUS_DIR, RECEIPT, STATE_DIR
 from guest_hooks.problems.runs import RunProblem
-from guest_hooks.records import asdict, dataclass, field, fields, replace
+from guest_hooks.records import asdict, dataclass, field, replace
 
 SCHEMA = 1
 MAX_SIZE = 1024 * 1024
@@ -95,7 +96,7 @@ def parse(data: bytes) -> Receipt:
             if (target := _target(row)) is not None
         },
         kept=(
-            {path: kept for path, row in rows.items() if (kept := _kept(row)) is not None}
+            {path: kept for path, row in rows.items() if (kept := stored.record(Kept, row))}
             if isinstance(rows, dict)
             else {}
         ),
@@ -115,27 +116,7 @@ def _target(row: object) -> TargetReceipt | None:
         request=tuple(request),
         held_sha256=held,
         choices=_choices(row.get("choices")),
-        recipe=_recipe(row.get("recipe")),
-    )
-
-
-def _recipe(table: object) -> Recipe | None:
-    """The recipe of a row; None where it has none, as those of older versions."""
-    if not isinstance(table, dict):
-        return None
-    lists, texts = (
-        [table.get(name) for name in names]
-        for names in (("modules", "boot_modules"), ("prefix", "config"))
-    )
-    if not all(
-        isinstance(names, list) and all(isinstance(name, str) for name in names) for names in lists
-    ) or not all(isinstance(text, str) for text in texts):
-        return None
-    return Recipe(
-        modules=tuple(table["modules"]),
-        prefix=table["prefix"],
-        config=table["config"],
-        boot_modules=tuple(table["boot_modules"]),
+        recipe=stored.record(Recipe, row.get("recipe")),
     )
 
 
@@ -168,13 +149,6 @@ def _row(target: TargetReceipt) -> dict[str, object]:
     }
     row |= {"choices": choices} if target.choices != Choices() else {}
     return row | ({"recipe": asdict(target.recipe)} if target.recipe else {})
-
-
-def _kept(row: object) -> Kept | None:
-    names = [each.name for each in fields(Kept)]
-    if not isinstance(row, dict) or not all(isinstance(row.get(name), str) for name in names):
-        return None
-    return Kept(**{name: row[name] for name in names})
 
 
 def load(root: Root) -> Receipt:

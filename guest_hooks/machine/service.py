@@ -12,10 +12,9 @@ import json
 import os
 import time
 from contextlib import ExitStack, suppress
-from typing import Any
 
 from guest_hooks.errors import LackingError, LockedError
-from guest_hooks.machine import dpkg
+from guest_hooks.machine import dpkg, stored
 from guest_hooks.machine.root import Root
 from guest_hooks.records import asdict, dataclass, replace
 from guest_hooks.repairs import ServiceStatus, seconds
@@ -145,18 +144,8 @@ def _read(root: Root) -> tuple[ServiceStatus, str] | None:
         row = json.loads(root.content(FILE, limit=2 * SIZE) or b"")
     except ValueError:
         return None
-    defaults = ServiceStatus()
-    if not isinstance(row, dict):
-        return None
-    values: dict[str, Any] = {name: row.get(name) for name in defaults.__slots__}
-    troubles = values.pop("troubles")
-    if any(
-        type(value) is not type(getattr(defaults, name)) for name, value in values.items()
-    ) or not isinstance(troubles, list):
-        return None
-    return ServiceStatus(**values, troubles=tuple(str(trouble) for trouble in troubles)), str(
-        row.get("began")
-    )
+    status = stored.record(ServiceStatus, row)
+    return None if status is None else (status, str(row.get("began")))
 
 
 @dataclass(frozen=True, slots=True)
