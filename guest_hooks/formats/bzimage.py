@@ -7,11 +7,10 @@ grub-core/loader/i386/{linux,xen_file,xen_fileXX}.c.
 """
 
 import struct
-from collections.abc import Iterator
 from enum import StrEnum
 
 from guest_hooks.errors import CodedFormatError
-from guest_hooks.formats import unpack
+from guest_hooks.formats import elf_notes, unpack, xen_notes
 from guest_hooks.formats.compression import Compression, detect
 from guest_hooks.formats.forward import Forward
 from guest_hooks.problems.images import FileProblem, ImageProblem
@@ -27,7 +26,6 @@ GRUB_OPENS = frozenset({Compression.GZIP, Compression.XZ})
 (GRUB grub-core/io/{gzio,xzio}.c).
 """
 
-ENTRY, XEN_VERSION, LOADER, PHYS32_ENTRY = 1, 5, 8, 18  # xen/include/public/elfnote.h
 LINUX_VERSION_NOTE = 256  # the release, since 5.18 (linux/include/linux/build-salt.h)
 
 _HEADER_END = 0x268
@@ -85,9 +83,9 @@ class Notes:
     xen: tuple[tuple[int, bytes], ...] = ()
     release: str = ""
 
-    def value(self, note: int) -> bytes | None:
-        """The value of the first Xen note of this type."""
-        return next((value for kind, value in self.xen if kind == note), None)
+    def value(self, name: str) -> bytes | None:
+        """The value of the first Xen note that elfnote.h calls `name`."""
+        return next((value for kind, value in self.xen if kind == xen_notes.number(name)), None)
 
 
 def parse(data: bytes) -> Image:
@@ -192,11 +190,16 @@ def notes(data: bytes, image: Image, *, to_the_end: bool = False) -> Notes:
     found: list[tuple[int, bytes]] = []
     release = ""
     for start, size in _note_segments(source, ident, bits):
-        for owner, kind, value in _split_notes(source.take(start, size)):
+        for note in elf_notes.split(source.take(start, size), 0, size):
+            owner = note.name.rstrip(b"\0")
+            if not note.is_whole:
+                raise CodedFormatError(
+                    ImageProblem.NOT_ELF, "a note of the vmlinux runs past its segment"
+                )
             if owner == b"Xen":
-                found.append((kind, value))
-            elif owner == b"Linux" and kind == LINUX_VERSION_NOTE:
-                release = value.rstrip(b"\0").decode("ascii", "replace")
+                found.append((note.type, note.value))
+            elif owner == b"Linux" and note.type == LINUX_VERSION_NOTE:
+                release = note.value.rstrip(b"\0").decode("ascii", "replace")
     if to_the_end:
         source.drain()
     return Notes(bits=bits, xen=tuple(found), release=release)
@@ -217,23 +220,6 @@ def _note_segments(source: Forward, ident: bytes, bits: int) -> list[tuple[int, 
             ImageProblem.NOT_ELF, "a note segment of the vmlinux is out of bounds"
         )
     return segments
-
-
-def _split_notes(data: bytes) -> Iterator[tuple[bytes, int, bytes]]:
-    at = 0
-    while at + 12 <= len(data):
-        name_size, value_size, kind = struct.unpack_from("<III", data, at)
-        value_at = at + 12 + (name_size + 3) // 4 * 4
-        if value_at + value_size > len(data):
-            raise CodedFormatError(
-                ImageProblem.NOT_ELF, "a note of the vmlinux runs past its segment"
-            )
-        yield (
-            data[at + 12 : at + 12 + name_size].rstrip(b"\0"),
-            kind,
-            data[value_at : value_at + value_size],
-        )
-        at = value_at + (value_size + 3) // 4 * 4
 
 
 def elf_end(data: bytes) -> int:

@@ -71,12 +71,12 @@ def source(copy: bytes) -> str:
 
 def _require_pv(notes: bzimage.Notes) -> None:
     # Linux 5.9 and later have no 32-bit PV
-    if notes.bits != 64 or notes.value(bzimage.ENTRY) is None:
+    if notes.bits != 64 or notes.value("ENTRY") is None:
         raise CodedFormatError(
             PvKernelProblem.UNFIT,
             "the kernel can't run as a 64-bit PV guest: it has no Xen note ENTRY",
         )
-    loader = notes.value(bzimage.LOADER)
+    loader = notes.value("LOADER")
     if loader is not None and loader.rstrip(b"\0") != b"generic":
         raise CodedFormatError(PvKernelProblem.UNFIT, f"the kernel asks for the loader {loader!r}")
 

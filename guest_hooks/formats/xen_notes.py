@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Xen's ELF notes: what an image tells the domain builder and stage 1 about itself."""
 
-import struct
 from collections.abc import Iterator
 from enum import StrEnum
 
 from guest_hooks.errors import CodedFormatError
+from guest_hooks.formats import elf_notes
 from guest_hooks.formats.elf import PT_NOTE, SHT_NOTE, Elf, Encoding
+from guest_hooks.formats.elf_notes import ElfNote
 from guest_hooks.problems.images import ImageProblem
 from guest_hooks.records import dataclass
 
@@ -114,48 +115,35 @@ def _notes(elf: Elf, data: bytes, offset: int, size: int) -> Iterator[Note]:
             f" {len(data):#x}",
         )
     order = "<" if elf.encoding is Encoding.LSB else ">"
-    header = struct.Struct(f"{order}III")
-    at = offset
-    while at < end:
-        if at + header.size > end:
-            if any(data[at:end]):
-                raise CodedFormatError(
-                    ImageProblem.NOTE_MALFORMED,
-                    f"the notes at {offset:#x} end inside a note's header",
-                )
-            return
-        name_size, size, number = header.unpack_from(data, at)
-        name_at = at + header.size
-        value_at = name_at + _padded(name_size)
-        if value_at > end:
-            raise CodedFormatError(
-                ImageProblem.NOTE_MALFORMED,
-                f"the note at {at:#x} has a name of {name_size} bytes, longer than its segment",
-            )
-        name, value = (
-            data[name_at : name_at + name_size],
-            data[value_at : min(value_at + size, end)],
+    rest = offset
+    for note in elf_notes.split(data, offset, end, order=order):
+        if fault := _fault(note):
+            raise CodedFormatError(ImageProblem.NOTE_MALFORMED, f"the note at {note.at:#x} {fault}")
+        if note.name == OWNER:
+            yield _note(order, note)
+        rest = note.next
+    if any(data[rest:end]):
+        raise CodedFormatError(
+            ImageProblem.NOTE_MALFORMED, f"the notes at {offset:#x} end inside a note's header"
         )
-        # libxenguest compares the name up to its NUL, GRUB its length too: what only one of them
-        # reads is refused
-        if name != OWNER and name.split(b"\0")[0] == OWNER[:-1]:
-            raise CodedFormatError(
-                ImageProblem.NOTE_MALFORMED,
-                f"the note at {at:#x} is Xen's, with a name {name_size} bytes long in place of 4",
-            )
-        if len(value) < size and not (
-            name == OWNER and number == _RUNS_PAST_THE_END and b"\0" in value
-        ):
-            raise CodedFormatError(
-                ImageProblem.NOTE_MALFORMED,
-                f"the note at {at:#x} claims {size} bytes and ends outside its segment",
-            )
-        if name == OWNER:
-            yield _note(order, number, value, size)
-        at = value_at + _padded(size)
 
 
-def _note(order: str, number: int, value: bytes, size: int) -> Note:
+def _fault(note: ElfNote) -> str:
+    """Why a note is refused, or empty."""
+    if not note.has_room_for_name:
+        return f"has a name of {note.name_size} bytes, longer than its segment"
+    # libxenguest compares the name up to its NUL, GRUB its length too: what only one of them reads
+    # is refused.
+    if note.name != OWNER and note.name.split(b"\0")[0] == OWNER[:-1]:
+        return f"is Xen's, with a name {note.name_size} bytes long in place of 4"
+    is_grub_s = (note.name, note.type) == (OWNER, _RUNS_PAST_THE_END) and b"\0" in note.value
+    if not note.is_whole and not is_grub_s:
+        return f"claims {note.size} bytes and ends outside its segment"
+    return ""
+
+
+def _note(order: str, note: ElfNote) -> Note:
+    number, value = note.type, note.value
     name, kind = _TABLE.get(number, (str(number), Kind.BYTES))
     decoded: str | int | bytes
     match kind:
@@ -176,8 +164,4 @@ def _note(order: str, number: int, value: bytes, size: int) -> Note:
             decoded = int.from_bytes(value, "little" if order == "<" else "big")
         case Kind.BYTES:
             decoded = value
-    return Note(number=number, name=name, value=decoded, size=size)
-
-
-def _padded(size: int) -> int:
-    return (size + 3) & ~3
+    return Note(number=number, name=name, value=decoded, size=note.size)

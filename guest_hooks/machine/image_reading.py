@@ -79,14 +79,14 @@ def _inside(root: Root, path: str, data: bytes, image: bzimage.Image) -> dict[st
             else faults
         )
         return more | {"is_verified": is_verified}
-    loader = notes.value(bzimage.LOADER)
+    loader = notes.value("LOADER")
     return {
         "is_verified": is_verified,
         "bits": notes.bits,
         "release": image.release or notes.release,
         "has_notes": bool(notes.xen),
-        "has_entry": notes.value(bzimage.ENTRY) is not None,
-        "has_phys32_entry": notes.value(bzimage.PHYS32_ENTRY) is not None,
+        "has_entry": notes.value("ENTRY") is not None,
+        "has_phys32_entry": notes.value("PHYS32_ENTRY") is not None,
         "loader": (loader or b"").rstrip(b"\0").decode(errors="replace"),
     }
 

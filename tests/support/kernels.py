@@ -183,4 +183,4 @@ def pv_fault(copy: bytes) -> str:
     except FormatError as error:
         return error.message
     is_packed = image.format is bzimage_format.ImageFormat.PACKED_ELF
-    return "" if is_packed and notes.value(bzimage_format.ENTRY) else "it is no packed vmlinux"
+    return "" if is_packed and notes.value("ENTRY") else "it is no packed vmlinux"

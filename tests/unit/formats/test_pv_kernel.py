@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from guest_hooks.errors import CodedFormatError
-from guest_hooks.formats import bzimage, pv_kernel
+from guest_hooks.formats import bzimage, pv_kernel, xen_notes
 from guest_hooks.model import Mode
 from guest_hooks.problems.images import FileProblem, ImageProblem
 from guest_hooks.problems.pv_kernels import PvKernelProblem
@@ -17,7 +17,8 @@ from tests.support import grub_file, kernels, libxenguest
 
 TARGET = "x86_64-xen"
 ELF = kernels.vmlinux()
-NO_PV = {kind: value for kind, value in kernels.LINUX_NOTES.items() if kind != bzimage.ENTRY}
+ENTRY = xen_notes.number("ENTRY")
+NO_PV = {kind: value for kind, value in kernels.LINUX_NOTES.items() if kind != ENTRY}
 
 
 @pytest.fixture(scope="module", params=["zstd", "lz4"])
