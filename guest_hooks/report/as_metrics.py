@@ -6,6 +6,7 @@ Source: Prometheus, "Exposition formats"; a state is shown as OpenMetrics' State
 for each, 1 for the one it is in.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from guest_hooks.model import Severity, Start, State, Status
@@ -14,6 +15,8 @@ from guest_hooks.repairs import ServiceStatus
 from guest_hooks.survey.outlook import Outlook
 
 PREFIX = "xen_guest_bootloader"
+_Series = tuple[Mapping[str, str], int]
+"""Labels and the value for them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +25,7 @@ class _Metric:
 
     name: str
     help: str
-    series: tuple[tuple[Mapping[str, str], int], ...]
+    series: tuple[_Series, ...]
 
 
 def text(outlook: Outlook, service: ServiceStatus | None = None, held: bool | None = None) -> str:
@@ -62,48 +65,45 @@ def _verdicts(status: Status) -> Iterator[_Metric]:
     yield _Metric(
         name="second_stage_state",
         help="The verdict on the second stage of a target.",
-        series=tuple(
-            (
-                {
-                    "target": target.target,
-                    "required": str(target.required).lower(),
-                    "state": str(state),
-                },
-                int(target.state is state),
-            )
-            for target in status.targets
-            for state in State
-        ),
+        series=tuple(_second_stages(status)),
     )
-    menu = status.grub_cfg
     yield _Metric(
-        name="grub_cfg_state",
-        help="The verdict on grub.cfg.",
-        series=tuple(
-            ({"state": str(state)}, int(menu.state is state))
-            for state in State
-            if state is not State.FOREIGN
-        )
-        if menu
-        else (),
+        name="grub_cfg_state", help="The verdict on grub.cfg.", series=tuple(_menu(status))
     )
     yield _Metric(
         name="kernel_start",
         help="How GRUB starts a kernel in a mode: the file itself, its copy for PV, or not.",
-        series=tuple(
-            ({"version": kernel.version, "mode": mode, "by": str(way)}, int(start is way))
-            for kernel in status.kernels
-            for mode, start in (("pv", kernel.pv), ("pvh", kernel.pvh))
-            for way in Start
-        ),
+        series=tuple(_kernels(status)),
     )
-    judged = (status, *status.targets, *((menu,) if menu else ()), *status.kernels)
-    found = [problem.severity for each in judged for problem in each.problems]
+    menus = (status.grub_cfg,) if status.grub_cfg else ()
+    judged = (status, *status.targets, *menus, *status.kernels)
+    found = Counter(problem.severity for each in judged for problem in each.problems)
     yield _Metric(
         name="problems",
         help="How many problems status tells.",
-        series=tuple(({"severity": str(kind)}, found.count(kind)) for kind in Severity),
+        series=tuple(({"severity": str(kind)}, found[kind]) for kind in Severity),
     )
+
+
+def _second_stages(status: Status) -> Iterator[_Series]:
+    for target in status.targets:
+        of = {"target": target.target, "required": str(target.required).lower()}
+        for state in State:
+            yield {**of, "state": str(state)}, int(target.state is state)
+
+
+def _menu(status: Status) -> Iterator[_Series]:
+    for state in State:
+        if status.grub_cfg and state is not State.FOREIGN:
+            yield {"state": str(state)}, int(status.grub_cfg.state is state)
+
+
+def _kernels(status: Status) -> Iterator[_Series]:
+    for kernel in status.kernels:
+        for mode, start in (("pv", kernel.pv), ("pvh", kernel.pvh)):
+            for way in Start:
+                of = {"version": kernel.version, "mode": mode, "by": str(way)}
+                yield of, int(start is way)
 
 
 def _gauge(name: str, words: str, value: bool | None) -> tuple[_Metric, ...]:
