@@ -18,7 +18,7 @@ from guest_hooks.records import replace
 from guest_hooks.survey import evidence, verdict
 from guest_hooks.survey.observed import Found, SurveyedTarget
 from guest_hooks.survey.plan import MINIMAL, FileKind, Plan, content
-from guest_hooks.survey.status import require, survey
+from guest_hooks.survey.status import Survey, require, survey
 from guest_hooks.sync import commit, delta, safeguard
 from guest_hooks.sync.build import Built
 from guest_hooks.sync.result import Result
@@ -66,27 +66,12 @@ def rollback(
         found = survey(root, replace(config, modules=Modules.EMBEDDED), targets=targets)
         disks.require_writable(root)
         commit.sweep(root)
-        receipt = receipts.load(root)
-        kept = [(each, receipts.load_previous(root, each.name)) for each in found.targets]
-        chosen = [(each, core) for each, core in kept if core is not None or targets]
-        if not chosen:
-            raise NotRepairedError(
-                "no second stage before the present one was kept",
-                hint="one is kept whenever a sync replaces one that grub-install made",
-            )
-        previous = [_checked(each, core) for each, core in chosen]
+        previous = _chosen(root, found, targets)
         for each in previous:
             _require(each, safeguard.replacement(root, found, each))
-        exchanged = [each for each in previous if _present(each) != each.core]
         put = [_put_back(root, each) for each in previous]
-        warnings = dict.fromkeys(problem for _, unsure in put for problem in unsure)
-        held = {
-            each.plan.target.name: _held(receipt.target(each.plan.target.name), each.core)
-            for each in exchanged
-        }
-        warnings |= dict.fromkeys(
-            receipts.save(root, replace(receipt, targets={**receipt.targets, **held}))
-        )
+        unsure = (problem for _, problems in put for problem in problems)
+        warnings = dict.fromkeys((*unsure, *_remember(root, previous)))
         after = survey(root, config, targets=targets, known=found)
         status = replace(after.status, problems=(*after.status.problems, *warnings))
         return Result(
@@ -94,6 +79,31 @@ def rollback(
             status=status,
             changes=tuple(change for changes, _ in put for change in changes),
         )
+
+
+def _chosen(root: Root, found: Survey, targets: Sequence[str]) -> list[Built]:
+    """What was kept for each target, checked; of targets that nobody named, for those that have
+    one.
+    """
+    kept = [(each, receipts.load_previous(root, each.name)) for each in found.targets]
+    chosen = [(each, core) for each, core in kept if core is not None or targets]
+    if not chosen:
+        raise NotRepairedError(
+            "no second stage before the present one was kept",
+            hint="one is kept whenever a sync replaces one that grub-install made",
+        )
+    return [_checked(each, core) for each, core in chosen]
+
+
+def _remember(root: Root, previous: Sequence[Built]) -> tuple[Problem, ...]:
+    """Write down which targets are held at what was put back; returns what could not be."""
+    receipt = receipts.load(root)
+    held = {
+        each.there.name: _held(receipt.target(each.there.name), each.core)
+        for each in previous
+        if _present(each) != each.core
+    }
+    return receipts.save(root, replace(receipt, targets={**receipt.targets, **held}))
 
 
 def _held(remembered: TargetReceipt, core: bytes) -> TargetReceipt:
