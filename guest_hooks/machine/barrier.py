@@ -16,7 +16,7 @@ from guest_hooks.errors import NotRepairedError
 from guest_hooks.machine import libc, reach, xfs_log
 from guest_hooks.machine.descriptors import closing, readable
 from guest_hooks.machine.failures import told, uninterrupted
-from guest_hooks.machine.freeze import Failpoint, freeze_and_thaw, no_failpoint
+from guest_hooks.machine.freeze import freeze_and_thaw
 from guest_hooks.machine.root import Root
 from guest_hooks.model import Problem
 from guest_hooks.problems.runs import RunProblem
@@ -42,27 +42,21 @@ _REFUSED = (errno.EPERM, errno.EACCES)
 
 
 def barrier(
-    root: Root,
-    path: str,
-    *,
-    wait: float = WAIT_SECONDS,
-    timeout: float = FREEZE_SECONDS,
-    failpoint: Failpoint = no_failpoint,
+    root: Root, path: str, *, wait: float = WAIT_SECONDS, timeout: float = FREEZE_SECONDS
 ) -> Problem | None:
     """Make GRUB see the file system that holds `path` as it is now; returns None where that is
     certain.
 
     Takes up to `wait` seconds where only time does it: on an XFS that others than root reach.
-    `timeout` (seconds) bounds the wait for someone else's freeze; `failpoint` is handed to
-    `freeze_and_thaw`. Returns a warning where it is not sure: `LATE` after `wait`, others where
-    there is no way to do it, or the right to it is refused. Raises `GuestHooksError` where the disk
-    fails.
+    `timeout` (seconds) bounds the wait for someone else's freeze. Returns a warning where it is not
+    sure: `LATE` after `wait`, others where there is no way to do it, or the right to it is refused.
+    Raises `GuestHooksError` where the disk fails.
     """
     with told(root, path, "brought to the disk"), open_directory(root, path) as fd:
         # Others can make it slow, not endless: it writes what is dirty when it is called, and
         # vm.dirty_ratio bounds that.
         libc.syncfs(fd)
-        return _settle(root, path, fd, wait, timeout, failpoint)
+        return _settle(root, path, fd, wait, timeout)
 
 
 def settle(root: Root, path: str) -> Problem | None:
@@ -99,9 +93,7 @@ def _nearest(root: Root, path: str) -> int:
     return root.open_dir("/")
 
 
-def _settle(
-    root: Root, path: str, fd: int, wait: float, timeout: float, failpoint: Failpoint
-) -> Problem | None:
+def _settle(root: Root, path: str, fd: int, wait: float, timeout: float) -> Problem | None:
     magic = libc.fs_magic(fd)
     if magic in (BTRFS, MSDOS):  # btrfs commits on syncfs; FAT has no journal
         return None
@@ -109,7 +101,7 @@ def _settle(
         if magic == EXT and _checkpoint(fd):
             return None
         if reach.is_roots_alone(os.fstat(fd).st_dev):
-            freeze_and_thaw(fd, timeout=timeout, failpoint=failpoint)
+            freeze_and_thaw(fd, timeout=timeout)
         elif magic == XFS:
             return None if xfs_log.wait_until_in_place(fd, wait) else _late(root, path, wait)
         else:

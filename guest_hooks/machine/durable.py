@@ -114,7 +114,7 @@ def _remove_each(root: Root, paths: Iterable[str]) -> None:
         remove(root, path)
 
 
-def fill_dir(root: Root, path: str, files: Mapping[str, bytes], *, mode: int = 0o644) -> None:
+def fill_dir(root: Root, path: str, files: Mapping[str, bytes]) -> None:
     """Make the directory `path`, which must not exist, with `files` in it; `exchange_dir`
     brings it to the disk.
     """
@@ -125,7 +125,7 @@ def fill_dir(root: Root, path: str, files: Mapping[str, bytes], *, mode: int = 0
         os.mkdir(name, 0o755, dir_fd=parent)
         with closing(root.open_dir(path)) as directory:
             for file, data in files.items():
-                temporary.write(directory, file, data, mode, sync=False)
+                temporary.write(directory, file, data, 0o644, sync=False)
 
 
 def remove(root: Root, path: str) -> None:

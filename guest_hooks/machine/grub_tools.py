@@ -131,7 +131,7 @@ def _asked(root: Root, questions: Sequence[Question]) -> dict[Question, str]:
     return dict(zip(questions, answers, strict=True))
 
 
-def refuses(root: Root, path: str, *, run: Run = run) -> bool:
+def refuses(root: Root, path: str) -> bool:
     """Whether GRUB opens the disk that `path` lies on, and finds no file system there that it
     reads.
     """

@@ -10,7 +10,6 @@ says how far it has come: all that was logged before the log's tail is in place
 import errno
 import os
 import time
-from collections.abc import Callable
 
 from guest_hooks.machine.descriptors import closing
 
@@ -22,13 +21,7 @@ Position = tuple[int, int]
 """Cycle and block of the log, which compare as the log grows."""
 
 
-def wait_until_in_place(
-    fd: int,
-    timeout: float,
-    *,
-    clock: Callable[[], float] = time.monotonic,
-    sleep: Callable[[float], None] = time.sleep,
-) -> bool:
+def wait_until_in_place(fd: int, timeout: float) -> bool:
     """Wait up to `timeout` seconds until all that was synced to the XFS of the directory `fd`
     is in place and on the disk.
 
@@ -39,11 +32,11 @@ def wait_until_in_place(
     # The tail never passes the last change: one more, so that those that are waited for are not the
     # last.
     _log_something(fd)
-    deadline = clock() + timeout
+    deadline = time.monotonic() + timeout
     while _position(log, "log_tail_lsn") < wanted:
-        if clock() > deadline:
+        if time.monotonic() > deadline:
             return False
-        sleep(POLL_SECONDS)
+        time.sleep(POLL_SECONDS)
     # What was written in place may still be in the disk's cache. XFS flushes it before it writes
     # the new tail into the log.
     _log_something(fd)

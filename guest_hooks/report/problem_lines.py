@@ -37,9 +37,9 @@ def _lead(name: str, indent: int) -> Text:
     return layout.plain(" " * indent + name.ljust(NAME_WIDTH))
 
 
-def step(hint: str, style: Style, *, name: str = "do", indent: int = INDENT) -> list[str]:
+def step(hint: str, style: Style, *, indent: int = INDENT) -> list[str]:
     """A next step; the command that it ends with can be pasted."""
-    return layout.step(hint, style, first=_lead(name, indent), indent=indent + NAME_WIDTH)
+    return layout.step(hint, style, first=_lead("do", indent), indent=indent + NAME_WIDTH)
 
 
 def problems(

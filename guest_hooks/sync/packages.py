@@ -77,7 +77,7 @@ CLOCK = Clock()
 
 @contextmanager
 def held(
-    root: Root, *, waits: bool, is_asked_for: bool, lock_timeout: float, run: Run = run
+    root: Root, *, waits: bool, is_asked_for: bool, lock_timeout: float
 ) -> Iterator[tuple[Problem, ...]]:
     """Hold our own lock, after the package manager where the run `waits`; yields what to warn
     whoever asked for it of.
@@ -85,7 +85,7 @@ def held(
     if not root.is_live or INSIDE_DPKG in os.environ:
         waits = is_asked_for = False
     if waits:
-        with held_between_runs(root, lock_timeout=lock_timeout, run=run) as warnings:
+        with held_between_runs(root, lock_timeout=lock_timeout) as warnings:
             yield warnings
         return
     with lock.held(root, timeout=lock_timeout):
