@@ -99,7 +99,6 @@ def send(  # noqa: PLR0913 - the fields of an entry
     `cause` problem codes or a sentence, `hint` the next step, `by` who did it.
     """
     kind = KINDS[outcome]
-    message, hint = terminal.printable_lines(message), terminal.printable_lines(hint)
     fields = {
         "MESSAGE": message,
         "MESSAGE_ID": kind.message_id,
@@ -116,23 +115,22 @@ def send(  # noqa: PLR0913 - the fields of an entry
         "BOOTLOADER_BY_NAME": by.name if by else "",
     }
     try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
-            sender.settimeout(SEND_SECONDS)
-            sender.connect(SOCKET)
-            sender.send(
-                b"".join(
-                    _field(name, terminal.printable_lines(value))
-                    for name, value in fields.items()
-                    if value
-                )
-            )
+        _write(b"".join(_field(name, value) for name, value in fields.items() if value))
     except OSError:
-        _say(f"{IDENTIFIER}: {message}{f' ({hint})' if hint else ''}\n")
+        words = f"{message} ({hint})" if hint else message
+        _say(f"{IDENTIFIER}: {terminal.printable_lines(words)}\n")
+
+
+def _write(entry: bytes) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+        sender.settimeout(SEND_SECONDS)
+        sender.connect(SOCKET)
+        sender.send(entry)
 
 
 def _field(name: str, value: str) -> bytes:
     """One field with its length before it, for a value may have newlines."""
-    data = value.encode(errors="replace")[:MOST_BYTES]
+    data = terminal.printable_lines(value).encode(errors="replace")[:MOST_BYTES]
     return b"%s\n%s%s\n" % (name.encode(), struct.pack("<Q", len(data)), data)
 
 
