@@ -19,8 +19,7 @@ from guest_hooks.formats import (
     second_stage,
 )
 from guest_hooks.machine import receipts
-from tests.support import kernels, second_stages
-from tests.support.checkout import CHECKOUT
+from tests.support import generated_menus, kernels, second_stages
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,11 +109,7 @@ def _kernels() -> list[bytes]:
 
 
 def _menus() -> list[bytes]:
-    return [
-        path.read_bytes()
-        for path in sorted((CHECKOUT / "tests/data/grub_cfg").rglob("*"))
-        if path.is_file()
-    ]
+    return [path.read_bytes() for path in generated_menus.PATHS]
 
 
 TARGETS = {

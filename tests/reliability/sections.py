@@ -12,6 +12,7 @@ from pathlib import Path
 from tests.reliability import (
     failing_calls,
     faults,
+    guest_states,
     never_worse,
     sweeps,
 )
@@ -206,7 +207,7 @@ def _never_worse_sections() -> Iterator[Section]:
 
 def _never_worse(directory: Path, *, suite: Suite, fs_type: str, number: int) -> Found:
     # By their number: a case holds functions that no other process can be sent.
-    cases = never_worse.CASES[number :: len(fault_lab.SIZES)]
+    cases = guest_states.CASES[number :: len(fault_lab.SIZES)]
     return never_worse.sweep(directory, suite, fs_type=fs_type, cases=cases)
 
 

@@ -6,7 +6,7 @@ worse by a menu.
 import pickle
 from pathlib import Path
 
-from tests.reliability import never_worse, sections
+from tests.reliability import guest_states, never_worse, sections
 from tests.support.debian_tree import Suite
 
 MOST_TELLING = (
@@ -23,7 +23,7 @@ MOST_TELLING = (
 
 
 def test_no_repair_ends_a_boot_that_works(tmp_path: Path) -> None:
-    cases = [case for case in never_worse.CASES if case.name in MOST_TELLING]
+    cases = [case for case in guest_states.CASES if case.name in MOST_TELLING]
     assert len(cases) == len(MOST_TELLING)
     found = list(
         never_worse.sweep(

@@ -25,7 +25,7 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 if __name__ == "__main__":
     sys.path[:0] = [str(CHECKOUT)]
 
-from tests.support import kernels, second_stages  # noqa: E402 - found by the line above
+from tests.support import generated_menus, kernels, second_stages  # noqa: E402 - found by the line above
 
 MEGABYTE = 1 << 20
 TARGET = "x86_64-xen"
@@ -74,9 +74,7 @@ def everything() -> Iterator[Hostile]:
 
 
 def _real_menu(size: int) -> bytes:
-    text = max(
-        (path.read_bytes() for path in (CHECKOUT / "tests/data/grub_cfg").rglob("*.cfg")), key=len
-    )
+    text = max((path.read_bytes() for path in generated_menus.PATHS), key=len)
     return (text * (size // len(text) + 1))[: max(size, len(text))]
 
 

@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 
 from guest_hooks.errors import FormatError
 from guest_hooks.formats import grub_cfg, grub_menu
-from tests.support import grub_emu
-from tests.support.checkout import CHECKOUT
+from tests.support import generated_menus, grub_emu
 
 LINUX = "@LINUX@"
 """Stands for the command that loads; an entry of the emulator prints instead."""
@@ -208,9 +207,7 @@ def test_grub_itself_starts_the_same(tmp_path_factory: pytest.TempPathFactory, t
         assert found.split() == real.split()
 
 
-@pytest.mark.parametrize(
-    "path", sorted((CHECKOUT / "tests/data/grub_cfg").glob("*.cfg")), ids=lambda path: path.stem
-)
+@pytest.mark.parametrize("path", generated_menus.PATHS, ids=lambda path: path.stem)
 def test_debians_menus(tmp_path: Path, path: Path) -> None:
     text = path.read_text()
     prepared = re.sub(r"^\s*linux\s", f"{LINUX} ", text, flags=re.MULTILINE)

@@ -10,10 +10,8 @@ from pathlib import Path
 import pytest
 
 from guest_hooks.formats import pygrub_menu
-from tests.support import grub_emu, pv_menu, pygrub
-from tests.support.checkout import CHECKOUT
+from tests.support import generated_menus, grub_emu, pv_menu, pygrub
 
-MENUS = CHECKOUT / "tests/data/grub_cfg"
 UUID = "0f3c1a52-6e0d-4c8b-9a41-3f2f5d1c7e10"
 WITH_COPY = ("6.12.117+deb13-amd64", "6.1.0-40-amd64")
 COMMAND = re.compile(r"((?:^|; then )[ \t]*)linux[ \t]+([^;\n]*)", re.MULTILINE)
@@ -36,7 +34,7 @@ def kernels_and_copies(boot: Path, text: str) -> Path:
 
 def menu(tmp_path: Path, name: str) -> tuple[str, str]:
     """Debian's menu `name` in a directory of the test's, before and after the script."""
-    text = (MENUS / f"{name}.cfg").read_text().replace("/boot/", f"{tmp_path}/boot/")
+    text = generated_menus.text(name).replace("/boot/", f"{tmp_path}/boot/")
     boot = kernels_and_copies(tmp_path / "boot", text)
     return text, pv_menu.rewritten(text, boot, tmp_path / "output").decode()
 
@@ -98,7 +96,7 @@ def test_without_a_copy_a_pv_boot_starts_what_it_started(tmp_path: Path) -> None
 
 
 def test_pygrub_reads_the_same(tmp_path: Path) -> None:
-    names = [path.stem for path in sorted(MENUS.glob("*.cfg"))]
+    names = [path.stem for path in generated_menus.PATHS]
     texts = []
     for name in names:
         before, after = menu(tmp_path / name, name)
@@ -147,7 +145,7 @@ def test_a_line_that_is_no_whole_command_stays(tmp_path: Path, line: str, touche
 
 
 def test_off_where_there_is_no_copy(tmp_path: Path) -> None:
-    text = (MENUS / "trixie-simple.cfg").read_text()
+    text = generated_menus.text("trixie-simple")
     boot = kernels_and_copies(tmp_path / "boot", text)
     for copy in (boot / "xen").iterdir():
         copy.unlink()

@@ -8,8 +8,7 @@ from typing import Any
 
 from guest_hooks.errors import FormatError
 from guest_hooks.formats import pygrub_menu
-from tests.support import pygrub
-from tests.support.checkout import CHECKOUT
+from tests.support import generated_menus, pygrub
 
 CFG = "/boot/grub/grub.cfg"
 
@@ -156,10 +155,7 @@ OTHERS: dict[str, dict[str, str]] = {
 
 def menus() -> dict[str, dict[str, str]]:
     """Every menu, by a name: hand-made ones, and Debian's own."""
-    own = {
-        path.stem: {CFG: path.read_text()}
-        for path in (CHECKOUT / "tests/data/grub_cfg").glob("*.cfg")
-    }
+    own = {path.stem: {CFG: path.read_text()} for path in generated_menus.PATHS}
     return {name: {CFG: text} for name, text in GRUB_2.items()} | OTHERS | own
 
 

@@ -3,23 +3,12 @@
 is missing.
 """
 
-import subprocess
-from contextlib import suppress
-from pathlib import Path
-
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from guest_hooks.errors import FormatError
-from guest_hooks.formats import grub_cfg, grub_menu, grub_script, grubenv
+from guest_hooks.formats import grub_cfg, grub_menu
 from guest_hooks.formats.grub_state import UnknownFileError
-from tests.support.checkout import CHECKOUT
+from tests.support import generated_menus
 
-DATA = CHECKOUT / "tests/data/grub_cfg"
-"""Made by grub-mkconfig of bookworm (2.06) and trixie (2.12) for three kernels, with
-GRUB_DEFAULT=0 and =saved.
-"""
 UUID = "0f3c1a52-6e0d-4c8b-9a41-3f2f5d1c7e10"
 NEWEST = {"bookworm": "6.1.0-56-amd64", "trixie": "6.12.117+deb13-amd64"}
 HERE = {
@@ -34,10 +23,6 @@ def no_file(path: str) -> str | None:
     return None
 
 
-def generated(suite: str, kind: str) -> str:
-    return (DATA / f"{suite}-{kind}.cfg").read_text()
-
-
 def menu(text: str, saved: str | None = None) -> grub_menu.Menu:
     return grub_cfg.read(
         text, variables=HERE, grubenv={"saved_entry": saved} if saved else {}, look=no_file
@@ -47,7 +32,7 @@ def menu(text: str, saved: str | None = None) -> grub_menu.Menu:
 @pytest.mark.parametrize("suite", ["bookworm", "trixie"])
 @pytest.mark.parametrize("kind", ["simple", "saved"])
 def test_what_grub_mkconfig_makes_is_understood_wholly(suite: str, kind: str) -> None:
-    text = generated(suite, kind)
+    text = generated_menus.text(f"{suite}-{kind}")
     found = menu(text)
     assert found.not_understood == ()
     assert [entry.not_understood for entry in found.all()] == [""] * 7
@@ -115,14 +100,17 @@ def test_what_grub_mkconfig_makes_is_understood_wholly(suite: str, kind: str) ->
     ],
 )
 def test_default_entry(wanted: str, title: str, is_named: bool) -> None:
-    choice = grub_menu.default(menu(generated("bookworm", "saved"), wanted))
+    choice = grub_menu.default(menu(generated_menus.text("bookworm-saved"), wanted))
     assert choice.entry is not None
     assert (choice.entry.title, choice.is_named, choice.is_sure) == (title, is_named, True)
 
 
 def test_next_entry_goes_before_the_default() -> None:
     found = grub_cfg.read(
-        generated("bookworm", "simple"), variables=HERE, grubenv={"next_entry": "1>4"}, look=no_file
+        generated_menus.text("bookworm-simple"),
+        variables=HERE,
+        grubenv={"next_entry": "1>4"},
+        look=no_file,
     )
     entry = grub_menu.default(found).entry
     assert entry is not None
@@ -131,7 +119,7 @@ def test_next_entry_goes_before_the_default() -> None:
 
 def test_without_grubenv_the_saved_entry_is_not_known_to_grub() -> None:
     found = grub_cfg.read(
-        generated("bookworm", "saved"), variables=HERE, grubenv=None, look=no_file
+        generated_menus.text("bookworm-saved"), variables=HERE, grubenv=None, look=no_file
     )
     choice = grub_menu.default(found)
     assert choice.wanted == ""
@@ -195,7 +183,9 @@ def test_a_sourced_file_is_followed() -> None:
             )
         raise UnknownFileError(path)
 
-    found = grub_cfg.read(generated("trixie", "simple"), variables=HERE, grubenv={}, look=look)
+    found = grub_cfg.read(
+        generated_menus.text("trixie-simple"), variables=HERE, grubenv={}, look=look
+    )
     entry = grub_menu.default(found).entry
     assert entry is not None
     assert entry.boot is not None
@@ -259,70 +249,6 @@ menuentry "Boot \\"$a\\" \\$b" --id=one --class 'c d' --users "" --unrestricted 
     assert entry.boot.initrds == ("/i",)
 
 
-@pytest.mark.parametrize(
-    ("text", "section"),
-    [
-        pytest.param("", "", id="empty"),
-        pytest.param("menuentry A {}\n", "", id="written-by-hand"),
-        pytest.param(
-            "### BEGIN /etc/grub.d/10_linux ###\n### END /etc/grub.d/10_linux ###\n", "", id="whole"
-        ),
-        pytest.param(
-            "### BEGIN /etc/grub.d/10_linux ###\nmenuentry A {\n}\n",
-            "/etc/grub.d/10_linux",
-            id="section-without-end",
-        ),
-    ],
-)
-def test_the_section_in_which_a_generated_menu_was_cut_off(text: str, section: str) -> None:
-    assert grub_cfg.unclosed_section(text) == section
-
-
-def test_a_file_cut_after_any_line_is_read_as_grub_reads_it() -> None:
-    """GRUB's own parser is the referee of where a cut leaves a script that still parses."""
-    lines = generated("trixie", "saved").splitlines(keepends=True)
-    for count in range(10, len(lines), 7):
-        text = "".join(lines[:count])
-        accepted = (
-            subprocess.run(
-                ["/usr/bin/grub-script-check"],
-                input=text.encode(),
-                capture_output=True,
-                check=False,
-            ).returncode
-            == 0
-        )
-        try:
-            grub_script.parse(text)
-            parsed = True
-        except FormatError:
-            parsed = False
-        assert parsed == accepted, f"after {count} lines"
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "menuentry 'A {",
-        'set a="b',
-        "if true; then",
-        "menuentry A {",
-        "}",
-        "fi",
-        "echo a | b",
-        "a\\",
-        'a "b\\',
-        "{" * 500,
-        "if " * 500,
-    ],
-    ids=str,
-)
-def test_what_makes_no_sense_is_a_syntax_error(text: str) -> None:
-    with pytest.raises(FormatError) as caught:
-        grub_script.parse(text)
-    assert caught.value.code == "grub-cfg-syntax"
-
-
 def test_recursion_ends() -> None:
     assert menu("function f { f; f; }\nf\nsubmenu a { f\n}").entries[0].title == "a"
 
@@ -334,57 +260,3 @@ def test_kernels_of_a_file_that_cannot_be_followed() -> None:
         "/boot/vmlinuz-1",
         "/boot/vmlinuz-2",
     )
-
-
-PIECES = st.sampled_from(
-    [
-        *(
-            "menuentry ",
-            "submenu ",
-            "if ",
-            "then ",
-            "else ",
-            "fi",
-            "function f ",
-            "f ",
-            "while ",
-            "do ",
-            "done",
-        ),
-        *("{", "}", "\n", ";", "'", '"', "$", "${a}", "\\", "# x", "[ ", " ]", "-o ", "! "),
-        *("set a=", "default=1>0", "linux /a", "search -s -f ", "source a"),
-    ]
-)
-
-
-@given(st.lists(PIECES, max_size=60).map("".join) | st.text(max_size=200))
-@settings(max_examples=200, deadline=None)
-def test_any_text_is_a_menu_or_a_format_error(text: str) -> None:
-    with suppress(FormatError):
-        grub_menu.default(grub_cfg.read(text))
-    grub_cfg.kernels(text)
-    grub_cfg.unclosed_section(text)
-
-
-def test_grubenv_of_the_real_tool(tmp_path: Path) -> None:
-    path = str(tmp_path / "grubenv")
-    subprocess.run(["/usr/bin/grub-editenv", path, "create"], check=True)
-    subprocess.run(
-        ["/usr/bin/grub-editenv", path, "set", "saved_entry=a>b \\ c", "empty="], check=True
-    )
-    data = (tmp_path / "grubenv").read_bytes()
-    assert grubenv.parse(data) == {"saved_entry": "a>b \\ c", "empty": ""}
-
-
-@pytest.mark.parametrize(
-    "data", [b"", bytes(1024), b"saved_entry=0\n"], ids=["empty", "zeros", "no-header"]
-)
-def test_a_grubenv_that_grub_refuses(data: bytes) -> None:
-    with pytest.raises(FormatError) as caught:
-        grubenv.parse(data)
-    assert caught.value.code == "grubenv-invalid"
-
-
-@given(st.binary(max_size=300))
-def test_any_bytes_behind_the_header_are_variables(data: bytes) -> None:
-    assert all("=" not in name for name in grubenv.parse(grubenv.HEADER + data))

@@ -23,9 +23,8 @@ from guest_hooks.survey import menu_kernels, pv_kernels
 from guest_hooks.survey.status import Survey
 from guest_hooks.sync import kernel_copies
 from guest_hooks.sync.result import Done
-from tests.support import boot_tree, kernels, pv_menu
+from tests.support import boot_tree, generated_menus, kernels, pv_menu
 from tests.support.boot_tree import BootTree
-from tests.support.checkout import CHECKOUT
 
 NEW, MIDDLE, OLD = boot_tree.RELEASES
 PV = {"x86_64-xen": True}
@@ -77,7 +76,7 @@ class World:
 
     def update_grub(self) -> None:
         path = self.top / "boot/grub/grub.cfg"
-        text = (CHECKOUT / "tests/data/grub_cfg/bookworm-simple.cfg").read_text()
+        text = generated_menus.text("bookworm-simple")
         path.write_bytes(pv_menu.rewritten(text, self.top / "boot", self.top / "output"))
 
     def default(self, number: str) -> None:
