@@ -6,21 +6,16 @@ written, and nothing hangs.
 import json
 import os
 import resource
-import shutil
 import stat
-import subprocess
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.support import images
-from tests.support.checkout import CACHE, CHECKOUT
-from tests.support.debian_tree import Kind, Suite, tarball, unpack
+from tests.support import hostile_tree, images
+from tests.support.hostile_tree import STAGE, cleared, tool
 
 NOT_OURS = "the words of another"
-STAGE = "boot/xen/pvboot-x86_64.elf"
 LINKED = [
     "boot/xen",
     STAGE,
@@ -90,64 +85,15 @@ READ_BESIDE = [
 
 
 @pytest.fixture(scope="module")
-def unpacked() -> Path:
-    directory = CACHE / "trees" / "unpacked-bookworm"
-    if not directory.exists():
-        partial = directory.with_suffix(f".{os.getpid()}")
-        partial.mkdir()
-        unpack(tarball(Suite.BOOKWORM, Kind.MINIMAL), partial)
-        partial.rename(directory)
-    return directory
-
-
-@contextmanager
-def overlaid(unpacked: Path, layers: Path, top: Path) -> Iterator[Path]:
-    """The unpacked tree under `layers`/upper, and `layers`/boot.img as its /boot."""
-    with ExitStack() as stack:
-        top.mkdir()
-        shutil.rmtree(layers / "work", ignore_errors=True)
-        (layers / "work").mkdir()
-        options = f"lowerdir={unpacked},upperdir={layers}/upper,workdir={layers}/work"
-        images.tool("mount", "-t", "overlay", "-o", options, "overlay", str(top))
-        stack.callback(images.tool, "umount", "--lazy", "--recursive", str(top))
-        device = stack.enter_context(images.attached(layers / "boot.img"))
-        filesystem = images.Filesystem(
-            image=layers / "boot.img", fs_type="ext4", device=device, uuid="", drive="loop0"
-        )
-        stack.enter_context(images.mounted(filesystem, top / "boot"))
-        yield top
-
-
-@pytest.fixture(scope="module")
-def synced(unpacked: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Layers in which a sync has been to /boot."""
-    directory = tmp_path_factory.mktemp("synced")
-    images.tool("mount", "-t", "tmpfs", "layers", str(directory))
-    (directory / "upper").mkdir()
-    with (directory / "boot.img").open("wb") as file:
-        file.truncate(64 * images.MIB)
-    images.tool(*images.MKFS["ext4"], str(directory / "boot.img"))
-    with overlaid(unpacked, directory, directory / "tree") as top:
-        done = tool(top, "sync", "--no-update-grub")
-        assert done.returncode == 0, done.stderr
-        (top / "boot/grub/grub.cfg").write_text("set timeout=1\n")
-        (top / "etc/xen-guest-bootloader/conf.d").mkdir(parents=True)
-    yield directory
-    images.tool("umount", "--lazy", str(directory))
+def synced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    with hostile_tree.synced(tmp_path_factory.mktemp("hostile")) as layers:
+        yield layers
 
 
 @pytest.fixture
-def tree(unpacked: Path, synced: Path, tmp_path: Path) -> Iterator[Path]:
-    """A Debian tree of its own over the unpacked one, with a /boot that a sync has been to."""
-    layers = tmp_path / "layers"
-    layers.mkdir()
-    images.tool("mount", "-t", "tmpfs", "layers", str(layers))
-    images.tool(
-        "cp", "--archive", "--sparse=always", f"{synced}/upper", f"{synced}/boot.img", str(layers)
-    )
-    with overlaid(unpacked, layers, tmp_path / "tree") as top:
+def tree(synced: Path, tmp_path: Path) -> Iterator[Path]:
+    with hostile_tree.hostile_tree(synced, tmp_path) as top:
         yield top
-    images.tool("umount", "--lazy", str(layers))
 
 
 @pytest.fixture
@@ -184,48 +130,12 @@ def listing(top: Path) -> list[tuple[str, int, int, int]]:
     return found
 
 
-def tool(
-    top: Path, *words: str, env: dict[str, str] | None = None
-) -> subprocess.CompletedProcess[str]:
-    command = [
-        "/usr/bin/python3",
-        "-m",
-        "guest_hooks",
-        "--root",
-        str(top),
-        *words,
-        "--target",
-        "x86_64-xen",
-    ]
-    environment = (
-        os.environ | {"PYTHONPATH": str(CHECKOUT), "PYTHONDONTWRITEBYTECODE": "1"} | (env or {})
-    )
-    return subprocess.run(
-        command,
-        capture_output=True,
-        text=True,
-        errors="replace",
-        env=environment,
-        timeout=90,
-        check=False,
-    )
-
-
 def tried(top: Path) -> None:
     """Repair it: that ends with a documented exit code, soon, and with nobody else's words."""
     done = tool(top, "sync", "--no-update-grub", "--json")
     assert done.returncode in (0, 2, 4, 7), done.stderr
     assert NOT_OURS not in done.stdout + done.stderr
     assert json.loads(done.stdout)["schema"] == 1
-
-
-def cleared(path: Path) -> Path:
-    """`path`, with nothing there and its directory made."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    path.unlink(missing_ok=True)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return path
 
 
 @pytest.mark.parametrize("path", LINKED)

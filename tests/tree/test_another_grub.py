@@ -2,7 +2,6 @@
 """Another GRUB in /usr/lib/grub, and one that fails: what is stale, and how it is named."""
 
 import shutil
-import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +9,8 @@ import pytest
 
 from guest_hooks.machine.receipts import previous_path
 from guest_hooks.targets import TARGETS
-from tests.support.debian_tree import Kind, Suite, tarball
+from tests.support.changed_tree import install_grub
+from tests.support.debian_tree import Suite
 from tests.support.outside_guest import CORE_FILES, OutsideGuest
 from tests.support.second_stages import core_image
 
@@ -19,23 +19,11 @@ PV, *_ = TARGETS
 pytestmark = pytest.mark.usefixtures("as_it_should_be")
 
 
-def lay_modules(tree: OutsideGuest, suite: Suite) -> None:
-    """What an upgrade of grub-xen-bin alone does: other modules in /usr/lib/grub, and nothing
-    else.
-    """
-    for name in TARGETS:
-        shutil.rmtree(tree.path(f"/usr/lib/grub/{name}"))
-    with tarfile.open(tarball(suite, Kind.MINIMAL)) as archive:
-        wanted = tuple(f"./usr/lib/grub/{name}/" for name in TARGETS)
-        ours = [member for member in archive if member.name.startswith(wanted)]
-        archive.extractall(tree.top, ours)  # noqa: S202 - our own
-
-
 @pytest.fixture
 def other_modules(tree: OutsideGuest) -> Iterator[None]:
-    lay_modules(tree, Suite.TRIXIE)
+    install_grub(tree, Suite.TRIXIE)
     yield
-    lay_modules(tree, Suite.BOOKWORM)
+    install_grub(tree, Suite.BOOKWORM)
 
 
 @pytest.mark.usefixtures("other_modules")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.changed_tree import configure
 from tests.support.debian_tree import Suite
 from tests.support.outside_guest import FILES, OutsideGuest, outside_guest
 
@@ -94,11 +95,6 @@ def forget(tree: OutsideGuest) -> None:
 
 def change_uuid(tree: OutsideGuest) -> None:
     tree.renew_uuid()
-
-
-def configure(tree: OutsideGuest, text: str) -> None:
-    tree.path("/etc/xen-guest-bootloader").mkdir(exist_ok=True)
-    tree.path("/etc/xen-guest-bootloader/config.toml").write_text(text)
 
 
 def other_modules(tree: OutsideGuest) -> None:
