@@ -20,7 +20,7 @@ from pathlib import Path
 from guest_hooks.errors import ExitCode
 from tests.reliability import scenario
 from tests.reliability.scenario import Scenario
-from tests.support import images
+from tests.support import freezing
 from tests.support.fault_lab import Lab
 
 CALLS = (
@@ -271,7 +271,7 @@ def _killed_at(lab: Lab, made: Scenario, point: Point) -> str:
 
 def _left(lab: Lab, made: Scenario) -> str:
     """What is wrong with what a killed run left."""
-    if not images.is_writable(lab.work / "boot"):
+    if not freezing.is_writable(lab.work / "boot"):
         return "the file system was left frozen"
     (lab.work / "boot/is-writable").unlink()
     at_once = made.fault(lab.view())

@@ -16,7 +16,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Self
 
-from tests.support import images
+from tests.support import images, loops
 from tests.support.checkout import CACHE
 from tests.support.debian_tree import Kind, Suite, tarball, unpack
 
@@ -185,7 +185,7 @@ class ChrootGuest:
         images.tool("e2fsck", "-fp", str(image))
         images.tool("tune2fs", "-U", "random", str(image))
         top.mkdir()
-        with images.attached(image) as device:
+        with loops.attached(image) as device:
             uuid = images.tool(
                 "blkid", "--probe", "--output", "value", "--match-tag", "UUID", device
             )

@@ -17,7 +17,7 @@ from pathlib import Path
 from guest_hooks.machine.barrier import barrier
 from guest_hooks.machine.root import Root
 from guest_hooks.survey.evidence import is_from_package
-from tests.support import bytecode, images
+from tests.support import bytecode, images, loops
 from tests.support.checkout import CACHE, CHECKOUT
 from tests.support.debian_tree import RELEASES, Kind, Suite, tarball
 
@@ -129,7 +129,7 @@ class Lab:
     def mount(self, *, options: str = "defaults") -> None:
         """Mount the lab's disk as it is."""
         self._stack = ExitStack()
-        device = self._stack.enter_context(images.attached(self.image))
+        device = self._stack.enter_context(loops.attached(self.image))
         filesystem = images.Filesystem(
             image=self.image, fs_type=self.fs_type, device=device, uuid="", drive="loop0"
         )

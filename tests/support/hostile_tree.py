@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from tests.support import images
+from tests.support import images, loops
 from tests.support.checkout import CACHE, CHECKOUT
 from tests.support.debian_tree import Kind, Suite, tarball, unpack
 
@@ -38,7 +38,7 @@ def _overlaid(layers: Path, top: Path) -> Iterator[Path]:
         options = f"lowerdir={unpacked()},upperdir={layers}/upper,workdir={layers}/work"
         images.tool("mount", "-t", "overlay", "-o", options, "overlay", str(top))
         stack.callback(images.tool, "umount", "--lazy", "--recursive", str(top))
-        device = stack.enter_context(images.attached(layers / "boot.img"))
+        device = stack.enter_context(loops.attached(layers / "boot.img"))
         filesystem = images.Filesystem(
             image=layers / "boot.img", fs_type="ext4", device=device, uuid="", drive="loop0"
         )

@@ -3,19 +3,16 @@
 them, read by GRUB's drivers.
 """
 
-import errno
-import fcntl
 import json
 import os
-import signal
 import subprocess
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from guest_hooks.machine.freeze import FIFREEZE, FITHAW
+from tests.support.freezing import thaw
+from tests.support.loops import attached
 
 MIB = 1 << 20
 SIZE = 320 * MIB  # the least that mkfs.xfs makes is 300 MiB
@@ -26,7 +23,6 @@ MKFS = {
     "vfat": ["mkfs.vfat"],
 }
 TABLES = {"mbr": ("dos", "msdos"), "gpt": ("gpt", "gpt")}
-LOOP_ATTEMPTS = 20
 
 
 def tool(*command: str, stdin: str = "") -> str:
@@ -224,35 +220,6 @@ def close_xfs(top: Path) -> None:
 
 
 @contextmanager
-def attached(image: Path, *, start: int = 0, length: int = 0) -> Iterator[str]:
-    """A loop device of the image, or of `length` bytes of it from `start`, for the block."""
-    extent = ["--offset", str(start), "--sizelimit", str(length)] if length else []
-    device = _free_loop([*extent, str(image)])
-    try:
-        yield device
-    finally:
-        subprocess.run(
-            ["losetup", "--detach", device], capture_output=True, timeout=60, check=False
-        )
-
-
-def freeze(top: Path) -> None:
-    """Freeze the file system at `top`, as a snapshot tool would."""
-    _ioctl(top, FIFREEZE)
-
-
-def thaw(top: Path) -> bool:
-    """Thaw the file system at `top`; whether it was frozen."""
-    try:
-        _ioctl(top, FITHAW)
-    except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):
-            raise
-        return False
-    return True
-
-
-@contextmanager
 def filled(directory: Path) -> Iterator[None]:
     """Let no room be left on the file system of `directory` for the block."""
     filler = directory / "filler"
@@ -263,28 +230,6 @@ def filled(directory: Path) -> Iterator[None]:
         yield
     finally:
         filler.unlink()
-
-
-def is_writable(top: Path, *, seconds: float = 1.0) -> bool:
-    """Whether a file can be written at `top` within `seconds`; a writer that hangs is left to
-    the thaw.
-    """
-    pid = os.fork()
-    if pid == 0:
-        try:
-            with (top / "is-writable").open("wb", buffering=0) as file:
-                file.write(b"x")
-            os._exit(0)
-        finally:
-            os._exit(1)
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        done, status = os.waitpid(pid, os.WNOHANG)
-        if done:
-            return os.waitstatus_to_exitcode(status) == 0
-        time.sleep(0.01)
-    os.kill(pid, signal.SIGKILL)
-    return False
 
 
 def _blank(image: Path, size: int) -> Path:
@@ -332,27 +277,3 @@ def _uuid(device: str) -> str:
 def _remove_images(directory: Path) -> None:
     for image in directory.glob("*.img"):
         image.unlink()
-
-
-def _free_loop(arguments: Sequence[str]) -> str:
-    """Attach to a free loop device; another process may take the same one first."""
-    for _ in range(LOOP_ATTEMPTS):
-        done = subprocess.run(
-            ["losetup", "--find", "--show", *arguments],
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        if done.returncode == 0:
-            return done.stdout.strip()
-        time.sleep(0.1)
-    raise AssertionError(f"no loop device: {done.stderr}")
-
-
-def _ioctl(top: Path, request: int) -> None:
-    fd = os.open(top, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.ioctl(fd, request, 0)
-    finally:
-        os.close(fd)

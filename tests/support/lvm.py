@@ -7,7 +7,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from tests.support import images
+from tests.support import images, loops
 
 GROUP = "guest"
 VOLUME = "root"
@@ -33,7 +33,7 @@ def wrap(filesystem: Path, image: Path) -> str:
         file.truncate(START + -(-size // EXTENT) * EXTENT)
     locks = image.with_suffix(".locks")
     locks.mkdir()
-    with images.attached(image) as device:
+    with loops.attached(image) as device:
         config = CONFIG.format(device=device, locks=locks)
         for command in (
             ("pvcreate", device),

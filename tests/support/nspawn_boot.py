@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from uuid import uuid4
 
-from tests.support import cgroup2, images
+from tests.support import cgroup2, images, loops
 from tests.support.debian_package import host
 from tests.support.debian_tree import RELEASES, Kind, Suite, tarball, unpack
 from tests.support.nspawn_guest import DISK, ROOT_DISK, SETTING, TARGET, Guest, write
@@ -120,7 +120,7 @@ def booted(
         write(tree / "boot/grub/grub.cfg", GRUB_CFG.format(uuid=uuid, version=version))
         # Without checksums of metadata its UUID can be changed while it is mounted.
         features = ("-O", "^metadata_csum", "-U", uuid)
-        loop = stack.enter_context(images.attached(image, length=BOOT_SIZE))
+        loop = stack.enter_context(loops.attached(image, length=BOOT_SIZE))
         host("mke2fs", "-q", "-t", "ext4", *features, "-d", str(tree / "boot"), loop)
         shutil.rmtree(tree / "boot")
         (tree / "boot").mkdir()
@@ -159,7 +159,7 @@ def booted(
 @contextmanager
 def _root_disk(image: Path, tree: Path, mib: int) -> Iterator[str]:
     """What follows /boot on the disk `image` as the root, mounted on `tree`; the loop device."""
-    with images.attached(image, start=BOOT_SIZE, length=mib * images.MIB) as loop:
+    with loops.attached(image, start=BOOT_SIZE, length=mib * images.MIB) as loop:
         host("mke2fs", "-q", "-t", "ext4", loop)
         host("mount", loop, str(tree))
         try:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.support import images
+from tests.support import images, loops
 
 FICLONERANGE = 0x4020940D
 """_IOW(0x94, 13, struct file_clone_range), linux/fs.h; a length of 0 is all that follows."""
@@ -23,7 +23,7 @@ def volume(directory: Path, size: int) -> Iterator[Path]:
     with image.open("wb") as file:
         file.truncate(size)
     try:
-        with images.attached(image) as device:
+        with loops.attached(image) as device:
             images.tool("mkfs.xfs", "-q", "-m", "reflink=1", device)
             images.tool("mount", device, str(top))
             try:

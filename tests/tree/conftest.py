@@ -50,3 +50,13 @@ def disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[images.Disk
     """An empty disk of each file system that may hold /boot."""
     with images.disk(tmp_path, request.param) as made:
         yield made
+
+
+@pytest.fixture(scope="module")
+def ext4(tmp_path_factory: pytest.TempPathFactory) -> Iterator[images.Disk]:
+    """A small disk whose UUID can change while it is mounted."""
+    with images.disk(tmp_path_factory.mktemp("basis"), "ext4", size=64 * images.MIB) as disk:
+        images.tool("tune2fs", "-O", "metadata_csum_seed", disk.root.device)
+        for name in ("boot/grub", "other"):
+            (disk.top / name).mkdir(parents=True)
+        yield disk

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import images
+from tests.support import images, loops
 from tests.support.debian_tree import Suite
 from tests.support.outside_guest import Outcome, OutsideGuest, outside_guest
 
@@ -262,7 +262,7 @@ def test_grub_on_a_disk_of_its_own(empty: OutsideGuest, tmp_path: Path) -> None:
     image = tmp_path / "grub.img"
     with image.open("wb") as file:
         file.truncate(64 * images.MIB)
-    with images.attached(image) as device:
+    with loops.attached(image) as device:
         images.tool(*images.MKFS["ext4"], device)
         uuid = images.tool("blkid", "-p", "-s", "UUID", "-o", "value", device)
         with in_fstab(empty, f"UUID={uuid} /boot/grub ext4 defaults 0 2"):

@@ -15,7 +15,7 @@ from guest_hooks.machine.barrier import LATE, barrier
 from guest_hooks.machine.reach import is_roots_alone
 from guest_hooks.machine.root import Root
 from guest_hooks.model import Problem
-from tests.support import images
+from tests.support import freezing, images, loops
 from tests.support.other_users import NOBODY, writing_user
 
 OLD = b"old second stage " * 40_000
@@ -188,7 +188,7 @@ def test_an_exchanged_directory_is_whole_after_a_power_cut(tmp_path: Path, fs_ty
         durable.exchange_dir(root, "/boot/staged", "/boot/modules")
         kept = tmp_path.with_name(f"{tmp_path.name}.img")
         shutil.copyfile(disk.copy().boot.image, kept)
-    with images.attached(kept) as device:  # Linux replays the journal
+    with loops.attached(kept) as device:  # Linux replays the journal
         options = (
             ["-o", "nouuid"] if fs_type == "xfs" else []
         )  # the disk it is a copy of may not have let go yet
@@ -232,10 +232,10 @@ def test_a_mount_point_in_the_way_is_told(disk: images.Disk) -> None:
 
 def test_the_barrier_leaves_another_ones_freeze_alone(tmp_path: Path) -> None:
     with images.disk(tmp_path, "xfs") as disk:
-        images.freeze(disk.top)
+        freezing.freeze(disk.top)
         with pytest.raises(NotRepairedError, match="something else holds it frozen"):
             barrier(Root(str(disk.top)), "/", timeout=0.3)
-        assert images.thaw(disk.top)
+        assert freezing.thaw(disk.top)
 
 
 def test_without_the_right_to_freeze_there_is_a_warning(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 from guest_hooks.machine.freeze import freeze_and_thaw
 from guest_hooks.machine.offspring import PATIENCE
 from guest_hooks.machine.run import GRACE, NotEndedError, run
-from tests.support import images
+from tests.support import freezing, images
 
 PAUSE = 0.05
 CHILD_SECONDS = 10.0
@@ -31,7 +31,7 @@ def directory(top: Path) -> Iterator[int]:
     fd = os.open(top, os.O_RDONLY | os.O_DIRECTORY)
     yield fd
     os.close(fd)
-    images.thaw(top)
+    freezing.thaw(top)
 
 
 def in_a_process(work: Callable[[], None]) -> int:
@@ -51,17 +51,17 @@ def ended(pid: int) -> int:
 
 
 def test_a_frozen_file_system_is_not_writable(top: Path) -> None:
-    images.freeze(top)
-    assert not images.is_writable(top)
-    assert images.thaw(top)
-    assert images.is_writable(top)
+    freezing.freeze(top)
+    assert not freezing.is_writable(top)
+    assert freezing.thaw(top)
+    assert freezing.is_writable(top)
 
 
 def test_it_is_frozen_and_thawed(top: Path, directory: int) -> None:
     (top / "witness").unlink(missing_ok=True)
 
     def look(name: str) -> None:
-        if name == "frozen" and not images.is_writable(top, seconds=PAUSE):
+        if name == "frozen" and not freezing.is_writable(top, seconds=PAUSE):
             os.write(report, b"frozen")
 
     reader, report = os.pipe()
@@ -69,8 +69,8 @@ def test_it_is_frozen_and_thawed(top: Path, directory: int) -> None:
     os.close(report)
     assert os.read(reader, 100) == b"frozen"
     os.close(reader)
-    assert not images.thaw(top)
-    assert images.is_writable(top)
+    assert not freezing.thaw(top)
+    assert freezing.is_writable(top)
 
 
 @pytest.mark.parametrize("point", ["ready", "freezing", "frozen", "thawed"])
@@ -81,8 +81,8 @@ def test_the_parent_thaws_when_the_child_is_killed(top: Path, directory: int, po
 
     with suppress(InterruptedError):
         freeze_and_thaw(directory, failpoint=fail)
-    assert images.is_writable(top)
-    assert not images.thaw(top)
+    assert freezing.is_writable(top)
+    assert not freezing.thaw(top)
 
 
 def test_the_parent_thaws_when_the_child_is_stopped(top: Path, directory: int) -> None:
@@ -91,9 +91,9 @@ def test_the_parent_thaws_when_the_child_is_stopped(top: Path, directory: int) -
             os.kill(os.getpid(), signal.SIGSTOP)
 
     pid = in_a_process(lambda: freeze_and_thaw(directory, failpoint=stop))
-    assert images.is_writable(top)
+    assert freezing.is_writable(top)
     assert ended(pid) == 0
-    assert not images.thaw(top)
+    assert not freezing.thaw(top)
 
 
 @pytest.mark.parametrize("point", ["ready", "freezing", "frozen", "thawed", "watching"])
@@ -110,8 +110,8 @@ def test_the_child_thaws_when_the_parent_is_killed(top: Path, directory: int, po
     # The child holds the other end to its own end, which may come late on a busy machine.
     assert select.select([reader], [], [], CHILD_SECONDS)[0]
     os.close(reader)
-    assert images.is_writable(top)
-    assert not images.thaw(top)
+    assert freezing.is_writable(top)
+    assert not freezing.thaw(top)
 
 
 @pytest.mark.parametrize("victim", ["parent", "child"])
@@ -131,7 +131,7 @@ def test_a_kill_at_any_moment_leaves_it_writable(top: Path, directory: int, vict
             os.kill(pid if victim == "parent" else child, signal.SIGKILL)
         ended(pid)
         os.close(reader)
-        assert images.is_writable(top)
+        assert freezing.is_writable(top)
 
 
 def test_a_child_that_dies_once_is_followed_by_another(
@@ -143,7 +143,7 @@ def test_a_child_that_dies_once_is_followed_by_another(
             os.kill(os.getpid(), signal.SIGKILL)
 
     freeze_and_thaw(directory, failpoint=fail_once)
-    assert images.is_writable(top)
+    assert freezing.is_writable(top)
 
 
 def test_a_child_that_always_dies_is_an_error(top: Path, directory: int) -> None:
@@ -153,29 +153,29 @@ def test_a_child_that_always_dies_is_an_error(top: Path, directory: int) -> None
 
     with pytest.raises(InterruptedError, match="killed each time"):
         freeze_and_thaw(directory, failpoint=fail)
-    assert images.is_writable(top)
+    assert freezing.is_writable(top)
 
 
 def test_another_ones_freeze_is_waited_for_and_left_alone(top: Path, directory: int) -> None:
-    images.freeze(top)
+    freezing.freeze(top)
     with pytest.raises(OSError, match="busy"):
         freeze_and_thaw(directory, timeout=0.2)
-    assert not images.is_writable(top, seconds=PAUSE)
+    assert not freezing.is_writable(top, seconds=PAUSE)
 
     attempts: list[str] = []
 
     def thaw_before_the_third(name: str) -> None:
         attempts.append(name)
         if attempts.count("freezing") == 3:
-            images.thaw(top)
+            freezing.thaw(top)
 
     freeze_and_thaw(directory, timeout=20, failpoint=thaw_before_the_third)
-    assert images.is_writable(top)
+    assert freezing.is_writable(top)
 
 
 def test_a_program_that_the_kernel_does_not_let_go_is_left_to_itself(top: Path) -> None:
     """It waits for the disk, and not even SIGKILL ends it before that."""
-    images.freeze(top)
+    freezing.freeze(top)
     began = time.monotonic()
     try:
         with pytest.raises(NotEndedError):
@@ -184,7 +184,7 @@ def test_a_program_that_the_kernel_does_not_let_go_is_left_to_itself(top: Path) 
             run(["touch", str(top / "waited-for")], timeout=0.2, with_offspring=True)
         assert time.monotonic() - began < 2 * (GRACE + PATIENCE) + 10
     finally:
-        images.thaw(top)
+        freezing.thaw(top)
         with suppress(ChildProcessError):  # now they end
             while os.waitpid(-1, 0):
                 pass

@@ -9,7 +9,7 @@ import pytest
 from guest_hooks.formats import fstab
 from guest_hooks.preflight.links import root_fs
 from guest_hooks.volumes import BlockDevice
-from tests.support import images
+from tests.support import freezing, images, loops
 
 GENERATOR = "/usr/lib/systemd/system-generators/systemd-fstab-generator"
 REQUIRES = "local-fs.target.requires"
@@ -84,7 +84,7 @@ def test_small_and_capital_letters_differ(tmp_path: Path) -> None:
     with (tmp_path / "disk.img").open("wb") as file:
         file.truncate(8 * images.MIB)
     uuid = "aaaaaaaa-2222-3333-4444-555555555555"
-    with images.attached(tmp_path / "disk.img") as device:
+    with loops.attached(tmp_path / "disk.img") as device:
         images.tool("mkfs.ext4", "-q", "-U", uuid, device)
         for name, found in ((uuid, device), (uuid.upper(), "")):
             words = ["blkid", "-c", "/dev/null", "-l", "-t", f"UUID={name}", "-o", "device"]
@@ -118,4 +118,4 @@ def test_what_a_remount_of_the_root_makes_of_its_line(
             timeout=60,
         )
         assert (done.returncode == 0) is becomes_writable
-        assert images.is_writable(disk.top) is becomes_writable
+        assert freezing.is_writable(disk.top) is becomes_writable

@@ -5,9 +5,8 @@ disks, changes the basis under which an answer is kept.
 
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -15,7 +14,7 @@ from guest_hooks.machine import directory, grub_basis, grub_tools, mounts, run
 from guest_hooks.machine.grub_answers import Answers
 from guest_hooks.machine.grub_basis import Basis
 from guest_hooks.machine.root import Root
-from tests.support import images
+from tests.support import images, loops
 
 SMALL = 64 * images.MIB
 
@@ -25,15 +24,6 @@ def basis(path: Path) -> Basis:
     found = grub_basis.of_directory(str(path), mounts.here())
     assert found is not None
     return found
-
-
-@pytest.fixture(scope="module")
-def ext4(tmp_path_factory: pytest.TempPathFactory) -> Iterator[images.Disk]:
-    with images.disk(tmp_path_factory.mktemp("basis"), "ext4", size=SMALL) as disk:
-        images.tool("tune2fs", "-O", "metadata_csum_seed", disk.root.device)
-        for name in ("boot/grub", "other"):
-            (disk.top / name).mkdir(parents=True)
-        yield disk
 
 
 @pytest.fixture
@@ -143,7 +133,7 @@ def test_of_several_devices_it_is_not_told(tmp_path: Path) -> None:
         assert grub_basis.of_directory(str(disk.top), mounts.here()) is not None
         (tmp_path / "second.img").write_bytes(b"")
         os.truncate(tmp_path / "second.img", images.SIZE)
-        with images.attached(tmp_path / "second.img") as device:
+        with loops.attached(tmp_path / "second.img") as device:
             images.tool("btrfs", "device", "add", "-f", device, str(disk.top))
             os.sync()
             found = grub_basis.of_directory(str(disk.top), mounts.here())
@@ -254,62 +244,3 @@ def test_a_partition_table_is_another_basis(
     (known / "start").write_text("4096\n")
     seen.add(grub_basis.partition(str(known), b""))
     assert len(seen) == 3
-
-
-@pytest.fixture
-def asked(
-    ext4: images.Disk, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> Callable[[], list[str]]:
-    """Ask about the disk's /boot as the running system's, and which questions were put to GRUB's
-    tools; the answers are kept in a file of the test's.
-    """
-    monkeypatch.setattr("guest_hooks.machine.grub_answers.ANSWERS", f"{tmp_path}/answers.json")
-    calls: list[Sequence[str]] = []
-
-    def seen(command: Sequence[str], **options: Any) -> run.Completed:
-        calls.append(command)
-        return run.run(command, **options)
-
-    monkeypatch.setattr(grub_tools, "run", seen)
-
-    def ask() -> list[str]:
-        calls.clear()
-        answers = Answers(Root())
-        top = ext4.top / "boot"
-        (told,) = grub_tools.facts(Root(), [[str(top)]], answers)
-        answers.save()
-        assert told["fs_uuid"] == images.tool("grub-probe", "--target=fs_uuid", str(top))
-        assert (told["fs"], told["path"], told["abstraction"]) == ("ext2", "/boot", "")
-        return [word for command in calls for word in command[4::2]]
-
-    return ask
-
-
-def test_what_was_answered_is_not_asked_again(
-    asked: Callable[[], list[str]], ext4: images.Disk
-) -> None:
-    assert asked() == [*grub_tools.PROBED, "path"]
-    assert asked() == []
-    images.tool("tune2fs", "-U", "random", ext4.root.device)
-    assert asked() == ["fs_uuid"]
-    assert asked() == []
-
-
-def test_a_damaged_memory_is_none(asked: Callable[[], list[str]], tmp_path: Path) -> None:
-    asked()
-    (tmp_path / "answers.json").write_text('{"version":1,"answers":{"fs /boot":["x"]}')
-    assert asked() == [*grub_tools.PROBED, "path"]
-
-
-def test_nothing_is_kept_of_a_tree_or_for_a_user(
-    ext4: images.Disk, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for answers in (Answers(Root(str(ext4.top))), as_user(monkeypatch)):
-        answers.put("fs /boot", ("basis",), "ext2")
-        assert answers.get("fs /boot", ("basis",)) is None
-        assert not answers.are_kept
-
-
-def as_user(monkeypatch: pytest.MonkeyPatch) -> Answers:
-    monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    return Answers(Root())

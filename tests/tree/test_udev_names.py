@@ -12,7 +12,7 @@ from guest_hooks.machine import block_devices
 from guest_hooks.machine.run import Completed, run
 from guest_hooks.preflight.links import root_fs, twins
 from guest_hooks.volumes import BlockDevice
-from tests.support import images
+from tests.support import images, loops
 
 UUID = "0f3c1a52-6e0d-4c8b-9a41-3f2f5d1c7e10"
 LABEL = "my root"
@@ -50,7 +50,7 @@ def clones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Blo
         file.truncate(8 * images.MIB)
     images.tool("mkfs.ext4", "-q", "-F", "-U", UUID, "-L", LABEL, str(one))
     images.tool("cp", "--sparse=always", str(one), str(other))
-    with images.attached(one) as first, images.attached(other) as second:
+    with loops.attached(one) as first, loops.attached(other) as second:
         for device in (first, second):
             record(device, tmp_path / "udev", tmp_path / "dev")
         (tmp_path / "dev/mapper").mkdir()

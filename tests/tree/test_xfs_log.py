@@ -11,7 +11,7 @@ import pytest
 from guest_hooks.machine import durable
 from guest_hooks.machine.barrier import LATE, barrier
 from guest_hooks.machine.root import Root
-from tests.support import images
+from tests.support import freezing, images
 from tests.support.other_users import writing_user
 from tests.tree.test_durable import NEW, PATH
 
@@ -26,7 +26,7 @@ def test_xfs_that_users_reach_is_waited_for_whatever_they_do(tmp_path: Path) -> 
         assert time.monotonic() - begin < 10
         assert problem is not None
         assert problem.code == LATE
-        assert images.is_writable(disk.top)
+        assert freezing.is_writable(disk.top)
         assert disk.grub_cat(PATH) is None
         assert barrier(root, PATH) is None
         assert disk.grub_cat(PATH) == NEW

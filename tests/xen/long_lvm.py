@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import images, lvm, xen_guest, xen_lab
+from tests.support import images, loops, lvm, xen_guest, xen_lab
 from tests.support.debian_tree import Suite
 from tests.support.xen_dom0 import Dom0
 from tests.support.xen_guest import STATUS, When, XenGuest, answer
@@ -22,7 +22,7 @@ def made(deb: Path, tmp_path: Path) -> Iterator[tuple[XenGuest, str]]:
     """
     with xen_guest.made(tmp_path, Suite.BOOKWORM, deb, packages=("lvm2",)) as guest:
         (plain,) = guest.disks
-        with images.attached(plain) as device:
+        with loops.attached(plain) as device:
             uuid = images.tool("blkid", "-p", "-s", "UUID", "-o", "value", device)
             filesystem = images.Filesystem(
                 image=plain, fs_type="ext4", device=device, uuid=uuid, drive=""
