@@ -45,9 +45,7 @@ def read(data: bytes, *, elf_class: int, machine: int) -> Module:
             need.decode("ascii") for need in sections.get(MODDEPS, b"").split(b"\0") if need
         )
     except (KeyError, UnicodeDecodeError):
-        raise CodedFormatError(
-            ImageProblem.MODULE_BLOCK, "a module in the core image has no readable name"
-        ) from None
+        raise _damaged("has no readable name") from None
     return Module(name=name, sha256=hashlib.sha256(data[:size]).hexdigest(), size=size, needs=needs)
 
 
@@ -59,38 +57,28 @@ def _sections(data: bytes, elf_class: int, machine: int) -> tuple[dict[bytes, by
         or not data.startswith(MAGIC)
         or data[4:6] != bytes((elf_class // 32, 1))
     ):
-        raise CodedFormatError(
-            ImageProblem.MODULE_BLOCK, f"a module in the core image is no ELF{elf_class} object"
-        )
+        raise _damaged(f"is no ELF{elf_class} object")
     elf_type, its_machine, offset, stride, count, names_index = header.unpack_from(data)
     if (elf_type, its_machine, stride) != (ET_REL, machine, entry.size):
-        raise CodedFormatError(
-            ImageProblem.MODULE_BLOCK,
-            "a module in the core image is no relocatable object for its machine",
-        )
+        raise _damaged("is no relocatable object for its machine")
     if not names_index < count <= MAX_SECTIONS or offset + count * stride > len(data):
-        raise CodedFormatError(
-            ImageProblem.MODULE_BLOCK,
-            "a module in the core image has a section table outside its bytes",
-        )
+        raise _damaged("has a section table outside its bytes")
     headers = [entry.unpack_from(data, offset + index * stride) for index in range(count)]
-    end = max(
-        offset + count * stride, *(at + size for _, kind, at, size in headers if kind != SHT_NOBITS)
-    )
+    inside = [header for header in headers if header[1] != SHT_NOBITS]
+    end = max([offset + count * stride, *(at + size for _, _, at, size in inside)])
     if end > len(data):
-        raise CodedFormatError(
-            ImageProblem.MODULE_BLOCK, "a module in the core image has a section outside its bytes"
-        )
+        raise _damaged("has a section outside its bytes")
     _, _, at, size = headers[names_index]
     names = data[at : at + size]
     found = {}
-    for name, kind, at, size in headers:
+    for name, _, at, size in inside:
         for wanted in (MODNAME, MODDEPS):
-            if kind != SHT_NOBITS and names.startswith(wanted, name):
+            if names.startswith(wanted, name):
                 if size > MAX_NAMES:
-                    raise CodedFormatError(
-                        ImageProblem.MODULE_BLOCK,
-                        f"a module in the core image has {size} bytes of names",
-                    )
+                    raise _damaged(f"has {size} bytes of names")
                 found[wanted] = data[at : at + size]
     return found, end
+
+
+def _damaged(why: str) -> CodedFormatError:
+    return CodedFormatError(ImageProblem.MODULE_BLOCK, f"a module in the core image {why}")
