@@ -51,27 +51,17 @@ def run(root: Root, arguments: Sequence[str]) -> ExitCode | int:
 def _run(root: Root, arguments: Sequence[str]) -> ExitCode | int:
     line = grub_options.parse(arguments)
     named = line.values(Meaning.TARGET)[-1:] if line else ()
-    try:
-        config = configuration(root)
-    except UsageError as error:
-        # Debian's own works whatever our configuration says.
-        streams.say(messages.error_text(error, style_of(sys.stderr)))
-        return _passed(_added(root, Config(), named), arguments)
-    targets = (
-        [TARGETS[name] for name in named if name in TARGETS]
-        if named
-        else own_targets(root, config)[:1]
-    )
-    added = [] if named else [f"--target={target.name}" for target in targets]
-    if line is None or not targets or line.is_elsewhere() or not _has_modules(root, targets[0]):
+    config = _configured(root)
+    own = () if named else own_targets(root, config or Config())[:1]
+    added = [f"--target={target.name}" for target in own]
+    targets = [*own, *(TARGETS[name] for name in named if name in TARGETS)]
+    if line is None or config is None or not targets or line.is_elsewhere():
         return _passed(added, arguments)
-    try:
-        code, made = _staged(root, targets[0], line)
-    except LackingError as error:
-        # What staging lacks, such as the right to make a mount namespace, the real one does
-        # without.
-        streams.say(messages.error_text(error, style_of(sys.stderr)))
+    # Where there are no modules, grub-install's own message is the one to see.
+    made = _staged(root, targets[0], line) if _has_modules(root, targets[0]) else None
+    if made is None:
         return _passed(added, arguments)
+    code, core = made
     if code != 0:
         _answer(f"done {code}")
         return code
@@ -81,7 +71,7 @@ def _run(root: Root, arguments: Sequence[str]) -> ExitCode | int:
         adopt=True,
         update_grub=False,
         lock_timeout=LOCK_TIMEOUT,
-        choices={targets[0].name: _choices(line, made)},
+        choices={targets[0].name: _choices(line, core)},
     )
     result = sync(root, config, request, step=step)
     _answer(f"done {int(result.failures[0].exit_code) if result.failures else 0}")
@@ -89,8 +79,13 @@ def _run(root: Root, arguments: Sequence[str]) -> ExitCode | int:
     return ExitCode.OK
 
 
-def _added(root: Root, config: Config, named: Sequence[str]) -> list[str]:
-    return [] if named else [f"--target={target.name}" for target in own_targets(root, config)[:1]]
+def _configured(root: Root) -> Config | None:
+    """None, said why, where it is wrong: Debian's own works whatever our configuration says."""
+    try:
+        return configuration(root)
+    except UsageError as error:
+        streams.say(messages.error_text(error, style_of(sys.stderr)))
+        return None
 
 
 def _passed(added: Sequence[str], arguments: Sequence[str]) -> ExitCode:
@@ -124,24 +119,31 @@ def _choices(line: CommandLine, made: bytes) -> Choices:
     return Choices(modules=modules, public_keys=core.public_keys, has_cli=core.has_cli)
 
 
-def _staged(root: Root, target: Target, line: CommandLine) -> tuple[int, bytes]:
+def _staged(root: Root, target: Target, line: CommandLine) -> tuple[int, bytes] | None:
     """Run the real grub-install for one target, with its words passed on; its exit code, and
     the core image that it made.
+
+    None, said why, where staging lacks something, such as the right to make a mount namespace: the
+    real one does without.
     """
-    with lock.held(root, timeout=LOCK_TIMEOUT):
-        try:
-            with installer.staged(root, target, line.for_staging()) as staged:
-                streams.pass_on(staged.completed.stdout, sys.stdout)
-                streams.pass_on(staged.completed.stderr, sys.stderr)
-                return staged.completed.code, staged.core
-        except CommandError as error:
-            if not error.code:
-                raise
-            streams.pass_on(error.stdout, sys.stdout)
-            streams.pass_on(error.words, sys.stderr)
-            return error.code, b""
+    try:
+        with (
+            lock.held(root, timeout=LOCK_TIMEOUT),
+            installer.staged(root, target, line.for_staging()) as staged,
+        ):
+            streams.pass_on(staged.completed.stdout, sys.stdout)
+            streams.pass_on(staged.completed.stderr, sys.stderr)
+            return staged.completed.code, staged.core
+    except LackingError as error:
+        streams.say(messages.error_text(error, style_of(sys.stderr)))
+        return None
+    except CommandError as error:
+        if not error.code:
+            raise
+        streams.pass_on(error.stdout, sys.stdout)
+        streams.pass_on(error.words, sys.stderr)
+        return error.code, b""
 
 
 def _has_modules(root: Root, target: Target) -> bool:
-    """Where there are none, grub-install's own message is the one to see."""
     return root.exists(f"{target.lib_dir}/moddep.lst")

@@ -11,7 +11,9 @@ import pytest
 from guest_hooks.config import Config
 from guest_hooks.errors import ExitCode, LackingError, LockedError, NotRepairedError, UsageError
 from guest_hooks.hooks import grub_install
+from guest_hooks.machine import installer
 from guest_hooks.machine.root import Root
+from guest_hooks.machine.run import CommandError, Completed
 from guest_hooks.model import Choices, Guest, Mode, Status
 from guest_hooks.sync.result import Request, Result
 from guest_hooks.targets import TARGETS
@@ -29,9 +31,7 @@ def answers(tree: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[]
     status = Status(guest=Guest(mode=Mode.PV, bits=64), boot=None, targets=(), grub_cfg=None)
     monkeypatch.setattr(grub_install, "configuration", lambda _root: Config())
     monkeypatch.setattr(grub_install, "own_targets", lambda *_arguments: [TARGET])
-    monkeypatch.setattr(
-        grub_install, "_staged", lambda *_arguments: (0, core_image("x86_64-xen", keys=(KEY,)))
-    )
+    monkeypatch.setattr(installer, "staged", staged)
     monkeypatch.setattr(
         grub_install, "sync", lambda *_arguments, **_options: Result(before=status, status=status)
     )
@@ -48,6 +48,13 @@ def answers(tree: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[]
     yield read
     os.close(reader)
     os.close(writer)
+
+
+def staged(*_arguments: object) -> AbstractContextManager[installer.Staged]:
+    """As if grub-install had made a second stage with a key in it."""
+    core = core_image("x86_64-xen", keys=(KEY,))
+    said = Completed(code=0, stdout=b"", stderr=b"")
+    return nullcontext(installer.Staged(core=core, top=Root(), completed=said))
 
 
 def raiser(error: BaseException) -> Callable[..., object]:
@@ -69,15 +76,15 @@ def test_done(answers: Callable[[], str], tree: Path) -> None:
             "configuration", UsageError("a typo"), "pass --target=x86_64-xen\n", id="configuration"
         ),
         pytest.param(
-            "_staged",
+            "staged",
             LackingError("no mount namespace"),
             "pass --target=x86_64-xen\n",
             id="staging-lacks-something",
         ),
-        pytest.param("_staged", LockedError("held"), "done 6\n", id="locked"),
-        pytest.param("_staged", NotRepairedError("it hung"), "done 4\n", id="staging-failed"),
-        pytest.param("_staged", KeyboardInterrupt(), "done 130\n", id="interrupted"),
-        pytest.param("_staged", ValueError("a bug"), "", id="a-bug-before-the-work"),
+        pytest.param("staged", LockedError("held"), "done 6\n", id="locked"),
+        pytest.param("staged", NotRepairedError("it hung"), "done 4\n", id="staging-failed"),
+        pytest.param("staged", KeyboardInterrupt(), "done 130\n", id="interrupted"),
+        pytest.param("staged", ValueError("a bug"), "", id="a-bug-before-the-work"),
         pytest.param(
             "sync", NotRepairedError("what was made is no good"), "done 4\n", id="refused"
         ),
@@ -96,7 +103,8 @@ def test_what_goes_wrong(
     error: BaseException,
     answer: str,
 ) -> None:
-    monkeypatch.setattr(grub_install, function, raiser(error))
+    owner = installer if function == "staged" else grub_install
+    monkeypatch.setattr(owner, function, raiser(error))
     ends: AbstractContextManager[object] = (
         nullcontext() if answer.startswith("pass") else pytest.raises(type(error))
     )
@@ -136,7 +144,7 @@ def test_what_the_real_one_does_alone(
 def test_the_real_one_s_own_failure(
     answers: Callable[[], str], tree: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(grub_install, "_staged", lambda *_arguments: (64, b""))
+    monkeypatch.setattr(installer, "staged", raiser(CommandError("it failed", code=64)))
     assert grub_install.run(Root(str(tree)), []) == 64
     assert answers() == "done 64\n"
 
