@@ -70,10 +70,9 @@ def read(elf: Elf, data: bytes) -> Core:
     """
     block = _block(elf, data)
     objects = _objects(block, elf.elf_class)
+    bodies = [body for kind, body in objects if kind == OBJ_ELF]
     modules = [
-        grub_module.read(body, elf_class=elf.elf_class, machine=elf.machine)
-        for kind, body in objects
-        if kind == OBJ_ELF
+        grub_module.read(body, elf_class=elf.elf_class, machine=elf.machine) for body in bodies
     ]
     names = [module.name for module in modules]
     if len(set(names)) < len(names):
@@ -84,7 +83,6 @@ def read(elf: Elf, data: bytes) -> Core:
     text = _text(config)
     scripts = (memdisk or b"") + b"\0" + (config or b"")
     found = _SEARCH_UUID.search(text)
-    normal = [body for kind, body in objects if kind == OBJ_ELF]
     return Core(
         prefix=_text(prefix),
         config=text,
@@ -97,7 +95,7 @@ def read(elf: Elf, data: bytes) -> Core:
             for line in _lines(scripts, b"/grub/grub.cfg")
         ),
         grub_version=next(
-            (_version(body) for name, body in zip(names, normal, strict=True) if name == "normal"),
+            (_version(body) for name, body in zip(names, bodies, strict=True) if name == "normal"),
             "",
         ),
         public_keys=tuple(body for kind, body in objects if kind == OBJ_PUBKEY),
