@@ -4,6 +4,7 @@
 import calendar
 from dataclasses import dataclass, replace
 
+from guest_hooks import terminal
 from guest_hooks.model import (
     BootFilesystem,
     FileStatus,
@@ -24,7 +25,8 @@ from guest_hooks.problems.menus import MenuProblem
 from guest_hooks.problems.pv_kernels import PvKernelProblem
 from guest_hooks.problems.second_stage import SecondStageProblem
 from guest_hooks.repairs import Hold, ServiceStatus
-from guest_hooks.report.status_screen import Scene
+from guest_hooks.report.layout import Style
+from guest_hooks.report.status_screen import Scene, status_screen
 
 NOW = float(calendar.timegm((2026, 11, 25, 14, 42, 0)))
 PV_PATH = "/boot/xen/pvboot-x86_64.elf"
@@ -86,6 +88,10 @@ class Situation:
     scene: Scene
     first: str
     code: int
+
+    def screen(self, style: Style) -> list[str]:
+        """The lines of `status`, as a terminal is given them."""
+        return [terminal.shown(line) for line in status_screen(self.scene, style)]
 
 
 def _stale() -> Status:
