@@ -1,91 +1,27 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which kernels need a copy for PV, what becomes of the copies, and what room there is for them."""
+"""Which kernels need a copy for PV, and what becomes of the copies."""
 
-from contextlib import nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from guest_hooks.config import Config, PvKernels
+from guest_hooks.config import PvKernels
 from guest_hooks.errors import LackingError
 from guest_hooks.formats import pv_kernel
-from guest_hooks.machine import space
-from guest_hooks.machine.boot_files import Memory
-from guest_hooks.machine.root import Root
-from guest_hooks.machine.settling import Settling
-from guest_hooks.model import GrubCfgStatus, Guest, KernelStatus, Mode, Start, Status
+from guest_hooks.model import GrubCfgStatus, KernelStatus, Mode, Start
 from guest_hooks.paths import GRUB_CFG
 from guest_hooks.problems.menus import MenuProblem
 from guest_hooks.problems.pv_kernels import PvKernelProblem
 from guest_hooks.problems.row import Severity, State
 from guest_hooks.survey import menu_kernels, pv_kernels
-from guest_hooks.survey.status import Survey
 from guest_hooks.sync import kernel_copies
 from guest_hooks.sync.result import Done
-from tests.support import boot_tree, generated_menus, kernels, pv_menu
-from tests.support.boot_tree import BootTree
+from tests.support import boot_tree, kernels, pv_menu
+from tests.support.copies_world import PV, World
 
 NEW, MIDDLE, OLD = boot_tree.RELEASES
-PV = {"x86_64-xen": True}
 PVH = {"i386-xen_pvh": True}
-
-
-@dataclass(slots=True)
-class World:
-    """A guest with kernels of several compressions, and its menu as update-grub makes it."""
-
-    top: Path
-    tree: BootTree = field(init=False)
-    config: Config = field(default_factory=Config)
-
-    def __post_init__(self) -> None:
-        self.tree = BootTree(self.top)
-        for release in boot_tree.RELEASES:
-            self.install(release, "zstd")
-
-    @property
-    def root(self) -> Root:
-        return Root(str(self.top))
-
-    def install(self, release: str, compression: str) -> None:
-        self.tree.write(f"boot/vmlinuz-{release}", boot_tree.kernel(release, compression))
-
-    def copy(self, release: str) -> Path:
-        return self.top / f"boot/xen/vmlinux-{release}.gz"
-
-    def kernels(self, targets: dict[str, bool] | None = None) -> tuple[KernelStatus, ...]:
-        wanted = PV if targets is None else targets
-        return pv_kernels.survey(self.root, self.config, wanted, Memory(self.root))
-
-    def survey(self, mode: Mode = Mode.PV) -> Survey:
-        status = Status(
-            guest=Guest(mode=mode, bits=64),
-            boot=self.tree.boot,
-            targets=(),
-            grub_cfg=None,
-            kernels=self.kernels(),
-        )
-        return Survey(config=self.config, targets=(), status=status)
-
-    def renew(self) -> Done:
-        settling = Settling(self.root)
-        made = kernel_copies.renew(self.root, self.survey(), settling, step=nullcontext)
-        settling.finish()
-        return made
-
-    def update_grub(self) -> None:
-        path = self.top / "boot/grub/grub.cfg"
-        text = generated_menus.text("bookworm-simple")
-        path.write_bytes(pv_menu.rewritten(text, self.top / "boot", self.top / "output"))
-
-    def default(self, number: str) -> None:
-        self.tree.edit_menu('set default="0"', f'set default="{number}"')
-
-    def states(self) -> dict[str, State | None]:
-        return {
-            kernel.version: kernel.copy.state if kernel.copy else None for kernel in self.kernels()
-        }
 
 
 @pytest.fixture
@@ -218,60 +154,6 @@ def test_a_damaged_kernel_keeps_the_copy_that_starts_it(world: World) -> None:
     assert kernel_copies.tidy(world.root, world.survey(), (), is_forced=False) == Done()
     world.copy(MIDDLE).write_bytes(b"no copy")
     assert world.states()[MIDDLE] is None
-
-
-def limited(monkeypatch: pytest.MonkeyPatch, world: World, copies: int) -> None:
-    """Room for so many copies, whatever is in /boot/xen already."""
-    size = len(pv_kernel.make(boot_tree.kernel(NEW, "zstd")))
-
-    def free(_root: Root, _path: str) -> int:
-        used = sum(file.stat().st_size for file in (world.top / "boot/xen").glob("vmlinux-*"))
-        return copies * (size + 100) + kernel_copies.MARGIN - used
-
-    monkeypatch.setattr(space, "free", free)
-
-
-def test_with_little_room_the_newest_comes_first(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    limited(monkeypatch, world, 2)
-    made = world.renew()
-    assert world.states() == {NEW: State.CURRENT, MIDDLE: State.CURRENT, OLD: State.MISSING}
-    (failure,) = made.failures
-    assert isinstance(failure.error, LackingError)
-    assert failure.required
-    assert f"/boot/vmlinuz-{OLD}" in failure.error.message
-    assert "it needs" in failure.error.message
-
-
-def test_with_little_room_the_default_comes_first(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    world.default("1>4")  # the oldest
-    limited(monkeypatch, world, 1)
-    world.renew()
-    assert world.states() == {NEW: State.MISSING, MIDDLE: State.MISSING, OLD: State.CURRENT}
-
-
-def test_the_copy_that_the_present_menu_starts_makes_no_room(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As before update-grub lists a new kernel; afterwards the older one's copy makes room."""
-    for release in (NEW, MIDDLE):
-        world.tree.remove(f"boot/vmlinuz-{release}")
-    world.renew()
-    world.default("1>4")
-    limited(monkeypatch, world, 1)
-    world.install(NEW, "zstd")
-    (failure,) = world.renew().failures
-    assert world.states() == {NEW: State.MISSING, OLD: State.CURRENT}
-    assert isinstance(failure.error, LackingError)
-    world.tree.edit_menu('set default="1>4"', 'set default="0"')
-    made = world.renew()
-    assert world.states() == {NEW: State.CURRENT, OLD: State.MISSING}
-    assert [change.path for change in made.changes] == [
-        f"/boot/xen/vmlinux-{release}.gz" for release in (OLD, NEW)
-    ]
 
 
 def test_a_failure_keeps_no_other_copy_from_being_made(
