@@ -73,6 +73,7 @@ BOOTABLE = (
 EXCLUDED = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr/share/info/*")
 
 QUICKLY = {
+    "dracut": ("/etc/dracut.conf.d/quickly.conf", 'compress="zstd -1 -q"'),
     "initramfs-tools": ("/etc/initramfs-tools/conf.d/quickly", "COMPRESSLEVEL=1"),
 }
 """What keeps a package from packing initrds as tightly as it can: a file of its own, and the line
