@@ -40,11 +40,12 @@ def test_it_builds_and_lintian_is_content(suite: Suite, tmp_path: Path) -> None:
         source = tree / "build/source"
         sources.copy(source)
         lay_beside(source, NO_SOURCE)
+        before = files(source)
         # -I: what is never listed, a compiler, is not needed either.
         build = (
             "cd /build/source && dpkg-checkbuilddeps -I && chown -R nobody .. &&"
             " setpriv --reuid=nobody --regid=nogroup --clear-groups env HOME=/build"
-            " dpkg-buildpackage --no-sign --no-check-builddeps"
+            " dpkg-buildpackage --no-sign --no-check-builddeps --post-clean"
         )
         lintian = "lintian --display-info --display-experimental --pedantic --suppress-tags "
         lintian += OF_ITS_DAY.get(suite, "newer-standards-version")
@@ -63,10 +64,16 @@ def test_it_builds_and_lintian_is_content(suite: Suite, tmp_path: Path) -> None:
             | ({} if with_tests else WITHOUT_TESTS),
         )
         assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
-        assert list((tree / "build").glob("xen-guest-bootloader_*_all.deb"))
+        assert files(source) == before
         assert not packed(tree / "build") & {Path(name).name for name in NO_SOURCE}
-        program = source / "debian/xen-guest-bootloader/usr/bin/xen-guest-bootloader"
+        (built,) = (tree / "build").glob("xen-guest-bootloader_*_all.deb")
+        debian_package.host("dpkg-deb", "--extract", str(built), str(tmp_path / "extracted"))
+        program = tmp_path / "extracted/usr/bin/xen-guest-bootloader"
         assert program.read_text().startswith("#!/usr/bin/python3 -IS\n")
+
+
+def files(source: Path) -> list[str]:
+    return sorted(str(path.relative_to(source)) for path in source.rglob("*"))
 
 
 def lay_beside(source: Path, names: Iterable[str]) -> None:
