@@ -7,6 +7,8 @@ from guest_hooks.records import dataclass
 
 IRREGULAR = "irregular"
 """The fault of a directory, a device and the like."""
+ASTRAY = "astray"
+"""The fault of a file that is there for the guest and not for GRUB."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -35,8 +35,13 @@ class BlockDevice:
     names: tuple[str, ...] = ()
 
     @property
+    def has_file_system(self) -> bool:
+        """Whether it is known to have a file system of its own."""
+        return self.fs_type not in _NO_FILES
+
+    @property
     def has_files(self) -> bool:
         """Whether GRUB could look for a file on it: a file system on something a host can show
         to stage 1.
         """
-        return self.fs_type not in _NO_FILES and self.type != "crypt"
+        return self.has_file_system and self.type != "crypt"

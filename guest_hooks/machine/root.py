@@ -137,6 +137,11 @@ class Root:
                     return path
         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
 
+    def target(self, path: str) -> str:
+        """What the symbolic link at `path` says; raises `OSError` where none stands there."""
+        with self.parent(path) as (directory, name):
+            return self._target(directory, name)
+
     def exists(self, path: str) -> bool:
         """Whether `path` leads to something inside the root."""
         return self.stat(path) is not None

@@ -1,17 +1,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What preflight looks at on this machine: disks, the menu, kernels and initrds. No judgement."""
+"""What preflight looks at on this machine: disks and the menu. No judgement."""
 
 import os
 import stat
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 
-from guest_hooks.boot_images import InitrdFacts, KernelFacts
 from guest_hooks.errors import FormatError, GuestHooksError
-from guest_hooks.formats import command_list, grub_cfg, grubenv, kernel_config
+from guest_hooks.formats import command_list, grub_cfg, grubenv
 from guest_hooks.formats.grub_menu import Menu
 from guest_hooks.formats.grub_state import UnknownFileError
-from guest_hooks.machine import beneath, block_devices, dpkg
+from guest_hooks.machine import beneath, block_devices
 from guest_hooks.machine.boot_files import Memory
 from guest_hooks.machine.root import NotRegularError, Root
 from guest_hooks.machine.run import Run
@@ -20,14 +18,12 @@ from guest_hooks.paths import BOOT_XEN, GRUB_CFG, GRUBENV
 from guest_hooks.preflight.links import root_fs, stage1
 from guest_hooks.preflight.links.entries import place
 from guest_hooks.preflight.links.stage1 import Disks
-from guest_hooks.preflight.needs import OPTIONS, Kernel
 from guest_hooks.preflight.raw_bytes import Reader
 from guest_hooks.records import replace
 from guest_hooks.targets import TARGETS, of_boot
 from guest_hooks.volumes import BlockDevice
 
 MAX_CFG = 4 << 20
-MAX_CONFIG = 2 << 20
 CMDLINE = "/proc/cmdline"
 MAX_DISKS = 32
 """How many file systems other than /boot's are looked at; a guest with more is told so."""
@@ -248,42 +244,9 @@ def running(root: Root, guest: Guest, mode: Mode) -> str:
     return os.uname().release if root.is_live and guest.mode is mode else ""
 
 
-def read_files(
-    memory: Memory, kernels: Iterable[str], initrds: Iterable[str]
-) -> tuple[Mapping[str, KernelFacts | None], Mapping[str, InitrdFacts | None]]:
-    """The facts of these files (the guest's paths), several read at a time: the decompressors
-    let go of the interpreter's lock.
+def has_subvolume(device: BlockDevice, path: str, *, run: Run) -> bool | None:
+    """Whether the btrfs on `device` has a subvolume, or a directory, of that path from its top;
+    None where it can't be looked at.
     """
-    kernel_paths, initrd_paths = tuple(dict.fromkeys(kernels)), tuple(dict.fromkeys(initrds))
-    if not memory.knows((*kernel_paths, *initrd_paths)):
-        from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - brings `logging`
-
-        with (
-            ThreadPoolExecutor(max_workers=min(os.cpu_count() or 1, 4)) as pool,
-            suppress(RuntimeError),  # no thread may be started: one after the other, below
-        ):
-            pool.map(memory.kernel, kernel_paths)
-            pool.map(memory.initrd, initrd_paths)
-    return (
-        {path: memory.kernel(path) for path in kernel_paths},
-        {path: memory.initrd(path) for path in initrd_paths},
-    )
-
-
-def kernel(root: Root, path: str, facts: KernelFacts | None) -> Kernel:
-    """A kernel with its packages, and what these left beside it: /boot/config-RELEASE and
-    /lib/modules/RELEASE.
-    """
-    found = Kernel(path=path, facts=facts, options={})
-    found = replace(found, packages=dpkg.kernel_packages(root, found.release))
-    release = facts.release if facts else ""
-    if not release or "/" in release:
-        return found
-    text = root.read_text(f"/boot/config-{release}", limit=MAX_CONFIG)
-    builtin = root.read_text(f"/lib/modules/{release}/modules.builtin", limit=MAX_CONFIG)
-    return replace(
-        found,
-        options=kernel_config.parse(text, OPTIONS) if text else {},
-        builtin=kernel_config.builtin_modules(builtin) if builtin else frozenset(),
-        has_modules=root.exists(f"/lib/modules/{release}"),
-    )
+    found = block_devices.files_on(device.path, [path], run=run)
+    return None if found is None else path in found

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """One boot in one mode, followed from stage 1 to the root file system."""
 
-from functools import cached_property
+from functools import cached_property, partial
 
 from guest_hooks.boot_images import InitrdFacts
 from guest_hooks.config import Config, Stage1
@@ -14,7 +14,8 @@ from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import Run
 from guest_hooks.model import BootFilesystem, Mode, Status, TargetStatus
 from guest_hooks.paths import GRUB_CFG
-from guest_hooks.preflight import facts, tools
+from guest_hooks.preflight import facts, files, tools
+from guest_hooks.preflight.grub_paths import GrubPaths
 from guest_hooks.preflight.host_menus import HostMenus
 from guest_hooks.preflight.links import (
     entries,
@@ -23,12 +24,13 @@ from guest_hooks.preflight.links import (
     legacy,
     pygrub,
     root_fs,
+    root_way,
     second_stage,
     stage1,
     twins,
     unattended,
 )
-from guest_hooks.preflight.links.entries import Files, Ground
+from guest_hooks.preflight.links.entries import Ground
 from guest_hooks.preflight.needs import Needs
 from guest_hooks.preflight.result import Finding, Link, Step
 from guest_hooks.preflight.steps import Steps
@@ -231,16 +233,16 @@ class Way:
             if self.is_default_alone and choice.entry and choice.is_sure
             else tuple(menu.all())
         )
-        kernel_paths, initrd_paths = entries.named_files(wanted, self.boot, self.devices)
-        kernel_facts, initrd_facts = facts.read_files(self.memory, kernel_paths, initrd_paths)
-        files = Files(
-            kernels={
-                path: facts.kernel(self.root, path, found) for path, found in kernel_facts.items()
-            },
-            initrds=initrd_facts,
+        there = files.named(
+            GrubPaths(root=self.root, boot=self.boot), self.memory, wanted, self.devices
         )
         ground = Ground(
-            files=files, boot=self.boot, devices=self.devices, needs=self._needs, steps=self.steps
+            files=there,
+            boot=self.boot,
+            devices=self.devices,
+            needs=self._needs,
+            steps=self.steps,
+            has_subvolume=partial(facts.has_subvolume, run=self.run),
         )
         findings, unknown = entries.findings(menu, choice, ground)
         self.findings += findings
@@ -250,8 +252,8 @@ class Way:
         load = self.load = choice.entry.boot if choice.entry else None
         if load is not None:
             paths = (stage1.in_guest(path, self.boot) for path in load.initrds)
-            self.initrds = tuple((path, files.initrds.get(path)) for path in paths)
-            kernel = files.kernels.get(stage1.in_guest(load.kernel, self.boot))
+            self.initrds = tuple((path, there.initrds.get(path)) for path in paths)
+            kernel = there.kernels.get(stage1.in_guest(load.kernel, self.boot))
             packing = (
                 f", packed with {kernel.facts.compression}"
                 if kernel and kernel.facts and kernel.facts.compression
@@ -265,8 +267,8 @@ class Way:
 
     def _needs(self, load: Boot) -> Needs:
         device = root_fs.find(root_fs.wanted(load.arguments), self.devices)
-        way = root_fs.way(
-            device, root_fs.fstab_type(self.root.read_text(FSTAB) or ""), self.devices
+        way = root_way.way(
+            device, root_way.fstab_type(self.root.read_text(FSTAB) or ""), self.devices
         )
         return Needs(
             mode=self.mode,

@@ -11,9 +11,9 @@ from guest_hooks.machine.boot_files import Memory
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import Run, run
 from guest_hooks.model import Guest, Mode, Status
-from guest_hooks.preflight import facts, tools
+from guest_hooks.preflight import facts, files, tools
 from guest_hooks.preflight.follow import FSTAB, Way
-from guest_hooks.preflight.links import initrds, kernels, root_fs
+from guest_hooks.preflight.links import initrds, kernels, root_way
 from guest_hooks.preflight.needs import Kernel, Needs
 from guest_hooks.preflight.result import Finding, Preflight
 from guest_hooks.preflight.steps import Steps
@@ -112,7 +112,7 @@ def _copy_for_pv(root: Root, memory: Memory, kernel: Kernel, version: str) -> Ke
     copy = memory.kernel(path) if kernel.facts is not None and kernel.facts.sha256 else None
     if copy is None or kernel.facts is None or copy.source != kernel.facts.sha256:
         return kernel
-    return facts.kernel(root, path, copy)
+    return files.kernel(root, path, copy)
 
 
 def unfit(root: Root, path: str, initrd: str) -> Finding | None:
@@ -134,11 +134,11 @@ def _read(
     root: Root, memory: Memory, path: str, initrd: str
 ) -> tuple[Kernel, list[tuple[str, InitrdFacts | None]]]:
     """The kernel at `path`, and `initrd` in the shape that the initrd's link takes it in."""
-    kernel = facts.kernel(root, path, memory.kernel(path))
+    kernel = files.kernel(root, path, memory.kernel(path))
     return kernel, [(initrd, memory.initrd(initrd))] if initrd else []
 
 
 def _needs(root: Root, mode: Mode, bits: int = 64) -> Needs:
-    way = root_fs.way(None, root_fs.fstab_type(root.read_text(FSTAB) or ""), ())
+    way = root_way.way(None, root_way.fstab_type(root.read_text(FSTAB) or ""), ())
     steps = Steps(maker=tools.initrd_maker(root), bits=bits)
     return Needs(mode=mode, widths=frozenset({bits}), drivers=way.drivers, steps=steps)

@@ -5,12 +5,13 @@ of fstab, the guest's console and memory. Gathers, and lets the links judge.
 
 import re
 import shlex
-from collections.abc import Sequence
+import stat
 from contextlib import suppress
+from functools import partial
 
 from guest_hooks.config import Config, Stage1
 from guest_hooks.formats import disk_names, fstab
-from guest_hooks.machine import boot_features
+from guest_hooks.machine import block_devices, boot_features
 from guest_hooks.machine.root import Root
 from guest_hooks.model import BootFilesystem, LastBoot
 from guest_hooks.preflight.follow import Way
@@ -57,7 +58,7 @@ class Surroundings:
             return ()
         arguments, table = way.load.arguments, self.root.read_text(FSTAB) or ""
         said = (
-            "" if self.devices else root_fs.unknown(arguments, self.boot.fs_uuid, table),
+            root_fs.unknown(arguments, self.boot.fs_uuid, table, self.devices),
             console.unknown(arguments, active),
         )
         return tuple(filter(None, said))
@@ -91,23 +92,46 @@ class Surroundings:
             return ()
         arguments = way.load.arguments
         shell = init.findings(arguments, way.steps, is_by_dracut=initrds.is_by_dracut(way.initrds))
-        if shell or not self._is_root(arguments):
+        if shell:
             return shell
-        return init.missing(arguments, self._may_be_there)
-
-    def _is_root(self, arguments: Sequence[str]) -> bool:
-        """Whether the root file system that Linux is given is this tree's."""
         device = root_fs.find(root_fs.wanted(arguments), self.devices)
-        if device is not None and any(device.mountpoints):
-            return "/" in device.mountpoints
-        return "rootflags=" not in " ".join(arguments)
+        if device is not None and not self._is_mounted_as_root(device):
+            if not device.has_file_system:
+                return ()
+            return init.no_system(
+                arguments, way.steps, device.path, partial(self._size_on, device, way)
+            )
+        if "rootflags=" in " ".join(arguments):
+            return ()
+        return init.missing(arguments, partial(self._size_in, self.root))
 
-    def _may_be_there(self, path: str) -> bool:
-        """Whether the root has a program; one in /usr it may have where that is another disk."""
+    def _is_mounted_as_root(self, device: BlockDevice) -> bool:
+        """Whether this is the file system that `device` has; of one that nothing is mounted from,
+        only where no other is.
+        """
+        is_other = any("/" in other.mountpoints for other in self.devices if other is not device)
+        return "/" in device.mountpoints or not (any(device.mountpoints) or is_other)
+
+    def _size_on(self, device: BlockDevice, way: Way, path: str) -> int:
+        """The size of a program on `device`, which is not mounted as /."""
+        where = next(filter(None, device.mountpoints), "")
+        if where.startswith("/") and device.fs_type != "btrfs":
+            return self._size_in(Root(self.root.outside(where)), path)
+        if device.fs_type == "btrfs":
+            return init.SOME  # of which subvolume is not known
+        found = block_devices.files_on(device.path, [path], run=way.run)
+        return init.SOME if found is None or path in found else init.NONE
+
+    def _size_in(self, root: Root, path: str) -> int:
+        """The size of a program in `root`; one in /usr it may have where that is another disk."""
         with suppress(OSError):
-            where = self.root.resolve(path)
-            return self.root.exists(where) or (where.startswith("/usr/") and self._has_own_usr())
-        return False
+            where = root.resolve(path)
+            status = root.stat(where)
+            if status is None:
+                return init.SOME if where.startswith("/usr/") and self._has_own_usr() else init.NONE
+            may_start = stat.S_ISREG(status.st_mode) and status.st_mode & 0o111
+            return status.st_size if may_start else init.NONE
+        return init.NONE
 
     def _has_own_usr(self) -> bool:
         return fstab.at(fstab.parse(self.root.read_text(FSTAB) or ""), "/usr") is not None

@@ -116,6 +116,36 @@ class RootProblem(ProblemCode):
         actor=Actor.GUEST,
         certainty=Certainty.LIKELY,
     )
+    NOT_A_PATH = ending(
+        "root-not-a-path",
+        "An entry's root= names a disk without /dev/ before it.",
+        "Failed to mount {root} as root file system.",
+        "{step}",
+        step="put /dev/ before it in /etc/default/grub if it is there, then: update-grub",
+    )
+    NO_FILES = ending(
+        "root-no-file-system",
+        "An entry's root= names a disk that has no file system of its own: swap, a disk with "
+        "partitions, a member of a volume group, of a RAID or of LUKS.",
+        "Failed to mount {device} as root file system.",
+        "{step}",
+        step="correct root= in /etc/default/grub if it is there, then: update-grub",
+    )
+    NO_SUBVOLUME = ending(
+        "root-subvolume-missing",
+        "An entry's rootflags=subvol= names a subvolume that the root's btrfs does not have.",
+        "Failed to mount {device} as root file system.",
+        "{step}",
+        step="correct rootflags= in /etc/default/grub if it is there, then: update-grub",
+    )
+    NO_SYSTEM = ending(
+        "root-without-system",
+        "The file system that the default entry's root= names has no system on it, as after two "
+        "disks have changed places.",
+        "Target filesystem doesn't have requested {init}.",
+        "{step}",
+        step="correct root= in /etc/default/grub if it is there, then: update-grub",
+    )
     TYPE_DIFFERS = ending(
         "root-type-differs",
         "An entry's rootfstype= names another type than its root file system has.",
@@ -125,10 +155,10 @@ class RootProblem(ProblemCode):
     )
     NO_INIT = ending(
         "root-without-init",
-        "The root file system has no /sbin/init, as after systemd-sysv was removed: a shell is "
-        "started in its place.",
+        "The root file system has no /sbin/init, as after systemd-sysv was removed, or an empty "
+        "one, as after a power cut: a shell or nothing is started in its place.",
         "Target filesystem doesn't have requested {init}.",
-        "apt install systemd-sysv",
+        "apt install --reinstall systemd systemd-sysv",
     )
     ENDS_IN_SHELL = ending(
         "boot-ends-in-shell",
@@ -150,7 +180,8 @@ class RootProblem(ProblemCode):
     )
     TWICE = ending(
         "root-twice",
-        "Two disks have the UUID that root= names, and it is not certain which one is mounted.",
+        "Two disks have the UUID or the label that root= names, and it is not certain which one is "
+        "mounted.",
         "",
         "{step}",
         step="give one another UUID (tune2fs -U random, xfs_admin -U generate), or detach it",

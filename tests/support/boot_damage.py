@@ -10,7 +10,7 @@ from guest_hooks.problems.menus import MenuProblem
 from guest_hooks.problems.table import TABLE
 from guest_hooks.volumes import BlockDevice
 from tests.support import boot_tree, kernels
-from tests.support.boot_tree import NEWEST, OWN_DISK, UUID, BootTree
+from tests.support.boot_tree import NEWEST, OWN, OWN_DISK, RELEASES, UUID, BootTree
 
 KERNEL = f"boot/vmlinuz-{NEWEST}"
 INITRD = f"boot/initrd.img-{NEWEST}"
@@ -94,6 +94,48 @@ def own_boot_and_second_disk(tree: BootTree) -> None:
 
 def set_root(value: str) -> Damage:
     return lambda tree: tree.edit_menu("root=/dev/xvda1", value)
+
+
+def beside(device: BlockDevice, value: str, *paths: str) -> Damage:
+    """Another disk with these files; the root is `value`."""
+
+    def damage(tree: BootTree) -> None:
+        own = replace(OWN, mountpoints=("/",), part_label="primary")
+        tree.devices = (OWN_DISK, own)
+        second_disk(device, *paths)(tree)
+        set_root(f"root={value}")(tree)
+
+    return damage
+
+
+def btrfs_root(flags: str, *subvolumes: str) -> Damage:
+    """The root is on btrfs, with these subvolumes."""
+
+    def damage(tree: BootTree) -> None:
+        tree.boot = replace(tree.boot, fs_type="btrfs")
+        tree.devices = (OWN_DISK, replace(OWN, fs_type="btrfs"))
+        tree.disks.files["/dev/xvda1"] = subvolumes
+        for release in RELEASES:
+            modules = ("xen-blkfront", "btrfs")
+            tree.write(f"boot/initrd.img-{release}", boot_tree.initrd(release, modules))
+        arguments(f"rootflags={flags}")(tree)
+
+    return damage
+
+
+def a_link(path: str, target: str, *, own_boot: bool = False) -> Damage:
+    """A link in the place of a file, which moves to where the guest finds it by the link."""
+
+    def damage(tree: BootTree) -> None:
+        data = tree.read(path)
+        tree.remove(path)
+        (tree.top / path).symlink_to(target)
+        place = target.lstrip("/") if target.startswith("/") else f"boot/{target}"
+        tree.write(place, data)
+        if own_boot:
+            tree.own_boot()
+
+    return damage
 
 
 def twice(tree: BootTree) -> None:
@@ -308,6 +350,7 @@ def with_sysvinit(then: Damage) -> Damage:
     def damage(tree: BootTree) -> None:
         tree.remove("sbin/init")
         tree.write("sbin/init", b"sysvinit")
+        (tree.top / "sbin/init").chmod(0o755)
         then(tree)
 
     return damage

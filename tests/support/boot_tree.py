@@ -193,6 +193,7 @@ class BootTree:
         )
         self.write(f"{row.lib_dir.lstrip('/')}/command.lst", COMMANDS[self.mode].encode())
         self.write("usr/lib/systemd/systemd", b"systemd")
+        (self.top / "usr/lib/systemd/systemd").chmod(0o755)
         (self.top / "sbin").mkdir(exist_ok=True)
         (self.top / "sbin/init").symlink_to("/usr/lib/systemd/systemd")
         self.write("boot/grub/grubenv", b"# GRUB Environment Block\n".ljust(1024, b"#"))

@@ -69,6 +69,7 @@ FOLLOWED = {
     "entry-file-system-missing": Followed(f"sed -i 's/--set=root.*/--set=root 1111-2222/' {CFG}"),
     "root-of-builder": Followed(f"sed -i 's#root=[^ ]*#root=/dev/nbd7#' {CFG}"),
     "menu-of-builders-disk": Followed(f"sed -i 's#root=[^ ]*#root=/dev/sda1#' {CFG}"),
+    "root-not-a-path": Followed(f"sed -i 's#root=[^ ]*#root=xvda1#' {CFG}"),
     "root-of-another-bus": Followed(f"sed -i 's#root=[^ ]*#root=/dev/vda7#' {CFG}"),
     "boot-ends-in-shell": Followed(
         f"{_default('GRUB_CMDLINE_LINUX', 'single')}; update-grub",
@@ -136,7 +137,11 @@ NOT_FOLLOWED = {
         ("initrd-compression", "initrd-too-big", "resume-missing"),
         "the initial RAM disk would be made again, as for initrd-empty",
     ),
-    "root-type-differs": "udev knows no disk of that guest; tests/unit/preflight",
+    **dict.fromkeys(
+        ("root-type-differs", "root-no-file-system", "root-subvolume-missing"),
+        "udev knows no disk of that guest; tests/unit/preflight",
+    ),
+    "root-without-system": "udev knows no disk of that guest; tests/unit/preflight",
     "root-without-init": _FETCHES,
     "root-missing": "udev knows no disk of the guest that the test enters; tests/unit/preflight",
     "fstab-root-missing": "as for fstab-disk-missing, and udev knows no disk of that guest",

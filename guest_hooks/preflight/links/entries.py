@@ -36,6 +36,7 @@ class Ground:
     devices: Sequence[BlockDevice]
     needs: Callable[[Boot], Needs]
     steps: Steps
+    has_subvolume: root_fs.HasSubvolume = lambda _device, _path: None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,21 +79,22 @@ def place(root: str, filesystem: BootFilesystem, devices: Sequence[BlockDevice])
 
 def named_files(
     wanted: Iterable[Entry], boot: BootFilesystem, devices: Sequence[BlockDevice]
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The kernels and the initrds, by the guest's paths, that entries load from /boot's file
-    system.
+) -> tuple[dict[str, str], dict[str, str]]:
+    """The kernels and the initrds that entries load from /boot's file system: GRUB's paths there,
+    by the guest's.
     """
     loads = [
         entry.boot
         for entry in wanted
         if entry.boot and place(entry.boot.device, boot, devices).is_here
     ]
-    return (
-        tuple(name for load in loads if (name := stage1.in_guest(load.kernel, boot))),
-        tuple(
-            name for load in loads for path in load.initrds if (name := stage1.in_guest(path, boot))
-        ),
-    )
+    kernels_of = (load.kernel for load in loads)
+    initrds_of = (path for load in loads for path in load.initrds)
+    return _in_guest(kernels_of, boot), _in_guest(initrds_of, boot)
+
+
+def _in_guest(paths: Iterable[str], boot: BootFilesystem) -> dict[str, str]:
+    return {name: path for path in paths if (name := stage1.in_guest(path, boot))}
 
 
 def findings(
@@ -155,13 +157,24 @@ def _entry(
             )
         return search
     about_root = root_fs.findings(
-        load.arguments, entry.title, devices, ground.steps, has_initrd=bool(load.initrds)
+        load.arguments,
+        entry.title,
+        devices or _own_device(boot),
+        ground.steps,
+        are_all=bool(devices),
+        has_initrd=bool(load.initrds),
+        has_subvolume=ground.has_subvolume,
     )
     found, pairs = _loaded(load, path, ground, unknown)
     if not load.initrds and not root_fs.wanted(load.arguments):
         # memtest86+, iPXE: what has neither is no Linux with a root, as far as anything ends it
         return (*found, *about_root)[:1] if is_default else ()
     return initrds.as_dracut_says((*search, *found, *about_root), pairs)
+
+
+def _own_device(boot: BootFilesystem) -> tuple[BlockDevice, ...]:
+    """What is known of an image's disks."""
+    return (BlockDevice(path=boot.device, type="part", fs_type=boot.fs_type, uuid=boot.fs_uuid),)
 
 
 def _loaded(
@@ -172,24 +185,19 @@ def _loaded(
     """
     files = ground.files
     kernel = files.kernels[path]
-    pairs = [
-        (name, files.initrds[name])
-        for item in load.initrds
-        if (name := stage1.in_guest(item, ground.boot)) in files.initrds
-    ]
+    named = {stage1.in_guest(item, ground.boot): item for item in load.initrds}
+    pairs = [(name, files.initrds[name]) for name in named if name in files.initrds]
+    named[path] = load.kernel
     for name, facts in ((path, kernel.facts), *pairs):
         if facts is not None and facts.unread:
             unknown.append(f"what is inside {name}: {facts.unread} ({facts.hint})")
     here = ground.needs(load)
     found = (
-        *(
-            _as_grub_says(finding, path, load.kernel)
-            for finding in kernels.kernel_findings(kernel, here)
-        ),
+        *kernels.kernel_findings(kernel, here),
         *initrds.initrd_findings(kernel, pairs, here),
         *kernels.modules_finding(kernel),
     )
-    return found, pairs
+    return tuple(_as_grub_says(each, named.get(each.thing, "")) for each in found), pairs
 
 
 def _search_in_vain(entry: Entry, key: str, step: NextStep, *, is_sure: bool) -> Finding:
@@ -207,8 +215,9 @@ def _search_in_vain(entry: Entry, key: str, step: NextStep, *, is_sure: bool) ->
     return replace(vain, certainty=Certainty.CERTAIN if is_sure else Certainty.LIKELY)
 
 
-def _as_grub_says(finding: Finding, guest_path: str, grub_path: str) -> Finding:
-    return replace(finding, console=finding.console.replace(guest_path, grub_path))
+def _as_grub_says(finding: Finding, path: str) -> Finding:
+    """With GRUB's `path` in the console's words, where the guest has another for the thing."""
+    return replace(finding, console=finding.console.replace(finding.thing, path or finding.thing))
 
 
 def choice_finding(choice: Choice, menu: Menu, steps: Steps) -> tuple[Finding, ...]:

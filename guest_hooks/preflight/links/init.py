@@ -12,6 +12,7 @@ from guest_hooks.preflight.links import root_fs
 from guest_hooks.preflight.result import Finding, Link
 from guest_hooks.preflight.steps import Steps
 from guest_hooks.problems.boot import RootProblem
+from guest_hooks.records import replace
 
 INIT = "/sbin/init"
 INITS = (INIT, "/etc/init", "/bin/init")
@@ -29,6 +30,14 @@ _BREAKS = {False: ("break", "break="), True: ("rd.break", "rd.break=")}
 BROKEN_OFF = "Spawning shell within the initramfs"
 """What initramfs-tools says there."""
 
+_KILLED = "Kernel panic - not syncing: Attempted to kill init!"
+"""Linux kernel/exit.c, after the initrd could not start an empty file."""
+NONE, SOME = -1, 1
+SizeOf = Callable[[str], int]
+"""The size of a program by its path, `NONE` where there is none that may be started, `SOME` where
+there may be one.
+"""
+
 _root = partial(Finding.of, link=Link.ROOT)
 
 
@@ -42,13 +51,35 @@ def findings(arguments: Sequence[str], steps: Steps, *, is_by_dracut: bool) -> t
     return (_root(code, thing=word, message=message, words=console, by=by),)
 
 
-def missing(arguments: Sequence[str], is_there: Callable[[str], bool]) -> tuple[Finding, ...]:
-    """That there is nothing to start, on a root file system of which `is_there` tells."""
-    wanted = root_fs.last("init=", arguments) or INIT
-    if any(is_there(path) for path in (wanted, *INITS)):
+def no_system(
+    arguments: Sequence[str], steps: Steps, device: str, size_of: SizeOf
+) -> tuple[Finding, ...]:
+    """That the default entry's root, on `device`, is not this guest's and has nothing to start."""
+    wanted, size = _started(arguments, size_of)
+    if size > 0:
         return ()
-    message = f"the root file system has no {INIT}"
-    return (_root(RootProblem.NO_INIT, thing=INIT, message=message, init=wanted),)
+    thing = f"root={root_fs.wanted(arguments)}"
+    message = f"the default entry has {thing}, and {device} has no {wanted}"
+    step = steps.menu(thing)
+    return (_root(RootProblem.NO_SYSTEM, thing=thing, message=message, init=wanted, by=step),)
+
+
+def missing(arguments: Sequence[str], size_of: SizeOf) -> tuple[Finding, ...]:
+    """That there is nothing to start on the root file system."""
+    wanted, size = _started(arguments, size_of)
+    if size > 0:
+        return ()
+    what = f"no {INIT} that can be started" if size < 0 else f"an empty {wanted}"
+    message = f"the root file system has {what}"
+    found = _root(RootProblem.NO_INIT, thing=INIT, message=message, init=wanted)
+    return (found if size < 0 else replace(found, console=_KILLED),)
+
+
+def _started(arguments: Sequence[str], size_of: SizeOf) -> tuple[str, int]:
+    """The program that is started, or would be, and its size."""
+    wanted = root_fs.last("init=", arguments) or INIT
+    sizes = ((path, size_of(path)) for path in dict.fromkeys((wanted, *INITS)))
+    return next(((path, size) for path, size in sizes if size >= 0), (wanted, NONE))
 
 
 def _shell(arguments: Sequence[str], *, is_by_dracut: bool) -> tuple[str, str]:

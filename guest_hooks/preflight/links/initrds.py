@@ -7,7 +7,7 @@ Sources: Linux init/initramfs.c, init/do_mounts.c; initramfs-tools scripts/{loca
 from collections.abc import Sequence
 from functools import partial
 
-from guest_hooks.boot_images import IRREGULAR, InitrdFacts
+from guest_hooks.boot_images import ASTRAY, IRREGULAR, InitrdFacts
 from guest_hooks.formats.compression import Compression
 from guest_hooks.preflight.links.kernels import NOT_REGULAR
 from guest_hooks.preflight.needs import UNPACKERS, Driver, Kernel, Needs
@@ -32,6 +32,11 @@ _INSTEAD = {"cryptsetup": ("systemd-cryptsetup",)}
 """By what program an initrd of dracut's does what another does for initramfs-tools."""
 DRACUT_WAITS = "dracut-initqueue: timeout"
 """dracut modules.d/98dracut-systemd/dracut-initqueue.sh, 99base/init.sh."""
+_DRACUT_KNOWS_NO = "Don't know how to handle"
+"""dracut modules.d/*dracut-systemd/dracut-cmdline.sh"""
+_NOT_MOUNTED = frozenset((RootProblem.NO_FILES, RootProblem.TYPE_DIFFERS, RootProblem.NO_SUBVOLUME))
+_FAILED = "Failed to mount"
+"""systemd, of sysroot.mount"""
 _NO_ROOT = frozenset(
     (
         InitrdProblem.OF_ANOTHER_KERNEL,
@@ -59,10 +64,19 @@ def as_dracut_says(
         return tuple(found)
     has_root = any(facts is not None and facts.names_root for _, facts in initrds)
     return tuple(
-        replace(finding, console=DRACUT_WAITS) if finding.code in _NO_ROOT else finding
+        replace(finding, console=_dracuts(finding))
         for finding in found
         if not (has_root and finding.code is RootProblem.NONE)
     )
+
+
+def _dracuts(finding: Finding) -> str:
+    """What dracut shows of it."""
+    if finding.code is RootProblem.NOT_A_PATH:
+        return f"{_DRACUT_KNOWS_NO} '{finding.thing}'"
+    if finding.code in _NOT_MOUNTED:
+        return _FAILED
+    return DRACUT_WAITS if finding.code in _NO_ROOT else finding.console
 
 
 def initrd_findings(
@@ -146,9 +160,10 @@ def _initrd_damage(
     kernel: Kernel, path: str, facts: InitrdFacts | None, needs: Needs
 ) -> list[Finding]:
     make = needs.steps.initrd(kernel.release, is_there=facts is not None)
-    if facts is None:
-        message = f"{path} is not there"
-        return [_initrd(InitrdProblem.MISSING, thing=path, message=message, path=path, make=make)]
+    if facts is None or facts.fault == ASTRAY:
+        message = facts.cause if facts else f"{path} is not there"
+        found = _initrd(InitrdProblem.MISSING, thing=path, message=message, path=path, make=make)
+        return [replace(found, hint=facts.hint) if facts else found]
     if not facts.fault:
         return []
     # Linux goes on with what came before the damage, as far as that gets it.

@@ -8,12 +8,13 @@ arch/x86/boot/compressed/misc.c.
 import shlex
 from functools import partial
 
-from guest_hooks.boot_images import IRREGULAR, KernelFacts
+from guest_hooks.boot_images import ASTRAY, IRREGULAR, KernelFacts
 from guest_hooks.formats.compression import GRUB_XEN_UNPACKS, Compression
 from guest_hooks.model import Mode, Severity
 from guest_hooks.paths import BOOT_XEN
 from guest_hooks.preflight.needs import Kernel, Needs
 from guest_hooks.preflight.result import Certainty, Finding, Link
+from guest_hooks.preflight.steps import NextStep
 from guest_hooks.problems.images import FileProblem, ImageProblem
 from guest_hooks.problems.kernels import KernelProblem
 from guest_hooks.problems.second_stage import SecondStageProblem
@@ -43,9 +44,11 @@ NOT_REGULAR = "error: not a regular file."
 def kernel_findings(kernel: Kernel, needs: Needs) -> tuple[Finding, ...]:
     """What keeps `kernel` from starting."""
     facts, path = kernel.facts, kernel.path
-    if facts is None:
+    if facts is None or facts.fault == ASTRAY:
         step = needs.steps.menu(path.rpartition("/")[2])
         message = f"{path} is not there"
+        if facts is not None:
+            step, message = NextStep(words=facts.hint), facts.cause
         return (_kernel(KernelProblem.MISSING, thing=path, message=message, path=path, by=step),)
     if facts.fault:
         damaged = _kernel(

@@ -1,31 +1,33 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whether the root file system that a kernel's command line names is there, and what a kernel
-needs to reach it. Pure.
-"""
+"""Whether the root file system that a kernel's command line names is there. Pure."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from guest_hooks.formats import disk_names
 from guest_hooks.preflight.links import twins
-from guest_hooks.preflight.needs import CRYPT, DEVICE_MAPPER, FILE_SYSTEMS, XEN_DISK, Driver
 from guest_hooks.preflight.result import Finding, Link
 from guest_hooks.preflight.steps import Steps
 from guest_hooks.problems.boot import RootProblem
-from guest_hooks.records import dataclass, replace
+from guest_hooks.records import replace
 from guest_hooks.volumes import BlockDevice
 
 _root = partial(Finding.of, link=Link.ROOT)
 _EXT = frozenset({"ext2", "ext3", "ext4"})
 _SAME_DRIVER = dict.fromkeys(_EXT, _EXT)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Way:
-    """What lies between a kernel and its root: drivers, and programs of the initrd."""
-
-    drivers: tuple[Driver, ...]
-    programs: tuple[str, ...] = ()
+_FIELDS = {"UUID": "uuid", "PARTUUID": "part_uuid", "LABEL": "label", "PARTLABEL": "part_label"}
+"""What each tag of mount(8) is compared with."""
+_TAGS_OF_LINUX = ("PARTUUID", "PARTLABEL")
+"""Those that Linux itself reads, without an initrd (block/early-lookup.c)."""
+_CANNOT_OPEN = "VFS: Cannot open root device"
+"""Linux init/do_mounts.c"""
+_DISK = re.compile(r"(?:block:)?((?:xvd|[vsh]d|md|dm-|nvme|mmcblk|mapper/|disk/)[a-z0-9/_-]*)")
+"""What is a disk's name but for /dev/ (dracut modules.d/*rootfs-block/parse-block.sh knows
+`block:`).
+"""
+HasSubvolume = Callable[[BlockDevice, str], bool | None]
+"""Whether a btrfs has a subvolume of this path; None where that can't be told."""
 
 
 def wanted(arguments: Sequence[str]) -> str:
@@ -48,24 +50,17 @@ def find(value: str, devices: Sequence[BlockDevice]) -> BlockDevice | None:
     """
     kind, key = _tag(value)
     for device in devices:
-        match kind:
-            case "UUID":
-                is_it = device.uuid == key
-            case "PARTUUID":
-                is_it = device.part_uuid == key
-            case "LABEL":
-                is_it = device.label == key
-            case "PARTLABEL":
-                is_it = device.part_label == key
-            case _:
-                is_it = value in device.names or device.path in (value, _mapper_name(value))
+        if kind:
+            is_it = getattr(device, _FIELDS[kind]) == key
+        else:
+            is_it = value in device.names or device.path in (value, _mapper_name(value))
         if is_it and key:
             return device
     return None
 
 
 def _tag(value: str) -> tuple[str, str]:
-    for tag in ("UUID", "PARTUUID", "LABEL", "PARTLABEL"):
+    for tag in _FIELDS:
         for prefix in (f"{tag}=", f"/dev/disk/by-{tag.lower()}/"):
             if value.startswith(prefix):
                 return tag, value.removeprefix(prefix).strip('"')
@@ -82,54 +77,101 @@ def _mapper_name(value: str) -> str:
     )
 
 
-def findings(
+def findings(  # noqa: PLR0913 - a root is held against all of these
     arguments: Sequence[str],
     title: str,
     devices: Sequence[BlockDevice],
     steps: Steps,
     *,
+    are_all: bool = True,
     has_initrd: bool = True,
+    has_subvolume: HasSubvolume = lambda _device, _path: None,
 ) -> tuple[Finding, ...]:
-    """What is wrong with the root= of an entry; nothing where no device is known, as in an
-    image.
+    """What is wrong with the root= of an entry; the `devices` may not be all, as of an image.
 
-    Without an initrd it is the kernel that reads a PARTUUID, in letters of either kind
-    (block/early-lookup.c).
+    Without an initrd it is the kernel that reads the name.
     """
     value = wanted(arguments)
     thing = f"root={value}"
-    step = steps.menu(thing)
+    if not has_initrd:
+        value, devices = _as_linux_reads(value, devices)
+    device = find(value, devices)
+    found = _of_name(value, title, devices if are_all else (), steps, has_initrd=has_initrd)
+    if not found and are_all and can_be_told(value):
+        found = _of_disk(value, title, devices, steps)
+    if device is not None and not found:
+        found = (
+            _without_files(title, thing, device, devices, steps)
+            or _of_type(arguments, title, device, steps)
+            or _of_subvolume(arguments, title, device, steps, has_subvolume)
+        )
+    if has_initrd:
+        return found
+    return tuple(replace(each, console=_CANNOT_OPEN) if each.console else each for each in found)
+
+
+def _as_linux_reads(
+    value: str, devices: Sequence[BlockDevice]
+) -> tuple[str, Sequence[BlockDevice]]:
+    """A partition's UUID in small letters: Linux itself takes letters of either kind."""
+    kind, key = _tag(value)
+    if kind != "PARTUUID":
+        return value, devices
+    small = [replace(device, part_uuid=device.part_uuid.lower()) for device in devices]
+    return f"{kind}={key.lower()}", small
+
+
+def _of_name(
+    value: str, title: str, devices: Sequence[BlockDevice], steps: Steps, *, has_initrd: bool
+) -> tuple[Finding, ...]:
+    """What is wrong with the name `value`, whatever disks there are."""
+    thing = f"root={value}"
     if not value:
         message = f"the entry {title!r} names no root file system (root=)"
-        return (_root(RootProblem.NONE, thing=thing, message=message, step=step.words),)
+        step = steps.menu(thing).words
+        return (_root(RootProblem.NONE, thing=thing, message=message, step=step),)
     code, why = _misnamed(value, devices)
-    if code is not None:
-        message = f"the entry {title!r} wants root={value}, {why}"
-        return (_root(code, thing=thing, message=message, root=value, by=step),)
-    if not devices or not can_be_told(value):
+    kind, _ = _tag(value)
+    if code is None and not has_initrd and kind and kind not in _TAGS_OF_LINUX:
+        code, why = RootProblem.MISSING, "which Linux can't look for without an initrd"
+    if code is None:
         return ()
+    message = f"the entry {title!r} wants {thing}, {why}"
+    return (_root(code, thing=thing, message=message, root=value, by=steps.menu(thing)),)
+
+
+def _of_disk(
+    value: str, title: str, devices: Sequence[BlockDevice], steps: Steps
+) -> tuple[Finding, ...]:
+    """That no disk is what `value` names, or several are."""
     kind, key = _tag(value)
-    if not has_initrd and kind == "PARTUUID":
-        devices = [replace(device, part_uuid=device.part_uuid.lower()) for device in devices]
-        value = f"{kind}={key.lower()}"
-    if (device := find(value, devices)) is None:
+    thing = f"root={value}"
+    if find(value, devices) is None:
         message = f"the entry {title!r} wants root={value}, and no disk of this guest has that"
         if near := _in_other_letters(kind, key, devices):
             message += f"; {near} has it in other letters, capital or small"
+        step = steps.menu(thing)
         return (_root(RootProblem.MISSING, thing=thing, message=message, root=value, by=step),)
-    same = twins.of(key, devices) if kind == "UUID" else ()
-    if same:
-        names = " and ".join(device.path for device in same)
-        message = f"root={value} is on {names}: which of them is mounted is chance"
-        return (_root(RootProblem.TWICE, thing=thing, message=message, by=twins.step(same)),)
-    return _of_type(arguments, title, device, steps)
+    same = twins.of(key, devices, _FIELDS[kind]) if kind else ()
+    if not same:
+        return ()
+    names = " and ".join(device.path for device in same)
+    message = f"root={value} is on {names}: which of them is mounted is chance"
+    by = twins.step(same, _FIELDS[kind])
+    return (_root(RootProblem.TWICE, thing=thing, message=message, by=by),)
 
 
-def unknown(arguments: Sequence[str], uuid: str, fstab: str) -> str:
-    """That an image's root= may name a disk which the guest will not have; empty for the file
-    system `uuid`, which it has, and for one of its `fstab`.
+def unknown(arguments: Sequence[str], uuid: str, fstab: str, devices: Sequence[BlockDevice]) -> str:
+    """What is not known of root=: whether an image's guest will have the disk, unless it is the
+    file system `uuid`, which it has, or one of its `fstab`; what a name means that no disk has.
     """
-    kind, key = _tag(wanted(arguments))
+    value = wanted(arguments)
+    kind, key = _tag(value)
+    if not value or _misnamed(value, devices)[0] is not None:
+        return ""
+    if devices:
+        is_told = can_be_told(value) or find(value, devices) is not None
+        return "" if is_told else f"what root={value} is: no disk has that name now"
     if kind != "UUID" or key in (uuid, "") or key in fstab:
         return ""
     return f"whether this guest will have the file system of root=UUID={key}"
@@ -139,9 +181,57 @@ def _misnamed(value: str, devices: Sequence[BlockDevice]) -> tuple[RootProblem |
     """What is wrong with a name that no disk of this guest can have, known or not."""
     if disk_names.is_builders(value):
         return RootProblem.OF_BUILDER, "a disk of the machine that built this image"
-    if not devices and disk_names.is_of_another_bus(value):
+    is_left_open = not devices or not (can_be_told(value) or find(value, devices))
+    if is_left_open and disk_names.is_of_another_bus(value):
         return RootProblem.OF_ANOTHER_BUS, "and the disks of this guest are xvd*"
+    if (name := _DISK.fullmatch(value)) and not value.startswith("block:"):
+        return RootProblem.NOT_A_PATH, f"and the name of a disk is /dev/{name[1]}"
     return None, ""
+
+
+def _without_files(
+    title: str, thing: str, device: BlockDevice, devices: Sequence[BlockDevice], steps: Steps
+) -> tuple[Finding, ...]:
+    """That there is no file system on `device` itself."""
+    if "/" in device.mountpoints or device.has_file_system:
+        return ()
+    name = device.path.rpartition("/")[2]
+    is_divided = any(other.parent == name and other.type == "part" for other in devices)
+    if not device.fs_type and not is_divided:
+        return ()  # udev may not know the type
+    what = device.fs_type or "a disk with partitions"
+    message = f"the entry {title!r} wants {thing}, and {device.path} is {what}"
+    step = steps.menu(thing)
+    found = _root(RootProblem.NO_FILES, thing=thing, message=message, device=device.path, by=step)
+    if device.fs_type:
+        return (found,)
+    words = RootProblem.MISSING.row.console.format(root=thing.removeprefix("root="))
+    return (replace(found, console=words),)
+
+
+def _of_subvolume(
+    arguments: Sequence[str],
+    title: str,
+    device: BlockDevice,
+    steps: Steps,
+    has_subvolume: HasSubvolume,
+) -> tuple[Finding, ...]:
+    """That rootflags= names a subvolume which a btrfs does not have."""
+    name = subvolume(arguments)
+    if device.fs_type != "btrfs" or not name or has_subvolume(device, name) is not False:
+        return ()
+    thing = f"subvol={name.strip('/')}"
+    step = steps.menu(thing)
+    message = f"the entry {title!r} wants the subvolume {name}, which {device.path} does not have"
+    code = RootProblem.NO_SUBVOLUME
+    return (_root(code, thing=thing, message=message, device=device.path, by=step),)
+
+
+def subvolume(arguments: Sequence[str]) -> str:
+    """The subvolume that rootflags= names, as a path from the top; empty where it names none."""
+    options = last("rootflags=", arguments).split(",")
+    given = [each.removeprefix("subvol=") for each in options if each.startswith("subvol=")]
+    return f"/{given[-1].strip('/')}" if given and given[-1].strip("/") else ""
 
 
 def _of_type(
@@ -164,40 +254,10 @@ def _of_type(
 
 def _in_other_letters(kind: str, key: str, devices: Sequence[BlockDevice]) -> str:
     """The disk that has the UUID `key`, but for small and capital letters."""
-    field = {"UUID": "uuid", "PARTUUID": "part_uuid"}.get(kind)
+    field = _FIELDS.get(kind)
     return next(
         (each.path for each in devices if field and getattr(each, field).lower() == key.lower()), ""
     )
-
-
-def way(device: BlockDevice | None, fs_type: str, devices: Sequence[BlockDevice]) -> Way:
-    """What a kernel must bring to reach its root; `fs_type` is what fstab says, for where the
-    device is not known.
-    """
-    drivers, programs = [XEN_DISK], []
-    if driver := FILE_SYSTEMS.get((device.fs_type if device else "") or fs_type):
-        drivers.append(driver)
-    below = {entry.path.rpartition("/")[2]: entry for entry in devices}
-    seen = 0
-    while device is not None and seen < 8:
-        seen += 1
-        match device.type:
-            case "lvm":
-                drivers.append(DEVICE_MAPPER)
-                programs.append("lvm")
-            case "crypt":
-                drivers += [DEVICE_MAPPER, CRYPT]
-                programs.append("cryptsetup")
-            case kind if kind.startswith("raid"):
-                programs.append("mdadm")
-        device = below.get(device.parent)
-    return Way(drivers=tuple(dict.fromkeys(drivers)), programs=tuple(dict.fromkeys(programs)))
-
-
-def fstab_type(text: str) -> str:
-    """The type that fstab gives the root file system, or an empty string."""
-    rows = (line.split() for line in text.splitlines() if not line.lstrip().startswith("#"))
-    return next((fields[2] for fields in rows if len(fields) >= 3 and fields[1] == "/"), "")
 
 
 def can_be_told(value: str) -> bool:

@@ -18,14 +18,23 @@ _COMMANDS = {
     "xfs": "xfs_admin -U generate",
     "btrfs": "btrfstune -u",
 }
+UUID = "uuid"
+_WHAT = {
+    UUID: "UUID",
+    "label": "label",
+    "part_uuid": "partition UUID",
+    "part_label": "partition label",
+}
 
 
-def of(uuid: str, devices: Sequence[BlockDevice]) -> tuple[BlockDevice, ...]:
-    """The devices with file systems of their own that bear `uuid`, if they are several.
+def of(key: str, devices: Sequence[BlockDevice], field: str = UUID) -> tuple[BlockDevice, ...]:
+    """The devices with file systems of their own that have `key` in `field` (a UUID, a label, or
+    those of a partition), if they are several.
 
     The members of one btrfs bear one UUID, and so does a volume on the device that it shows.
     """
-    same = [device for device in devices if uuid and device.uuid.lower() == uuid.lower()]
+    fold = str.lower if field in (UUID, "part_uuid") else str
+    same = [device for device in devices if key and fold(getattr(device, field)) == fold(key)]
     apart = [device for device in same if not any(_is_on(device, other, devices) for other in same)]
     if len(apart) < 2 or {device.fs_type for device in apart} == {"btrfs"}:
         return ()
@@ -53,14 +62,16 @@ def findings(uuid: str, devices: Sequence[BlockDevice], own: Container[str]) -> 
     return (replace(found, severity=Severity.WARNING, stops=False) if is_first else found,)
 
 
-def step(twins: Sequence[BlockDevice]) -> NextStep:
+def step(twins: Sequence[BlockDevice], field: str = UUID) -> NextStep:
     """What tells them apart again; nobody is to detach a disk that is mounted."""
-    is_changeable = any(device.fs_type in _COMMANDS for device in twins)
+    is_changeable = field != UUID or any(device.fs_type in _COMMANDS for device in twins)
     words = "unmount all but this guest's own, and detach what is not this guest's"
     idle = [device for device in twins if not any(device.mountpoints)]
     for other in idle[-1:]:
         words = f"detach {other.path}"
-        if command := _COMMANDS.get(other.fs_type):
+        if field != UUID:
+            words = f"give it another {_WHAT[field]}, or {words}"
+        elif command := _COMMANDS.get(other.fs_type):
             words = f"give it another UUID: {command} {other.path}; or {words}"
     return NextStep(words=words, actor=Actor.GUEST if is_changeable else Actor.HOST)
 

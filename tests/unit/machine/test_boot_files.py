@@ -14,7 +14,7 @@ from guest_hooks.machine import boot_files, image_reading, lock
 from guest_hooks.machine.image_reading import read_initrd, read_kernel
 from guest_hooks.machine.root import Root
 from guest_hooks.paths import STATE_DIR
-from guest_hooks.preflight import facts
+from guest_hooks.preflight import files
 from tests.support import boot_tree
 from tests.support.boot_damage import CONFIG, KERNEL
 from tests.support.boot_tree import NEWEST, BootTree
@@ -159,8 +159,6 @@ def test_files_are_read_where_no_thread_may_be_started(
     (tmp_path / "boot").mkdir()
     for path in [*paths, "/boot/initrd"]:
         (tmp_path / path[1:]).write_bytes(b"no kernel")
-    kernels, initrds = facts.read_files(
-        boot_files.Memory(Root(str(tmp_path))), paths, ["/boot/initrd"]
-    )
+    kernels, initrds = files.read(boot_files.Memory(Root(str(tmp_path))), paths, ["/boot/initrd"])
     assert [each.fault for each in kernels.values() if each] == ["truncated"] * 2
     assert [each.fault for each in initrds.values() if each] == ["initrd-unknown"]

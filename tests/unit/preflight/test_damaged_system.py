@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the started kernel meets: the root file system, fstab, the console."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,12 @@ from guest_hooks.preflight.result import Certainty
 from tests.support.boot_damage import (
     OTHER_UUID,
     PVH,
+    SECOND,
+    Damage,
     arguments,
+    beside,
     both,
+    btrfs_root,
     by_dracut,
     consoles,
     fstab,
@@ -22,10 +27,23 @@ from tests.support.boot_damage import (
     with_sysvinit,
     write,
 )
-from tests.support.boot_tree import OWN, UUID
+from tests.support.boot_tree import OWN, UUID, BootTree
 from tests.support.damage_case import Case, check
 
 SHELL = "Dropping to a shell!"
+
+
+def in_an_image(damage: Damage) -> Damage:
+    """The same guest, whose root has its UUID, looked at from outside."""
+
+    def done(tree: BootTree) -> None:
+        damage(tree)
+        set_root(f"root=UUID={UUID}")(tree)
+        tree.devices = ()
+
+    return done
+
+
 WARNING, LIKELY = Severity.WARNING, Certainty.LIKELY
 CASES = [
     Case(
@@ -161,6 +179,73 @@ CASES = [
     Case("root-partuuid-gone", set_root("root=PARTUUID=5a4f3c1e-02"), "root-missing", SHELL),
     Case("root-not-named", set_root("quiet"), "root-none", "No root device specified"),
     Case("root-twice", twice, "root-twice", certainty=LIKELY),
+    *(
+        Case(f"root-by-a-{name}-of-two", beside(twin, value), "root-twice", certainty=LIKELY)
+        for name, twin, value in (
+            ("label", replace(SECOND, label="root"), "LABEL=root"),
+            ("partition", replace(SECOND, part_uuid=OWN.part_uuid), f"PARTUUID={OWN.part_uuid}"),
+            ("partition-label", replace(SECOND, part_label="primary"), "PARTLABEL=primary"),
+        )
+    ),
+    Case(
+        "root-without-dev",
+        set_root("root=xvda1"),
+        "root-not-a-path",
+        "Failed to mount xvda1 as root file system.",
+    ),
+    Case(
+        "root-without-dev-in-an-image",
+        image(set_root("root=xvda1")),
+        "root-not-a-path",
+        "Failed to mount xvda1 as root file system.",
+    ),
+    Case(
+        "root-without-dev-by-dracut",
+        both(by_dracut(), set_root("root=xvda1")),
+        "root-not-a-path",
+        "Don't know how to handle 'root=xvda1'",
+    ),
+    Case(
+        "root-by-virtio-s-name-in-a-guest",
+        set_root("root=/dev/disk/by-id/virtio-disk0-part1"),
+        "root-of-another-bus",
+        SHELL,
+        certainty=LIKELY,
+    ),
+    Case("root-is-a-divided-disk", set_root("root=/dev/xvda"), "root-no-file-system", SHELL),
+    Case(
+        "root-is-swap",
+        beside(replace(SECOND, fs_type="swap"), "/dev/xvdb"),
+        "root-no-file-system",
+        "Failed to mount /dev/xvdb as root file system.",
+    ),
+    Case(
+        "root-is-another-disk",
+        beside(SECOND, "/dev/xvdb"),
+        "root-without-system",
+        "Target filesystem doesn't have requested /sbin/init.",
+    ),
+    *(
+        Case(
+            f"root-on-a-subvolume-that-is-gone-{name}",
+            before(btrfs_root("compress=zstd,subvol=@old", "/@rootfs")),
+            "root-subvolume-missing",
+            "Failed to mount /dev/xvda1 as root file system.",
+        )
+        for name, before in (("", lambda damage: damage), ("in-an-image", in_an_image))
+    ),
+    Case(
+        "init-may-not-be-started",
+        lambda tree: (tree.top / "usr/lib/systemd/systemd").chmod(0o644),
+        "root-without-init",
+        "Target filesystem doesn't have requested /sbin/init.",
+    ),
+    Case(
+        "init-is-empty",
+        lambda tree: (tree.top / "usr/lib/systemd/systemd").write_bytes(b""),
+        "root-without-init",
+        "Attempted to kill init!",
+    ),
     *(
         Case(f"root-in-other-letters-{number}", set_root(f"root={name}"), "root-missing", SHELL)
         for number, name in enumerate(
