@@ -206,12 +206,15 @@ class MenuFault(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GrubCfgStatus:
-    """The verdict for grub.cfg; `fault` says why it is invalid, if its text is."""
+    """The verdict for grub.cfg; `fault` says why it is invalid, if its text is. `is_by_hand`: it
+    is not grub-mkconfig's.
+    """
 
     path: str
     state: State
     problems: tuple[Problem, ...] = ()
     fault: MenuFault | None = None
+    is_by_hand: bool = False
 
 
 class Start(StrEnum):

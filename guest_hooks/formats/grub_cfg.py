@@ -15,7 +15,7 @@ from guest_hooks.formats.grub_scope import Scope
 from guest_hooks.formats.grub_state import Exists, Look, State, UnknownFileError
 
 
-def read(
+def read(  # noqa: PLR0913 - what a script does depends on all of these
     text: str,
     *,
     variables: Mapping[str, str] | None = None,
@@ -23,13 +23,17 @@ def read(
     look: Look | None = None,
     commands: frozenset[str] | None = None,
     exists: Exists | None = None,
+    is_strict: bool = True,
 ) -> Menu:
     """The menu that `text` makes with GRUB's `variables` ($prefix, $grub_platform …), the
     environment block, other files, and the `commands` of this GRUB (None: not known).
 
-    Raises `FormatError` (`grub-cfg-syntax`, `grub-cfg-too-long`).
+    Raises `FormatError` (`grub-cfg-syntax`, `grub-cfg-too-long`); of what makes no sense only if it
+    `is_strict`, for GRUB goes on behind that.
     """
-    statements = grub_script.parse(text)
+    script = grub_script.read(text)
+    if is_strict and script.refusals:
+        raise script.refusals[0]
     known = FEATURES | dict(variables or {})
     scope = Scope(known, known, Budget(len(text)))
     state = State(
@@ -40,7 +44,7 @@ def read(
         commands=commands,
     )
     follower = Follower(state)
-    follower.follow(statements)
+    follower.follow(script.statements)
     entries = follower.entries()
     return Menu(
         entries=entries,
@@ -49,6 +53,7 @@ def read(
         waits=bool(state.load.does)
         or (grub_menu.waits(scope.variables) if state.is_whole else None),
         is_whole=state.is_whole,
+        refused=tuple(each.message for each in script.refusals),
     )
 
 

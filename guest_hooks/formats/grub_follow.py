@@ -172,7 +172,7 @@ class Follower:
         if text is not None and self.calls < MAX_CALLS:
             self.calls += 1
             self.state.scope.budget.spend(characters=len(text))
-            self._run(grub_script.parse(text))
+            self._run(grub_script.read(text).statements)
             self.calls -= 1
         return True
 

@@ -71,7 +71,8 @@ class Menu:
     known), and what could not be followed.
 
     `waits` says that GRUB starts nothing until a key is pressed (None: not known). One that is not
-    `is_whole` has entries that are not known, or another menu is shown in its place.
+    `is_whole` has entries that are not known, or another menu is shown in its place. `refused` is
+    what GRUB refuses and goes on behind.
     """
 
     entries: tuple[Entry, ...]
@@ -79,6 +80,7 @@ class Menu:
     not_understood: tuple[str, ...] = ()
     waits: bool | None = False
     is_whole: bool = True
+    refused: tuple[str, ...] = ()
 
     def all(self) -> Iterator[Entry]:
         """Every entry that is no submenu, in order."""

@@ -5,11 +5,14 @@ Sources: GRUB grub-core/script/execute.c (grub_script_arglist_to_argv), grub-cor
 grub-core/normal/context.c.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from guest_hooks.formats.grub_budget import ITEMS_A_STEP, Budget
 from guest_hooks.formats.grub_test import UNKNOWN
-from guest_hooks.formats.grub_tokens import Quote, Word
+from guest_hooks.formats.grub_tokens import BLANKS, Quote, Word
+
+_WORDS = re.compile(rf"[^{BLANKS}]+")
 
 
 class Scope:
@@ -78,7 +81,7 @@ class Scope:
             return list(self.arguments or [UNKNOWN])
         value = self._value(name)
         text = UNKNOWN if value is None else value
-        return [text] if is_quoted else text.split()
+        return [text] if is_quoted else _WORDS.findall(text)
 
     def _value(self, name: str) -> str | None:
         if name in ("@", "*"):

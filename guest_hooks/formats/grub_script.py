@@ -7,6 +7,7 @@ Source: the GRUB manual, "Writing full configuration files directly", and grub-c
 
 from functools import lru_cache
 
+from guest_hooks.errors import FormatError
 from guest_hooks.formats.grub_tokens import END, RESERVED, Token, Word, refused, tokens
 from guest_hooks.records import dataclass
 
@@ -67,28 +68,93 @@ class Function:
     body: "Statements"
 
 
+_OPENING = frozenset(("{", "if", "for", "while", "until", "function"))
+_CLOSING = frozenset(("}", "fi", "done"))
+
+
+class TooDeepError(FormatError):
+    """A script that GRUB may take, and that can't be followed here."""
+
+
 Statement = Command | If | For | While | Function
 Statements = tuple[Statement, ...]
 
 
-@lru_cache(maxsize=RECENT)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Script:
+    """What GRUB makes of a text: the statements that it runs, and why it refused the others."""
+
+    statements: Statements
+    refusals: tuple[FormatError, ...] = ()
+
+
 def parse(text: str) -> Statements:
     """The statements of a script; raises `FormatError` (`grub-cfg-syntax`) with the line where
     it stops making sense.
-
-    The last ones are kept: a grub.cfg is followed once for each question.
     """
-    parser = _Parser(tokens(text))
-    statements = parser.statements(frozenset(), 0)
-    if parser.next is not END:
-        raise refused(parser.next.line, f"unexpected {parser.next.mark!r}")
-    return statements
+    script = read(text)
+    if script.refusals:
+        raise script.refusals[0]
+    return script.statements
+
+
+@lru_cache(maxsize=RECENT)
+def read(text: str) -> Script:
+    """A script as GRUB takes it: it reads a file line by line, each line with those that close what
+    it opens, and goes on behind one that makes no sense.
+
+    Raises `FormatError` where it is too long or too deep to follow. The last ones are kept: a
+    grub.cfg is followed once for each question.
+    """
+    return _Parser(tokens(text)).script()
 
 
 class _Parser:
     def __init__(self, tokens: list[Token]) -> None:
         self._tokens = tokens
         self._at = 0
+        self._opened = 0
+        """Blocks, conditions and loops that are to be closed."""
+
+    def script(self) -> Script:
+        found: list[Statement] = []
+        refusals: list[FormatError] = []
+        self._skip_newlines()
+        while self.next is not END:
+            try:
+                line = self._line()
+            except TooDeepError:
+                raise
+            except FormatError as error:
+                refusals.append(error)
+                if self._opened:
+                    break  # nothing closes it any more: grub-core/script/lexer.c counts alike
+                self._skip_line()
+                line = ()
+            found += line
+            self._skip_newlines()
+        return Script(statements=tuple(found), refusals=tuple(refusals))
+
+    def _line(self) -> Statements:
+        """The statements up to the end of a line."""
+        found = [self._statement(0)]
+        while self.next.mark == ";":
+            self._at += 1
+            if self.next is END or self.next.mark == "\n":
+                break
+            found.append(self._statement(0))
+        if self.next is not END and self.next.mark != "\n":
+            raise refused(self.next.line, f"unexpected {self.next.mark or 'word'!r}")
+        return tuple(found)
+
+    def _skip_line(self) -> None:
+        """Go behind a line that makes no sense, if nothing in the rest of it opens what others
+        close.
+        """
+        while self.next is not END and self.next.mark != "\n":
+            if self.next.mark in _OPENING:
+                raise TooDeepError("grub-cfg-syntax", f"line {self.next.line}: it is too odd")
+            self._at += 1
 
     @property
     def next(self) -> Token:
@@ -96,7 +162,9 @@ class _Parser:
 
     def statements(self, stops: frozenset[str], depth: int) -> Statements:
         if depth > MAX_DEPTH:
-            raise refused(self.next.line, "nested too deeply to follow")
+            raise TooDeepError(
+                "grub-cfg-syntax", f"line {self.next.line}: nested too deeply to follow"
+            )
         found: list[Statement] = []
         self._skip_newlines()
         while self.next is not END and self.next.mark not in stops:
@@ -128,15 +196,16 @@ class _Parser:
                 return self._if(depth)
             case "for":
                 return self._for(depth)
-            case "while" | "until":
-                word = self.next.mark
+            case "while" | "until" as word:
                 self._take(word)
                 condition = self._body({"do"}, depth)
                 return While(condition, self._loop_body(depth), word == "until")
             case "function":
                 self._take("function")
                 name = self._take_word()
-                return Function(name.mark, self._block(depth))
+                function = Function(name.mark, self._block(depth))
+                self._opened -= 1
+                return function
             case _:
                 return self._command(depth)
 
@@ -209,6 +278,7 @@ class _Parser:
                 f"expected {mark!r}, found {self.next.mark or 'the end of the file'!r}",
             )
         self._at += 1
+        self._opened += (mark in _OPENING) - (mark in _CLOSING)
 
     def _last_line(self) -> int:
         return self._tokens[-1].line if self._tokens else 1

@@ -42,13 +42,17 @@ class Token(NamedTuple):
     line: int
 
 
-_BLANKS = re.compile(r"\s+")
-_TEXT = re.compile(r"[^\s;{}'\"$\\|&<>]+")
+BLANKS = " \t\n\r"
+"""grub_isspace; another blank is a letter like all others."""
+_BLANKS = re.compile(rf"[{BLANKS}]+")
+_TEXT = re.compile(rf"[^{BLANKS};{{}}'\"$\\|&<>]+")
 _VARIABLE = re.compile(
     r"\{([A-Za-z_][A-Za-z0-9_]*|[0-9]+|[@*#?])\}|([A-Za-z_][A-Za-z0-9_]*|[0-9]+|[@*#?])"
 )
 RESERVED = frozenset({"then", "elif", "else", "fi", "do", "done", "in"})
 END = Token("", (), 0)
+UNENDED = "what does not end"
+"""The mark of a quote or a backslash that the file ends in."""
 
 
 def refused(line: int, what: str) -> FormatError:
@@ -57,7 +61,7 @@ def refused(line: int, what: str) -> FormatError:
 
 
 def tokens(text: str) -> list[Token]:
-    """The tokens of `text`; raises `FormatError` (`grub-cfg-syntax`)."""
+    """The tokens of `text`; raises `FormatError` (`grub-cfg-syntax`) where they are too many."""
     found: list[Token] = []
     at, line = 0, 1
     most = most_tokens(text)
@@ -68,20 +72,18 @@ def tokens(text: str) -> list[Token]:
             if lines and not (found and found[-1].mark == "\n"):
                 found.append(Token("\n", (), line))
             line += lines
-        elif character == ";":
+        elif character in ";{}|&<>":
             found.append(Token(character, (), line))
             at += 1
         elif character == "\\" and text.startswith("\\\n", at):
             at, line = at + 2, line + 1
         elif character == "#":
             at = (text.find("\n", at) + len(text) + 1) % (len(text) + 1)
-        elif character in "{}":
-            found.append(Token(character, (), line))
-            at += 1
-        elif character in "|&<>":
-            raise refused(line, f"{character!r} outside quotes")
         else:
-            end, word = _word(text, at, line)
+            try:
+                end, word = _word(text, at, line)
+            except FormatError:
+                return [*found, Token(UNENDED, (), line)]
             plain = (
                 "".join(part.text for part in word)
                 if word and all(part.kind is Quote.TEXT for part in word)

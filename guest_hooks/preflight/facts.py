@@ -16,7 +16,7 @@ from guest_hooks.machine.run import Run
 from guest_hooks.model import BootFilesystem, Guest, Mode, Place
 from guest_hooks.paths import BOOT_XEN, GRUB_CFG, GRUBENV
 from guest_hooks.preflight.links import root_fs, stage1
-from guest_hooks.preflight.links.entries import place
+from guest_hooks.preflight.links.places import place
 from guest_hooks.preflight.links.stage1 import Disks
 from guest_hooks.preflight.raw_bytes import Reader
 from guest_hooks.records import replace
@@ -236,6 +236,7 @@ def menu(  # noqa: PLR0913 - a menu depends on all of these
         look=look,
         exists=exists,
         commands=commands(root, targets),
+        is_strict=False,
     )
 
 

@@ -86,7 +86,7 @@ class Way:
         if not self._by_host():
             self._menu(by_second_stage=self._second_stage())
         self._twins()
-        self._unknowable()
+        self.unknown += stage1.unknowable(self.config.stage1, self.mode)
         return self
 
     def follow_from_second_stage(self) -> "Way":
@@ -174,13 +174,13 @@ class Way:
     def _menu(self, *, by_second_stage: bool) -> None:
         path = GRUB_CFG
         text = facts.menu_text(self.root)
-        if text is None and self.root.exists(path):
-            self.unknown.append(f"what {path} says: it can't be read")
-            return
+        refused = grub_cfg.refused(self.status.grub_cfg)
+        if text is None and not refused:
+            if self.root.exists(path):
+                self.unknown.append(f"what {path} says: it can't be read")
+            else:
+                self.findings.append(grub_cfg.missing(path, self.steps.menu()))
         if text is None:
-            self.findings.append(grub_cfg.missing(path, self.steps.menu()))
-            return
-        if refused := grub_cfg.refused(self.status.grub_cfg):
             self.findings += refused
             return
         try:
@@ -195,6 +195,11 @@ class Way:
             )
         except FormatError as error:
             self.unknown.append(f"which entry {path} starts: {error.message}")
+            self.findings += refused
+            return
+        goes_on = bool(menu.refused and menu.entries)
+        self.findings += grub_cfg.passed(refused) if goes_on else refused
+        if refused and not goes_on:
             return
         self.findings += grub_cfg.environment(facts.environment(self.root)[1])
         choice = grub_menu.default(menu)
@@ -286,14 +291,3 @@ class Way:
             root=root_fs.wanted(load.arguments),
             steps=self.steps,
         )
-
-    def _unknowable(self) -> None:
-        titles = ", ".join(
-            stage1.TITLES[kind] for kind in stage1.kinds(self.config.stage1, self.mode)
-        )
-        self.unknown.append(f"the host's type= for this guest (followed: {self.mode})")
-        if self.config.stage1 is Stage1.AUTO:
-            self.unknown.append(
-                f"which stage 1 the host starts (followed: {titles}; `stage1` in the configuration"
-                " names another)"
-            )

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 
 from guest_hooks.model import Mode
+from guest_hooks.paths import GRUB_CFG
 from guest_hooks.problems.row import Actor
 from guest_hooks.program import SYNC
 from guest_hooks.records import dataclass, field, replace
@@ -39,13 +40,15 @@ class InitrdMaker(StrEnum):
 class Steps:
     """How a guest is repaired.
 
-    `is_menu_ours`: a sync sees by itself that grub.cfg has to be made again. `bits` is the width of
+    `is_menu_ours`: a sync sees by itself that grub.cfg has to be made again; `is_by_hand`: it is no
+    menu of grub-mkconfig's. `bits` is the width of
     the guest's kernels, `has_kernels` whether there is any. `sources` are the texts of the files
     from which update-grub makes the menu, by path. `copied` are the kernels of which there is a
     copy for PV, `makes_copies` says whether a sync makes any.
     """
 
     is_menu_ours: bool = False
+    is_by_hand: bool = False
     maker: InitrdMaker = InitrdMaker.INITRAMFS_TOOLS
     bits: int = 64
     has_kernels: bool = True
@@ -54,7 +57,12 @@ class Steps:
     makes_copies: bool = True
 
     def menu(self, wrong: str = "") -> NextStep:
-        """Make a menu without `wrong`, a word of it: update-grub writes again what a file says."""
+        """Make a menu without `wrong`, a word of it: update-grub writes again what a file says, and
+        writes over what a person wrote.
+        """
+        if self.is_by_hand:
+            what = f"correct {wrong or 'that'} in {GRUB_CFG}, or in what it reads"
+            return NextStep(words=f"{what}; or have Debian's in its place: {UPDATE_GRUB}")
         found = (path for path, text in self.sources.items() if wrong and _names(text, wrong))
         source = next(found, "")
         if source:

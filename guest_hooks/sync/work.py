@@ -2,7 +2,7 @@
 """What a sync has to do: which targets to build, and which menus to make and why."""
 
 from guest_hooks.errors import ForeignError
-from guest_hooks.model import Severity, State, Why
+from guest_hooks.model import GrubCfgStatus, Severity, State, Why
 from guest_hooks.problems.other_hosts import LegacyProblem
 from guest_hooks.problems.second_stage import SecondStageProblem
 from guest_hooks.records import dataclass
@@ -47,8 +47,18 @@ def decide(found: Survey, request: Request) -> Work:
     menu: tuple[Why, ...] = ()
     if found.status.grub_cfg and request.update_grub and found.config.update_grub:
         menu = menu_verdict.reasons(found.status.grub_cfg)
+        if found.status.grub_cfg.is_by_hand and not (request.adopt or request.force):
+            menu = ()
+            failures.append(_left_alone(found.status.grub_cfg))
     legacy = any(
         problem.code == LegacyProblem.MENU and problem.severity is Severity.ERROR
         for problem in found.status.problems
     )
     return Work(targets=tuple(targets), menu=menu, legacy_menu=legacy, failures=tuple(failures))
+
+
+def _left_alone(menu: GrubCfgStatus) -> Failure:
+    """That a person's menu is not replaced, whatever is wrong with it."""
+    problem = menu.problems[0]
+    error = ForeignError(problem.message, hint=problem.hint, path=menu.path)
+    return Failure(name=menu.path, required=True, error=error)

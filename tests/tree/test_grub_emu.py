@@ -282,6 +282,63 @@ def test_whether_it_goes_on_alone(tmp_path: Path, menu: str, happens: str) -> No
     assert foretold(menu.replace(LINUX, "linux")) == happens
 
 
+A, B = (f"menuentry {name} {{\n{LINUX} /{name}\n}}\n" for name in "ab")
+
+
+@pytest.mark.parametrize(
+    ("menu", "started"),
+    [
+        pytest.param(f"}}\n{A}", "/a", id="a-brace-before"),
+        pytest.param(f"{A}}}\n{B}", "/a", id="a-brace-between"),
+        pytest.param(f"fi\n{A}", "/a", id="a-word-that-closes-nothing"),
+        pytest.param(f"echo a | true\n{A}", "/a", id="a-pipe"),
+        pytest.param(f"{A}{B}set default=1; }}\n", "/a", id="the-whole-line-is-refused"),
+        pytest.param(f"{A}{B}set default=1\n}}\n", "/b", id="the-line-before-is-not"),
+        pytest.param(f"{A}menuentry b {{\n", "/a", id="the-last-is-cut-off"),
+        pytest.param(f"{A}echo 'b\n", "/a", id="a-quote-at-the-end"),
+        pytest.param(f"echo 'b\n{A}", "", id="a-quote-at-the-top"),
+        pytest.param(f"if true; then\n{A}", "", id="a-condition-that-is-not-closed"),
+        pytest.param(f"menuentry b {{\necho a | true\n}}\n{A}", "", id="a-fault-in-an-entry"),
+        pytest.param(f"{B}menuentry c {{\necho a | true\n}}\n{A}", "/b", id="the-one-before-it"),
+        pytest.param(f"menuentry b {{\n}}\n{A}", None, id="an-empty-entry"),
+        pytest.param(f"menuentry b {{\n{LINUX}\u00a0/b\n}}\n{A}", None, id="a-blank"),
+    ],
+)
+def test_grub_goes_on_behind_what_it_refuses(
+    tmp_path: Path, menu: str, started: str | None
+) -> None:
+    emulated = re.sub(rf"{LINUX} (.*)", rf"echo {grub_emu.MARK} \1 {grub_emu.END}\nexit", menu)
+    real = grub_emu.started(tmp_path, FIRST + emulated, {}, is_long=True)[0] or ""
+    text = menu.replace(LINUX, "linux")
+    found = grub_cfg.read(text, variables={"root": "host"}, grubenv={}, is_strict=False)
+    choice = grub_menu.default(found)
+    ours = choice.entry.boot.kernel if choice.entry and choice.entry.boot else ""
+    assert (ours, real) == ((real if started is None else started),) * 2
+    assert bool(found.refused) is (started is not None)
+
+
+@pytest.mark.parametrize("number", range(12))
+def test_debians_menu_cut_off(tmp_path: Path, number: int) -> None:
+    text = (CHECKOUT / "tests/data/grub_cfg/bookworm-simple.cfg").read_text()
+    first = text.index("menuentry 'Debian")
+    cut = text[: first + 400 * number]
+    quiet = re.sub(
+        r"^\s*(search|initrd|terminal_output|loadfont|load_video|gfxmode)\b.*",
+        "true",
+        cut,
+        flags=re.MULTILINE,
+    )
+    emulated = re.sub(
+        r"^\s*linux(.*)", rf"echo {grub_emu.MARK}\1 {grub_emu.END}\nexit", quiet, flags=re.MULTILINE
+    )
+    real = grub_emu.started(tmp_path, FIRST + emulated + "\n", {"grubenv": GRUBENV}, is_long=True)
+    found = grub_cfg.read(cut, variables={"root": "host"}, grubenv={}, is_strict=False)
+    choice = grub_menu.default(found)
+    boot = choice.entry.boot if choice.entry else None
+    words = [boot.kernel, *boot.arguments] if boot else []
+    assert (real[0] or "").split() == words
+
+
 def titled(*titles: str, bad: str = "") -> str:
     """Entries that start, and those in `bad`, by their first letter, that come back to GRUB."""
     return "".join(

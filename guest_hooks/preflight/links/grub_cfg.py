@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What is wrong with grub.cfg and grubenv as files. Pure."""
 
+from collections.abc import Sequence
+
 from guest_hooks.model import GrubCfgStatus, MenuFault, State
 from guest_hooks.paths import GRUBENV
 from guest_hooks.preflight.result import Finding, Link
@@ -37,6 +39,14 @@ def refused(menu: GrubCfgStatus | None) -> tuple[Finding, ...]:
         console = found.console if menu.fault is MenuFault.REFUSED else RESCUE
         rows.append(replace(found, console=console, hint=problem.hint))
     return tuple(rows)
+
+
+def passed(found: Sequence[Finding]) -> tuple[Finding, ...]:
+    """What is wrong with the text where GRUB says what it refuses, and goes on with the entries
+    that it has read (grub-core/normal/main.c: read_config_file).
+    """
+    console = MenuProblem.INVALID.row.console
+    return tuple(replace(each, console=console, stops=False) for each in found)
 
 
 def environment(fault: str) -> tuple[Finding, ...]:

@@ -73,6 +73,17 @@ def kinds(configured: Stage1, mode: Mode) -> tuple[Stage1, ...]:
     return Stage1.DEBIAN_PVH, Stage1.OWN
 
 
+def unknowable(configured: Stage1, mode: Mode) -> tuple[str, ...]:
+    """What the host alone knows of a boot that is followed in one mode."""
+    titles = ", ".join(TITLES[kind] for kind in kinds(configured, mode))
+    host = (f"the host's type= for this guest (followed: {mode})",)
+    which = (
+        f"which stage 1 the host starts (followed: {titles}; `stage1` in the configuration"
+        " names another)"
+    )
+    return (*host, which) if configured is Stage1.AUTO else host
+
+
 def wanted(kind: Stage1, mode: Mode, arches: Sequence[str]) -> tuple[str, ...]:
     """The paths that this first stage looks for, in its order."""
     names = [MENU]
