@@ -77,7 +77,9 @@ def _load_env(state: State, _: str, arguments: list[str], __: Command) -> bool:
 
 
 def _search(state: State, name: str, arguments: list[str], _: Command) -> None:
-    state.set(*grub_entry.sought(name, arguments))
+    variable, found = grub_entry.sought(name, arguments)
+    before = state.scope.variables.get(variable) or ""
+    state.set(variable, grub_entry.after_search(found, before))
 
 
 def _test(state: State, name: str, arguments: list[str], _: Command) -> bool | None:
@@ -96,8 +98,10 @@ def _load_kernel(state: State, name: str, arguments: list[str], _: Command) -> b
     device = state.scope.variables.get("root", "")
     if name == "multiboot" and state.scope.variables.get("grub_platform") == "xen":
         name = "linux"  # two names of one loader: grub-core/loader/i386/xen.c
+    named, load.kernel = grub_entry.split(arguments[0])
+    device = named or device
     load.command, load.initrds, load.device = name, [], device or ""
-    load.kernel, load.arguments = arguments[0], tuple(arguments[1:])
+    load.arguments = tuple(arguments[1:])
     if state.doubt and not load.not_understood:
         load.not_understood = f"{name} {IN_DOUBT}"
     elif (device is None or grub_test.UNKNOWN in arguments[0]) and not load.not_understood:
@@ -106,8 +110,21 @@ def _load_kernel(state: State, name: str, arguments: list[str], _: Command) -> b
 
 
 def _load_initrds(state: State, _: str, arguments: list[str], __: Command) -> bool:
-    state.load.initrds += [argument.removeprefix("newc:") for argument in arguments]
+    """All files of one command; of two commands Xen's loader refuses the second one, and that for
+    PCs forgets the first (grub-core/loader/i386/{xen,linux}.c).
+    """
+    load = state.load
+    if load.initrds and state.scope.variables.get("grub_platform") == "xen":
+        return False
+    paths = (argument.removeprefix("newc:") for argument in arguments)
+    load.initrds = [_beside_kernel(load.device, path) for path in paths]
     return True
+
+
+def _beside_kernel(device: str, path: str) -> str:
+    """`path` without its device, where that is the kernel's."""
+    named, rest = grub_entry.split(path)
+    return rest if named == device else path
 
 
 def _load_module(state: State, name: str, arguments: list[str], command: Command) -> bool:

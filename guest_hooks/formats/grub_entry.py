@@ -4,10 +4,16 @@
 Sources: GRUB grub-core/commands/{menuentry,search_wrap}.c, grub-core/lib/arg.c.
 """
 
+import re
 from collections.abc import Sequence
 
 from guest_hooks.records import dataclass
 
+ELSE = "|"
+"""Stands in $root between what `search` looks for and what $root was before, where a search that
+finds nothing leaves it (grub-core/commands/search.c).
+"""
+_DISK = re.compile(r"(?:hd|fd|cd|ata|ahci|usb|scsi|lvmid/|lvm/|mduuid/|md/|xen/|hostdisk/)\w")
 _WITH_VALUE = frozenset({"--class", "--users", "--hotkey", "--source", "--id"})
 
 
@@ -86,3 +92,17 @@ def sought(command: str, words: Sequence[str]) -> tuple[str, str]:
             case _:
                 break  # search.fs_uuid KEY VARIABLE HINT…
     return variable, f"{kind or 'file'}/{key}"
+
+
+def after_search(found: str, before: str) -> str:
+    """$root after a search for `found`, where it was `before`; the device that GRUB begins with is
+    left out.
+    """
+    earlier = (each for each in before.split(ELSE) if "/" in each or _DISK.match(each))
+    return ELSE.join(dict.fromkeys((found, *earlier)))
+
+
+def split(path: str) -> tuple[str, str]:
+    """The device that a path names, empty for none, and the path on it."""
+    device, close, rest = path.partition(")")
+    return (device[1:], rest) if device.startswith("(") and close else ("", path)

@@ -34,7 +34,7 @@ class Finding:
     how sure, and the next step.
 
     `stops` says that a boot which comes by here ends here; `console` is empty where nothing would
-    be said.
+    be said. `is_refused_by_grub`: of what the code stands for, GRUB meets this, and not Linux.
     """
 
     code: ProblemCode
@@ -47,6 +47,7 @@ class Finding:
     severity: Severity = Severity.ERROR
     stops: bool = True
     actor: Actor = Actor.GUEST
+    is_refused_by_grub: bool = False
 
     @classmethod
     def of(

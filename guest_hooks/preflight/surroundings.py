@@ -10,7 +10,7 @@ from contextlib import suppress
 from functools import partial
 
 from guest_hooks.config import Config, Stage1
-from guest_hooks.formats import disk_names, fstab
+from guest_hooks.formats import crypttab, disk_names, fstab
 from guest_hooks.machine import block_devices, boot_features
 from guest_hooks.machine.root import Root
 from guest_hooks.model import BootFilesystem, LastBoot
@@ -60,6 +60,7 @@ class Surroundings:
         said = (
             root_fs.unknown(arguments, self.boot.fs_uuid, table, self.devices),
             console.unknown(arguments, active),
+            *self._left_open(),
         )
         return tuple(filter(None, said))
 
@@ -78,12 +79,33 @@ class Surroundings:
         return boot_fs.findings(self.boot, features, self.last_boot, is_read=is_read)
 
     def _fstab(self, way: Way) -> tuple[Finding, ...]:
-        entries = fstab.disks(self.root.read_text(FSTAB) or "")
         return fstab_link.findings(
-            entries,
+            self._entries(),
             self._is_there,
+            type_of=self._type_of,
             has_systemd=self._has_systemd(),
             mounts_usr=bool(way.initrds) and not initrds.is_by_dracut(way.initrds),
+        )
+
+    def _entries(self) -> tuple[fstab.Entry, ...]:
+        return fstab.disks(self.root.read_text(FSTAB) or "")
+
+    def _type_of(self, name: str) -> str:
+        device = root_fs.find(name, self.devices)
+        return device.fs_type if device is not None else ""
+
+    def _left_open(self) -> tuple[str, ...]:
+        """What is not known of the disks of fstab and of crypttab."""
+        names = [each.what for each in self._entries() if each.is_waited_for]
+        unsure = [name for name in names if self.devices and self._is_there(name) is None]
+        crypts = [
+            each.name
+            for each in crypttab.parse(self.root.read_text(CRYPTTAB) or "")
+            if each.asks_for_a_passphrase
+        ]
+        return (
+            *(f"whether {name} of {FSTAB} will be there" for name in dict.fromkeys(unsure)),
+            *(f"who types the passphrase of {name}, for which the boot waits" for name in crypts),
         )
 
     def _init(self, way: Way) -> tuple[Finding, ...]:
@@ -178,13 +200,13 @@ class Surroundings:
             return True
         if name.startswith("/dev/") and self.root.is_live and self.root.exists(name):
             return True
-        return None if self._is_unlocked_later(name) or not root_fs.can_be_told(name) else False
+        is_told = root_fs.can_be_told(name, self.devices) and not self._is_unlocked_later(name)
+        return False if is_told else None
 
     def _is_unlocked_later(self, name: str) -> bool:
         """Whether `name` may be inside a disk of crypttab's that is not open now."""
-        lines = (self.root.read_text(CRYPTTAB) or "").splitlines()
-        fields = (line.split() for line in lines if not line.startswith("#"))
-        names = [f"/dev/mapper/{words[0]}" for words in fields if words]
+        crypts = crypttab.parse(self.root.read_text(CRYPTTAB) or "")
+        names = [f"/dev/mapper/{each.name}" for each in crypts]
         return name in names or (
             "=" in name and any(root_fs.find(each, self.devices) is None for each in names)
         )

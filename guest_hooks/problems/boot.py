@@ -201,6 +201,15 @@ class FstabProblem(ProblemCode):
         actor=Actor.GUEST,
         certainty=Certainty.LIKELY,
     )
+    TYPE_DIFFERS = Row(
+        "fstab-type-differs",
+        "/etc/fstab mounts a disk as another type than it has, without nofail: emergency mode.",
+        effect=Effect.ENDS,
+        console="emergency mode",
+        hint="correct the type in that line of /etc/fstab (blkid shows it), or give it nofail",
+        actor=Actor.GUEST,
+        certainty=Certainty.LIKELY,
+    )
     USR_MISSING = ending(
         "fstab-usr-missing",
         "/etc/fstab mounts /usr from a disk that is not there: the initrd waits for it, whatever "

@@ -195,6 +195,16 @@ class MenuProblem(ProblemCode):
         actor=Actor.GUEST,
         severity=Severity.WARNING,
     )
+    DISK_MISSING = Row(
+        "entry-disk-missing",
+        "An entry takes its kernel from a disk by a name that this guest's GRUB does not have: "
+        "(hd0,msdos1) and its like are those of other machines.",
+        effect=Effect.ENDS,
+        console="error: disk `{disk}' not found.",
+        hint="{step}",
+        step="make the menu again: update-grub",
+        actor=Actor.GUEST,
+    )
     GRUBENV = Row(
         "grubenv-invalid",
         "GRUB's environment block is damaged, and GRUB goes on without its saved entry.",

@@ -305,6 +305,17 @@ def hypervisor(loader: str = "multiboot2", module: str = "module2") -> Damage:
     return damage
 
 
+def loaded(root: str = "", kernel: str = "", initrd: str = "", *more: str) -> Damage:
+    """A first entry that sets its $root, and names the newest kernel and initrd on it or others."""
+    lines = [
+        root,
+        f"linux {kernel or f'/{KERNEL}'} root=/dev/xvda1 ro console=hvc0",
+        f"initrd {initrd or f'/{INITRD}'}",
+        *more,
+    ]
+    return default_entry("\n".join(lines))
+
+
 def timeout(value: str) -> Damage:
     return lambda tree: tree.edit_menu("set timeout=5\n", f"set timeout={value}\n")
 

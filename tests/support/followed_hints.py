@@ -69,6 +69,7 @@ FOLLOWED = {
     "entry-file-system-missing": Followed(f"sed -i 's/--set=root.*/--set=root 1111-2222/' {CFG}"),
     "root-of-builder": Followed(f"sed -i 's#root=[^ ]*#root=/dev/nbd7#' {CFG}"),
     "menu-of-builders-disk": Followed(f"sed -i 's#root=[^ ]*#root=/dev/sda1#' {CFG}"),
+    "entry-disk-missing": Followed(f"sed -i \"s/^\\tlinux/\\tset root='hd0,msdos1'\\n&/\" {CFG}"),
     "root-not-a-path": Followed(f"sed -i 's#root=[^ ]*#root=xvda1#' {CFG}"),
     "root-of-another-bus": Followed(f"sed -i 's#root=[^ ]*#root=/dev/vda7#' {CFG}"),
     "boot-ends-in-shell": Followed(
@@ -144,6 +145,7 @@ NOT_FOLLOWED = {
     "root-without-system": "udev knows no disk of that guest; tests/unit/preflight",
     "root-without-init": _FETCHES,
     "root-missing": "udev knows no disk of the guest that the test enters; tests/unit/preflight",
+    "fstab-type-differs": "as for fstab-disk-missing, and udev knows no disk of that guest",
     "fstab-root-missing": "as for fstab-disk-missing, and udev knows no disk of that guest",
     **dict.fromkeys(
         (

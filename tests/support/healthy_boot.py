@@ -23,6 +23,7 @@ from tests.support.boot_damage import (
     hypervisor,
     kernel_of,
     legacy,
+    loaded,
     luks,
     lvm,
     menu_lst,
@@ -137,6 +138,15 @@ def other_menu(tree: BootTree) -> None:
 
 HEALTHY: dict[str, Damage] = {
     "three-kernels": lambda _tree: None,
+    "entry-by-gpt-of-a-xen-disk": loaded("set root='xen/xvda,gpt1'"),
+    "entry-by-paths-on-root": loaded("", f"($root)/{KERNEL}", f"($root)/{INITRD}"),
+    "entry-found-behind-a-disk-of-a-pc": loaded(
+        f"set root='hd0,msdos1'\nsearch --fs-uuid --set=root {UUID}"
+    ),
+    "two-initrds-on-a-line": both(
+        loaded("", "", f"/boot/early.img /{INITRD}"),
+        write("boot/early.img", kernels.cpio({"kernel/x86/microcode/x.bin": b"x"})),
+    ),
     "own-boot": lambda tree: tree.own_boot(),
     "own-boot-and-root-on-xfs": own_boot_and_root,
     "cloud-image": partitioned_cloud,
@@ -174,6 +184,10 @@ HEALTHY: dict[str, Damage] = {
         "/srv/f /f none bind 0 0",
         f"UUID={UUID} /g ext4 defaults 0 2",
         f"UUID={OTHER_UUID} none swap sw,nofail 0 0",
+    ),
+    "fstab-of-a-type-s-elder": both(
+        second_disk(replace(SECOND, fs_type="ext3")),
+        fstab(f"UUID={OTHER_UUID} /srv ext4 defaults 0 2"),
     ),
     "fstab-with-the-root-of-another-bus": write("etc/fstab", b"/dev/vda1 / ext4 defaults 0 1\n"),
     "fstab-of-what-crypttab-makes": crypttab,

@@ -9,9 +9,10 @@ from guest_hooks.boot_images import InitrdFacts
 from guest_hooks.formats.grub_menu import Boot, Choice, Entry, Menu
 from guest_hooks.model import BootFilesystem, Severity
 from guest_hooks.preflight.links import initrds, kernels, root_fs, stage1, unattended
+from guest_hooks.preflight.links.places import Place, place
 from guest_hooks.preflight.needs import Kernel, Needs
 from guest_hooks.preflight.result import Certainty, Finding, Link
-from guest_hooks.preflight.steps import NextStep, Steps
+from guest_hooks.preflight.steps import Steps
 from guest_hooks.problems.menus import MenuProblem
 from guest_hooks.records import dataclass, replace
 from guest_hooks.volumes import BlockDevice
@@ -37,44 +38,6 @@ class Ground:
     needs: Callable[[Boot], Needs]
     steps: Steps
     has_subvolume: root_fs.HasSubvolume = lambda _device, _path: None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """Where an entry loads from: `is_here` is on /boot's file system, `missing` the name of one
-    that is looked for in vain.
-
-    A search that finds nothing leaves $root as it was: on the file system where grub.cfg is
-    (grub-core/commands/search.c).
-    """
-
-    is_here: bool
-    is_known: bool = True
-    missing: str = ""
-
-
-def place(root: str, filesystem: BootFilesystem, devices: Sequence[BlockDevice]) -> Place:
-    """Where an entry takes its files from while $root is `root`, as in `Boot.device`."""
-    kind, _, key = root.partition("/")
-    match kind:
-        case "boot" | "":
-            return Place(is_here=True)
-        case "fs-uuid" | "label":
-            if kind == "fs-uuid" and key.lower() == filesystem.fs_uuid.lower():
-                return Place(is_here=True)
-            named = [
-                device
-                for device in devices
-                if key.lower()
-                == (device.uuid.lower() if kind == "fs-uuid" else device.label.lower())
-            ]
-            if any(device.uuid == filesystem.fs_uuid for device in named):
-                return Place(is_here=True)
-            if named or not (devices or (kind == "fs-uuid" and filesystem.fs_uuid)):
-                return Place(is_here=False, is_known=False)
-            return Place(is_here=True, missing=key)
-        case _:
-            return Place(is_here=False, is_known=False)
 
 
 def named_files(
@@ -139,16 +102,10 @@ def _entry(
             )
         return ()
     where = place(load.device, boot, devices)
-    search = (
-        (
-            _search_in_vain(
-                entry, where.missing, ground.steps.menu(where.missing), is_sure=bool(devices)
-            ),
-        )
-        if where.missing
-        else ()
-    )
+    search = _search_in_vain(entry, where, ground.steps, is_sure=bool(devices))
     path = stage1.in_guest(load.kernel, boot) if where.is_here else ""
+    if where.gone:
+        return (*search, _no_disk(entry, where.gone, ground.steps))
     if not path or path not in files.kernels:
         if is_default:
             unknown.append(
@@ -186,6 +143,8 @@ def _loaded(
     files = ground.files
     kernel = files.kernels[path]
     named = {stage1.in_guest(item, ground.boot): item for item in load.initrds}
+    if elsewhere := named.pop("", ""):
+        unknown.append(f"what is in {elsewhere}, which is on another file system")
     pairs = [(name, files.initrds[name]) for name in named if name in files.initrds]
     named[path] = load.kernel
     for name, facts in ((path, kernel.facts), *pairs):
@@ -194,13 +153,18 @@ def _loaded(
     here = ground.needs(load)
     found = (
         *kernels.kernel_findings(kernel, here),
-        *initrds.initrd_findings(kernel, pairs, here),
+        *(() if elsewhere else initrds.initrd_findings(kernel, pairs, here)),
         *kernels.modules_finding(kernel),
     )
     return tuple(_as_grub_says(each, named.get(each.thing, "")) for each in found), pairs
 
 
-def _search_in_vain(entry: Entry, key: str, step: NextStep, *, is_sure: bool) -> Finding:
+def _search_in_vain(
+    entry: Entry, where: Place, steps: Steps, *, is_sure: bool
+) -> tuple[Finding, ...]:
+    key = where.missing
+    if not key:
+        return ()
     vain = Finding.of(
         MenuProblem.FILE_SYSTEM_MISSING,
         link=Link.ENTRY,
@@ -210,9 +174,21 @@ def _search_in_vain(entry: Entry, key: str, step: NextStep, *, is_sure: bool) ->
             " have"
         ),
         uuid=key,
-        by=step,
+        by=steps.menu(key),
     )
-    return replace(vain, certainty=Certainty.CERTAIN if is_sure else Certainty.LIKELY)
+    return (replace(vain, certainty=Certainty.CERTAIN if is_sure else Certainty.LIKELY),)
+
+
+def _no_disk(entry: Entry, name: str, steps: Steps) -> Finding:
+    message = f"the entry {entry.title!r} takes its files from ({name}), which no guest's GRUB has"
+    return Finding.of(
+        MenuProblem.DISK_MISSING,
+        link=Link.ENTRY,
+        thing=name,
+        message=message,
+        disk=name,
+        by=steps.menu(name),
+    )
 
 
 def _as_grub_says(finding: Finding, path: str) -> Finding:

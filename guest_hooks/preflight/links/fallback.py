@@ -9,7 +9,6 @@ from collections.abc import Sequence
 
 from guest_hooks.formats.grub_menu import Choice
 from guest_hooks.model import Mode, Severity
-from guest_hooks.preflight.links.kernels import NOT_REGULAR
 from guest_hooks.preflight.result import Finding
 from guest_hooks.problems.kernels import InitrdProblem, KernelProblem
 from guest_hooks.problems.menus import MenuProblem
@@ -19,6 +18,7 @@ _BY_GRUB = frozenset(
     {
         MenuProblem.COMMAND_MISSING,
         MenuProblem.STARTS_NOTHING,
+        MenuProblem.DISK_MISSING,
         InitrdProblem.MISSING,
         *(
             set(KernelProblem)
@@ -39,7 +39,7 @@ def comes_back(found: Sequence[Finding], choice: Choice, mode: Mode) -> bool:
 def _is_grubs(found: Finding, mode: Mode) -> bool:
     if found.code is KernelProblem.DAMAGED:
         return mode is Mode.PV  # else it is the kernel that unpacks itself, and halts
-    return found.code in _BY_GRUB or found.console == NOT_REGULAR
+    return found.code in _BY_GRUB or found.is_refused_by_grub
 
 
 def passed(found: Sequence[Finding]) -> list[Finding]:

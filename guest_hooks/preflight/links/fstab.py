@@ -18,6 +18,10 @@ INITRAMFS = "/etc/initramfs-tools"
 _AUTOMATIC = ("", "auto", "none")
 _SWAP = "swap"
 USR = "/usr"
+_TYPES = frozenset("ext2 ext3 ext4 xfs btrfs f2fs vfat".split())
+_MEMBERS = frozenset("swap LVM2_member crypto_LUKS linux_raid_member".split())
+"""What blkid(8) calls a disk without a file system."""
+_KIN = dict.fromkeys(("ext2", "ext3", "ext4"), "ext4")
 IsThere = Callable[[str], bool | None]
 """Whether a disk is there, by a name of fstab(5); None where that is not known."""
 
@@ -32,9 +36,15 @@ class Resume:
 
 
 def findings(
-    entries: Iterable[Entry], is_there: IsThere, *, has_systemd: bool, mounts_usr: bool = False
+    entries: Iterable[Entry],
+    is_there: IsThere,
+    *,
+    has_systemd: bool,
+    mounts_usr: bool = False,
+    type_of: Callable[[str], str] = lambda _name: "",
 ) -> tuple[Finding, ...]:
-    """What of fstab is not there, each with what the boot does about it.
+    """What of fstab is not there, or of another type (by `type_of`; empty: not known), each with
+    what the boot does about it.
 
     Of what the booted system mounts only systemd is known to stop for it. The initrd `mounts_usr`,
     the first line of it whatever its options are.
@@ -42,8 +52,9 @@ def findings(
     known = tuple(entries)
     early = [entry for entry in known if entry.where == USR][:1] if mounts_usr else []
     found = [_of_usr(entry) for entry in early if is_there(entry.what) is False]
-    late = (entry for entry in known if entry.is_waited_for and entry not in early)
+    late = [entry for entry in known if entry.is_waited_for and entry not in early]
     later = [each for entry in late if is_there(entry.what) is False for each in _of(entry)]
+    later += [each for entry in late for each in _of_type(entry, type_of(entry.what))]
     return (*found, *(later if has_systemd else map(_harmless, later)))
 
 
@@ -82,6 +93,20 @@ def _of(entry: Entry) -> Iterator[Finding]:
     else:
         return  # mount(8) takes a path as it is, and the kernel does not look at it for a remount
     yield Finding.of(code, link=Link.ROOT, thing=entry.what, message=message)
+
+
+def _of_type(entry: Entry, is_type: str) -> Iterator[Finding]:
+    """That mount(8) is told another type than the disk has; of / it mounts nothing again."""
+    wanted = _KIN.get(entry.fs_type, entry.fs_type)
+    is_known = entry.fs_type in _TYPES and is_type in (*_TYPES, *_MEMBERS)
+    if not is_known or entry.where == "/" or _KIN.get(is_type, is_type) == wanted:
+        return
+    yield Finding.of(
+        FstabProblem.TYPE_DIFFERS,
+        link=Link.ROOT,
+        thing=entry.what,
+        message=f"{FSTAB} mounts {entry.what} as {entry.fs_type}, and it is {is_type}",
+    )
 
 
 def _harmless(finding: Finding) -> Finding:

@@ -169,7 +169,9 @@ def _initrd_damage(
     # Linux goes on with what came before the damage, as far as that gets it.
     code = _DAMAGES.get(facts.fault, InitrdProblem.DAMAGED)
     damaged = _initrd(code, thing=path, message=f"{path}: {facts.cause}", make=make)
-    return [replace(damaged, console=NOT_REGULAR) if facts.fault == IRREGULAR else damaged]
+    if facts.fault == IRREGULAR:
+        damaged = replace(damaged, console=NOT_REGULAR, is_refused_by_grub=True)
+    return [damaged]
 
 
 def _is_module(driver: Driver, kernel: Kernel) -> bool:

@@ -26,6 +26,8 @@ _DISK = re.compile(r"(?:block:)?((?:xvd|[vsh]d|md|dm-|nvme|mmcblk|mapper/|disk/)
 """What is a disk's name but for /dev/ (dracut modules.d/*rootfs-block/parse-block.sh knows
 `block:`).
 """
+_BY_UDEV = ("/dev/disk/", "/dev/md/")
+_NO_DISKS = ("/dev/nfs", "/dev/ram", "/dev/root")
 HasSubvolume = Callable[[BlockDevice, str], bool | None]
 """Whether a btrfs has a subvolume of this path; None where that can't be told."""
 
@@ -50,11 +52,8 @@ def find(value: str, devices: Sequence[BlockDevice]) -> BlockDevice | None:
     """
     kind, key = _tag(value)
     for device in devices:
-        if kind:
-            is_it = getattr(device, _FIELDS[kind]) == key
-        else:
-            is_it = value in device.names or device.path in (value, _mapper_name(value))
-        if is_it and key:
+        is_it = value in device.names or device.path in (value, _mapper_name(value))
+        if key and (is_it or (kind and getattr(device, _FIELDS[kind]) == key)):
             return device
     return None
 
@@ -97,7 +96,7 @@ def findings(  # noqa: PLR0913 - a root is held against all of these
         value, devices = _as_linux_reads(value, devices)
     device = find(value, devices)
     found = _of_name(value, title, devices if are_all else (), steps, has_initrd=has_initrd)
-    if not found and are_all and can_be_told(value):
+    if not found and are_all and can_be_told(value, devices):
         found = _of_disk(value, title, devices, steps)
     if device is not None and not found:
         found = (
@@ -170,7 +169,7 @@ def unknown(arguments: Sequence[str], uuid: str, fstab: str, devices: Sequence[B
     if not value or _misnamed(value, devices)[0] is not None:
         return ""
     if devices:
-        is_told = can_be_told(value) or find(value, devices) is not None
+        is_told = can_be_told(value, devices) or find(value, devices) is not None
         return "" if is_told else f"what root={value} is: no disk has that name now"
     if kind != "UUID" or key in (uuid, "") or key in fstab:
         return ""
@@ -181,7 +180,7 @@ def _misnamed(value: str, devices: Sequence[BlockDevice]) -> tuple[RootProblem |
     """What is wrong with a name that no disk of this guest can have, known or not."""
     if disk_names.is_builders(value):
         return RootProblem.OF_BUILDER, "a disk of the machine that built this image"
-    is_left_open = not devices or not (can_be_told(value) or find(value, devices))
+    is_left_open = not devices or not (can_be_told(value, devices) or find(value, devices))
     if is_left_open and disk_names.is_of_another_bus(value):
         return RootProblem.OF_ANOTHER_BUS, "and the disks of this guest are xvd*"
     if (name := _DISK.fullmatch(value)) and not value.startswith("block:"):
@@ -260,13 +259,13 @@ def _in_other_letters(kind: str, key: str, devices: Sequence[BlockDevice]) -> st
     )
 
 
-def can_be_told(value: str) -> bool:
-    """Whether the disks alone can tell: not for NFS, ZFS, names that only udev's rules make, or
-    an offset from a partition.
+def can_be_told(value: str, devices: Sequence[BlockDevice]) -> bool:
+    """Whether the disks alone can tell: not for NFS, ZFS, an offset from a partition; for names
+    that udev's rules make, where they have made some.
     """
     kind, key = _tag(value)
-    if kind:
-        return "/" not in key and "\\" not in key
-    return value.startswith("/dev/") and not value.startswith(
-        ("/dev/nfs", "/dev/ram", "/dev/root", "/dev/disk/", "/dev/md/")
-    )
+    if kind and "/" not in key and "\\" not in key:
+        return True
+    if value.startswith(_BY_UDEV):
+        return any(name.startswith(_BY_UDEV) for device in devices for name in device.names)
+    return not kind and value.startswith("/dev/") and not value.startswith(_NO_DISKS)

@@ -8,6 +8,7 @@ import pytest
 from guest_hooks.config import Stage1
 from guest_hooks.model import Severity
 from guest_hooks.preflight.result import Certainty
+from tests.support import kernels
 from tests.support.boot_damage import (
     INITRD,
     KERNEL,
@@ -19,6 +20,7 @@ from tests.support.boot_damage import (
     hypervisor,
     legacy,
     legacy_on_xfs,
+    loaded,
     no_initrd_line,
     packed,
     password,
@@ -46,7 +48,10 @@ CASES = [
     ),
     Case(
         "entry-of-another-file-system",
-        lambda tree: tree.edit_menu(UUID, OTHER_UUID),
+        both(
+            lambda tree: tree.edit_menu("set root='hd0,msdos1'", "true"),
+            lambda tree: tree.edit_menu(UUID, OTHER_UUID),
+        ),
         "entry-file-system-missing",
         f"no such device: {OTHER_UUID}",
         boots=True,
@@ -86,6 +91,29 @@ CASES = [
     ),
     Case("entry-of-nothing", default_entry("true"), "entry-starts-nothing", "Booting `"),
     Case("entry-that-halts", default_entry("halt"), "entry-starts-nothing", "Booting `"),
+    *(
+        Case(f"entry-on-no-disk-{name}", damage, "entry-disk-missing", f"disk `{disk}' not found.")
+        for name, damage, disk in (
+            ("of-a-pc", loaded("set root='hd0,msdos1'"), "hd0,msdos1"),
+            ("by-its-path", loaded(kernel=f"(hd0,1)/{KERNEL}"), "hd0,1"),
+            ("that-was-detached", loaded("set root=xen/xvdb,gpt1"), "xen/xvdb,gpt1"),
+            ("of-a-pc-s-clone", lambda tree: tree.edit_menu(UUID, OTHER_UUID), "hd0,msdos1"),
+            (
+                "where-a-search-finds-nothing",
+                loaded(f"set root='hd0,msdos1'\nsearch --fs-uuid --set=root {OTHER_UUID}"),
+                "hd0,msdos1",
+            ),
+        )
+    ),
+    Case(
+        "two-initrd-lines",
+        both(
+            loaded("", "", "/boot/early.img", f"initrd /{INITRD}"),
+            write("boot/early.img", kernels.cpio({"kernel/x86/microcode/x.bin": b"x"})),
+        ),
+        "initrd-lacks-module",
+        "Dropping to a shell!",
+    ),
     Case("menu-waits", timeout("-1"), "menu-waits", "GNU GRUB"),
     Case("menu-waits-pvh", timeout("never"), "menu-waits", "GNU GRUB", mode=PVH),
     Case("menu-asks", password(), "menu-asks", "Enter username:"),

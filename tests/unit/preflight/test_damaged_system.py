@@ -270,6 +270,26 @@ CASES = [
         "Target filesystem doesn't have requested /sbin/init.",
     ),
     Case(
+        "fstab-of-another-type",
+        both(
+            beside(replace(SECOND, fs_type="xfs"), "/dev/xvda1"),
+            fstab(f"UUID={OTHER_UUID} /srv ext4 defaults 0 2"),
+        ),
+        "fstab-type-differs",
+        "emergency mode",
+        certainty=LIKELY,
+    ),
+    Case(
+        "fstab-of-a-link-of-udev-s-that-is-gone",
+        both(
+            beside(replace(SECOND, names=("/dev/disk/by-diskseq/2",)), "/dev/xvda1"),
+            fstab("/dev/disk/by-diskseq/9 /srv ext4 defaults 0 2"),
+        ),
+        "fstab-disk-missing",
+        "emergency mode",
+        certainty=LIKELY,
+    ),
+    Case(
         "fstab-in-other-letters",
         fstab(f"UUID={UUID.upper()} /data ext4 defaults 0 2"),
         "fstab-disk-missing",
