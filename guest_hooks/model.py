@@ -206,9 +206,7 @@ class MenuFault(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GrubCfgStatus:
-    """The verdict for grub.cfg; `fault` says why it is invalid, if its text is. `is_by_hand`: it
-    is not grub-mkconfig's.
-    """
+    """The verdict for grub.cfg; `fault` says why its text is invalid, `is_by_hand` whose it is."""
 
     path: str
     state: State
@@ -293,9 +291,7 @@ Why = ProblemCode | Reason
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """One file replaced, made or removed; `before` and `after` are sha256 or empty, `why` the
-    problem codes that led to it.
-    """
+    """One file that changed: its sha256 `before` and `after`, each or empty, and `why`."""
 
     path: str
     before: str

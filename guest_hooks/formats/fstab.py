@@ -6,6 +6,10 @@ from collections.abc import Iterator
 from guest_hooks.records import dataclass
 
 _ESCAPES = ((r"\040", " "), (r"\011", "\t"), (r"\012", "\n"), (r"\134", "\\"))
+_ALSO = {"ext4": ("ext4", "ext3", "ext2"), "ext2": ("ext2", "ext3")}
+"""Linux fs/ext4/super.c: ext4_check_feature_compatibility. A file system is called by the least
+that its features need.
+"""
 _NO_FILES = frozenset(("swap", "ignore"))
 _DEVICES = ("/dev/", "UUID=", "LABEL=", "PARTUUID=", "PARTLABEL=")
 _ON_THE_NETWORK = frozenset(
@@ -56,6 +60,11 @@ class Entry:
             if option.startswith("subvol=")
         ]
         return f"/{given[-1].strip('/')}" if given else ""
+
+
+def mounts(named: str, fs_type: str) -> bool:
+    """Whether Linux mounts a file system that blkid(8) calls `fs_type` as the type `named`."""
+    return fs_type in _ALSO.get(named, (named,))
 
 
 def disks(text: str) -> tuple[Entry, ...]:

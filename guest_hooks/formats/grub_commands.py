@@ -33,6 +33,8 @@ known.
 
 def _menuentry(state: State, name: str, arguments: list[str], command: Command) -> bool | None:
     heading = grub_entry.heading(arguments)
+    if command.block is None:
+        return False  # commands/menuentry.c: no menuentry definition
     if heading is None:
         state.unclear.append(f"line {command.line}: an entry that GRUB refuses")
         return None

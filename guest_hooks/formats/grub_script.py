@@ -68,10 +68,6 @@ class Function:
     body: "Statements"
 
 
-_OPENING = frozenset(("{", "if", "for", "while", "until", "function"))
-_CLOSING = frozenset(("}", "fi", "done"))
-
-
 class TooDeepError(FormatError):
     """A script that GRUB may take, and that can't be followed here."""
 
@@ -101,20 +97,20 @@ def parse(text: str) -> Statements:
 @lru_cache(maxsize=RECENT)
 def read(text: str) -> Script:
     """A script as GRUB takes it: it reads a file line by line, each line with those that close what
-    it opens, and goes on behind one that makes no sense.
+    it opens. What makes no sense up to some word, it drops with the rest of that word's line, and
+    goes on with the next.
 
     Raises `FormatError` where it is too long or too deep to follow. The last ones are kept: a
     grub.cfg is followed once for each question.
     """
-    return _Parser(tokens(text)).script()
+    # grub-core/normal/main.c: read_config_file_getline, which skips all carriage returns
+    return _Parser(tokens(text.replace("\r", ""))).script()
 
 
 class _Parser:
     def __init__(self, tokens: list[Token]) -> None:
         self._tokens = tokens
         self._at = 0
-        self._opened = 0
-        """Blocks, conditions and loops that are to be closed."""
 
     def script(self) -> Script:
         found: list[Statement] = []
@@ -122,16 +118,13 @@ class _Parser:
         self._skip_newlines()
         while self.next is not END:
             try:
-                line = self._line()
+                found += self._line()
             except TooDeepError:
                 raise
             except FormatError as error:
                 refusals.append(error)
-                if self._opened:
-                    break  # nothing closes it any more: grub-core/script/lexer.c counts alike
-                self._skip_line()
-                line = ()
-            found += line
+                while self.next is not END and self.next.mark != "\n":
+                    self._at += 1
             self._skip_newlines()
         return Script(statements=tuple(found), refusals=tuple(refusals))
 
@@ -146,15 +139,6 @@ class _Parser:
         if self.next is not END and self.next.mark != "\n":
             raise refused(self.next.line, f"unexpected {self.next.mark or 'word'!r}")
         return tuple(found)
-
-    def _skip_line(self) -> None:
-        """Go behind a line that makes no sense, if nothing in the rest of it opens what others
-        close.
-        """
-        while self.next is not END and self.next.mark != "\n":
-            if self.next.mark in _OPENING:
-                raise TooDeepError("grub-cfg-syntax", f"line {self.next.line}: it is too odd")
-            self._at += 1
 
     @property
     def next(self) -> Token:
@@ -203,9 +187,7 @@ class _Parser:
             case "function":
                 self._take("function")
                 name = self._take_word()
-                function = Function(name.mark, self._block(depth))
-                self._opened -= 1
-                return function
+                return Function(name.mark, self._block(depth))
             case _:
                 return self._command(depth)
 
@@ -258,7 +240,7 @@ class _Parser:
     def _block(self, depth: int) -> Statements:
         self._skip_newlines()
         self._take("{")
-        body = self.statements(frozenset({"}"}), depth + 1)
+        body = self._body({"}"}, depth)
         self._take("}")
         return body
 
@@ -278,7 +260,6 @@ class _Parser:
                 f"expected {mark!r}, found {self.next.mark or 'the end of the file'!r}",
             )
         self._at += 1
-        self._opened += (mark in _OPENING) - (mark in _CLOSING)
 
     def _last_line(self) -> int:
         return self._tokens[-1].line if self._tokens else 1

@@ -96,6 +96,8 @@ class State:
 
     def set(self, variable: str, value: str | None) -> None:
         """Set a variable, to what is not known where the command may not run at all."""
+        if variable == "root" and value and value[0] + value[-1] == "()":
+            value = value[1:-1]  # grub-core/kern/main.c: grub_env_write_root
         self.scope.variables[variable] = (
             None if self.doubt or (value is not None and UNKNOWN in value) else value
         )

@@ -33,7 +33,7 @@ from guest_hooks.preflight.links import (
 from guest_hooks.preflight.links.entries import Ground
 from guest_hooks.preflight.needs import Needs
 from guest_hooks.preflight.result import Finding, Link, Step
-from guest_hooks.preflight.steps import Steps
+from guest_hooks.preflight.steps import NextStep, Steps
 from guest_hooks.problems.boot import RootProblem
 from guest_hooks.records import dataclass, field
 from guest_hooks.targets import TARGETS
@@ -66,6 +66,11 @@ class Way:
     def steps(self) -> Steps:
         """How this guest is repaired."""
         return tools.steps(self.root, self.status, self.config)
+
+    @cached_property
+    def paths(self) -> GrubPaths:
+        """Where GRUB comes to on /boot's file system."""
+        return GrubPaths(root=self.root, boot=self.boot)
 
     @cached_property
     def host(self) -> HostMenus:
@@ -180,7 +185,11 @@ class Way:
                 self.unknown.append(f"what {path} says: it can't be read")
             else:
                 self.findings.append(grub_cfg.missing(path, self.steps.menu()))
-        if text is None:
+        astray = self.paths.menu_astray() if by_second_stage and text is not None else None
+        if astray is not None:
+            step = NextStep(words=astray.step)
+            self.findings.append(grub_cfg.missing(path, step, astray.why))
+        if text is None or astray is not None:
             self.findings += refused
             return
         try:
@@ -238,9 +247,7 @@ class Way:
             if self.is_default_alone and choice.entry and choice.is_sure
             else tuple(menu.all())
         )
-        there = files.named(
-            GrubPaths(root=self.root, boot=self.boot), self.memory, wanted, self.devices
-        )
+        there = files.named(self.paths, self.memory, wanted, self.devices)
         ground = Ground(
             files=there,
             boot=self.boot,

@@ -13,6 +13,7 @@ from guest_hooks.machine import mounts
 from guest_hooks.machine.mounts import Mount
 from guest_hooks.machine.root import Root
 from guest_hooks.model import BootFilesystem
+from guest_hooks.paths import GRUB_CFG
 from guest_hooks.preflight.links import stage1
 from guest_hooks.records import dataclass
 
@@ -82,6 +83,16 @@ class GrubPaths:
         if not self.root.exists(name):
             return name
         raise self._gone_by_a_link(name, "to nothing")
+
+    def menu_astray(self) -> AstrayError | None:
+        """Why the second stage comes to no grub.cfg where the guest has one; None where it does."""
+        if self.boot.grub_place.device != self.boot.device:
+            return None
+        try:
+            self.reached(stage1.menu(self.boot), GRUB_CFG)
+        except AstrayError as error:
+            return error
+        return None
 
     def _gone_by_a_link(self, name: str, where: str) -> AstrayError:
         target, link = (self.root.outside(each) for each in (self.root.resolve(name), name))

@@ -74,7 +74,7 @@ class Steps:
     def first_entries(self) -> NextStep:
         """Make a menu that has entries."""
         if self.has_kernels:
-            return self.menu()
+            return replace(self, is_by_hand=False).menu()
         return NextStep(words=f"apt install {self.kernel(Mode.PVH)}")
 
     def unpacked(self, path: str) -> NextStep:

@@ -18,7 +18,7 @@ from guest_hooks.preflight.follow import Way
 from guest_hooks.preflight.links import boot_fs, console, init, initrds, root_fs, second_stage
 from guest_hooks.preflight.links import fstab as fstab_link
 from guest_hooks.preflight.links.fstab import FSTAB, INITRAMFS, Resume
-from guest_hooks.preflight.result import Finding
+from guest_hooks.preflight.result import Finding, Link
 from guest_hooks.records import dataclass
 from guest_hooks.volumes import BlockDevice
 
@@ -113,13 +113,17 @@ class Surroundings:
         if way.load is None:
             return ()
         arguments = way.load.arguments
-        shell = init.findings(arguments, way.steps, is_by_dracut=initrds.is_by_dracut(way.initrds))
-        if shell:
+        shell = init.findings(
+            arguments,
+            way.steps,
+            is_by_dracut=initrds.is_by_dracut(way.initrds),
+            target=self._default_target() if self._has_systemd() else "",
+        )
+        is_root_wrong = any(each.link is Link.ROOT and each.stops for each in way.findings)
+        if shell or is_root_wrong:
             return shell
         device = root_fs.find(root_fs.wanted(arguments), self.devices)
         if device is not None and not self._is_mounted_as_root(device):
-            if not device.has_file_system:
-                return ()
             return init.no_system(
                 arguments, way.steps, device.path, partial(self._size_on, device, way)
             )
@@ -157,6 +161,11 @@ class Surroundings:
 
     def _has_own_usr(self) -> bool:
         return fstab.at(fstab.parse(self.root.read_text(FSTAB) or ""), "/usr") is not None
+
+    def _default_target(self) -> str:
+        with suppress(OSError):
+            return self.root.target(init.DEFAULT_TARGET).rpartition("/")[2]
+        return ""
 
     def _has_systemd(self) -> bool:
         with suppress(OSError):

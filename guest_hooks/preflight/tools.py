@@ -2,11 +2,11 @@
 """What this guest is repaired with: what makes its menu and its initial RAM disks."""
 
 from guest_hooks.config import Config, PvKernels
+from guest_hooks.formats import grub_cfg
 from guest_hooks.machine.root import Root
 from guest_hooks.model import State, Status
 from guest_hooks.paths import GRUB_CFG, GRUB_DIR
 from guest_hooks.preflight.steps import InitrdMaker, Steps
-from guest_hooks.survey import menu_verdict
 
 DEFAULTS = "/etc/default/grub"
 SCRIPTS = "/etc/grub.d"
@@ -28,7 +28,7 @@ def steps(root: Root, status: Status, config: Config) -> Steps:
         is_menu_ours=config.update_grub
         and menu is not None
         and menu.state not in (State.CURRENT, State.UNKNOWN),
-        is_by_hand=menu_verdict.is_by_hand(root.content(GRUB_CFG) or b""),
+        is_by_hand=grub_cfg.is_by_hand(root.content(GRUB_CFG) or b""),
         maker=initrd_maker(root),
         bits=status.guest.bits,
         has_kernels=any(name.startswith(KERNEL_NAMES) for name in root.names("/boot")),

@@ -372,6 +372,17 @@ def arguments(words: str) -> Damage:
     return lambda tree: tree.edit_menu("root=/dev/xvda1 ro", f"root=/dev/xvda1 ro {words}")
 
 
+def default_target(name: str) -> Damage:
+    """`systemctl set-default`."""
+
+    def damage(tree: BootTree) -> None:
+        link = tree.top / "etc/systemd/system/default.target"
+        link.parent.mkdir(parents=True)
+        link.symlink_to(f"/lib/systemd/system/{name}")
+
+    return damage
+
+
 def consoles(words: str) -> Damage:
     """Other consoles on Linux's command line, in every entry."""
     return lambda tree: tree.edit_menu("console=hvc0", words)

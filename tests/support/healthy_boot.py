@@ -19,6 +19,7 @@ from tests.support.boot_damage import (
     by_dracut,
     consoles,
     default_entry,
+    default_target,
     fstab,
     hypervisor,
     kernel_of,
@@ -212,7 +213,7 @@ HEALTHY: dict[str, Damage] = {
     "initrd-of-dracut-with-a-root-of-its-own": both(
         by_dracut("etc/cmdline.d/20-root-dev.conf"), set_root("quiet")
     ),
-    "root-type-of-the-same-driver": arguments("rootfstype=ext3,xfs"),
+    "root-type-of-the-same-driver": arguments("rootfstype=xfs,ext4"),
     "no-resume": both(
         write("etc/initramfs-tools/conf.d/resume", b"RESUME=/dev/vda5\n"), arguments("noresume")
     ),
@@ -220,6 +221,9 @@ HEALTHY: dict[str, Damage] = {
         by_dracut(), write("etc/initramfs-tools/conf.d/resume", b"RESUME=/dev/vda5\n")
     ),
     "console-without-its-number": consoles("console=tty console=hvc"),
+    "away-from-a-target-of-rescue": both(
+        default_target("rescue.target"), arguments("systemd.unit=multi-user.target")
+    ),
     "back-from-single": arguments("single systemd.unit=multi-user.target"),
     "init-by-another-name": arguments("init=/usr/lib/systemd/systemd"),
     "usr-on-a-disk-of-its-own": both(

@@ -7,7 +7,7 @@ remount from fstab; initramfs-tools init (mountfs /usr), scripts/local-premount/
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from guest_hooks.formats.fstab import Entry
+from guest_hooks.formats.fstab import Entry, mounts
 from guest_hooks.model import Severity
 from guest_hooks.preflight.result import Finding, Link
 from guest_hooks.problems.boot import FstabProblem, RootProblem
@@ -21,7 +21,6 @@ USR = "/usr"
 _TYPES = frozenset("ext2 ext3 ext4 xfs btrfs f2fs vfat".split())
 _MEMBERS = frozenset("swap LVM2_member crypto_LUKS linux_raid_member".split())
 """What blkid(8) calls a disk without a file system."""
-_KIN = dict.fromkeys(("ext2", "ext3", "ext4"), "ext4")
 IsThere = Callable[[str], bool | None]
 """Whether a disk is there, by a name of fstab(5); None where that is not known."""
 
@@ -97,9 +96,8 @@ def _of(entry: Entry) -> Iterator[Finding]:
 
 def _of_type(entry: Entry, is_type: str) -> Iterator[Finding]:
     """That mount(8) is told another type than the disk has; of / it mounts nothing again."""
-    wanted = _KIN.get(entry.fs_type, entry.fs_type)
     is_known = entry.fs_type in _TYPES and is_type in (*_TYPES, *_MEMBERS)
-    if not is_known or entry.where == "/" or _KIN.get(is_type, is_type) == wanted:
+    if not is_known or entry.where == "/" or mounts(entry.fs_type, is_type):
         return
     yield Finding.of(
         FstabProblem.TYPE_DIFFERS,

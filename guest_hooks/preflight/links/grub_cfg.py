@@ -14,13 +14,13 @@ RESCUE = "grub>"
 """What a GRUB without a menu shows."""
 
 
-def missing(path: str, step: NextStep) -> Finding:
-    """That there is none."""
+def missing(path: str, step: NextStep, why: str = "") -> Finding:
+    """That there is none, or none for GRUB, and `why`."""
     found = Finding.of(
         MenuProblem.MISSING,
         link=Link.GRUB_CFG,
         thing=path,
-        message=f"{path} is missing",
+        message=why or f"{path} is missing",
         menu="",
         by=step,
     )

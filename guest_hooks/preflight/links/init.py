@@ -15,6 +15,7 @@ from guest_hooks.problems.boot import RootProblem
 from guest_hooks.records import replace
 
 INIT = "/sbin/init"
+DEFAULT_TARGET = "/etc/systemd/system/default.target"
 INITS = (INIT, "/etc/init", "/bin/init")
 """What initramfs-tools starts where init= names nothing that is there; and then a shell."""
 _SHELLS = frozenset("sh bash dash ash zsh busybox sulogin".split())
@@ -41,11 +42,15 @@ there may be one.
 _root = partial(Finding.of, link=Link.ROOT)
 
 
-def findings(arguments: Sequence[str], steps: Steps, *, is_by_dracut: bool) -> tuple[Finding, ...]:
-    """That the words of the default entry end its boot in a shell."""
+def findings(
+    arguments: Sequence[str], steps: Steps, *, is_by_dracut: bool, target: str = ""
+) -> tuple[Finding, ...]:
+    """That the words of the default entry end its boot in a shell; or that `target` does, to which
+    the guest's own default.target leads (empty: not known, or to nothing).
+    """
     word, console = _shell(arguments, is_by_dracut=is_by_dracut)
     if not word:
-        return ()
+        return () if _chosen(arguments) else _of_target(target)
     message = f"the default entry has {word}: its boot ends in a shell on the console"
     code, by = RootProblem.ENDS_IN_SHELL, steps.menu(word)
     return (_root(code, thing=word, message=message, words=console, by=by),)
@@ -88,9 +93,31 @@ def _shell(arguments: Sequence[str], *, is_by_dracut: bool) -> tuple[str, str]:
     for word in arguments:
         if word == exact or word.startswith(start):
             return word, "" if is_by_dracut else BROKEN_OFF
-    program = root_fs.last("init=", arguments)
-    if program.rpartition("/")[2] in _SHELLS:
-        return f"init={program}", ""
-    chosen = [word for word in arguments if word in _MODES or word.startswith(_UNIT)][-1:]
-    mode = _MODES.get(chosen[0], "") if chosen else ""
-    return (chosen[0], f"You are in {mode} mode.") if mode else ("", "")
+    for name in ("rdinit=", "init="):
+        program = root_fs.last(name, arguments)
+        if program.rpartition("/")[2] in _SHELLS:
+            return f"{name}{program}", ""
+    chosen = _chosen(arguments)
+    mode = _MODES.get(chosen, "")
+    return (chosen, f"You are in {mode} mode.") if mode else ("", "")
+
+
+def _chosen(arguments: Sequence[str]) -> str:
+    """The word that chooses what systemd starts; empty where none does."""
+    given = [word for word in arguments if word in _MODES or word.startswith(_UNIT)]
+    return given[-1] if given else ""
+
+
+def _of_target(target: str) -> tuple[Finding, ...]:
+    mode = _MODES.get(f"{_UNIT}{target}", "")
+    if not mode:
+        return ()
+    message = f"{DEFAULT_TARGET} leads to {target}: the boot ends in a shell on the console"
+    found = _root(
+        RootProblem.ENDS_IN_SHELL,
+        thing=DEFAULT_TARGET,
+        message=message,
+        words=f"You are in {mode} mode.",
+        step="systemctl set-default multi-user.target",
+    )
+    return (found,)

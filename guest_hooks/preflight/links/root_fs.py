@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from guest_hooks.formats import disk_names
+from guest_hooks.formats.fstab import mounts
 from guest_hooks.preflight.links import twins
 from guest_hooks.preflight.result import Finding, Link
 from guest_hooks.preflight.steps import Steps
@@ -14,8 +15,6 @@ from guest_hooks.records import replace
 from guest_hooks.volumes import BlockDevice
 
 _root = partial(Finding.of, link=Link.ROOT)
-_EXT = frozenset({"ext2", "ext3", "ext4"})
-_SAME_DRIVER = dict.fromkeys(_EXT, _EXT)
 _FIELDS = {"UUID": "uuid", "PARTUUID": "part_uuid", "LABEL": "label", "PARTLABEL": "part_label"}
 """What each tag of mount(8) is compared with."""
 _TAGS_OF_LINUX = ("PARTUUID", "PARTLABEL")
@@ -239,8 +238,7 @@ def _of_type(
     """That rootfstype= names other types than `device` has: the initrd gives mount(8) no other."""
     named = last("rootfstype=", arguments)
     types = set(named.split(",")) - {"auto", ""}
-    same = _SAME_DRIVER.get(device.fs_type, {device.fs_type})
-    if not types or not device.fs_type or not types.isdisjoint(same):
+    if not types or not device.fs_type or any(mounts(each, device.fs_type) for each in types):
         return ()
     thing = f"rootfstype={named}"
     step = steps.menu(thing)

@@ -47,7 +47,7 @@ def test_what_grub_mkconfig_makes_is_understood_wholly(suite: str, kind: str) ->
     assert choice.is_sure
     assert choice.entry is not None
     assert choice.entry.boot == grub_menu.Boot(
-        device=f"fs-uuid/{UUID}",
+        device=f"fs-uuid/{UUID}|hd0,msdos1",
         command="linux",
         kernel=f"/boot/vmlinuz-{NEWEST[suite]}",
         arguments=("root=/dev/xvda1", "ro", "console=hvc0", "quiet"),

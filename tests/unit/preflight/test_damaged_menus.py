@@ -95,6 +95,7 @@ CASES = [
         Case(f"entry-on-no-disk-{name}", damage, "entry-disk-missing", f"disk `{disk}' not found.")
         for name, damage, disk in (
             ("of-a-pc", loaded("set root='hd0,msdos1'"), "hd0,msdos1"),
+            ("of-old", loaded("set root=(hd0,1)"), "hd0,1"),
             ("by-its-path", loaded(kernel=f"(hd0,1)/{KERNEL}"), "hd0,1"),
             ("that-was-detached", loaded("set root=xen/xvdb,gpt1"), "xen/xvdb,gpt1"),
             ("of-a-pc-s-clone", lambda tree: tree.edit_menu(UUID, OTHER_UUID), "hd0,msdos1"),

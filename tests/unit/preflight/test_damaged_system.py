@@ -19,6 +19,7 @@ from tests.support.boot_damage import (
     btrfs_root,
     by_dracut,
     consoles,
+    default_target,
     fstab,
     image,
     other_root_in_fstab,
@@ -241,6 +242,13 @@ CASES = [
         "Target filesystem doesn't have requested /sbin/init.",
     ),
     Case(
+        "the-default-target-is-rescue",
+        default_target("rescue.target"),
+        "boot-ends-in-shell",
+        "You are in rescue mode.",
+    ),
+    Case("a-shell-in-the-initrd", arguments("rdinit=/bin/sh"), "boot-ends-in-shell"),
+    Case(
         "init-is-empty",
         lambda tree: (tree.top / "usr/lib/systemd/systemd").write_bytes(b""),
         "root-without-init",
@@ -260,6 +268,12 @@ CASES = [
     Case(
         "root-of-another-type",
         arguments("rootfstype=xfs,btrfs"),
+        "root-type-differs",
+        "Failed to mount /dev/xvda1 as root file system.",
+    ),
+    Case(
+        "root-of-an-older-type",
+        arguments("rootfstype=ext3"),
         "root-type-differs",
         "Failed to mount /dev/xvda1 as root file system.",
     ),

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """GRUB follows a link from the top of the file system that it lies on."""
 
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -64,6 +65,19 @@ def test_the_link_in_the_way_to_a_kernel(tmp_path: Path) -> None:
     link.unlink()
     link.symlink_to("/boot")
     assert not tree.preflight().will_boot
+
+
+def test_the_menu_behind_a_link(tmp_path: Path) -> None:
+    """grub.cfg kept below /etc: on the root GRUB finds it there, on an own /boot it does not."""
+    tree = BootTree(tmp_path)
+    a_link("boot/grub/grub.cfg", "/etc/grub.cfg")(tree)
+    assert tree.preflight().findings == ()
+    tree.boot = replace(tree.boot, mountpoint="/boot", grub_dir="/grub")
+    answer = tree.preflight()
+    assert [(each.code, each.console) for each in answer.findings] == [
+        ("grub-cfg-missing", "grub>")
+    ]
+    assert "cp --remove-destination" in answer.findings[0].hint
 
 
 def test_more_links_than_grub_follows(tmp_path: Path) -> None:

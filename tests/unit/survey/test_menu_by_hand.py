@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from guest_hooks.config import Config
+from guest_hooks.formats import grub_cfg
 from guest_hooks.machine.root import Root
 from guest_hooks.model import GrubCfgStatus, Guest, Mode, State, Status
 from guest_hooks.survey import menu_verdict
@@ -37,7 +38,7 @@ UNFINISHED = "menuentry mine {\n linux /boot/vmlinuz-0 root=/dev/sda1\n"
     ],
 )
 def test_what_has_no_mark_of_grub_mkconfigs_is_a_persons(text: str, is_theirs: bool) -> None:
-    assert menu_verdict.is_by_hand(text.encode()) is is_theirs
+    assert grub_cfg.is_by_hand(text.encode()) is is_theirs
 
 
 @pytest.mark.parametrize("text", [ENTRY, "source /boot/grub/mine.cfg\n"])

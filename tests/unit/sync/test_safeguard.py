@@ -74,7 +74,7 @@ NOT_WORSE: dict[str, Edit] = {
     "an-older-default": lambda menu: menu + "set default=1\n",
     "default-not-known": lambda menu: unsure(without_initrd(menu)),
     "not-followed": lambda menu: (
-        f"menuentry a {{\nlinux /x\n}}\n{menu}\nset default=$(x)\n" + "if true; then " * 3
+        f"menuentry a {{\nlinux /x\n}}\n{menu}\nset default=$(x)\n" + "if true; then " * 30
     ),
 }
 
