@@ -13,10 +13,9 @@ from guest_hooks.survey import menu_verdict
 from guest_hooks.survey.status import Survey
 from guest_hooks.sync import work
 from guest_hooks.sync.result import Request
+from tests.support import generated_menus
 from tests.support.boot_tree import BootTree
-from tests.support.checkout import CHECKOUT
 
-MENUS = CHECKOUT / "tests/data/grub_cfg"
 ENTRY = "menuentry mine {\n linux /boot/vmlinuz-0 root=/dev/sda1\n}\n"
 UNFINISHED = "menuentry mine {\n linux /boot/vmlinuz-0 root=/dev/sda1\n"
 
@@ -32,7 +31,7 @@ UNFINISHED = "menuentry mine {\n linux /boot/vmlinuz-0 root=/dev/sda1\n"
         pytest.param("\0\0\0\0linux\n", False, id="blocks-that-were-not-written"),
         *(
             pytest.param(each.read_text()[:length], False, id=f"{each.stem}-{length}")
-            for each in sorted(MENUS.iterdir())
+            for each in generated_menus.PATHS
             for length in (60, 3000, None)
         ),
     ],
@@ -55,11 +54,17 @@ def _work(menu: GrubCfgStatus, request: Request) -> work.Work:
 
 
 @pytest.mark.parametrize(
-    ("options", "is_replaced"),
-    [({}, False), ({"automatic": True}, False), ({"adopt": True}, True), ({"force": True}, True)],
+    ("asked", "is_replaced"),
+    [
+        (Request(), False),
+        (Request(automatic=True), False),
+        (Request(adopt=True), True),
+        (Request(force=True), True),
+    ],
+    ids=["by-a-person", "by-itself", "adopt", "force"],
 )
 def test_one_that_grub_refuses_is_left_to_its_owner(
-    tmp_path: Path, options: dict[str, bool], is_replaced: bool
+    tmp_path: Path, asked: Request, is_replaced: bool
 ) -> None:
     """It may be half written, and GRUB goes on behind most mistakes."""
     tree = BootTree(tmp_path)
@@ -67,7 +72,7 @@ def test_one_that_grub_refuses_is_left_to_its_owner(
     menu = menu_verdict.status(Root(str(tmp_path)))
     assert (menu.state, menu.is_by_hand) == (State.INVALID, True)
     assert "sync --adopt" in menu.problems[0].hint
-    due = _work(menu, Request(**options))
+    due = _work(menu, asked)
     assert bool(due.menu) is is_replaced
     assert [each.name for each in due.failures] == ([] if is_replaced else [menu.path])
 
@@ -84,7 +89,7 @@ def test_a_broken_one_of_grub_mkconfigs_is_made_again(tmp_path: Path) -> None:
 def test_no_step_writes_over_it(tmp_path: Path) -> None:
     tree = BootTree(tmp_path)
     tree.write("boot/grub/grub.cfg", f"set timeout=1\n{ENTRY}".encode())
-    steps = {each.code: each.hint for each in tree.preflight().findings}
+    steps = {each.name: each.hint for each in tree.preflight().findings}
     assert steps["kernel-missing"] == (
         "correct vmlinuz-0 in /boot/grub/grub.cfg, or in what it reads; or have Debian's in its"
         " place: update-grub"
