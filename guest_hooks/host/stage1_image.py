@@ -5,6 +5,7 @@ too, and then for grub.cfg.
 
 import io
 import os
+import shlex
 import stat
 import tarfile
 import tempfile
@@ -114,7 +115,9 @@ def _place(output: str) -> str:
         directory = root.resolve(os.path.dirname(path))
     except (FileNotFoundError, NotADirectoryError) as error:
         where = os.path.dirname(path)
-        raise LackingError(f"there is no directory {where}", hint=f"mkdir -p {where}") from error
+        raise LackingError(
+            f"there is no directory {where}", hint=f"mkdir -p {shlex.quote(where)}"
+        ) from error
     place = os.path.join(directory, os.path.basename(path))
     status = root.lstat(place)
     if status is not None and stat.S_ISLNK(status.st_mode):

@@ -141,7 +141,7 @@ def _missing(root: Root, expected: Expected) -> UnmountedError:
     message = f"{expected.point} is in {FSTAB} and is not mounted"
     return UnmountedError(
         message,
-        hint=f"mount {where}" if root.is_live else f"mount {shlex.quote(expected.what)} {where}",
+        hint=f"mount {shlex.join([where] if root.is_live else [expected.what, where])}",
     )
 
 

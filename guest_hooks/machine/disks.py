@@ -6,6 +6,7 @@ udev's database tell or nothing does.
 """
 
 import os
+import shlex
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -141,7 +142,7 @@ def _lying(root: Root, table: tuple[Mount, ...], path: str) -> _Lying:
     if mount is None:
         raise LackingError(
             f"{root.outside(path)} lies on no mounted file system",
-            hint=f"see: findmnt -T {root.outside(there)}",
+            hint=f"see: findmnt -T {shlex.quote(root.outside(there))}",
         )
     return _Lying(mount=mount, there=there, outside=outside, below=below)
 
@@ -218,7 +219,7 @@ def require_writable(root: Root) -> None:
         if mount.is_read_only:
             raise LackingError(
                 f"{mount.mountpoint} is mounted read-only",
-                hint=f"mount -o remount,rw {mount.mountpoint}",
+                hint=f"mount -o remount,rw {shlex.quote(mount.mountpoint)}",
             )
 
 

@@ -267,7 +267,7 @@ def _remove_empty(directory: int, name: str, where: str) -> None:
             raise
         raise NotRepairedError(
             f"{where} is a directory with files in it",
-            hint=f"move it away: mv {where} {where}.away",
+            hint=f"move it away: mv {shlex.join([where, f'{where}.away'])}",
         ) from error
 
 

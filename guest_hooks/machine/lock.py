@@ -6,6 +6,7 @@ holder ends, however it ends.
 import errno
 import fcntl
 import os
+import shlex
 import stat
 import time
 from collections.abc import Callable, Iterator
@@ -90,7 +91,7 @@ def _is_locked(root: Root, path: str, fd: int) -> bool:
     where = root.outside(path)
     if not stat.S_ISREG(os.fstat(fd).st_mode):
         raise NotRegularError(
-            f"{where} is not a regular file", hint=f"look at it with: ls -l {where}"
+            f"{where} is not a regular file", hint=f"look at it with: ls -l {shlex.quote(where)}"
         )
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -4,6 +4,7 @@ grub.cfg.
 """
 
 import os
+import shlex
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -105,7 +106,8 @@ def _place(root: Root) -> str:
         if root.exists(path):
             return path
     raise LackingError(
-        f"{root.path} has none of {', '.join(PLACES)}", hint=f"mkdir {root.path}{PLACES[0]}"
+        f"{root.path} has none of {', '.join(PLACES)}",
+        hint=f"mkdir {shlex.quote(root.path + PLACES[0])}",
     )
 
 
@@ -134,16 +136,17 @@ def _explained(workshop: _Workshop, error: CommandError) -> CommandError | NotRe
         # GRUB's parser refuses a text without a command, which a script may well print.
         fault = grub_tools.script_error(root, f"{text}\ntrue\n".encode())
         if fault:
+            name = shlex.quote(script)
             return NotRepairedError(
                 f"{script} prints what GRUB can't parse, and grub-mkconfig makes no grub.cfg of it:"
                 f" {fault}",
-                hint=f"see what it prints: {script}; or leave it out: chmod -x {script}",
+                hint=f"see what it prints: {name}; or leave it out: chmod -x {name}",
             )
     return error
 
 
 def _look(script: str) -> str:
-    return f"see what it does: sh -x {PROGRAM}; or leave it out: chmod -x {script}"
+    return f"see what it does: sh -x {PROGRAM}; or leave it out: chmod -x {shlex.quote(script)}"
 
 
 def _words(root: Root, script: str) -> str:

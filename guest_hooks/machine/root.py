@@ -8,6 +8,7 @@ is opened is what was walked to, even if the tree changes meanwhile.
 
 import errno
 import os
+import shlex
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -238,7 +239,7 @@ def _read_at(directory: int, name: str, path: str, limit: int) -> bytes:
         status = os.fstat(fd)
         if not stat.S_ISREG(status.st_mode):
             raise NotRegularError(
-                f"{path} is not a regular file", hint=f"look at it with: ls -l {path}"
+                f"{path} is not a regular file", hint=f"look at it with: ls -l {shlex.quote(path)}"
             )
         if status.st_size > limit:
             raise NotRegularError(

@@ -73,7 +73,7 @@ def tree_command(
         if not root.exists(path):
             raise LackingError(
                 f"{root.path} has no directory {path}",
-                hint=f"is it the top of a Debian tree? mkdir {root.path}{path}",
+                hint=f"is it the top of a Debian tree? mkdir {shlex.quote(root.path + path)}",
             )
     disks = tree_disks.of(root)
     if not {"/", BOOT} & {path for disk in disks for path in disk.paths}:

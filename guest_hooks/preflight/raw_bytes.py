@@ -4,6 +4,7 @@ of the guest's own boot files.
 """
 
 import os
+import shlex
 import stat
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -97,7 +98,9 @@ class Reader:
     def _why(self, path: str, name: str) -> OtherBytes:
         outside = self.root.outside(name)
         if self._is_covered(name):
-            return OtherBytes(why=f"another file is mounted over {name}", step=f"umount {outside}")
+            return OtherBytes(
+                why=f"another file is mounted over {name}", step=f"umount {shlex.quote(outside)}"
+            )
         if not stage1.is_usual(self.boot):
             why = "a link there leads to another subvolume or directory"
             return OtherBytes(why=why, step=stage1.relink(self.boot, path))
@@ -105,9 +108,11 @@ class Reader:
         if status is not None and stat.S_ISLNK(status.st_mode):
             why = f"{name} is a link, and GRUB follows it from the top of that file system"
             target = self.root.outside(self.root.resolve(name))
-            return OtherBytes(why=why, step=f"cp --remove-destination {target} {outside}")
+            return OtherBytes(
+                why=why, step=f"cp --remove-destination {shlex.join([target, outside])}"
+            )
         why = "the file system that is mounted is not the one on that disk"
-        return OtherBytes(why=why, step=f"see which it is: findmnt -T {outside}")
+        return OtherBytes(why=why, step=f"see which it is: findmnt -T {shlex.quote(outside)}")
 
 
 def _name(path: str) -> str:

@@ -6,6 +6,7 @@ installation is complete.
 import fnmatch
 import os
 import re
+import shlex
 import stat
 
 from guest_hooks.errors import LackingError
@@ -65,7 +66,7 @@ def paths(root: Root) -> tuple[str, ...]:
         where = root.outside("/boot")
         raise LackingError(
             f"there are {len(found)} kernels in {where}, and at most {MOST_KERNELS} are looked at",
-            hint=f"remove what is none: ls {where}",
+            hint=f"remove what is none: ls {shlex.quote(where)}",
         )
     return tuple(path for path in found if _is_file(root, path))
 

@@ -44,6 +44,13 @@ def test_a_file_that_grub_lists_and_does_not_read(tree: BootTree) -> None:
     assert [each.thing for each in tree.preflight().findings] == [MENU]
 
 
+def test_a_step_can_be_pasted_where_a_name_has_a_space(tmp_path: Path) -> None:
+    tree = BootTree(tmp_path / "a guest")
+    tree.disks.contents[DEVICE, MENU] = b"other"
+    (found,) = tree.preflight().findings
+    assert f"findmnt -T '{tree.top}{MENU}'" in found.hint
+
+
 def test_an_empty_file_is_the_same_as_an_empty_one(tree: BootTree) -> None:
     tree.write(MENU[1:], b"")
     tree.disks.contents[DEVICE, MENU] = b""
