@@ -4,6 +4,7 @@
 import fcntl
 import hashlib
 import os
+import shlex
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -225,7 +226,10 @@ def _build(recipe: Recipe, path: Path) -> None:
     base = recipe.base and _made(recipe.base, Kind.BARE)
     command = ["mmdebstrap", "--quiet", "--format=tar"]
     if base:
-        command += ["--variant=custom", f"--setup-hook={_LAY} {base} --directory $1"]
+        command += [
+            "--variant=custom",
+            f"--setup-hook={_LAY} {shlex.quote(str(base))} --directory $1",
+        ]
         command.append(f"--customize-hook={_INSTALL} {' '.join(recipe.packages)} >&2")
     else:
         command.append(f"--variant={recipe.variant}")

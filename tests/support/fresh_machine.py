@@ -20,7 +20,7 @@ from tests.support.debian_tree import Kind, Suite, tarball, unpack
 ENTER = Path(__file__).with_name("enter-machine")
 USER, UID = "somebody", 1000
 HOME = f"/home/{USER}"
-CLONE = f"{HOME}/xen-guest-bootloader"
+CLONE = f"{HOME}/my projects/xen-guest-bootloader"
 CERTIFICATES = "/etc/registry.crt"
 DOWNLOADS = "/var/cache/downloads"
 REACHING = (
@@ -62,7 +62,7 @@ class FreshMachine:
 
         `arguments` is what he passes to make's tests.
         """
-        command = ["runuser", "--user", USER, "--", "/bin/sh", "-ec", f"cd {CLONE}\n{script}"]
+        command = ["runuser", "--user", USER, "--", "/bin/sh", "-ec", f"cd '{CLONE}'\n{script}"]
         done = subprocess.run(
             [ENTER, self.tree, self.downloads, self.tmp, *command],
             check=False,
@@ -103,7 +103,7 @@ def fresh_machine(suite: Suite, work: Path, packages: tuple[str, ...]) -> Iterat
         unpack(tarball(suite, Kind.BARE, extra=packages), tree)
         with apt_proxy.caching(downloads / "apt") as proxy:
             _prepare(tree, proxy)
-            _clone(tree / CLONE[1:], work)
+            _clone(tree, work)
             yield FreshMachine(tree=tree, downloads=downloads, tmp=tmp)
     finally:
         shutil.rmtree(tree)
@@ -148,8 +148,9 @@ def _pip_configuration(tree: Path) -> str:
     return "\n".join(["[global]", f"cache-dir = {DOWNLOADS}/pip", *lines, ""])
 
 
-def _clone(directory: Path, work: Path) -> None:
+def _clone(tree: Path, work: Path) -> None:
     """Clone the checkout as it is, with what is not committed yet."""
+    directory = tree / CLONE[1:]
     (work / ".gitconfig").write_text("[safe]\n\tdirectory = *\n")
     subprocess.run(
         ["git", "clone", "--quiet", "--depth=1", f"file://{CHECKOUT}", directory],
@@ -162,4 +163,4 @@ def _clone(directory: Path, work: Path) -> None:
     ]:
         name.unlink()
     sources.copy(directory)
-    subprocess.run(["chown", "--recursive", f"{UID}:{UID}", directory.parent], check=True)
+    subprocess.run(["chown", "--recursive", f"{UID}:{UID}", tree / HOME[1:]], check=True)

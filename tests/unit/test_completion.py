@@ -30,7 +30,7 @@ printf '%s\\n' "${COMPREPLY[@]}"
 ZSH = r"""
 zmodload zsh/zpty
 zpty shell zsh -f -i
-zpty -w shell "PS1=; fpath=($1:h \$fpath); autoload -U compinit; compinit -D -u"
+zpty -w shell "PS1=; fpath=(${(q)1:h} \$fpath); autoload -U compinit; compinit -D -u"
 zpty -w shell 'compadd () {
     local -a found; builtin compadd -O found "$@"
     print -l -- ANSWER-$^found; builtin compadd "$@"; }'

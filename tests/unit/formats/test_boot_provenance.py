@@ -107,8 +107,12 @@ def test_the_shipped_file_writes_the_parameter_unexpanded(
     environment: dict[str, str], word: str
 ) -> None:
     file = CHECKOUT / "config/default-grub.d/xen-guest-bootloader.cfg"
-    script = f'GRUB_CMDLINE_LINUX="a=b"; prefix=wrong; . {file}; printf %s "$GRUB_CMDLINE_LINUX"'
+    script = 'GRUB_CMDLINE_LINUX="a=b"; prefix=wrong; . "$0"; printf %s "$GRUB_CMDLINE_LINUX"'
     made = subprocess.run(
-        ["sh", "-eu", "-c", script], check=True, capture_output=True, text=True, env=environment
+        ["sh", "-eu", "-c", script, file],
+        check=True,
+        capture_output=True,
+        text=True,
+        env=environment,
     ).stdout
     assert made == f"a=b{word}"
