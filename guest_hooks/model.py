@@ -184,6 +184,7 @@ class TargetStatus:
     lacking: tuple[str, ...] = ()
     lost: tuple[str, ...] = ()
     is_accepted: bool = False
+    checks_signatures: bool = False
 
     @property
     def is_settled(self) -> bool:

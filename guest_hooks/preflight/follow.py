@@ -14,7 +14,7 @@ from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import Run
 from guest_hooks.model import BootFilesystem, Mode, Status, TargetStatus
 from guest_hooks.paths import GRUB_CFG
-from guest_hooks.preflight import facts, files, tools
+from guest_hooks.preflight import facts, files, signatures, tools
 from guest_hooks.preflight.grub_paths import GrubPaths
 from guest_hooks.preflight.host_menus import HostMenus
 from guest_hooks.preflight.links import (
@@ -60,6 +60,7 @@ class Way:
     unknown: list[str] = field(default_factory=list)
     load: Boot | None = None
     is_by_host: bool = False
+    checks_signatures: bool = False
     initrds: tuple[tuple[str, InitrdFacts | None], ...] = ()
 
     @cached_property
@@ -192,13 +193,18 @@ class Way:
         if text is None or astray is not None:
             self.findings += refused
             return
+        required = [target for target in self.targets if target.required]
+        self.checks_signatures = by_second_stage and any(t.checks_signatures for t in required)
+        if self.checks_signatures and (found := signatures.of_menu(self.root, self.boot)):
+            self.findings += found
+            return
         try:
             menu = facts.menu(
                 self.root,
                 self.boot,
                 text,
                 self.mode,
-                targets=[target.target for target in self.targets if target.required],
+                targets=[target.target for target in required],
                 by_second_stage=by_second_stage,
                 devices=self.devices,
             )
@@ -266,16 +272,9 @@ class Way:
             paths = (stage1.in_guest(path, self.boot) for path in load.initrds)
             self.initrds = tuple((path, there.initrds.get(path)) for path in paths)
             kernel = there.kernels.get(stage1.in_guest(load.kernel, self.boot))
-            packing = (
-                f", packed with {kernel.facts.compression}"
-                if kernel and kernel.facts and kernel.facts.compression
-                else ""
-            )
-            self.chain.append(
-                Step(link=Link.KERNEL, text=f"{load.kernel}{packing}", thing=load.kernel)
-            )
-            self.chain.append(Step(link=Link.INITRD, text=", ".join(load.initrds) or "none"))
-            self.chain.append(Step(link=Link.ROOT, text=f"root={root_fs.wanted(load.arguments)}"))
+            self.chain += entries.steps(load, kernel)
+            if self.checks_signatures:
+                self.findings += signatures.of_boot(self.root, self.boot, load)
 
     def _needs(self, load: Boot) -> Needs:
         device = root_fs.find(root_fs.wanted(load.arguments), self.devices)

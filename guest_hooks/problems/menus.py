@@ -205,6 +205,15 @@ class MenuProblem(ProblemCode):
         step="make the menu again: update-grub",
         actor=Actor.GUEST,
     )
+    UNSIGNED = Row(
+        "boot-file-unsigned",
+        "The second stage checks signatures (grub-install --pubkey), and a file that it reads has "
+        "none.",
+        effect=Effect.ENDS,
+        console="error: file `{path}.sig' not found.",
+        hint="sign it: gpg --yes --detach-sign {file}",
+        actor=Actor.GUEST,
+    )
     GRUBENV = Row(
         "grubenv-invalid",
         "GRUB's environment block is damaged, and GRUB goes on without its saved entry.",

@@ -138,6 +138,18 @@ def a_link(path: str, target: str, *, own_boot: bool = False) -> Damage:
     return damage
 
 
+def signed(*names: str) -> Damage:
+    """A second stage with a public key, and signatures of these files."""
+
+    def damage(tree: BootTree) -> None:
+        assert tree.target is not None
+        tree.target = replace(tree.target, checks_signatures=True)
+        for name in names:
+            tree.write(f"{name}.sig", b"signature")
+
+    return damage
+
+
 def twice(tree: BootTree) -> None:
     set_root(f"root=UUID={UUID}")(tree)
     second_disk(replace(SECOND, uuid=UUID))(tree)

@@ -145,6 +145,7 @@ NOT_FOLLOWED = {
     "root-without-system": "udev knows no disk of that guest; tests/unit/preflight",
     "root-without-init": _FETCHES,
     "root-missing": "udev knows no disk of the guest that the test enters; tests/unit/preflight",
+    "boot-file-unsigned": "the key is the admin's",
     "fstab-type-differs": "as for fstab-disk-missing, and udev knows no disk of that guest",
     "fstab-root-missing": "as for fstab-disk-missing, and udev knows no disk of that guest",
     **dict.fromkeys(

@@ -34,6 +34,7 @@ from tests.support.boot_damage import (
     saved,
     second_disk,
     set_root,
+    signed,
     stage1,
     whole_disks,
     write,
@@ -144,6 +145,7 @@ HEALTHY: dict[str, Damage] = {
     "entry-found-behind-a-disk-of-a-pc": loaded(
         f"set root='hd0,msdos1'\nsearch --fs-uuid --set=root {UUID}"
     ),
+    "all-is-signed": signed("boot/grub/grub.cfg", KERNEL, INITRD),
     "two-initrds-on-a-line": both(
         loaded("", "", f"/boot/early.img /{INITRD}"),
         write("boot/early.img", kernels.cpio({"kernel/x86/microcode/x.bin": b"x"})),

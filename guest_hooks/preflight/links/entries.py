@@ -11,7 +11,7 @@ from guest_hooks.model import BootFilesystem, Severity
 from guest_hooks.preflight.links import initrds, kernels, root_fs, stage1, unattended
 from guest_hooks.preflight.links.places import Place, place
 from guest_hooks.preflight.needs import Kernel, Needs
-from guest_hooks.preflight.result import Certainty, Finding, Link
+from guest_hooks.preflight.result import Certainty, Finding, Link, Step
 from guest_hooks.preflight.steps import Steps
 from guest_hooks.problems.menus import MenuProblem
 from guest_hooks.records import dataclass, replace
@@ -127,6 +127,17 @@ def _entry(
         # memtest86+, iPXE: what has neither is no Linux with a root, as far as anything ends it
         return (*found, *about_root)[:1] if is_default else ()
     return initrds.as_dracut_says((*search, *found, *about_root), pairs)
+
+
+def steps(load: Boot, kernel: Kernel | None) -> tuple[Step, ...]:
+    """What the default entry loads, as the last steps of the chain."""
+    packing = kernel.facts.compression if kernel and kernel.facts else ""
+    text = f"{load.kernel}, packed with {packing}" if packing else load.kernel
+    return (
+        Step(link=Link.KERNEL, text=text, thing=load.kernel),
+        Step(link=Link.INITRD, text=", ".join(load.initrds) or "none"),
+        Step(link=Link.ROOT, text=f"root={root_fs.wanted(load.arguments)}"),
+    )
 
 
 def _own_device(boot: BootFilesystem) -> tuple[BlockDevice, ...]:

@@ -19,6 +19,7 @@ _BY_GRUB = frozenset(
         MenuProblem.COMMAND_MISSING,
         MenuProblem.STARTS_NOTHING,
         MenuProblem.DISK_MISSING,
+        MenuProblem.UNSIGNED,
         InitrdProblem.MISSING,
         *(
             set(KernelProblem)

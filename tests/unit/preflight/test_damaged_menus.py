@@ -26,6 +26,7 @@ from tests.support.boot_damage import (
     password,
     refused_menu,
     saved,
+    signed,
     stage1,
     timeout,
     whole_disks,
@@ -114,6 +115,16 @@ CASES = [
         ),
         "initrd-lacks-module",
         "Dropping to a shell!",
+    ),
+    *(
+        Case(f"not-signed-{number}", signed(*names), "boot-file-unsigned", f"{file}.sig' not found")
+        for number, (names, file) in enumerate(
+            (
+                ((), "/boot/grub/grub.cfg"),
+                (("boot/grub/grub.cfg", INITRD), KERNEL),
+                (("boot/grub/grub.cfg", KERNEL), INITRD),
+            )
+        )
     ),
     Case("menu-waits", timeout("-1"), "menu-waits", "GNU GRUB"),
     Case("menu-waits-pvh", timeout("never"), "menu-waits", "GNU GRUB", mode=PVH),

@@ -18,6 +18,7 @@ from guest_hooks.problems.images import ImageProblem
 from guest_hooks.problems.menus import MenuProblem
 from guest_hooks.sync import safeguard
 from tests.support import boot_tree
+from tests.support.boot_damage import INITRD, KERNEL, signed
 from tests.support.boot_tree import NEWEST, BootTree
 
 PATH = "/boot/grub/grub.cfg"
@@ -86,6 +87,12 @@ def test_a_menu_by_which_the_guest_would_not_boot_is_not_taken(
 ) -> None:
     tree = BootTree(tmp_path, mode=mode)
     assert against(tree, WORSE[name](text(tree)))
+
+
+def test_a_signed_menu_is_not_taken_from_a_second_stage_that_checks(tmp_path: Path) -> None:
+    tree = BootTree(tmp_path)
+    signed("boot/grub/grub.cfg", KERNEL, INITRD)(tree)
+    assert against(tree, NOT_WORSE["another-timeout"](text(tree)))
 
 
 @pytest.mark.parametrize("name", NOT_WORSE)
