@@ -62,6 +62,11 @@ class Core:
     public_keys: tuple[bytes, ...] = ()
     has_cli: bool = True
 
+    @property
+    def checks_signatures(self) -> bool:
+        """Whether GRUB asks for a signature of each file (commands/pgp.c: by a key of its own)."""
+        return bool(self.public_keys) and any(module.name == "pgp" for module in self.modules)
+
 
 @lru_cache(maxsize=elf_format.RECENT)
 def read(elf: Elf, data: bytes) -> Core:

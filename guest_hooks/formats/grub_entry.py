@@ -106,3 +106,15 @@ def split(path: str) -> tuple[str, str]:
     """The device that a path names, empty for none, and the path on it."""
     device, close, rest = path.partition(")")
     return (device[1:], rest) if device.startswith("(") and close else ("", path)
+
+
+def variables_set(arguments: Sequence[str]) -> tuple[str, ...]:
+    """The variables that a command sets which is told to by an option, as `probe --set=NAME` and
+    `regexp -s 1:NAME`.
+    """
+    found = []
+    for word, following in zip(arguments, (*arguments[1:], ""), strict=False):
+        option, equals, value = word.partition("=")
+        if option in ("--set", "--variable", "-s", "-v"):
+            found.append((value if equals else following).rpartition(":")[2])
+    return tuple(found)

@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 
 from guest_hooks.errors import FormatError
-from guest_hooks.formats import grub_menu, grub_script
+from guest_hooks.formats import grub_entry, grub_menu, grub_script
 from guest_hooks.formats.grub_commands import HANDLERS, IN_DOUBT, LOADERS
 from guest_hooks.formats.grub_menu import Boot, Entry
 from guest_hooks.formats.grub_scope import Scope
@@ -18,6 +18,8 @@ from guest_hooks.formats.grub_state import LeaveError, Load, Pending, State, Unk
 from guest_hooks.formats.grub_test import UNKNOWN
 
 MAX_CALLS = 8
+_COMMAND = re.compile(r"[A-Za-z0-9_.\[!-]+")
+"""What GRUB's commands are called; a blank of another alphabet is a letter like all others."""
 _ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)", re.DOTALL)
 
 
@@ -129,13 +131,16 @@ class Follower:
         handler = HANDLERS.get(name)
         if handler is None:
             self.state.load.is_doubtful = True
+            for variable in grub_entry.variables_set(arguments):
+                self.state.set(variable, None)
             return None
         return handler(self.state, name, arguments, command)
 
     def _lacks(self, name: str) -> bool:
         """Whether this GRUB does not have the command `name`: it complains and goes on."""
         state = self.state
-        if state.commands is None or name not in LOADERS or name in state.commands:
+        is_one = name in LOADERS or not _COMMAND.fullmatch(name)
+        if state.commands is None or not is_one or name in state.commands:
             return False
         if not state.doubt:
             state.load.lacking.append(name)
@@ -196,7 +201,7 @@ class Follower:
         state.unclear += inside.state.unclear
         load = inside.state.load
         return Entry(
-            title=heading.title,
+            title=heading.title.replace(UNKNOWN, "?"),
             id=heading.id,
             line=command.line,
             is_submenu=pending.is_submenu,

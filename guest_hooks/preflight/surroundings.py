@@ -25,6 +25,14 @@ from guest_hooks.volumes import BlockDevice
 CRYPTTAB = "/etc/crypttab"
 CONSOLES = "/sys/class/tty/console/active"
 MEMORY = "/proc/meminfo"
+UNITS = tuple(
+    f"{each}/systemd/system" for each in ("/etc", "/run", "/usr/local/lib", "/lib", "/usr/lib")
+)
+"""Where systemd looks for units (systemd.unit(5))."""
+_OFF = frozenset(f"fstab={word}" for word in ("0", "no", "n", "false", "f", "off"))
+"""systemd-fstab-generator(8)"""
+_BOOTS = ("local", "nfs")
+"""The scripts that an initrd of initramfs-tools has in any case, for boot=."""
 _ANOTHER_GRUB = (Stage1.PYGRUB, Stage1.GRUB_LEGACY)
 """First stages that read file systems by drivers of their own."""
 
@@ -57,10 +65,12 @@ class Surroundings:
         if way.load is None:
             return ()
         arguments, table = way.load.arguments, self.root.read_text(FSTAB) or ""
+        script = "" if initrds.is_by_dracut(way.initrds) else root_fs.last("boot=", arguments)
         said = (
             root_fs.unknown(arguments, self.boot.fs_uuid, table, self.devices),
             console.unknown(arguments, active),
             *self._left_open(),
+            f"what boot={script} does" if script not in ("", *_BOOTS) else "",
         )
         return tuple(filter(None, said))
 
@@ -79,6 +89,8 @@ class Surroundings:
         return boot_fs.findings(self.boot, features, self.last_boot, is_read=is_read)
 
     def _fstab(self, way: Way) -> tuple[Finding, ...]:
+        if way.load and not _OFF.isdisjoint(way.load.arguments):
+            return ()
         return fstab_link.findings(
             self._entries(),
             self._is_there,
@@ -118,6 +130,7 @@ class Surroundings:
             way.steps,
             is_by_dracut=initrds.is_by_dracut(way.initrds),
             target=self._default_target() if self._has_systemd() else "",
+            is_unit=self._may_be_unit,
         )
         is_root_wrong = any(each.link is Link.ROOT and each.stops for each in way.findings)
         if shell or is_root_wrong:
@@ -161,6 +174,11 @@ class Surroundings:
 
     def _has_own_usr(self) -> bool:
         return fstab.at(fstab.parse(self.root.read_text(FSTAB) or ""), "/usr") is not None
+
+    def _may_be_unit(self, name: str) -> bool:
+        """Whether systemd may find the unit `name`; one of a template is made when it is named."""
+        is_known = "@" not in name and self.root.exists(f"{UNITS[-1]}/rescue.target")
+        return not is_known or any(self.root.exists(f"{each}/{name}") for each in UNITS)
 
     def _default_target(self) -> str:
         with suppress(OSError):

@@ -72,7 +72,7 @@ def judge(plan: Plan, evidence: Evidence) -> TargetStatus:
         grub_version=_version(stage, evidence.packaged) if stage else "",
         problems=() if is_accepted else tuple(problems),
         is_accepted=is_accepted,
-        checks_signatures=_checks_signatures(core),
+        checks_signatures=bool(core and core.checks_signatures),
         lacking=lacking,
         lost=tuple(name for name in lacking if f"{name}.mod" in evidence.module_dir.missing),
     )
@@ -161,12 +161,6 @@ def _stale(plan: Plan, path: str, stage: SecondStage, evidence: Evidence) -> Ite
             SecondStageProblem.CHOICES_DIFFER,
             f"{path} was made with other options than this grub-install's",
         )
-
-
-def _checks_signatures(core: Core | None) -> bool:
-    """Whether GRUB asks for a signature of each file (commands/pgp.c: with a key of its own)."""
-    has_pgp = core is not None and any(module.name == "pgp" for module in core.modules)
-    return has_pgp and bool(core and core.public_keys)
 
 
 def _lacking(plan: Plan, core: Core) -> tuple[str, ...]:

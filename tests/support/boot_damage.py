@@ -254,10 +254,10 @@ def whole_disks(tree: BootTree) -> None:
     tree.edit_menu("root=/dev/xvda1", "root=/dev/xvda2")
 
 
-def both(one: Damage, other: Damage) -> Damage:
+def both(*damages: Damage) -> Damage:
     def damage(tree: BootTree) -> None:
-        one(tree)
-        other(tree)
+        for each in damages:
+            each(tree)
 
     return damage
 
@@ -393,6 +393,36 @@ def default_target(name: str) -> Damage:
         link.symlink_to(f"/lib/systemd/system/{name}")
 
     return damage
+
+
+def unit(name: str) -> Damage:
+    """A unit of systemd's, beside those that every Debian has."""
+
+    def damage(tree: BootTree) -> None:
+        for each in ("rescue.target", name):
+            tree.write(f"usr/lib/systemd/system/{each}", b"[Unit]\n")
+
+    return damage
+
+
+def menu(text: str) -> Damage:
+    """A menu by hand, behind the package's script; {load} stands for a kernel and its initrd."""
+    lines = f"linux /{KERNEL} root=/dev/xvda1 ro console=hvc0\ninitrd /{INITRD}\n"
+    whole = text.replace("{load}", f"search --fs-uuid --set=root {UUID}\n{lines}")
+    return write("boot/grub/grub.cfg", boot_tree.handover() + f"set timeout=1\n{whole}".encode())
+
+
+def environment(**variables: str) -> Damage:
+    """What grubenv holds."""
+    lines = "".join(f"{name}={value}\n" for name, value in variables.items())
+    block = f"# GRUB Environment Block\n{lines}".encode().ljust(1024, b"#")
+    return write("boot/grub/grubenv", block)
+
+
+def appended(text: str) -> Damage:
+    """More at the end of grub.cfg."""
+    path = "boot/grub/grub.cfg"
+    return lambda tree: tree.write(path, tree.read(path) + f"\n{text}\n".encode())
 
 
 def consoles(words: str) -> Damage:

@@ -14,12 +14,14 @@ from tests.support.boot_damage import (
     SECOND,
     STAGE2,
     Damage,
+    appended,
     arguments,
     both,
     by_dracut,
     consoles,
     default_entry,
     default_target,
+    environment,
     fstab,
     hypervisor,
     kernel_of,
@@ -27,6 +29,7 @@ from tests.support.boot_damage import (
     loaded,
     luks,
     lvm,
+    menu,
     menu_lst,
     no_initrd_line,
     packed,
@@ -36,10 +39,11 @@ from tests.support.boot_damage import (
     set_root,
     signed,
     stage1,
+    unit,
     whole_disks,
     write,
 )
-from tests.support.boot_tree import OWN, OWN_DISK, RELEASES, UUID, BootTree
+from tests.support.boot_tree import NEWEST, OWN, OWN_DISK, RELEASES, UUID, BootTree
 
 
 def btrfs_subvolume(tree: BootTree) -> None:
@@ -145,6 +149,42 @@ HEALTHY: dict[str, Damage] = {
     "entry-found-behind-a-disk-of-a-pc": loaded(
         f"set root='hd0,msdos1'\nsearch --fs-uuid --set=root {UUID}"
     ),
+    "root-that-grub-looks-up": menu(
+        "probe -u $root --set=id\nmenuentry a {\n{load}linux /"
+        f"{KERNEL} root=UUID=$id console=hvc0\ninitrd /{INITRD}\n}}\n"
+    ),
+    "title-that-grub-makes": menu("regexp -s v 'x(.*)' xabc\nmenuentry $v {\n{load}}\n"),
+    "menu-for-this-platform-too": menu(
+        'if [ "$grub_platform" != pc ]; then\nmenuentry a {\n{load}}\nfi\n'
+    ),
+    "entry-that-a-function-makes": menu('function e {\nmenuentry "$1" {\n{load}}\n}\ne one\n'),
+    "menu-of-carriage-returns": lambda tree: tree.edit_menu("\n", "\r\n"),
+    "next-entry-once": environment(next_entry="1>2"),
+    "terminal-that-is-not-there": appended("serial --unit=0\nterminal_output serial"),
+    "menu-hidden": appended("set timeout_style=hidden\nset timeout=0"),
+    "title-in-another-language": both(
+        lambda tree: tree.edit_menu("Advanced options for", "Erweiterte Optionen für"),
+        lambda tree: tree.edit_menu(
+            'set default="0"', 'set default="Erweiterte Optionen für Debian GNU/Linux>2"'
+        ),
+    ),
+    "kernel-behind-debians-link": both(
+        lambda tree: (tree.top / "vmlinuz").symlink_to(KERNEL),
+        lambda tree: (tree.top / "initrd.img").symlink_to(INITRD),
+        loaded("", "/vmlinuz", "/initrd.img"),
+    ),
+    "initrd-of-packed-modules": by_dracut(
+        *(
+            f"usr/lib/modules/{NEWEST}/kernel/{name}.ko.gz"
+            for name in ("xen-blkfront", "ext4", "dm-mod")
+        ),
+        modules=(),
+        releases=(NEWEST,),
+    ),
+    "fstab-that-is-turned-off": both(
+        arguments("fstab=no"), fstab(f"UUID={OTHER_UUID} /srv ext4 defaults 0 2")
+    ),
+    "target-of-the-admins": both(unit("mine.target"), default_target("mine.target")),
     "all-is-signed": signed("boot/grub/grub.cfg", KERNEL, INITRD),
     "two-initrds-on-a-line": both(
         loaded("", "", f"/boot/early.img /{INITRD}"),

@@ -13,6 +13,7 @@ from guest_hooks.preflight.links.places import Place, place
 from guest_hooks.preflight.needs import Kernel, Needs
 from guest_hooks.preflight.result import Certainty, Finding, Link, Step
 from guest_hooks.preflight.steps import Steps
+from guest_hooks.problems.kernels import KernelProblem
 from guest_hooks.problems.menus import MenuProblem
 from guest_hooks.records import dataclass, replace
 from guest_hooks.volumes import BlockDevice
@@ -104,8 +105,8 @@ def _entry(
     where = place(load.device, boot, devices)
     search = _search_in_vain(entry, where, ground.steps, is_sure=bool(devices))
     path = stage1.in_guest(load.kernel, boot) if where.is_here else ""
-    if where.gone:
-        return (*search, _no_disk(entry, where.gone, ground.steps))
+    if nowhere := _nowhere(entry, load, where, ground.steps):
+        return (*search, nowhere)
     if not path or path not in files.kernels:
         if is_default:
             unknown.append(
@@ -188,6 +189,27 @@ def _search_in_vain(
         by=steps.menu(key),
     )
     return (replace(vain, certainty=Certainty.CERTAIN if is_sure else Certainty.LIKELY),)
+
+
+def _nowhere(entry: Entry, load: Boot, where: Place, steps: Steps) -> Finding | None:
+    """That the kernel is named in a way that leads nowhere."""
+    if where.gone:
+        return _no_disk(entry, where.gone, steps)
+    is_path = not where.is_here or load.kernel.startswith("/")
+    return None if is_path else _no_path(entry, load.kernel, steps)
+
+
+def _no_path(entry: Entry, name: str, steps: Steps) -> Finding:
+    """GRUB takes what does not begin at the top for a list of blocks (grub-core/kern/file.c)."""
+    found = Finding.of(
+        KernelProblem.MISSING,
+        link=Link.KERNEL,
+        thing=name,
+        message=f"the entry {entry.title!r} names {name}, which does not begin with /",
+        path=name,
+        by=steps.menu(name),
+    )
+    return replace(found, console=f"error: invalid file name `{name}'.")
 
 
 def _no_disk(entry: Entry, name: str, steps: Steps) -> Finding:

@@ -24,6 +24,7 @@ _EMERGENCY = dict.fromkeys(("emergency", "-b"), "emergency")
 _MULTI_USER = dict.fromkeys("2 3 4 5".split(), "")
 _UNIT = "systemd.unit="
 _UNITS = {f"{_UNIT}{mode}.target": mode for mode in ("rescue", "emergency")}
+_MODE = "You are in {mode} mode."
 _MODES = _RESCUE | _EMERGENCY | _MULTI_USER | _UNITS
 """Words that choose what systemd starts, and the mode of those that end in a shell."""
 _BREAKS = {False: ("break", "break="), True: ("rd.break", "rd.break=")}
@@ -43,14 +44,24 @@ _root = partial(Finding.of, link=Link.ROOT)
 
 
 def findings(
-    arguments: Sequence[str], steps: Steps, *, is_by_dracut: bool, target: str = ""
+    arguments: Sequence[str],
+    steps: Steps,
+    *,
+    is_by_dracut: bool,
+    target: str = "",
+    is_unit: Callable[[str], bool] = lambda _name: True,
 ) -> tuple[Finding, ...]:
     """That the words of the default entry end its boot in a shell; or that `target` does, to which
-    the guest's own default.target leads (empty: not known, or to nothing).
+    the guest's own default.target leads (empty: not known). What is no unit (`is_unit`) systemd
+    replaces by rescue.target.
     """
     word, console = _shell(arguments, is_by_dracut=is_by_dracut)
+    chosen = _chosen(arguments)
+    unit = chosen.removeprefix(_UNIT)
+    if not word and unit != chosen and not is_unit(unit):
+        word, console = chosen, _MODE.format(mode="rescue")
     if not word:
-        return () if _chosen(arguments) else _of_target(target)
+        return () if chosen or not target else _of_target(target, is_unit)
     message = f"the default entry has {word}: its boot ends in a shell on the console"
     code, by = RootProblem.ENDS_IN_SHELL, steps.menu(word)
     return (_root(code, thing=word, message=message, words=console, by=by),)
@@ -99,7 +110,7 @@ def _shell(arguments: Sequence[str], *, is_by_dracut: bool) -> tuple[str, str]:
             return f"{name}{program}", ""
     chosen = _chosen(arguments)
     mode = _MODES.get(chosen, "")
-    return (chosen, f"You are in {mode} mode.") if mode else ("", "")
+    return (chosen, _MODE.format(mode=mode)) if mode else ("", "")
 
 
 def _chosen(arguments: Sequence[str]) -> str:
@@ -108,8 +119,8 @@ def _chosen(arguments: Sequence[str]) -> str:
     return given[-1] if given else ""
 
 
-def _of_target(target: str) -> tuple[Finding, ...]:
-    mode = _MODES.get(f"{_UNIT}{target}", "")
+def _of_target(target: str, is_unit: Callable[[str], bool]) -> tuple[Finding, ...]:
+    mode = _MODES.get(f"{_UNIT}{target}", "") if is_unit(target) else "rescue"
     if not mode:
         return ()
     message = f"{DEFAULT_TARGET} leads to {target}: the boot ends in a shell on the console"
@@ -117,7 +128,7 @@ def _of_target(target: str) -> tuple[Finding, ...]:
         RootProblem.ENDS_IN_SHELL,
         thing=DEFAULT_TARGET,
         message=message,
-        words=f"You are in {mode} mode.",
+        words=_MODE.format(mode=mode),
         step="systemctl set-default multi-user.target",
     )
     return (found,)

@@ -7,6 +7,7 @@ from functools import partial
 
 from guest_hooks.formats import disk_names
 from guest_hooks.formats.fstab import mounts
+from guest_hooks.formats.grub_test import UNKNOWN
 from guest_hooks.preflight.links import twins
 from guest_hooks.preflight.result import Finding, Link
 from guest_hooks.preflight.steps import Steps
@@ -90,6 +91,8 @@ def findings(  # noqa: PLR0913 - a root is held against all of these
     Without an initrd it is the kernel that reads the name.
     """
     value = wanted(arguments)
+    if UNKNOWN in value:
+        return ()
     thing = f"root={value}"
     if not has_initrd:
         value, devices = _as_linux_reads(value, devices)
@@ -165,6 +168,8 @@ def unknown(arguments: Sequence[str], uuid: str, fstab: str, devices: Sequence[B
     """
     value = wanted(arguments)
     kind, key = _tag(value)
+    if UNKNOWN in value:
+        return "what root= is: grub.cfg decides that while it runs"
     if not value or _misnamed(value, devices)[0] is not None:
         return ""
     if devices:
@@ -182,6 +187,9 @@ def _misnamed(value: str, devices: Sequence[BlockDevice]) -> tuple[RootProblem |
     is_left_open = not devices or not (can_be_told(value, devices) or find(value, devices))
     if is_left_open and disk_names.is_of_another_bus(value):
         return RootProblem.OF_ANOTHER_BUS, "and the disks of this guest are xvd*"
+    tag, equals, _ = value.partition("=")
+    if equals and tag not in _FIELDS and tag.upper() in _FIELDS:
+        return RootProblem.MISSING, f"and {tag.upper()}= has capital letters"
     if (name := _DISK.fullmatch(value)) and not value.startswith("block:"):
         return RootProblem.NOT_A_PATH, f"and the name of a disk is /dev/{name[1]}"
     return None, ""

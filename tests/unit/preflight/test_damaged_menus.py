@@ -15,12 +15,15 @@ from tests.support.boot_damage import (
     OTHER_UUID,
     PVH,
     STAGE2,
+    appended,
     both,
     default_entry,
+    environment,
     hypervisor,
     legacy,
     legacy_on_xfs,
     loaded,
+    menu,
     no_initrd_line,
     packed,
     password,
@@ -125,6 +128,42 @@ CASES = [
                 (("boot/grub/grub.cfg", KERNEL), INITRD),
             )
         )
+    ),
+    Case(
+        "a-command-with-a-blank-of-the-web",
+        default_entry(f"linux\u00a0/{KERNEL} root=/dev/xvda1\ninitrd /{INITRD}"),
+        "entry-command-missing",
+        "can't find command `linux",
+    ),
+    Case(
+        "kernel-by-a-path-from-nowhere",
+        loaded(kernel=KERNEL),
+        "kernel-missing",
+        f"error: invalid file name `{KERNEL}'.",
+    ),
+    Case(
+        "menu-for-another-platform",
+        menu('if [ "$grub_platform" = pc ]; then\nmenuentry a {\n{load}}\nfi\n'),
+        "menu-empty",
+        "grub>",
+    ),
+    Case(
+        "menu-waits-after-a-boot-that-failed",
+        both(
+            environment(recordfail="1"),
+            appended('if [ "${recordfail}" = 1 ]; then set timeout=-1; fi'),
+        ),
+        "menu-waits",
+        "GNU GRUB",
+    ),
+    Case(
+        "memory-test-is-default",
+        both(
+            write("boot/m.bin", kernels.bzimage(kernels.vmlinux(notes={}), release="m")),
+            default_entry("linux /boot/m.bin"),
+        ),
+        "kernel-no-notes",
+        "no XEN note",
     ),
     Case("menu-waits", timeout("-1"), "menu-waits", "GNU GRUB"),
     Case("menu-waits-pvh", timeout("never"), "menu-waits", "GNU GRUB", mode=PVH),

@@ -25,6 +25,7 @@ from tests.support.boot_damage import (
     other_root_in_fstab,
     set_root,
     twice,
+    unit,
     with_sysvinit,
     write,
 )
@@ -247,6 +248,19 @@ CASES = [
         "boot-ends-in-shell",
         "You are in rescue mode.",
     ),
+    Case(
+        "the-default-target-is-gone",
+        both(unit("multi-user.target"), default_target("gone.target")),
+        "boot-ends-in-shell",
+        "You are in rescue mode.",
+    ),
+    Case(
+        "a-target-that-is-no-unit",
+        both(unit("multi-user.target"), arguments("systemd.unit=multiuser.target")),
+        "boot-ends-in-shell",
+        "You are in rescue mode.",
+    ),
+    Case("root-by-a-small-tag", set_root(f"root=uuid={UUID}"), "root-missing", SHELL),
     Case("a-shell-in-the-initrd", arguments("rdinit=/bin/sh"), "boot-ends-in-shell"),
     Case(
         "init-is-empty",
