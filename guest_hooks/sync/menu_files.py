@@ -14,12 +14,13 @@ from guest_hooks.model import (
     Why,
 )
 from guest_hooks.paths import GRUB_CFG, MENU_LST
-from guest_hooks.program import SYNC
+from guest_hooks.preflight.result import Finding
 from guest_hooks.survey import legacy_menu, menu_kernels, menu_verdict
 from guest_hooks.survey.evidence import sha256
 from guest_hooks.survey.plan import Plan
+from guest_hooks.sync import safeguard
 
-Judge = Callable[[bytes], Sequence[str]]
+Judge = Callable[[bytes], Sequence[Finding]]
 """What would end the boot by a grub.cfg of these bytes and does not end it by the one there is;
 empty: it may be replaced.
 """
@@ -72,11 +73,11 @@ def successor(
     if against:
         raise KeptError(
             f"{GRUB_CFG} was kept: by the one that grub-mkconfig makes now this guest would not"
-            f" boot: {'; '.join(against)}",
+            f" boot: {safeguard.messages(against)}",
             path=GRUB_CFG,
             before=sha256(before) if before else "",
             made=sha256(made.data),
-            hint=f"repair that; or use the new one all the same: {SYNC} --force",
+            hint=safeguard.step(against),
         )
     return made, _change(GRUB_CFG, before, made.data, why)
 

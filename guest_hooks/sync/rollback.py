@@ -68,7 +68,8 @@ def rollback(
         commit.sweep(root)
         previous = _chosen(root, found, targets)
         for each in previous:
-            _require(each, safeguard.replacement(root, found, each))
+            against = safeguard.replacement(root, found, each)
+            _require(each, [finding.message for finding in against])
         put = [_put_back(root, each) for each in previous]
         unsure = (problem for _, problems in put for problem in problems)
         warnings = dict.fromkeys((*unsure, *_remember(root, previous)))

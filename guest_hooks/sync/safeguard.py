@@ -20,6 +20,7 @@ from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import Run, run
 from guest_hooks.model import GrubCfgStatus, Mode, Start, State, Status, TargetStatus
 from guest_hooks.paths import GRUB_CFG
+from guest_hooks.preflight.result import Finding
 from guest_hooks.program import SYNC
 from guest_hooks.records import replace
 from guest_hooks.survey import menu_kernels
@@ -34,7 +35,7 @@ _MADE_OF = ("kernel.img", "moddep.lst")
 
 def menu(
     root: Root, config: Config, status: Status, made: bytes, *, run: Run = run
-) -> tuple[str, ...]:
+) -> tuple[Finding, ...]:
     """What would end the next boot by the menu `made`, where it works by the menu there is.
 
     `status` is that of the guest as it is, but for second stages that were installed since.
@@ -50,10 +51,25 @@ def menu(
     found = ends_booting(before, after, config, memory, run=run)
     if root.is_live:
         memory.save()
-    return tuple(dict.fromkeys(finding.message for finding in found))
+    return found
 
 
-def judge(root: Root, config: Config, status: Status | None) -> Callable[[bytes], tuple[str, ...]]:
+def messages(against: Sequence[Finding]) -> str:
+    """What these say, each once."""
+    return "; ".join(dict.fromkeys(finding.message for finding in against))
+
+
+def step(against: Sequence[Finding]) -> str:
+    """What a person can do where these kept something: the first one's own step, or to take the
+    new one.
+    """
+    first = next((finding.hint for finding in against if finding.hint), "correct what is named")
+    return f"{first}; or use the new one all the same: {SYNC} --force"
+
+
+def judge(
+    root: Root, config: Config, status: Status | None
+) -> Callable[[bytes], tuple[Finding, ...]]:
     """What `menu` has against a grub.cfg; nothing where there is no `status` to judge it by."""
     return (lambda _made: ()) if status is None else partial(menu, root, config, status)
 
@@ -98,7 +114,7 @@ def second_stage(root: Root, found: Survey, there: SurveyedTarget) -> None:
             )
 
 
-def replacement(root: Root, found: Survey, made: Built, *, run: Run = run) -> tuple[str, ...]:
+def replacement(root: Root, found: Survey, made: Built, *, run: Run = run) -> tuple[Finding, ...]:
     """What would end the next boot by the second stage `made`, and does not by what is there.
 
     The first one of a guest is followed to the root file system: until now the host's GRUB has read
@@ -112,8 +128,7 @@ def replacement(root: Root, found: Survey, made: Built, *, run: Run = run) -> tu
 
     before = View(root=root, status=found.status)
     after = View(root=root, status=with_installed(found.status, [made]))
-    later = ends_booting(before, after, found.config, Memory(root), run=run)
-    return tuple(dict.fromkeys(finding.message for finding in later))
+    return ends_booting(before, after, found.config, Memory(root), run=run)
 
 
 def require_replacement(root: Root, found: Survey, made: Built, *, run: Run = run) -> None:
@@ -122,8 +137,8 @@ def require_replacement(root: Root, found: Survey, made: Built, *, run: Run = ru
     if against:
         raise _kept(
             made.there,
-            f"by the one that was made now this guest would not boot: {'; '.join(against)}",
-            hint=f"repair that; or use the new one all the same: {SYNC} --force",
+            f"by the one that was made now this guest would not boot: {messages(against)}",
+            hint=step(against),
             made=made.core,
         )
 
@@ -177,7 +192,7 @@ def _is_first(there: SurveyedTarget) -> bool:
     return there.status.state is State.MISSING and not there.evidence.remembered.core_sha256
 
 
-def _ends(found: Survey, target: TargetStatus) -> tuple[str, ...]:
+def _ends(found: Survey, target: TargetStatus) -> tuple[Finding, ...]:
     """What ends a boot by the second stage of this verdict."""
     from guest_hooks.preflight.links import second_stage as link  # noqa: PLC0415 - few build one
 
@@ -186,7 +201,7 @@ def _ends(found: Survey, target: TargetStatus) -> tuple[str, ...]:
         return ()
     features = boot_features.of_boot(boot)
     findings = link.findings(target, boot, found.config.modules, features)
-    return tuple(finding.message for finding in findings if finding.stops)
+    return tuple(finding for finding in findings if finding.stops)
 
 
 def _altered(root: Root, found: Survey, there: SurveyedTarget) -> tuple[str, ...]:

@@ -38,7 +38,8 @@ def status_of(tree: BootTree) -> Status:
 
 def against(tree: BootTree, made: str) -> tuple[str, ...]:
     root = Root(str(tree.top))
-    return safeguard.menu(root, tree.config, status_of(tree), made.encode(), run=tree.disks)
+    found = safeguard.menu(root, tree.config, status_of(tree), made.encode(), run=tree.disks)
+    return tuple(finding.message for finding in found)
 
 
 def text(tree: BootTree) -> str:
@@ -99,6 +100,17 @@ def test_a_signed_menu_is_not_taken_from_a_second_stage_that_checks(tmp_path: Pa
 def test_a_menu_that_is_not_known_to_fail_is_taken(tmp_path: Path, name: str) -> None:
     tree = BootTree(tmp_path)
     assert against(tree, NOT_WORSE[name](text(tree))) == ()
+
+
+def test_what_kept_a_menu_says_what_a_person_can_do(tmp_path: Path) -> None:
+    tree = BootTree(tmp_path)
+    made = WORSE["initrd-that-is-not-there"](text(tree)).encode()
+    root = Root(str(tree.top))
+    found = safeguard.menu(root, tree.config, status_of(tree), made, run=tree.disks)
+    assert "update-initramfs" in found[0].hint
+    force = "or use the new one all the same: xen-guest-bootloader sync --force"
+    assert safeguard.step(found) == f"{found[0].hint}; {force}"
+    assert safeguard.step([]) == f"correct what is named; {force}"
 
 
 def invalid(tree: BootTree) -> None:

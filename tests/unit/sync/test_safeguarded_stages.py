@@ -72,7 +72,7 @@ def against_replacement(tree: BootTree, made: Built) -> tuple[str, ...]:
         assert "--force" in caught.value.hint
     else:
         safeguard.require_replacement(root, found, made, run=tree.disks)
-    return against
+    return tuple(finding.message for finding in against)
 
 
 def on_a_disk_with_seed(tree: BootTree) -> None:
