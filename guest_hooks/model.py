@@ -169,7 +169,7 @@ class TargetStatus:
 
     `lacking` are the modules that the second stage should hold and does not; `lost` are those of
     them that it does not find in /boot/grub/<target> either. `is_accepted`: it is foreign, and the
-    configuration says that it may be.
+    configuration says that it may be, or `rollback` put it back.
     """
 
     target: str

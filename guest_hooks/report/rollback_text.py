@@ -4,9 +4,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from guest_hooks.model import Change, Status, TargetStatus
+from guest_hooks.model import Change, Problem, Status, TargetStatus
 from guest_hooks.problems.second_stage import SecondStageProblem
-from guest_hooks.program import SYNC
 from guest_hooks.records import asdict
 from guest_hooks.repairs import utc
 from guest_hooks.report import moments
@@ -41,12 +40,13 @@ def rollback_text(status: Status, changes: Sequence[Change]) -> list[str]:
     for target in (each for each in status.targets if each.path in changed):
         version = f"GRUB {target.grub_version}" if target.grub_version else "the one kept before"
         lines.append(f"Put back {target.path}: {version}.")
-        if _is_held(target):
-            lines.append(f"Automatic runs leave it alone; take the newest again with: {SYNC}")
+        if held := _held(target):
+            lines.append(f"Automatic runs leave it alone; {held.hint}")
         else:
             lines.append("It is the newest, which automatic runs keep up to date.")
     return lines or [SAME]
 
 
-def _is_held(target: TargetStatus) -> bool:
-    return any(each.code == SecondStageProblem.HELD_BY_ROLLBACK for each in target.problems)
+def _held(target: TargetStatus) -> Problem | None:
+    code = SecondStageProblem.HELD_BY_ROLLBACK
+    return next((each for each in target.problems if each.code == code), None)

@@ -132,7 +132,9 @@ def _next_boot(scene: Scene, style: Style, shown: set[str]) -> Iterator[str]:
 
 def _target(target: TargetStatus, *, is_one_of_many: bool) -> Text:
     version = f" (GRUB {target.grub_version})" if target.grub_version else ""
-    accepted = ", accepted: accept_foreign = true" if target.is_accepted else ""
+    # What rollback put back says so below.
+    is_configured = target.is_accepted and not target.problems
+    accepted = ", accepted: accept_foreign = true" if is_configured else ""
     state = (f"{target.state}", Kind.GOOD) if target.is_accepted else _state(target.state)
     optional = "" if target.required or not is_one_of_many else ", optional"
     return state, (f"{GAP}{target.path}{version}{optional}{accepted}", Kind.PLAIN)

@@ -59,6 +59,10 @@ class Evidence:
     package: Directory = field(default_factory=Directory)
     standing: Directory = field(default_factory=Directory)
 
+    def is_held(self, sha256: str) -> bool:
+        """Whether `rollback` put back the second stage of this hash (empty: there is none)."""
+        return sha256 != "" and sha256 == self.remembered.held_sha256
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SurveyedTarget:

@@ -12,11 +12,13 @@ from guest_hooks.model import FileStatus, Problem, State, TargetStatus
 from guest_hooks.problems.images import ImageProblem
 from guest_hooks.problems.row import Effect, ProblemCode
 from guest_hooks.problems.second_stage import SecondStageProblem
-from guest_hooks.records import dataclass
+from guest_hooks.program import SYNC
+from guest_hooks.records import dataclass, replace
 from guest_hooks.survey.observed import Evidence, Found, Packaged
 from guest_hooks.survey.plan import FileKind, Plan, PlannedFile, content
 
 _CONFIG_PREFIX = re.compile(r"^set prefix=\(\$root\)'(.*)'$", re.MULTILINE)
+_ADOPT = f"take the newest again with: {SYNC} --adopt"
 MOST_NAMES = 5
 NOT_KNOWN = (
     "the UUID of /boot's file system could not be read, so whether {path} looks for it is not known"
@@ -32,9 +34,7 @@ class _Finding:
 
 
 def judge(plan: Plan, evidence: Evidence) -> TargetStatus:
-    """The verdict for one target: its files in the plan's order, all problems, the state that
-    follows from them.
-    """
+    """The verdict for one target: its files in the plan's order, all problems, its state."""
     first, *others = plan.files
     main = evidence.found[first.path]
     stage = _read(main.data)
@@ -58,8 +58,11 @@ def judge(plan: Plan, evidence: Evidence) -> TargetStatus:
     )
     core = stage.core if stage else None
     state = _overall(files)
-    is_accepted = state is State.FOREIGN and plan.accepts_foreign
-    problems = (finding.problem for file in plan.files for finding in findings[file.path])
+    is_put_back = state is State.FOREIGN and evidence.is_held(main.sha256)
+    is_accepted = is_put_back or (state is State.FOREIGN and plan.accepts_foreign)
+    problems = [finding.problem for file in plan.files for finding in findings[file.path]]
+    if is_accepted:
+        problems = [replace(_held(first.path).problem, hint=_ADOPT)] if is_put_back else []
     lacking = _lacking(plan, core) if core else ()
     return TargetStatus(
         target=plan.target.name,
@@ -70,7 +73,7 @@ def judge(plan: Plan, evidence: Evidence) -> TargetStatus:
         fs_uuid=core.fs_uuid if core else "",
         modules=len(core.modules) if core else 0,
         grub_version=_version(stage, evidence.packaged) if stage else "",
-        problems=() if is_accepted else tuple(problems),
+        problems=tuple(problems),
         is_accepted=is_accepted,
         checks_signatures=bool(core and core.checks_signatures),
         lacking=lacking,
@@ -91,11 +94,13 @@ def _core_findings(
     yield from _surroundings(plan, stage, evidence)
     is_fatal = any(finding.problem.code in FATAL_PROBLEMS for finding in stale)
     # A clone brings its original's receipt.
-    if stage.sha256 == evidence.remembered.held_sha256 and not is_fatal:
-        yield _finding(
-            SecondStageProblem.HELD_BY_ROLLBACK,
-            f"{path} was put back by rollback; automatic runs leave it alone",
-        )
+    if evidence.is_held(stage.sha256) and not is_fatal:
+        yield _held(path)
+
+
+def _held(path: str) -> _Finding:
+    message = f"{path} was put back by rollback; automatic runs leave it alone"
+    return _finding(SecondStageProblem.HELD_BY_ROLLBACK, message)
 
 
 def _unfit(plan: Plan, path: str, found: Found) -> Iterator[_Finding]:

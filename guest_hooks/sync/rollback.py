@@ -19,7 +19,7 @@ from guest_hooks.survey import evidence, verdict
 from guest_hooks.survey.observed import Found, SurveyedTarget
 from guest_hooks.survey.plan import MINIMAL, FileKind, Plan, content
 from guest_hooks.survey.status import Survey, require, survey
-from guest_hooks.sync import commit, delta, safeguard
+from guest_hooks.sync import commit, delta, safeguard, second_stages
 from guest_hooks.sync.build import Built
 from guest_hooks.sync.result import Result
 
@@ -31,6 +31,8 @@ OTHER_MODULES = frozenset(
     )
 )
 """What tells that an older second stage must not load a module from /boot/grub/<target>."""
+OF_ANOTHER_PROGRAM = frozenset((SecondStageProblem.FOREIGN, SecondStageProblem.COPY_DIFFERS))
+"""What is found of an image that grub-install did not make; what its copies hold, is not judged."""
 HARMLESS = OTHER_MODULES | {
     SecondStageProblem.CORE_IMAGE_DIFFERS,
     SecondStageProblem.CONFIGURATION_CHANGED,
@@ -91,7 +93,7 @@ def _chosen(root: Root, found: Survey, targets: Sequence[str]) -> list[Built]:
     if not chosen:
         raise NotRepairedError(
             "no second stage before the present one was kept",
-            hint="one is kept whenever a sync replaces one that grub-install made",
+            hint="one is kept whenever a sync replaces one by which the guest can boot",
         )
     return [_checked(each, core) for each, core in chosen]
 
@@ -131,10 +133,12 @@ def _checked(there: SurveyedTarget, core: bytes | None) -> Built:
     harmless = (
         HARMLESS if codes & OTHER_MODULES else HARMLESS | {SecondStageProblem.MODULES_MISSING}
     )
+    if kept.state is State.FOREIGN:
+        harmless = OF_ANOTHER_PROGRAM | {SecondStageProblem.HELD_BY_ROLLBACK}
     faults = [problem.message for problem in kept.problems if problem.code not in harmless]
     there = replace(there, plan=plan)
     made = Built(there=there, status=kept, core=core, files=files, module_files=None)
-    is_fit = kept.state in (State.CURRENT, State.STALE)
+    is_fit = kept.state in second_stages.KEPT
     _require(made, faults if is_fit else faults or [str(kept.state)])
     return made
 
@@ -181,7 +185,7 @@ def _put_back(root: Root, previous: Built) -> tuple[list[Change], tuple[Problem,
     settling = Settling(root)
     commit.install(root, difference, settling)
     settling.finish()
-    if present not in (None, previous.core) and state in (State.CURRENT, State.STALE):
+    if present not in (None, previous.core) and state in second_stages.KEPT:
         receipts.keep_previous(root, previous.there.name, present)
     changes = [replace(change, why=(Reason.ROLLBACK,)) for change in difference.changes]
     return changes, settling.problems

@@ -19,6 +19,9 @@ from guest_hooks.sync.build import Built, build
 from guest_hooks.sync.menus import Step
 from guest_hooks.sync.result import Done, Failure, Request, failure_of
 
+KEPT = (State.CURRENT, State.STALE, State.FOREIGN)
+"""The states of a second stage that is kept for `rollback` when another takes its place."""
+
 
 def build_all(
     root: Root,
@@ -100,7 +103,7 @@ def _previous(built: Built) -> bytes | None:
     """The second stage that is replaced, where it is one that can boot."""
     status = built.there.status
     before = built.there.evidence.found[status.path].data
-    return before if before != built.core and status.state in (State.STALE, State.CURRENT) else None
+    return before if before != built.core and status.state in KEPT else None
 
 
 def _keep_previous(root: Root, built: Built, core: bytes) -> tuple[Problem, ...]:

@@ -84,6 +84,24 @@ def test_an_image_of_the_admin_s_own_can_be_accepted(tree: OutsideGuest, tmp_pat
     assert path.read_bytes() == before
 
 
+def test_what_adopt_has_replaced_can_be_put_back(tree: OutsideGuest) -> None:
+    one = f"--target={PVH}"
+    path = tree.boot_xen(FILES[PVH][0])
+    newest, image = path.read_bytes(), second_stages.standalone_image(PVH, "set timeout=1\n")
+    path.write_bytes(image)
+    tree.sync(one, "--adopt")
+    put_back = tree.run("rollback", one)
+    assert path.read_bytes() == image
+    assert put_back.stdout.endswith(f"xen-guest-bootloader sync {one.replace('=', ' ')} --adopt\n")
+    assert tree.sync(one, "--automatic").json["changed"] == []
+    assert path.read_bytes() == image
+    held = tree.status(PVH)
+    assert (held.states()[PVH], held.codes()[PVH]) == ("foreign", ["held-by-rollback"])
+    tree.run("rollback", one)
+    assert path.read_bytes() == newest
+    assert tree.status(PVH).codes()[PVH] == []
+
+
 def test_what_is_not_ours_does_not_keep_the_others_from_being_mended(tree: OutsideGuest) -> None:
     image = second_stages.standalone_image(PV, "set timeout=1\n")
     tree.boot_xen(PV_FILE).write_bytes(image)

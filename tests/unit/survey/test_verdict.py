@@ -232,6 +232,16 @@ def test_what_rollback_put_back_is_said_and_changes_no_verdict() -> None:
     assert status.problems[0].severity is Severity.WARNING
 
 
+def test_an_image_of_the_admin_s_own_that_rollback_put_back_is_held() -> None:
+    own = second_stages.standalone_image(PV, "set timeout=1\n")
+    status = judged(
+        PV, own, lambda e: replace(e, remembered=TargetReceipt(held_sha256=sha256(own)))
+    )
+    assert (status.state, codes(status)) == (State.FOREIGN, {"held-by-rollback"})
+    assert status.is_settled
+    assert status.problems[0].hint.endswith("sync --adopt")
+
+
 @pytest.mark.parametrize(
     ("boot", "code"),
     [
