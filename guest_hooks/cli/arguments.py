@@ -13,6 +13,7 @@ from guest_hooks.cli.options import COMMON, OPTIONS, VERBS, Option, Options, Ver
 from guest_hooks.errors import UsageError, did_you_mean
 from guest_hooks.program import PROGRAM
 from guest_hooks.report.styles import page_style, style_of
+from guest_hooks.targets import TARGETS
 
 DEFAULT_VERB = "status"
 VERSION = "--version"
@@ -47,20 +48,14 @@ class _Parser(argparse.ArgumentParser):
         """
         if action.choices is not None and value not in action.choices:
             known = [str(choice) for choice in action.choices]
-            what = "verb" if action.dest == "verb" else "value"
-            name = (
-                ""
-                if action.dest == "verb"
-                else f"{'/'.join(action.option_strings) or action.dest}: "
-            )
-            otherwise = (
-                f"see: {PROGRAM} --help"
-                if action.dest == "verb"
-                else f"it is one of: {', '.join(known)}"
-            )
+            otherwise = f"it is one of: {', '.join(known)}"
+            what = f"{'/'.join(action.option_strings)}: unknown value"
+            if action.dest == "verb":
+                what, otherwise = "unknown verb", f"see: {PROGRAM} --help"
+            elif not action.option_strings:
+                what = f"{self.prog.removeprefix(PROGRAM).strip()}: unknown word"
             raise UsageError(
-                f"{name}unknown {what} {value!r}",
-                hint=did_you_mean(str(value), known, otherwise=otherwise),
+                f"{what} {value!r}", hint=did_you_mean(str(value), known, otherwise=otherwise)
             )
 
 
@@ -100,8 +95,8 @@ def parse(words: Sequence[str]) -> Options:
 def _unknown(word: str, verb: Verb) -> UsageError:
     hint = f"see: {PROGRAM} {verb.name} --help"
     if not word.startswith("-"):
-        if verb.bare_word:
-            hint = f"did you mean {verb.bare_word} {shlex.quote(word)}?"
+        if meant := _option_meant(word, verb):
+            hint = f"did you mean {meant} {shlex.quote(word)}?"
         return UsageError(f"{verb.name}: unknown word {word!r}", hint=hint)
     names = [name for option in _options(verb) for name in option.names if name.startswith("--")]
     known = [*names, "--help", VERSION]
@@ -109,6 +104,13 @@ def _unknown(word: str, verb: Verb) -> UsageError:
         f"{verb.name}: unknown option {word!r}",
         hint=did_you_mean(word.partition("=")[0], known, otherwise=hint),
     )
+
+
+def _option_meant(word: str, verb: Verb) -> str:
+    """The option that a word without one was probably meant for; empty: not known."""
+    if word in TARGETS and "target" in verb.options:
+        return "--target"
+    return "--root" if word.startswith("/") else verb.bare_word
 
 
 def verb_position(words: Sequence[str]) -> int | None:

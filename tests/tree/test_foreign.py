@@ -92,7 +92,7 @@ def test_what_adopt_has_replaced_can_be_put_back(tree: OutsideGuest) -> None:
     tree.sync(one, "--adopt")
     put_back = tree.run("rollback", one)
     assert path.read_bytes() == image
-    assert put_back.stdout.endswith(f"xen-guest-bootloader sync {one.replace('=', ' ')} --adopt\n")
+    assert put_back.stdout.endswith(f" {one.replace('=', ' ')} --adopt\n")
     assert tree.sync(one, "--automatic").json["changed"] == []
     assert path.read_bytes() == image
     held = tree.status(PVH)

@@ -271,6 +271,8 @@ SUGGESTIONS = [
     pytest.param(["sync", "--dry_run"], "did you mean --dry-run?", id="underscore"),
     pytest.param(["--verison"], "did you mean --version?", id="version"),
     pytest.param(["hold", "3 days"], "did you mean --until '3 days'?", id="a-time-to-hold"),
+    pytest.param(["sync", "i386-xen"], "did you mean --target i386-xen?", id="a-target"),
+    pytest.param(["status", "/mnt"], "did you mean --root /mnt?", id="a-directory"),
     pytest.param(["log", "5"], "did you mean --lines 5?", id="a-number-of-lines"),
     pytest.param(["rollabck"], "did you mean rollback?", id="exchanged-letters"),
     *(
