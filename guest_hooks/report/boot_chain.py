@@ -58,7 +58,7 @@ def _will_boot(answer: Preflight) -> bool | None:
 def finding_json(found: Finding) -> dict[str, Any]:
     """One finding, by the name that preflight gives its code."""
     known = {**asdict(found), "code": found.name}
-    del known["actor"]
+    del known["actor"], known["is_refused_by_grub"]
     return known
 
 
