@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The package is upgraded and downgraded by dpkg while its service runs, and while it repairs."""
+"""The package is upgraded, downgraded and removed by dpkg while its service runs, and while it
+repairs.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -76,22 +78,52 @@ def test_upgraded_in_the_midst_of_a_repair(guest: Guest, packages: dict[str, str
     """The repair goes on by the program it began with, and is finished; dpkg waits for it."""
     guest.run(f"echo '{EDITED}' >> {CONFIG}")
     digest = guest.digest()
-    since = guest.out("journalctl --sync; date +@%s.%N")
+    since = now(guest)
+    in_the_midst_of_a_repair(guest, f"{INSTALL} {packages['newer']}")
+    is_whole(guest, digest)
+    said = said_since(guest, since)
+    assert "Traceback" not in said
+    assert "internal error" not in said
+    assert "Error" not in said
+
+
+def test_removed_in_the_midst_of_a_repair(guest: Guest, packages: dict[str, str]) -> None:
+    """The same, and nothing runs on without its program."""
+    digest = guest.digest()
+    since = now(guest)
+    in_the_midst_of_a_repair(guest, f"dpkg --remove {NAME}")
+    guest.run(f"echo '{digest}  {SECOND_STAGE}' | sha256sum --check --status")
+    assert guest.out("systemctl list-units --no-legend --plain --state=active 'xen-guest-*'") == ""
+    said = said_since(guest, since)
+    assert "Traceback" not in said
+    assert "internal error" not in said
+    assert f"Rebuilt {SECOND_STAGE}" in said
+    assert guest.run("readlink /usr/sbin/grub-install", check=False).returncode == 1
+    guest.run("grub-install --version")
+    guest.run(f"dpkg --install {packages['this']}")
+    guest.at_rest()
+
+
+def in_the_midst_of_a_repair(guest: Guest, command: str) -> None:
+    """Run a dpkg while grub-install works for the service; both end well."""
     with guest.slow_grub_install():
         guest.run(f"rm {SECOND_STAGE} {CORE} {RECEIPT}; rm -f /var/log/dpkg.log")
         guest.until("test -e /run/grub-install-waits")
         pid = guest.out(f"systemctl show -P MainPID {SYNC}")
         guest.run(
-            f"systemd-run --quiet --unit=upgrade --remain-after-exit --setenv=PATH=$PATH"
-            f" {INSTALL} {packages['newer']}"
+            f"systemd-run --quiet --unit=package --remain-after-exit --setenv=PATH=$PATH {command}"
         )
         guest.until(f"grep ' status half-configured {NAME}' /var/log/dpkg.log")
-        assert guest.out(f"systemctl show -P MainPID {SYNC}") == pid
-    guest.until("test $(systemctl show -P SubState upgrade) = exited")
-    assert guest.out("systemctl show -P Result upgrade") == "success"
-    is_whole(guest, digest)
-    said = guest.out(f"journalctl --sync; journalctl -o cat --since '{since}' -t {NAME} -u {SYNC}")
-    assert "Traceback" not in said
-    assert "internal error" not in said
-    assert "Error" not in said
-    guest.run("systemctl stop upgrade")
+        assert guest.out(f"sleep 2; systemctl show -P MainPID {SYNC}") == pid
+        assert guest.out("systemctl show -P SubState package") == "running"
+    guest.until("test $(systemctl show -P SubState package) = exited")
+    assert guest.out("systemctl show -P Result package") == "success"
+    guest.run("systemctl stop package")
+
+
+def now(guest: Guest) -> str:
+    return guest.out("journalctl --sync; date +@%s.%N")
+
+
+def said_since(guest: Guest, since: str) -> str:
+    return guest.out(f"journalctl --sync; journalctl -o cat --since '{since}' -t {NAME} -u {SYNC}")
