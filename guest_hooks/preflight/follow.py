@@ -66,7 +66,8 @@ class Way:
     @cached_property
     def steps(self) -> Steps:
         """How this guest is repaired."""
-        return tools.steps(self.root, self.status, self.config)
+        saved = facts.environment(self.root)[0] or {}
+        return tools.steps(self.root, self.status, self.config, saved)
 
     @cached_property
     def paths(self) -> GrubPaths:
@@ -233,7 +234,7 @@ class Way:
         before, passed = self.findings, list[Finding]()
         for each in (choice, *more):
             self.findings, said = [], len(self.chain)
-            goes_on, unknown = unattended.findings(menu, each)
+            goes_on, unknown = unattended.findings(menu, each, self.steps)
             self.findings += goes_on
             self.unknown += unknown
             self._entries(menu, each)

@@ -14,6 +14,7 @@ from guest_hooks.program import SYNC
 from guest_hooks.records import dataclass, field, replace
 
 UPDATE_GRUB = "update-grub"
+SETTINGS = "/etc/default/grub"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,10 +42,10 @@ class Steps:
     """How a guest is repaired.
 
     `is_menu_ours`: a sync sees by itself that grub.cfg has to be made again; `is_by_hand`: it is no
-    menu of grub-mkconfig's. `bits` is the width of
-    the guest's kernels, `has_kernels` whether there is any. `sources` are the texts of the files
-    from which update-grub makes the menu, by path. `copied` are the kernels of which there is a
-    copy for PV, `makes_copies` says whether a sync makes any.
+    menu of grub-mkconfig's. `bits` is the width of the guest's kernels, `has_kernels` whether there
+    is any. `sources` are the texts of the files from which update-grub makes the menu, by path;
+    `saved` are the variables of grubenv. `copied` are the kernels of which there is a copy for PV,
+    `makes_copies` says whether a sync makes any.
     """
 
     is_menu_ours: bool = False
@@ -53,6 +54,7 @@ class Steps:
     bits: int = 64
     has_kernels: bool = True
     sources: Mapping[str, str] = field(default_factory=dict)
+    saved: Mapping[str, str] = field(default_factory=dict)
     copied: frozenset[str] = frozenset()
     makes_copies: bool = True
 
@@ -70,6 +72,25 @@ class Steps:
         if self.is_menu_ours:
             return NextStep(words=f"make the menu again: {SYNC}", actor=Actor.HERE)
         return NextStep(words=f"make the menu again: {UPDATE_GRUB}")
+
+    def default(self, wanted: str, otherwise: str) -> str:
+        """Have another entry started than `wanted`; `otherwise` where GRUB's settings choose it."""
+        if wanted and wanted == self.saved.get("next_entry"):
+            return "let the next boot take the usual entry: grub-editenv - unset next_entry"
+        if wanted and wanted == self.saved.get("saved_entry"):
+            return "choose another entry: grub-set-default 0"
+        return self.where("default=", "set another default", otherwise)
+
+    def where(self, word: str, what: str, otherwise: str) -> str:
+        """Do `what` in the file, other than GRUB's settings, that has `word`; else `otherwise`."""
+        own = (
+            path
+            for path, text in self.sources.items()
+            if word in text and not path.startswith(SETTINGS)
+        )
+        path = GRUB_CFG if self.is_by_hand else next(own, "")
+        made = f", then: {UPDATE_GRUB}" if path.startswith("/etc/") else ""
+        return f"{what} in {path}{made}" if path else otherwise
 
     def first_entries(self) -> NextStep:
         """Make a menu that has entries."""

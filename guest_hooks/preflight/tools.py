@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What this guest is repaired with: what makes its menu and its initial RAM disks."""
 
+from collections.abc import Mapping
+
 from guest_hooks.config import Config, PvKernels
 from guest_hooks.formats import grub_cfg
 from guest_hooks.machine.root import Root
 from guest_hooks.model import State, Status
 from guest_hooks.paths import GRUB_CFG, GRUB_DIR
-from guest_hooks.preflight.steps import InitrdMaker, Steps
+from guest_hooks.preflight.steps import SETTINGS, InitrdMaker, Steps
 
-DEFAULTS = "/etc/default/grub"
 SCRIPTS = "/etc/grub.d"
 KERNEL_NAMES = ("vmlinuz-", "kernel-")
 MAX_FILE = 128 << 10
@@ -21,8 +22,8 @@ GRUBS_OWN = frozenset(
 """What they write for this guest or that they take from elsewhere."""
 
 
-def steps(root: Root, status: Status, config: Config) -> Steps:
-    """How this guest is repaired, by what is installed in it."""
+def steps(root: Root, status: Status, config: Config, saved: Mapping[str, str]) -> Steps:
+    """How this guest is repaired, by what is installed in it; `saved` is in grubenv."""
     menu = status.grub_cfg
     return Steps(
         is_menu_ours=config.update_grub
@@ -33,6 +34,7 @@ def steps(root: Root, status: Status, config: Config) -> Steps:
         bits=status.guest.bits,
         has_kernels=any(name.startswith(KERNEL_NAMES) for name in root.names("/boot")),
         sources=_menu_sources(root),
+        saved=saved,
         copied=frozenset(
             kernel.path
             for kernel in status.kernels
@@ -52,10 +54,10 @@ def _menu_sources(root: Root) -> dict[str, str]:
     """The admin's files that decide what is in the menu: their texts by path."""
     paths = (
         f"{GRUB_DIR}/custom.cfg",
-        DEFAULTS,
+        SETTINGS,
         *(
             f"{directory}/{name}"
-            for directory in (f"{DEFAULTS}.d", SCRIPTS)
+            for directory in (f"{SETTINGS}.d", SCRIPTS)
             for name in root.names(directory)[:MOST_FILES]
             if name not in GRUBS_OWN
         ),

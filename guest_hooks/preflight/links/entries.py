@@ -244,12 +244,11 @@ def choice_finding(choice: Choice, menu: Menu, steps: Steps) -> tuple[Finding, .
     if choice.is_named or not choice.is_sure or not choice.wanted:
         return ()
     title = choice.entry.title if choice.entry else ""
-    return (
-        Finding.of(
-            MenuProblem.DEFAULT_NOT_THERE,
-            link=Link.ENTRY,
-            thing=choice.wanted,
-            message=f"the default {choice.wanted!r} names no entry: GRUB starts {title!r} instead",
-            title=title,
-        ),
+    found = Finding.of(
+        MenuProblem.DEFAULT_NOT_THERE,
+        link=Link.ENTRY,
+        thing=choice.wanted,
+        message=f"the default {choice.wanted!r} names no entry: GRUB starts {title!r} instead",
+        title=title,
     )
+    return (replace(found, hint=steps.default(choice.wanted, found.hint)),)

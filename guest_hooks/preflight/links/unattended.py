@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from guest_hooks.formats.grub_menu import Choice, Entry, Menu
 from guest_hooks.preflight.result import Finding, Link
+from guest_hooks.preflight.steps import Steps
 from guest_hooks.problems.menus import NO_HYPERVISOR, MenuProblem
 from guest_hooks.records import replace
 
@@ -18,7 +19,9 @@ _OTHER_LOADERS = frozenset({"multiboot", "multiboot2", "xen_hypervisor"})
 _ENDS = frozenset({"halt", "reboot", "exit"})
 
 
-def findings(menu: Menu, choice: Choice) -> tuple[tuple[Finding, ...], tuple[str, ...]]:
+def findings(
+    menu: Menu, choice: Choice, steps: Steps
+) -> tuple[tuple[Finding, ...], tuple[str, ...]]:
     """What keeps the default entry from starting Linux while nobody touches a key, and what of
     that is not known.
     """
@@ -30,7 +33,20 @@ def findings(menu: Menu, choice: Choice) -> tuple[tuple[Finding, ...], tuple[str
     asks = [entry.asks for entry in choice.way]
     if None in asks and True not in asks:
         unknown.append("whether GRUB asks for a password: grub.cfg decides that while it runs")
-    return tuple(_findings(menu, choice)), tuple(unknown)
+    found = (_with_step(each, choice, steps) for each in _findings(menu, choice))
+    return tuple(found), tuple(unknown)
+
+
+def _with_step(found: Finding, choice: Choice, steps: Steps) -> Finding:
+    """With the step for the file that says so, where that is not one of GRUB's settings."""
+    match found.code:
+        case MenuProblem.WAITS:
+            hint = steps.where("timeout", "set timeout=5", found.hint)
+        case MenuProblem.ASKS:
+            hint = steps.where(found.thing, "add --unrestricted to its line", found.hint)
+        case _:
+            hint = steps.default(choice.wanted, found.hint)
+    return replace(found, hint=hint)
 
 
 def is_explained(entry: Entry) -> bool:

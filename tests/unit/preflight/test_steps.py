@@ -20,7 +20,18 @@ from guest_hooks.model import (
 )
 from guest_hooks.preflight import tools
 from guest_hooks.problems.row import Actor
-from tests.support.boot_damage import INITRD, KERNEL, arguments, set_root
+from tests.support.boot_damage import (
+    INITRD,
+    KERNEL,
+    arguments,
+    both,
+    environment,
+    menu,
+    saved,
+    set_root,
+    timeout,
+    write,
+)
 from tests.support.boot_tree import NEWEST, BootTree
 
 
@@ -49,6 +60,20 @@ def letter(tree: BootTree) -> None:
     arguments("S")(tree)
     tree.write("etc/default/grub.d/a.cfg", b"GRUB_DISABLE_SUBMENU=y\n")
     tree.write("etc/default/grub", b'GRUB_CMDLINE_LINUX="S quiet"\n')
+
+
+def from_custom(text: str) -> Callable[[BootTree], object]:
+    """What an admin's file says, which 41_custom reads."""
+    return write("boot/grub/custom.cfg", f"{text}\n".encode())
+
+
+def from_script(tree: BootTree) -> None:
+    """What an admin's script prints."""
+    tree.edit_menu("set timeout=5\n", "set timeout=-1\n")
+    tree.write("etc/grub.d/40_custom", b"#!/bin/sh\necho set timeout=-1\n")
+
+
+ENTRY = "menuentry mine {\ntrue\n}"
 
 
 def no_initrd(tree: BootTree) -> None:
@@ -130,6 +155,48 @@ def own_entry_without_kernel(tree: BootTree) -> None:
             Actor.GUEST,
             id="initrd-of-dracut",
         ),
+        pytest.param(
+            from_custom("set timeout=-1"),
+            "set timeout=5 in /boot/grub/custom.cfg",
+            Actor.GUEST,
+            id="waits-by-a-file",
+        ),
+        pytest.param(
+            from_script,
+            "set timeout=5 in /etc/grub.d/40_custom, then: update-grub",
+            Actor.GUEST,
+            id="waits-by-a-script",
+        ),
+        pytest.param(
+            timeout("-1"),
+            "set GRUB_TIMEOUT=5 in /etc/default/grub, then: update-grub",
+            Actor.GUEST,
+            id="waits-by-the-settings",
+        ),
+        pytest.param(
+            menu("set timeout=-1\nmenuentry a {\n{load}}\n"),
+            "set timeout=5 in /boot/grub/grub.cfg",
+            Actor.GUEST,
+            id="waits-by-hand",
+        ),
+        pytest.param(
+            from_custom(f"set default=mine\n{ENTRY}"),
+            "set another default in /boot/grub/custom.cfg",
+            Actor.GUEST,
+            id="nothing-by-a-file",
+        ),
+        pytest.param(
+            both(from_custom(ENTRY), saved("mine")),
+            "choose another entry: grub-set-default 0",
+            Actor.GUEST,
+            id="nothing-by-what-is-saved",
+        ),
+        pytest.param(
+            both(from_custom(ENTRY), environment(next_entry="mine")),
+            "let the next boot take the usual entry: grub-editenv - unset next_entry",
+            Actor.GUEST,
+            id="nothing-for-once",
+        ),
         pytest.param(empty_menu, "make the menu again: update-grub", Actor.GUEST, id="empty-menu"),
         pytest.param(
             no_kernel_at_all, "apt install linux-image-amd64", Actor.GUEST, id="no-kernel-at-all"
@@ -188,4 +255,4 @@ def test_a_packed_kernel_is_not_sent_in_a_circle(
         grub_cfg=tree.grub_cfg,
         kernels=(kernel,),
     )
-    assert tools.steps(Root(str(tree.top)), status, config).unpacked(kernel.path).words == step
+    assert tools.steps(Root(str(tree.top)), status, config, {}).unpacked(kernel.path).words == step
