@@ -18,6 +18,8 @@ LSBLK_TIMEOUT = 10
 LOOK_TIMEOUT = 5
 BLKFLSBUF = 0x1261  # linux/fs.h
 DEV = "/dev"
+DIRECTORY = "/"
+"""How GRUB's `ls` ends a directory's name."""
 _COLUMNS = "PATH,TYPE,FSTYPE,UUID,LABEL,PARTUUID,PARTLABEL,PKNAME,MOUNTPOINTS"
 _NO_DISKS = ("/dev/loop", "/dev/zram", "/dev/ram", "/dev/nbd", "/dev/fd")
 
@@ -95,15 +97,24 @@ def content(device: str, path: str, *, run: Run = run) -> bytes | None:
         return None
 
 
+def has_directory(device: str, path: str, *, run: Run = run) -> bool | None:
+    """Whether the directory, or subvolume, `path` is on that file system as GRUB reads it; None
+    where it can't be looked at.
+    """
+    found = files_on(device, [f"{path}{DIRECTORY}"], run=run)
+    return None if found is None else bool(found)
+
+
 def files_on(device: str, paths: Iterable[str], *, run: Run = run) -> frozenset[str] | None:
-    """Which of `paths` (absolute, on that file system) are there as GRUB reads the raw device;
-    None where it can't be looked at.
+    """Which of `paths` (absolute, on that file system; with a slash behind them directories) are
+    there as GRUB reads the raw device; None where it can't be looked at.
     """
     found = set()
     _forget_buffers(device)
     try:
         for path in paths:
-            directory, _, name = path.rpartition("/")
+            directory, _, name = path.removesuffix(DIRECTORY).rpartition("/")
+            name += DIRECTORY if path.endswith(DIRECTORY) else ""
             listing = run(
                 ["grub-fstest", device, "ls", f"(loop0){directory}/"],
                 timeout=LOOK_TIMEOUT,

@@ -249,5 +249,4 @@ def has_subvolume(device: BlockDevice, path: str, *, run: Run) -> bool | None:
     """Whether the btrfs on `device` has a subvolume, or a directory, of that path from its top;
     None where it can't be looked at.
     """
-    found = block_devices.files_on(device.path, [path], run=run)
-    return None if found is None else path in found
+    return block_devices.has_directory(device.path, path, run=run)

@@ -81,6 +81,16 @@ FILE_SYSTEMS = {
 }
 DEVICE_MAPPER = Driver(module="dm_mod", option="BLK_DEV_DM", what="the device mapper")
 CRYPT = Driver(module="dm_crypt", option="DM_CRYPT", what="the driver of encrypted disks")
+RAIDS = {
+    f"raid{level}": Driver(module=module, option=option, what=f"the driver of RAID {level}")
+    for level, module, option in (
+        (0, "raid0", "MD_RAID0"),
+        (1, "raid1", "MD_RAID1"),
+        (10, "raid10", "MD_RAID10"),
+        *((level, "raid456", "MD_RAID456") for level in (4, 5, 6)),
+    )
+}
+"""By the type that lsblk(8) gives an array."""
 UNPACKERS = {
     Compression.GZIP: "RD_GZIP",
     Compression.BZIP2: "RD_BZIP2",
@@ -90,8 +100,9 @@ UNPACKERS = {
     Compression.LZ4: "RD_LZ4",
     Compression.ZSTD: "RD_ZSTD",
 }
+_DRIVERS = (XEN_DISK, DEVICE_MAPPER, CRYPT, *FILE_SYSTEMS.values(), *RAIDS.values())
 OPTIONS = frozenset(
     {"XEN_PV", "XEN_PVH", "BLK_DEV_INITRD", *UNPACKERS.values()}
-    | {driver.option for driver in (XEN_DISK, DEVICE_MAPPER, CRYPT, *FILE_SYSTEMS.values())}
+    | {driver.option for driver in _DRIVERS}
 )
 """The options of a kernel's configuration that are asked for."""

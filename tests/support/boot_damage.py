@@ -448,6 +448,29 @@ def by_dracut(
     return damage
 
 
+def raid(*modules: str) -> Damage:
+    """A root on two disks that are one; the newest kernel's initrd has these modules and mdadm."""
+
+    def damage(tree: BootTree) -> None:
+        member = BlockDevice(
+            path="/dev/xvda2", type="part", fs_type="linux_raid_member", parent="xvda"
+        )
+        array = BlockDevice(
+            path="/dev/md0", type="raid1", fs_type="ext4", uuid=OTHER_UUID, parent="xvda2"
+        )
+        tree.own_boot()
+        tree.devices = (*tree.devices, member, array)
+        tree.edit_menu("root=/dev/xvda1", "root=/dev/md0")
+        for release in RELEASES:
+            more = modules if release == NEWEST else ("raid1",)
+            directory = f"usr/lib/modules/{release}/kernel"
+            names = [f"{directory}/{name}.ko" for name in ("xen-blkfront", "ext4", *more)]
+            archive = kernels.cpio(dict.fromkeys([*names, "usr/sbin/mdadm"], b"x"))
+            tree.write(f"boot/initrd.img-{release}", kernels.pack(archive, "zstd"))
+
+    return damage
+
+
 def luks(tree: BootTree) -> None:
     """A root on an encrypted partition, with /boot beside it."""
     outer = BlockDevice(path="/dev/xvda2", type="part", fs_type="crypto_LUKS", parent="xvda")

@@ -122,8 +122,8 @@ def _once(key: tuple[object, ...], make: "object") -> bytes:
 
 @dataclass(slots=True)
 class OtherDisks:
-    """What grub-fstest would say of the raw devices of this guest: the paths on each; a device
-    that is not named fails.
+    """What grub-fstest would say of the raw devices of this guest: the paths on each, those of
+    directories with a slash behind them; a device that is not named fails.
     """
 
     files: dict[str, tuple[str, ...]] = field(default_factory=dict)
@@ -140,11 +140,10 @@ class OtherDisks:
             return Completed(code=0, stdout=self.contents[device, where], stderr=b"")
         if device not in self.files:
             raise CommandError(f"grub-fstest {device} failed")
-        names = [
-            path.rpartition("/")[2]
-            for path in self.files[device]
-            if path.rpartition("/")[0] + "/" == where
-        ]
+        names = []
+        for path in self.files[device]:
+            above, _, name = path.rstrip("/").rpartition("/")
+            names += [f"{name}{'/' if path.endswith('/') else ''}"] if f"{above}/" == where else []
         return Completed(code=0, stdout=" ".join(names).encode(), stderr=b"")
 
 

@@ -13,7 +13,7 @@ from guest_hooks.preflight.links.places import Place, place
 from guest_hooks.preflight.needs import Kernel, Needs
 from guest_hooks.preflight.result import Certainty, Finding, Link, Step
 from guest_hooks.preflight.steps import Steps
-from guest_hooks.problems.kernels import KernelProblem
+from guest_hooks.problems.kernels import InitrdProblem, KernelProblem
 from guest_hooks.problems.menus import MenuProblem
 from guest_hooks.records import dataclass, replace
 from guest_hooks.volumes import BlockDevice
@@ -124,6 +124,8 @@ def _entry(
         has_subvolume=ground.has_subvolume,
     )
     found, pairs = _loaded(load, path, ground, unknown)
+    if any(each.code is InitrdProblem.NONE for each in found):
+        about_root = ()  # Linux, which would look for it alone, has no driver to do so
     if not load.initrds and not root_fs.wanted(load.arguments):
         # memtest86+, iPXE: what has neither is no Linux with a root, as far as anything ends it
         return (*found, *about_root)[:1] if is_default else ()

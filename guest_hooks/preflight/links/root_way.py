@@ -3,7 +3,7 @@
 
 from collections.abc import Sequence
 
-from guest_hooks.preflight.needs import CRYPT, DEVICE_MAPPER, FILE_SYSTEMS, XEN_DISK, Driver
+from guest_hooks.preflight.needs import CRYPT, DEVICE_MAPPER, FILE_SYSTEMS, RAIDS, XEN_DISK, Driver
 from guest_hooks.records import dataclass
 from guest_hooks.volumes import BlockDevice
 
@@ -35,6 +35,7 @@ def way(device: BlockDevice | None, fs_type: str, devices: Sequence[BlockDevice]
                 drivers += [DEVICE_MAPPER, CRYPT]
                 programs.append("cryptsetup")
             case kind if kind.startswith("raid"):
+                drivers += [RAIDS[kind]] if kind in RAIDS else []
                 programs.append("mdadm")
         device = below.get(device.parent)
     return Way(drivers=tuple(dict.fromkeys(drivers)), programs=tuple(dict.fromkeys(programs)))

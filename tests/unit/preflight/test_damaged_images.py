@@ -24,6 +24,7 @@ from tests.support.boot_damage import (
     lvm_without_program,
     options,
     packed,
+    raid,
     remove_modules,
     set_root,
     stage1,
@@ -177,6 +178,7 @@ CASES = [
         "initrd-lacks-module",
         SHELL,
     ),
+    Case("initrd-without-its-raid", raid(), "initrd-lacks-module", SHELL),
     Case("initrd-without-lvm", lvm_without_program, "initrd-lacks-program", SHELL),
     Case(
         "initrd-of-dracut-without-driver",

@@ -230,7 +230,7 @@ CASES = [
     *(
         Case(
             f"root-on-a-subvolume-that-is-gone-{name}",
-            before(btrfs_root("compress=zstd,subvol=@old", "/@rootfs")),
+            before(btrfs_root("compress=zstd,subvol=@old", "/@rootfs/")),
             "root-subvolume-missing",
             "Failed to mount /dev/xvda1 as root file system.",
         )
