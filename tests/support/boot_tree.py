@@ -3,6 +3,7 @@
 `status` would give.
 """
 
+import os
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -142,8 +143,9 @@ class OtherDisks:
             raise CommandError(f"grub-fstest {device} failed")
         names = []
         for path in self.files[device]:
-            above, _, name = path.rstrip("/").rpartition("/")
-            names += [f"{name}{'/' if path.endswith('/') else ''}"] if f"{above}/" == where else []
+            above, name = os.path.split(path.rstrip("/"))
+            if f"{above.rstrip('/')}/" == where:
+                names.append(f"{name}/" if path.endswith("/") else name)
         return Completed(code=0, stdout=" ".join(names).encode(), stderr=b"")
 
 
