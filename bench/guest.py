@@ -47,7 +47,7 @@ def installed(
         guest.apt("install", "--no-install-recommends", "strace")
         if not has_one_kernel:
             other_kernels(disk.top)
-            _own_by_dpkg(disk.top)
+            own_by_dpkg(disk.top)
         # So that the UUID can be changed while it is mounted (tune2fs(8), metadata_csum_seed).
         images.tool("tune2fs", "-O", "metadata_csum_seed", disk.root.device)
         guest.path(f"/root/{deb.name}").write_bytes(deb.read_bytes())
@@ -93,7 +93,7 @@ def _run_in_memory(directory: Path) -> Iterator[None]:
         images.tool("umount", str(directory))
 
 
-def _own_by_dpkg(top: Path) -> None:
+def own_by_dpkg(top: Path) -> None:
     """Have dpkg know the copies of Debian's kernel as it knows the kernels of three packages."""
     kernels = sorted(path.name for path in (top / "boot").glob("vmlinuz-*"))
     (sums,) = (
@@ -104,4 +104,6 @@ def _own_by_dpkg(top: Path) -> None:
     digest, _ = next(
         line.split("  boot/vmlinuz") for line in sums.read_text().splitlines() if "vmlinuz" in line
     )
-    sums.write_text(sums.read_text() + "".join(f"{digest}  boot/{name}\n" for name in kernels))
+    known = sums.read_text()
+    lines = (f"{digest}  boot/{name}\n" for name in kernels)
+    sums.write_text(known + "".join(line for line in lines if line not in known))

@@ -90,6 +90,11 @@ LIMITS = (
         unit="s",
     ),
     Limit(
+        name="growth",
+        what="the power of kernels, disks or files in /boot that a verb's time grows with, at most",
+        most=1,
+    ),
+    Limit(
         name="service-wakeups",
         what="the service's wakeups a minute beyond its watchdog's pings",
         most=0,

@@ -4,10 +4,11 @@ measured, fails it.
 """
 
 import re
+import subprocess
 
 import pytest
 
-from bench import limits, vigil
+from bench import growth, limits, vigil
 from bench.limits import LIMITS, Measured
 from bench.measure import Command, in_turns
 from guest_hooks.daemon.pacing import Pace
@@ -15,6 +16,13 @@ from tests.support.checkout import CHECKOUT
 
 KEPT = {limit.name: Measured(value=limit.most) for limit in LIMITS}
 """Each figure just within its limit."""
+
+
+def test_all_its_parts_can_be_loaded() -> None:
+    done = subprocess.run(
+        [CHECKOUT / "bench/run", "--help"], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert "--only" in done.stdout
 
 
 def test_figures_at_their_limits_are_kept() -> None:
@@ -100,3 +108,28 @@ def test_commands_get_an_environment_of_their_own(monkeypatch: pytest.MonkeyPatc
         {"own": Command(words=["/bin/sh", "-c", '[ -z "$PYTHONDONTWRITEBYTECODE" ]'])}, runs=1
     )
     assert figures["own"].milliseconds > 0
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "slope", "is_kept"),
+    [
+        pytest.param((50, 60, 160), 0.43, True, id="less-than-linear"),
+        pytest.param((50, 100, 1000), 1.0, True, id="linear"),
+        pytest.param((50, 100, 10_000), 2.0, False, id="square"),
+    ],
+)
+def test_what_grows_faster_than_what_there_is_is_not_kept(
+    milliseconds: tuple[float, ...], slope: float, is_kept: bool
+) -> None:
+    grown = growth.Series(
+        thing="kernels", command="`status`", counts=(1, 10, 100), milliseconds=milliseconds
+    )
+    flat = growth.Series(
+        thing="disks", command="`status`", counts=(1, 10, 100), milliseconds=(50, 50, 50)
+    )
+    found = growth.figures((flat, grown))
+    assert found["growth"].value == pytest.approx(slope, abs=0.01)
+    assert found["growth"].detail == "`status`, kernels"
+    rows = limits.judged(found, [limit for limit in LIMITS if limit.name in found])
+    assert [row.is_kept for row in rows] == [is_kept]
+    assert f"| {slope:.2f} |" in growth.table((flat, grown))
