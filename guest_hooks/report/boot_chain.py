@@ -17,6 +17,8 @@ from guest_hooks.survey.outlook import Outlook
 COLUMN = 13
 BAR_WIDTH = 72
 _LINKS = {Link.STAGE1: "stage 1", Link.SECOND_STAGE: "second stage", Link.HANDOVER: "handover"}
+_OF_A_FINDING = tuple("code link thing message console certainty hint severity stops".split())
+"""What the schema has; other fields are for the program alone."""
 
 
 def preflight_json(answer: Preflight) -> dict[str, Any]:
@@ -58,8 +60,7 @@ def _will_boot(answer: Preflight) -> bool | None:
 def finding_json(found: Finding) -> dict[str, Any]:
     """One finding, by the name that preflight gives its code."""
     known = {**asdict(found), "code": found.name}
-    del known["actor"], known["is_refused_by_grub"]
-    return known
+    return {name: known[name] for name in _OF_A_FINDING}
 
 
 def preflight_text(answer: Preflight, style: Style) -> list[str]:
