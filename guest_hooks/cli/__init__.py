@@ -76,6 +76,8 @@ def _watch() -> int:
 
     try:
         with looked_at(Root()):
+            if sys.stderr.isatty():
+                streams.say([f"Watching until Ctrl-C; to see what is repaired: {PROGRAM} log"])
             return int(watcher.watch())
     except GuestHooksError as error:
         streams.say(

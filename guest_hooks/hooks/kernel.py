@@ -34,8 +34,8 @@ def installed(root: Root, arguments: Sequence[str]) -> ExitCode:
         _settle(root, synced(root, "kernel-postinst"))
     except GuestHooksError as error:
         streams.say(messages.error_text(error, style_of(sys.stderr)))
-        reasons, comfort = _judged(root)
-        streams.say(comfort)
+        reasons, words = _judged(root)
+        streams.say(words)
         code = ExitCode.WOULD_NOT_BOOT if reasons else code
     streams.say(_kernel_words(root, arguments))
     return code
@@ -76,6 +76,8 @@ def _judged(root: Root) -> tuple[tuple[str, ...], list[str]]:
     """What is known to keep this guest from booting, and what to say of it; what is none of
     ours is not judged.
     """
+    from guest_hooks.report import boot_chain  # noqa: PLC0415 - as for a new kernel
+
     config = _bearing(root)
     if not is_ours(root, config):
         return (), []
@@ -93,9 +95,9 @@ def _judged(root: Root) -> tuple[tuple[str, ...], list[str]]:
     answer = _next_boot(root, config)
     if answer is None or not answer.will_boot:
         return (), []  # what is known of that, `status` and the words on the kernel say
-    return (), [
-        "xen-guest-bootloader: the guest can still boot: what was there before is still there"
-    ]
+    by = boot_chain.kernels(answer)
+    works = f"the next boot still works{by and f', by {by}'}"
+    return (), [f"xen-guest-bootloader: {works}: what was there before is still there"]
 
 
 def _bearing(root: Root) -> Config:

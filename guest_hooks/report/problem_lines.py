@@ -45,7 +45,9 @@ def step(hint: str, style: Style, *, indent: int = INDENT) -> list[str]:
 def problems(
     found: Iterable[Problem], style: Style, shown: set[str], *, indent: int = INDENT
 ) -> Iterator[str]:
-    """Each of `found` whose message is not among `shown`, which grows, with its next step."""
+    """Each of `found` whose message is not among `shown`, with its next step, unless that is;
+    `shown` grows.
+    """
     new = []
     for problem in found:
         if problem.message not in shown:
@@ -57,7 +59,9 @@ def problems(
         )
         code = f" [{problem.code}]" if style.verbose else ""
         yield from below(name, ((problem.message, kind), (code, Kind.PLAIN)), style, indent=indent)
-        if problem.hint and problem.hint not in {later.hint for later in new[number + 1 :]}:
+        later = {each.hint for each in new[number + 1 :]}
+        if problem.hint and problem.hint not in shown | later:
+            shown.add(problem.hint)
             yield from step(problem.hint, style, indent=indent)
 
 

@@ -31,7 +31,7 @@ _WAYS = {
     Start.NOT: "not at all",
     Start.UNKNOWN: "not known",
 }
-_AS_ROOT = "sudo xen-guest-bootloader status"
+_AS_ROOT = "look as root: sudo xen-guest-bootloader status"
 _BY_STAGE1 = "by the host's GRUB, not by the second stage"
 
 
@@ -54,7 +54,9 @@ class Scene:
 
 
 def status_screen(scene: Scene, style: Style) -> list[str]:
-    """The whole screen; each message is shown once, in the first row that it belongs to."""
+    """The whole screen; each message and each next step is shown once, in the first row that it
+    belongs to.
+    """
     shown: set[str] = set()
     lines = [*_next_boot(scene, style, shown), *state_rows(scene.status, style, shown)]
     if scene.service is not None or scene.hold is not None or not scene.repair:
@@ -71,7 +73,7 @@ def status_screen(scene: Scene, style: Style) -> list[str]:
 
 def state_rows(status: Status, style: Style, shown: set[str]) -> list[str]:
     """The rows of the second stages and grub.cfg, with what is wrong with them and beside them;
-    messages among `shown`, which grows, are left out.
+    what is among `shown`, which grows, is left out.
     """
     lines = []
     for number, target in enumerate(status.targets):
@@ -112,20 +114,21 @@ def _next_boot(scene: Scene, style: Style, shown: set[str]) -> Iterator[str]:
             (": only root can follow it", Kind.PLAIN),
         )
         yield from row("Next boot", unknown, style, column=COLUMN)
-        yield from problem_lines.step(scene.given.step(_AS_ROOT), style)
+        step = scene.given.step(_AS_ROOT)
+        shown.add(step)
+        yield from problem_lines.step(step, style)
         return
     text = boot_chain.headline(answer, needs_action=not scene.status.ok)
     yield from row("Next boot", text, style, column=COLUMN)
     first = boot_chain.leading(answer)
     known = {problem.message for target in scene.status.targets for problem in target.problems}
     shown |= {first.message} if first else set()
-    steps: set[str] = set()
     if first:
-        yield from problem_lines.finding(first, style, with_message=False, steps=steps)
+        yield from problem_lines.finding(first, style, with_message=False, steps=shown)
     for found in (each for each in answer.findings if each.message not in shown):
         if found.stops or found.message not in known:
             shown.add(found.message)
-            yield from problem_lines.finding(found, style, steps=steps)
+            yield from problem_lines.finding(found, style, steps=shown)
     for item in answer.unknown if style.verbose else ():
         yield from problem_lines.below("unknown", plain(item), style)
 

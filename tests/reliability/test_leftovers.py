@@ -3,6 +3,7 @@
 
 from pathlib import Path
 
+from guest_hooks.cli.verbs.run_sync import UNCHANGED
 from tests.support import fault_lab
 from tests.support.debian_tree import Suite
 
@@ -27,5 +28,5 @@ def test_a_run_with_nothing_to_do_removes_what_was_left(tmp_path: Path) -> None:
         directory.mkdir()
         (directory / "normal.mod").write_bytes(b"left")
         done = lab.sync()
-        assert (done.returncode, done.stdout) == (0, "Nothing to do.\n")
+        assert (done.returncode, done.stdout) == (0, f"{UNCHANGED}\n")
         assert [path for path in (*left, directory) if path.exists()] == []

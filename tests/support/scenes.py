@@ -114,6 +114,19 @@ def _foreign() -> Status:
     return replace(WELL, targets=(target,))
 
 
+def _as_another_user() -> Status:
+    """What a user sees who may read neither the disk nor grub.cfg."""
+    not_known = Problem.of(
+        SecondStageProblem.BOOT_NOT_KNOWN,
+        f"the UUID of /boot's file system could not be read, so whether {PV_PATH} looks for it is"
+        " not known",
+    )
+    unread = Problem.of(MenuProblem.NOT_KNOWN, "/boot/grub/grub.cfg can't be read by this user")
+    target = replace(SECOND_STAGE, state=State.UNKNOWN, problems=(not_known,))
+    menu = GrubCfgStatus(path="/boot/grub/grub.cfg", state=State.UNKNOWN, problems=(unread,))
+    return replace(WELL, targets=(target,), grub_cfg=menu)
+
+
 def _no_kernel() -> Status:
     problem = Problem(
         code=MenuProblem.KERNEL_GONE,
@@ -225,7 +238,7 @@ SCENES = {
         code=0,
     ),
     "no root": Situation(
-        scene=Scene(status=WELL, service=RUNNING, now=NOW), first="not known", code=0
+        scene=Scene(status=_as_another_user(), service=RUNNING, now=NOW), first="not known", code=3
     ),
     "room for one copy": Situation(
         scene=Scene(

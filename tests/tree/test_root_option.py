@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from guest_hooks.cli.verbs.run_sync import UNCHANGED
 from tests.support import images, other_users, report_schema
 from tests.support.debian_tree import Suite
 from tests.support.outside_guest import (
@@ -240,7 +241,7 @@ def test_a_read_only_boot_with_nothing_to_do_is_fine(own_boot: OutsideGuest) -> 
     boot = str(own_boot.path("/boot"))
     images.tool("mount", "-o", "remount,ro", boot)
     try:
-        assert own_boot.run("sync", f"--target={PV}").stdout == "Nothing to do.\n"
+        assert own_boot.run("sync", f"--target={PV}").stdout == f"{UNCHANGED}\n"
     finally:
         images.tool("mount", "-o", "remount,rw", boot)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from guest_hooks.cli.verbs.run_sync import UNCHANGED
 from guest_hooks.machine import space
 from guest_hooks.machine.root import Root
 from guest_hooks.targets import TARGETS
@@ -221,7 +222,7 @@ def test_force_builds_what_is_current_and_comes_to_the_same(
         f"--target={PV}",
         prefix=["strace", "-f", "-qq", "-e", "execve", "-o", str(tmp_path / "forced")],
     )
-    assert quiet.stdout == "Nothing to do.\n"
+    assert quiet.stdout == f"{UNCHANGED}\n"
     assert forced.code == 0
     assert "grub-install" not in (tmp_path / "plain").read_text()
     assert "grub-install" in (tmp_path / "forced").read_text()

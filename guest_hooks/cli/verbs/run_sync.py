@@ -12,6 +12,9 @@ from guest_hooks.report import as_journal, messages, reasons
 from guest_hooks.sync import sync
 from guest_hooks.sync.result import Request, Result, exit_code
 
+UNCHANGED = "Nothing to do: the second stages and grub.cfg are current."
+"""Which is not all that the next boot needs."""
+
 
 def run_sync(session: Session) -> ExitCode:
     """Run it, say what it did, and tell the journal."""
@@ -93,7 +96,7 @@ def _unchanged(status: Status, *, is_forced: bool) -> list[str]:
     """What to say of a run that wrote nothing; a forced one has built each second stage again."""
     built = [target for target in status.targets if target.state is State.CURRENT]
     if not is_forced or not built:
-        return ["Nothing to do."]
+        return [UNCHANGED]
     return [
         f"Built {target.path} again (GRUB {target.grub_version}): the same bytes, not written."
         for target in built
