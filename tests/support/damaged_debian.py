@@ -36,6 +36,7 @@ from tests.support.debian_damage import (
     no_modules,
     of_the_other_width,
     put,
+    rescue,
     root,
     saved,
     small,
@@ -49,6 +50,7 @@ BAD_PREFIX = "search.fs_uuid {uuid} root \nset prefix=($root)'/grub2'\n"
 BAD_UUID = f"search.fs_uuid {OTHER_UUID} root \nset prefix=($root)'/boot/grub'\n"
 LOAD = "search.fs_uuid {uuid} root \nset prefix=($root)'/boot/grub'\n"
 TEXT = b"no kernel\n" * 9000
+LINUX = ("linux {kernel} root=/dev/xvda ro", "initrd {initrd}")
 NOT_OURS = "second-stage-core-image-differs second-stage-modules-missing"
 """Of a second stage with other modules, which /boot/grub/<target>/core.elf does not follow."""
 ROWS = (
@@ -102,9 +104,37 @@ ROWS = (
     ),
     Row("grub.cfg is deleted", gone("boot/grub/grub.cfg"), "grub-cfg-missing"),
     Row("grub.cfg is empty", cut("boot/grub/grub.cfg", 0), "grub-cfg-invalid"),
-    Row("grub.cfg is cut off", cut("boot/grub/grub.cfg", 3000), "grub-cfg-invalid"),
-    Row("grub.cfg is cut off", cut("boot/grub/grub.cfg", 3000), "grub-cfg-invalid", PVH),
-    Row("grub.cfg has a brace too many", menu(FIRST, FIRST + "}\n"), "grub-cfg-invalid"),
+    Row("grub.cfg is cut off", cut("boot/grub/grub.cfg", 2000), "grub-cfg-invalid"),
+    Row("grub.cfg is cut off", cut("boot/grub/grub.cfg", 2000), "grub-cfg-invalid", PVH),
+    Row(
+        "grub.cfg is cut off behind its first entry",
+        cut("boot/grub/grub.cfg", 3000),
+        "grub-cfg-invalid",
+        boots=True,
+    ),
+    Row(
+        "grub.cfg has a brace too many",
+        menu(FIRST, FIRST + "}\n"),
+        "grub-cfg-invalid",
+        boots=True,
+    ),
+    Row(
+        "grub.cfg has an entry that does not end",
+        menu(FIRST, FIRST + "menuentry 'x' {\n"),
+        "grub-cfg-invalid",
+    ),
+    Row("the root is xvda without /dev/", root("root=xvda"), "root-not-a-path"),
+    Row(
+        "the entries are on a PC's disk",
+        entry("set root='hd0,msdos1'", *LINUX),
+        "entry-disk-missing",
+    ),
+    Row("default.target is rescue.target", rescue, "boot-ends-in-shell"),
+    Row(
+        "a path that does not begin with a slash",
+        entry("linux boot/vmlinuz root=/dev/xvda ro", "initrd {initrd}"),
+        "kernel-missing",
+    ),
     Row("grub.cfg has no entry", put("boot/grub/grub.cfg", b"set timeout=5\n"), "menu-empty"),
     Row(
         "the menu was made on another disk, and which disks there are is not known",

@@ -235,6 +235,13 @@ def put_back_modules(guest: Guest) -> None:
         away.rename(away.with_name(guest.release))
 
 
+def rescue(guest: Guest) -> None:
+    """As `systemctl set-default rescue.target` leaves it."""
+    link = guest.top / "etc/systemd/system/default.target"
+    link.unlink(missing_ok=True)
+    link.symlink_to("/lib/systemd/system/rescue.target")
+
+
 def a_directory(guest: Guest) -> None:
     guest.kernel.unlink()
     guest.kernel.mkdir()

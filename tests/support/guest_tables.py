@@ -9,6 +9,7 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping
+from importlib import import_module
 from typing import Any
 
 from tests.support.checkout import CHECKOUT
@@ -50,6 +51,8 @@ them. What was seen to be the same is remembered as long as the file is; what wa
 last minute on XFS, which GRUB reads without its log, is not judged
 (`tests/tree/test_boot_places.py`).
 """
+SMALL = ("images", "menus", "system")
+"""Of the tests of damaged trees: what stands for one of their modules."""
 GOLDEN = CHECKOUT / "tests/golden/damaged-guests.json"
 
 
@@ -105,6 +108,15 @@ def page() -> str:
             "|---|---|---|---|---|---|",
             *_damaged_rows(),
             "",
+            "### In trees of small kernels",
+            "",
+            "A damage each; no other error may be found (`tests/unit/preflight`). The console's words",
+            "may go on.",
+            "",
+            "| what is wrong | as | boots | found | the console shows |",
+            "|---|---|---|---|---|",
+            *_small_rows(),
+            "",
             "## Healthy guests",
             "",
             "| guest | as | looked at |",
@@ -125,6 +137,16 @@ def _damaged_rows() -> Iterator[str]:
         codes = ", ".join(f"`{code}`" for code in said["codes"])
         boots = "yes" if said["boots"] else "no"
         yield f"| {row.what} | {platform(row)} | {boots} | {codes} | {shown} | {said['step']} |"
+
+
+def _small_rows() -> Iterator[str]:
+    for module in SMALL:
+        for case in import_module(f"tests.unit.preflight.test_damaged_{module}").CASES:
+            boots = "yes" if case.boots else "no"
+            shown = f"`` {case.console} ``" if case.console else ""
+            mode = case.mode.upper()
+            name = _words(case.name.removesuffix(f"-{case.mode}"))
+            yield f"| {name} | {mode} | {boots} | `{case.code}` | {shown} |"
 
 
 def _healthy_rows() -> Iterator[str]:
