@@ -71,6 +71,10 @@ def _export(state: State, _: str, arguments: list[str], __: Command) -> bool:
 
 
 def _load_env(state: State, _: str, arguments: list[str], __: Command) -> bool:
+    if any(argument.startswith(("-f", "--file")) for argument in arguments):
+        for variable in arguments:  # of another file; a path among them does no harm
+            state.set(variable, None)
+        return True
     names = [argument for argument in arguments if not argument.startswith("-")]
     for variable, value in (state.grubenv or {}).items():
         if not names or variable in names:

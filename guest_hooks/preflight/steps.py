@@ -111,13 +111,22 @@ class Steps:
         first = "" if self.makes_copies else 'set pv_kernels = "auto"; '
         return NextStep(words=f"{first}make the copy again: {SYNC}", actor=Actor.HERE)
 
-    def initrd(self, release: str, *, is_there: bool) -> str:
-        """The command that makes the initial RAM disk of a kernel, again if one `is_there`."""
+    def initrd(self, release: str, path: str = "", *, is_there: bool) -> str:
+        """The command that makes the initial RAM disk of a kernel, again if one `is_there`; and
+        what has a menu take it that names another `path`.
+        """
+        made = f"/boot/initrd.img-{release}"
+        is_other = bool(path) and path != made
         match self.maker:
             case InitrdMaker.INITRAMFS_TOOLS:
-                return f"update-initramfs -{'u' if is_there else 'c'} -k {release}"
+                how = "u" if is_there and not is_other else "c"
+                command = f"update-initramfs -{how} -k {release}"
             case InitrdMaker.DRACUT:
-                return f"dracut --force /boot/initrd.img-{release} {release}"
+                command = f"dracut --force {made} {release}"
+        if not is_other:
+            return command
+        name = path.rpartition("/")[2]
+        return f"{command}, and have the menu name {made}: {self.menu(name).words}"
 
     def kernel(self, mode: Mode) -> str:
         """A package of Debian's with a kernel for this guest."""

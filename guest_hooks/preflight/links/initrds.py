@@ -119,9 +119,8 @@ def _contents(
     lacking: Sequence[Driver],
     needs: Needs,
 ) -> list[Finding]:
-    found = partial(
-        _initrd, thing=path, make=needs.steps.initrd(kernel.release, is_there=True), root=needs.root
-    )
+    make = needs.steps.initrd(kernel.release, path, is_there=True)
+    found = partial(_initrd, thing=path, make=make, root=needs.root)
     compressions = [Compression(facts.compression) for facts in contents if facts.compression]
     for compression in compressions:
         option = UNPACKERS.get(compression)
@@ -159,7 +158,7 @@ def _contents(
 def _initrd_damage(
     kernel: Kernel, path: str, facts: InitrdFacts | None, needs: Needs
 ) -> list[Finding]:
-    make = needs.steps.initrd(kernel.release, is_there=facts is not None)
+    make = needs.steps.initrd(kernel.release, path, is_there=facts is not None)
     if facts is None or facts.fault == ASTRAY:
         message = facts.cause if facts else f"{path} is not there"
         found = _initrd(InitrdProblem.MISSING, thing=path, message=message, path=path, make=make)

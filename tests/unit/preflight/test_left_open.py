@@ -7,7 +7,17 @@ from pathlib import Path
 import pytest
 
 from guest_hooks.formats import crypttab
-from tests.support.boot_damage import SECOND, Damage, beside, both, fstab, loaded, set_root, write
+from tests.support.boot_damage import (
+    SECOND,
+    Damage,
+    appended,
+    beside,
+    both,
+    fstab,
+    loaded,
+    set_root,
+    write,
+)
 from tests.support.boot_tree import BootTree
 
 UDEVS = beside(replace(SECOND, names=("/dev/disk/by-diskseq/2",)), "/dev/xvda1")
@@ -32,6 +42,11 @@ UDEVS = beside(replace(SECOND, names=("/dev/disk/by-diskseq/2",)), "/dev/xvda1")
             loaded(initrd="(lvmid/a/b)/initrd.img"),
             "what is in (lvmid/a/b)/initrd.img, which is on another file system",
             id="initrd-elsewhere",
+        ),
+        pytest.param(
+            appended("load_env --file=/boot/mine.env default"),
+            "which entry is the default",
+            id="environment-of-another-file",
         ),
         pytest.param(
             loaded("search --file --set=root /marker"),

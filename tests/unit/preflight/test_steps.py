@@ -80,6 +80,12 @@ def no_initrd(tree: BootTree) -> None:
     tree.remove(INITRD)
 
 
+def other_initrd(tree: BootTree) -> None:
+    """A menu of the admin's names an initrd that no tool of Debian's makes."""
+    lines = f"set default=mine\nmenuentry mine {{\nlinux /{KERNEL} root=/dev/xvda1\n"
+    from_custom(f"{lines}initrd /boot/initrd.gz\n}}")(tree)
+
+
 def no_initrd_with_dracut(tree: BootTree) -> None:
     tree.remove(INITRD)
     tree.write("usr/bin/dracut", b"")
@@ -142,6 +148,14 @@ def own_entry_without_kernel(tree: BootTree) -> None:
         ),
         pytest.param(
             no_initrd, f"make it again: update-initramfs -c -k {NEWEST}", Actor.GUEST, id="initrd"
+        ),
+        pytest.param(
+            other_initrd,
+            f"make it again: update-initramfs -c -k {NEWEST}, and have the menu name"
+            f" /boot/initrd.img-{NEWEST}: correct initrd.gz in /boot/grub/custom.cfg, then:"
+            " update-grub",
+            Actor.GUEST,
+            id="initrd-of-another-name",
         ),
         pytest.param(
             bad_initrd,
