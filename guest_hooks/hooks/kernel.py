@@ -29,16 +29,16 @@ def installed(root: Root, arguments: Sequence[str]) -> ExitCode:
 
     `arguments` are a kernel hook's, VERSION and IMAGE.
     """
-    code = ExitCode.OK
     try:
-        _settle(root, synced(root, "kernel-postinst"))
+        result = synced(root, "kernel-postinst")
+        _settle(root, result)
+        reasons, words = _judged(root) if result is not None and result.is_held else ((), [])
+        words = words if reasons else []  # that nothing was changed is said
     except GuestHooksError as error:
         streams.say(messages.error_text(error, style_of(sys.stderr)))
         reasons, words = _judged(root)
-        streams.say(words)
-        code = ExitCode.WOULD_NOT_BOOT if reasons else code
-    streams.say(_kernel_words(root, arguments))
-    return code
+    streams.say([*words, *_kernel_words(root, arguments)])
+    return ExitCode.WOULD_NOT_BOOT if reasons else ExitCode.OK
 
 
 def removed(root: Root) -> ExitCode:
@@ -90,14 +90,14 @@ def _judged(root: Root) -> tuple[tuple[str, ...], list[str]]:
                 f" {error.message}"
             )
         ]
-    if reasons:
-        return reasons, [f"xen-guest-bootloader: this guest would not boot: {'; '.join(reasons)}"]
     answer = _next_boot(root, config)
-    if answer is None or not answer.will_boot:
+    works = answer is not None and answer.will_boot
+    if reasons and not (answer and works and answer.is_followed):
+        return reasons, [f"xen-guest-bootloader: this guest would not boot: {'; '.join(reasons)}"]
+    if answer is None or not works:
         return (), []  # what is known of that, `status` and the words on the kernel say
-    by = boot_chain.kernels(answer)
-    works = f"the next boot still works{by and f', by {by}'}"
-    return (), [f"xen-guest-bootloader: {works}: what was there before is still there"]
+    verdict = "".join(words for words, _ in boot_chain.headline(answer))
+    return (), [f"xen-guest-bootloader: what was there before is still there; next boot: {verdict}"]
 
 
 def _bearing(root: Root) -> Config:
@@ -149,11 +149,11 @@ def _settle(root: Root, result: Result | None) -> None:
 
 
 def why_not_bootable(status: Status) -> tuple[str, ...]:
-    """What of `status` would keep the guest from booting.
+    """What of `status` may keep the guest from booting, where the next boot was not found to work.
 
     A missing second stage would not (stage 1 then reads grub.cfg), nor would one that is merely
-    old; a damaged one, or one that looks for another file system, is what stage 1 starts and can't
-    come back from.
+    old; a damaged one, or one that looks for another file system, may be what stage 1 starts and
+    can't come back from.
     """
     reasons = []
     for target in status.targets:

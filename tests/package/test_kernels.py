@@ -187,7 +187,9 @@ def assert_silent(guest: ChrootGuest) -> None:
 
 
 def test_a_kernel_fails_where_the_guest_would_not_boot(pv_guest: ChrootGuest) -> None:
-    pv_guest.shell(f"{DAMAGE}; mv /usr/lib/grub/x86_64-xen /root/")
+    gone = "00000000-0000-4000-8000-000000000000"
+    pv_guest.shell(f"sed -i s/{pv_guest.disk.boot.uuid}/{gone}/g {SECOND_STAGE}")
+    pv_guest.shell("mv /usr/lib/grub/x86_64-xen /root/")
     done = pv_guest.run(HOOK, "6.1.0-0-amd64", check=False)
     assert done.returncode == 1
     assert "apt install grub-xen-bin" in done.stderr
@@ -199,4 +201,4 @@ def test_a_kernel_does_not_fail_where_the_guest_boots_all_the_same(pv_guest: Chr
     pv_guest.shell(f"rm {SECOND_STAGE}; mv /usr/lib/grub/x86_64-xen /root/")
     done = pv_guest.run(HOOK, "6.1.0-0-amd64")
     assert "apt install grub-xen-bin" in done.stderr
-    assert "the next boot still works, by vmlinu" in done.stderr
+    assert "still there; next boot: will boot, but not as it should" in done.stderr

@@ -13,11 +13,15 @@ from guest_hooks.errors import ExitCode, LackingError
 from guest_hooks.hooks import kernel
 from guest_hooks.machine.root import Root
 from guest_hooks.model import FileStatus, Guest, Mode, Problem, State, Status, TargetStatus
+from guest_hooks.preflight import next_boot
 from guest_hooks.problems.table import TABLE
 from guest_hooks.survey.status import Survey
+from guest_hooks.sync.result import Result
+from tests.support.scenes import BOOTS
 
 KERNEL = ("kernel-postinst", "6.1.0-0-amd64", "/boot/vmlinuz-6.1.0-0-amd64")
 TYPO = "target = [\n"
+STILL_THERE = "xen-guest-bootloader: what was there before is still there"
 
 
 @pytest.fixture
@@ -66,8 +70,40 @@ def test_a_broken_configuration_and_a_guest_that_boots(
 ) -> None:
     break_configuration(guest)
     monkeypatch.setattr(kernel, "survey", lambda _root, _config: found(state=State.STALE))
+    monkeypatch.setattr(next_boot, "preflight", lambda *_arguments: BOOTS)
     assert hooks.run(KERNEL) == ExitCode.OK
-    assert "the next boot still works: what was there before is" in capsys.readouterr().err
+    assert (
+        f"{STILL_THERE}; next boot: will boot vmlinuz-6.1.0-56-amd64\n" in capsys.readouterr().err
+    )
+
+
+def test_preflight_s_verdict_decides_over_a_damaged_second_stage(
+    guest: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Stage 1 refuses it and reads the menu."""
+    break_configuration(guest)
+    damaged = Problem(code=TABLE["truncated"], message="it is cut off")
+    monkeypatch.setattr(
+        kernel, "survey", lambda _root, _config: found(damaged, state=State.INVALID)
+    )
+    monkeypatch.setattr(next_boot, "preflight", lambda *_arguments: BOOTS)
+    assert hooks.run(KERNEL) == ExitCode.OK
+    assert "would not boot" not in capsys.readouterr().err
+
+
+def test_a_hold_does_not_hide_that_the_guest_would_not_boot(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status = found(Problem(code=TABLE["uuid-mismatch"], message="x"), state=State.STALE).status
+    held = Result(before=status, status=status, is_held=True, is_settled=True)
+    monkeypatch.setattr(kernel, "synced", lambda _root, _hook: held)
+    monkeypatch.setattr(kernel, "is_ours", lambda _root, _config: True)
+    monkeypatch.setattr(
+        kernel, "survey", lambda _root, _config: Survey(config=Config(), targets=(), status=status)
+    )
+    monkeypatch.setattr(kernel, "kernel_warning", lambda *_arguments: [])
+    assert kernel.installed(Root(), KERNEL[1:]) == ExitCode.WOULD_NOT_BOOT
+    assert "this guest would not boot: x" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
