@@ -47,7 +47,7 @@ def held(
         if clock() >= deadline:
             raise LockedError(
                 f"{root.outside(LOCK)} is held by {_holder(root)}; waited {timeout:g} s for it",
-                hint="let it finish, or wait longer",
+                hint="let it finish, or wait longer: --lock-timeout SECONDS",
             )
         sleep(POLL_SECONDS)
     with closing(fd):

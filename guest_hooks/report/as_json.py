@@ -16,6 +16,7 @@ from guest_hooks.model import (
     Status,
     TargetStatus,
 )
+from guest_hooks.program import PROGRAM
 from guest_hooks.records import asdict
 from guest_hooks.repairs import ServiceStatus
 
@@ -99,7 +100,7 @@ def fault_json(fault: Exception) -> dict[str, Any]:
     error = {
         "exit_code": int(ExitCode.FAULT),
         "message": f"{type(fault).__name__}: {fault}",
-        "hint": "",
+        "hint": f"journalctl -t {PROGRAM}",
     }
     return {"schema": SCHEMA, "ok": False, "error": error}
 

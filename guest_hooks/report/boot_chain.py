@@ -99,7 +99,7 @@ def headline(answer: Preflight, *, needs_action: bool = False) -> Text:
         return verdict, (f": {message(first)}", Kind.PLAIN)
     if not answer.is_followed:
         return ("not known", Kind.LOOK), (f": {'; '.join(answer.unknown[:1])}", Kind.PLAIN)
-    found = kernels(answer)
+    found = _kernels(answer)
     by = f" {found}" if found else ""
     if needs_action:
         return ("will boot", Kind.LOOK), (f"{by}; action needed, see below", Kind.PLAIN)
@@ -139,7 +139,7 @@ def _first(answer: Preflight, first: Finding) -> Iterator[Finding]:
     yield from (found for found in answer.findings if found is not first)
 
 
-def kernels(answer: Preflight) -> str:
+def _kernels(answer: Preflight) -> str:
     """The kernels that will be started, one for each mode that was followed."""
     names = (step.thing.rpartition("/")[2] for step in answer.chain if step.link is Link.KERNEL)
     return ", ".join(dict.fromkeys(name for name in names if name))
