@@ -61,10 +61,12 @@ class Session:
             streams.say(self.wrapped(lines), sys.stdout)
 
     def wrapped(self, lines: Sequence[str]) -> list[str]:
-        """Sentences for stdout: a terminal would break them in the middle of a word."""
+        """Sentences for stdout: a terminal would break them in the middle of a word, or of a
+        command.
+        """
         if not sys.stdout.isatty():
             return [*lines]
-        rows = (layout.block(layout.plain(line), self.style, indent=0, hang=2) for line in lines)
+        rows = (layout.step(line, self.style, first=(), indent=0, hang=2) for line in lines)
         return [row for wrapped in rows for row in wrapped]
 
     def answer(self, table: dict[str, Any]) -> None:

@@ -115,7 +115,7 @@ def block(text: Text, style: Style, *, first: Text = (), indent: int, hang: int 
     return [row.replace(NO_BREAK, " ").rstrip() for row in rows]
 
 
-def step(hint: str, style: Style, *, first: Text, indent: int) -> list[str]:
+def step(hint: str, style: Style, *, first: Text, indent: int, hang: int = 0) -> list[str]:
     """A next step behind `first`, as a `block`; a command in it is never broken, so that it can be
     pasted: where it does not fit it has a line of its own, which the terminal wraps.
     """
@@ -127,12 +127,13 @@ def step(hint: str, style: Style, *, first: Text, indent: int) -> list[str]:
         end = "" if way is ways[-1] else ";"
         words, command = _divided(way)
         if len(command) + len(end) > room:
-            lines += block(plain(f"{text}{words}"), style, first=first, indent=indent)
+            lines += block(plain(f"{text}{words}"), style, first=first, indent=indent, hang=hang)
             lines.append(f"  {command}")
             first, text = (), ""
         else:
             text += " ".join(filter(None, (words, unbroken(command)))) + f"{end} "
-    return lines + (block(plain(text), style, first=first, indent=indent) if text else [])
+    rest = block(plain(text), style, first=first, indent=indent, hang=hang) if text else []
+    return lines + rest
 
 
 def _divided(way: str) -> tuple[str, str]:

@@ -10,11 +10,13 @@ from guest_hooks.errors import GuestHooksError
 from guest_hooks.model import Problem, Status
 from guest_hooks.preflight.result import Finding, Preflight
 from guest_hooks.problems.row import Actor
+from guest_hooks.problems.second_stage import SecondStageProblem
 from guest_hooks.program import PROGRAM, SYNC, UNHOLD
 from guest_hooks.records import dataclass, replace
 
 _COMMAND = re.compile(rf"\b{PROGRAM} (?:status|sync|preflight|rollback)\b(?! --root\b)")
 """The verbs that take all of `Given`; a command for another tree is whole as it is."""
+_LACKING = (SecondStageProblem.GRUB_NOT_INSTALLED, SecondStageProblem.GRUB_HALF_INSTALLED)
 _UNHOLD = re.compile(rf"\b{UNHOLD}\b(?! --root\b)")
 _CONFIGURATION = re.compile(r">(/etc/xen-guest-bootloader/\S+)(?<!;)")
 """A file of the guest's that a command writes."""
@@ -56,6 +58,13 @@ class Given:
 
     def _outside(self, path: str) -> str:
         return shlex.quote(f"{self.root.rstrip('/')}{path}")
+
+    def with_package(self, status: Status) -> "Given":
+        """The same for the running system where a sync would lack GRUB's package first."""
+        lacking = next((each for each in status.problems if each.code in _LACKING), None)
+        if self.root or self.before_sync or lacking is None:
+            return self
+        return replace(self, before_sync=lacking.hint)
 
     def problems(self, found: tuple[Problem, ...]) -> tuple[Problem, ...]:
         """The same problems with the steps for this run."""

@@ -96,7 +96,8 @@ def _unchanged(status: Status, *, is_forced: bool) -> list[str]:
     """What to say of a run that wrote nothing; a forced one has built each second stage again."""
     built = [target for target in status.targets if target.state is State.CURRENT]
     if not is_forced or not built:
-        return [UNCHANGED]
+        is_current = len(built) == len(status.targets) and status.ok
+        return [UNCHANGED if is_current else "Nothing to do."]
     return [
         f"Built {target.path} again (GRUB {target.grub_version}): the same bytes, not written."
         for target in built

@@ -34,7 +34,7 @@ def show_preflight(session: Session) -> ExitCode:
     answer = preflight(session.root, config, status, memory=memory)
     if session.root.is_live:  # nothing is left in an image
         memory.save()
-    answer = given.preflight(answer)
+    answer = given.with_package(status).preflight(answer)
     session.answer(boot_chain.preflight_json(answer))
     session.say(boot_chain.preflight_text(answer, session.style), is_wrong=not answer.ok)
     return ExitCode.OK if answer.ok else ExitCode.DIFFERS

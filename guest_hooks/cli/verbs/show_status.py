@@ -44,8 +44,9 @@ def show_status(session: Session) -> ExitCode:
             next_boot = preflight(session.root, config, status, memory=memory)
         if session.root.is_live:  # nothing is left in an image
             memory.save()
-    status = session.given.status(status)
-    next_boot = session.given.preflight(next_boot) if next_boot else None
+    given = session.given.with_package(status)
+    status = given.status(status)
+    next_boot = given.preflight(next_boot) if next_boot else None
     outlook = Outlook(status=status, next_boot=next_boot)
     if session.options.metrics:
         with stdout():

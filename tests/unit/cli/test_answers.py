@@ -6,6 +6,7 @@ import json
 import re
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -199,6 +200,16 @@ def test_a_terminal_breaks_no_word(
     )
     session.note(["Rebuilt /boot/xen/pvboot-x86_64.elf: it was missing."])
     assert screen.getvalue() == shown
+
+
+def test_a_terminal_breaks_no_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", SimpleNamespace(isatty=lambda: True))
+    style = Style(width=45)
+    session = Session(options=Options(verb="sync"), root=Root(), style=style, error_style=style)
+    assert session.wrapped(["It stays; take the newest again with: xen-guest-bootloader sync"]) == [
+        "It stays; take the newest again with:",
+        "  xen-guest-bootloader sync",
+    ]
 
 
 @pytest.mark.parametrize("is_wrong", [False, True])

@@ -104,3 +104,18 @@ def test_every_part_of_an_answer_has_its_steps() -> None:
     error = LackingError("no", hint="xen-guest-bootloader sync")
     Given(root="/mnt").error(error)
     assert error.hint == "xen-guest-bootloader sync --root /mnt"
+
+
+def test_a_sync_that_lacks_grub_s_package_comes_after_it() -> None:
+    lacking = Problem.of(SecondStageProblem.GRUB_NOT_INSTALLED, "no modules")
+    status = Status(
+        guest=Guest(mode=Mode.PV, bits=64),
+        boot=None,
+        targets=(),
+        grub_cfg=None,
+        problems=(lacking,),
+    )
+    step = Given().with_package(status).step("make it with: xen-guest-bootloader sync")
+    assert step == "make it with: apt install grub-xen-bin && xen-guest-bootloader sync"
+    assert Given(root="/mnt").with_package(status).before_sync == ""
+    assert Given().with_package(replace(status, problems=())) == Given()
