@@ -170,7 +170,7 @@ HEALTHY: dict[str, Damage] = {
             'set default="0"', 'set default="Erweiterte Optionen für Debian GNU/Linux>2"'
         ),
     ),
-    "kernel-behind-debians-link": both(
+    "kernel-behind-a-link": both(
         lambda tree: (tree.top / "vmlinuz").symlink_to(KERNEL),
         lambda tree: (tree.top / "initrd.img").symlink_to(INITRD),
         loaded("", "/vmlinuz", "/initrd.img"),
