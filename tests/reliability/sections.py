@@ -97,7 +97,7 @@ def _kill_sections(points: Points) -> Iterator[Section]:
     )
     yield _section("killed before a system call, upgrade on XFS", "kills xfs", find)
     for victim in (Victim.CHILD, Victim.ALL):
-        for start in Start:
+        for start in (Start.FIRST, Start.UPGRADE):  # a repair starts none
             find = functools.partial(
                 sweeps.child_killed, start=start, victim=victim, alike=points.kills_of_child
             )
