@@ -72,10 +72,22 @@ def status(  # noqa: PLR0913 - a verdict rests on all of these
     problems = _out_of_date(root, data.decode(errors="replace"), fs_uuid, root_uuid, command)
     is_stale = any(problem.severity is Severity.ERROR for problem in problems)
     if is_stale and kept is not None and kept.sha256 == sha256(data):
-        problems += (Problem.of(KEPT, kept.message, step=kept.hint),)
+        problems = _after_a_try(problems, kept)
     return GrubCfgStatus(
         path=GRUB_CFG, state=State.STALE if is_stale else State.CURRENT, problems=problems
     )
+
+
+def _after_a_try(problems: tuple[Problem, ...], kept: Kept) -> tuple[Problem, ...]:
+    """`problems` without the step that has been tried: it made the same menu again, or one that
+    was not taken.
+    """
+    is_same = kept.made_sha256 == kept.sha256
+    step = kept.hint if is_same else ""
+    known = (
+        replace(each, hint=step) if each.severity is Severity.ERROR else each for each in problems
+    )
+    return (*known, *(() if is_same else (Problem.of(KEPT, kept.message, step=kept.hint),)))
 
 
 def _out_of_date(

@@ -11,12 +11,12 @@ from guest_hooks.machine import disks, hold, receipts
 from guest_hooks.machine.boot_files import Memory
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.settling import Settling
-from guest_hooks.model import Problem, State
+from guest_hooks.model import Problem, Severity, State
 from guest_hooks.paths import BOOT, GRUB_CFG, GRUB_DIR
 from guest_hooks.problems.menus import MenuProblem
 from guest_hooks.program import SYNC
 from guest_hooks.records import replace
-from guest_hooks.survey import menu_verdict
+from guest_hooks.survey import evidence, menu_kernels, menu_verdict
 from guest_hooks.survey.status import Survey, require, survey
 from guest_hooks.sync import (
     commit,
@@ -138,8 +138,9 @@ def _made(
     earlier = receipts.load(root)
     unnoted = receipts.save(root, receipt_of(earlier, built, done.failures, done.changes))
     after = survey(root, found.config, targets=request.targets, known=found)
-    if wanted.menu and not done.failures:
-        done += Done(failures=_as_before(root, after))
+    if wanted.menu and not done.failures and (same := _as_before(root, after)):
+        done += Done(failures=same)
+        receipts.save(root, safeguard.noted(receipts.load(root), [each.error for each in same], ()))
     done += kernel_copies.tidy(root, after, request.targets, is_forced=request.force)
     done += Done(unsure=(*settling.problems, *unnoted))
     unchanged.remember(root, after, request.targets)
@@ -211,9 +212,13 @@ def _as_before(root: Root, after: Survey) -> tuple[Failure, ...]:
     menu = after.status.grub_cfg
     if menu is None or menu.state is State.CURRENT:
         return ()
-    codes = ", ".join(menu_verdict.reasons(menu))
-    error = NotRepairedError(
-        f"grub-mkconfig makes {GRUB_CFG} with the same fault again: {codes}",
+    errors = [each.message for each in menu.problems if each.severity is Severity.ERROR]
+    made = evidence.sha256(menu_kernels.content(root) or b"")
+    error = KeptError(
+        f"grub-mkconfig makes {GRUB_CFG} with the same fault again: {'; '.join(errors)}",
+        path=GRUB_CFG,
+        before=made,
+        made=made,
         hint=menu_verdict.why_unlisted(root)
         or "look at /etc/default/grub and the scripts in /etc/grub.d; or set update_grub = false",
     )

@@ -82,7 +82,10 @@ def test_a_menu_that_comes_out_wrong_again_is_not_blamed_on_sync(own_boot: Outsi
     script.write_text("#!/bin/sh\n")
     own_boot.path("/boot/grub/grub.cfg").unlink()
     done = own_boot.run("sync", f"--target={PV}", code=4)
-    assert "grub.cfg with the same fault again: kernel-not-in-menu" in done.stderr
+    assert "grub.cfg with the same fault again: /boot/grub/grub.cfg does not name" in done.stderr
     assert "-> look at /etc/default/grub" in done.stderr
+    shown = own_boot.run("status", f"--target={PV}", code=3).stdout
+    assert "look at /etc/default/grub" in " ".join(shown.split())
+    assert "make it again with" not in shown, "sync has been tried"
     script.write_bytes(whole)
     own_boot.run("sync", f"--target={PV}")

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from guest_hooks.machine.receipts import Kept
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import Completed
 from guest_hooks.model import Severity, State
 from guest_hooks.survey import menu_verdict
+from guest_hooks.survey.evidence import sha256
 from tests.support import boot_tree
 
 OURS = "1125f1f1-9337-49c9-954f-bc066778bf2e"
@@ -254,3 +256,22 @@ def _codes(root: Root, text: str) -> list[str]:
         each.severity is Severity.ERROR for each in found.problems
     )
     return [problem.code for problem in found.problems]
+
+
+@pytest.mark.parametrize(
+    ("made", "steps"),
+    [
+        pytest.param("the same", {"kernel-gone": "look there"}, id="made-again"),
+        pytest.param("another", {"kernel-gone": "", "menu-kept": "look there"}, id="not-taken"),
+    ],
+)
+def test_what_has_been_tried_is_advised_no_more(
+    tmp_path: Path, made: str, steps: dict[str, str]
+) -> None:
+    tree = boot_tree.BootTree(tmp_path)
+    tree.remove(f"boot/vmlinuz-{boot_tree.NEWEST}")
+    sha = sha256(tree.read("boot/grub/grub.cfg"))
+    made_sha = sha if made == "the same" else "other"
+    kept = Kept(sha256=sha, made_sha256=made_sha, message="it was tried", hint="look there")
+    found = menu_verdict.status(Root(str(tmp_path)), kept=kept, parser=lambda _data: "")
+    assert {str(each.code): each.hint for each in found.problems} == steps
