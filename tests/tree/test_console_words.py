@@ -41,6 +41,22 @@ CASES: Mapping[str, tuple[str, str]] = {
         f"ROOT={HERE}; get_fstype() {{ echo ext4; }}; mount() {{ return 32; }}; local_mount_root",
         console(RootProblem.TYPE_DIFFERS, device=HERE),
     ),
+    "root-not-a-path": (
+        "ROOT=xvda1; mount() { return 32; }; local_mount_root",
+        console(RootProblem.NOT_A_PATH, root="xvda1"),
+    ),
+    "root-no-file-system": (
+        f"ROOT={HERE}; get_fstype() {{ echo swap; }}; mount() {{ return 32; }}; local_mount_root",
+        console(RootProblem.NO_FILES, device=HERE),
+    ),
+    "root-is-a-divided-disk": (
+        f"ROOT={HERE}; get_fstype() {{ return 1; }}; local_mount_root",
+        console(RootProblem.MISSING, root=HERE),
+    ),
+    "root-by-a-small-tag": (
+        f"ROOT={GONE.lower()}; local_mount_root",
+        console(RootProblem.MISSING, root=GONE.lower()),
+    ),
     "fstab-usr-missing": ("local_mount_fs /usr", console(FstabProblem.USR_MISSING, what=GONE)),
     "resume-missing": (
         f'local_device_setup {GONE} "$(sed -n \'s/.*"\\(.*resume device\\)".*/\\1/p\' "$3")" false',
@@ -91,6 +107,7 @@ def test_systemd_says_so(shipped: Path) -> None:
     strings = b"".join(path.read_bytes() for path in (*programs, *libraries)).decode("latin-1")
     assert f"{console(FstabProblem.SWAP_MISSING)} %s" in strings
     assert "You are in %s mode." in strings
+    assert "Falling back to rescue.target" in strings  # where the default is no unit
     unit = (shipped / SYSTEMD / "system/emergency.service").read_text()
     assert re.search(r"^ExecStart=-.*/systemd-sulogin-shell emergency$", unit, re.MULTILINE)
     assert console(FstabProblem.DISK_MISSING) == "emergency mode"

@@ -20,9 +20,10 @@ PACKAGES = (
 @pytest.mark.parametrize("suite", [Suite.BOOKWORM, Suite.TRIXIE, Suite.SID])
 def test_an_initrd_of_dracut_s(tmp_path: Path, suite: Suite) -> None:
     tree = tarball(suite, Kind.MINIMAL, extra=PACKAGES)
-    names = ("./boot/initrd.img-*", "./usr/lib/dracut/modules.d/*/dracut-initqueue.sh")
-    command = ["tar", "-xf", str(tree), "-C", str(tmp_path), "--wildcards", *names]
-    subprocess.run(command, check=True, timeout=300)
+    scripts = ("dracut-initqueue", "dracut-cmdline")
+    names = [f"./usr/lib/dracut/modules.d/*/{name}.sh" for name in scripts]
+    command = ["tar", "-xf", str(tree), "-C", str(tmp_path), "--wildcards", "./boot/initrd.img-*"]
+    subprocess.run([*command, *names], check=True, timeout=300)
     (path,) = (tmp_path / "boot").iterdir()
     found = initrd.read(path.read_bytes())
     assert found.is_complete
@@ -33,5 +34,7 @@ def test_an_initrd_of_dracut_s(tmp_path: Path, suite: Suite) -> None:
     assert {"lvm", "mdadm"} <= found.programs
     if suite is Suite.BOOKWORM:  # trixie's is in a package of its own, which cryptsetup recommends
         assert "systemd-cryptsetup" in found.programs
-    (script,) = (tmp_path / "usr/lib/dracut/modules.d").glob("*/dracut-initqueue.sh")
-    assert f'warn "{initrds.DRACUT_WAITS},' in script.read_text()
+    modules = tmp_path / "usr/lib/dracut/modules.d"
+    waits, reads = (next(modules.glob(f"*/{name}.sh")).read_text() for name in scripts)
+    assert f'warn "{initrds.DRACUT_WAITS},' in waits
+    assert f"die \"{initrds.DRACUT_KNOWS_NO} 'root=$root'\"" in reads

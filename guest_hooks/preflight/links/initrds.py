@@ -32,7 +32,7 @@ _INSTEAD = {"cryptsetup": ("systemd-cryptsetup",)}
 """By what program an initrd of dracut's does what another does for initramfs-tools."""
 DRACUT_WAITS = "dracut-initqueue: timeout"
 """dracut modules.d/98dracut-systemd/dracut-initqueue.sh, 99base/init.sh."""
-_DRACUT_KNOWS_NO = "Don't know how to handle"
+DRACUT_KNOWS_NO = "Don't know how to handle"
 """dracut modules.d/*dracut-systemd/dracut-cmdline.sh"""
 _NOT_MOUNTED = frozenset((RootProblem.NO_FILES, RootProblem.TYPE_DIFFERS, RootProblem.NO_SUBVOLUME))
 _FAILED = "Failed to mount"
@@ -73,7 +73,7 @@ def as_dracut_says(
 def _dracuts(finding: Finding) -> str:
     """What dracut shows of it."""
     if finding.code is RootProblem.NOT_A_PATH:
-        return f"{_DRACUT_KNOWS_NO} '{finding.thing}'"
+        return f"{DRACUT_KNOWS_NO} '{finding.thing}'"
     if finding.code in _NOT_MOUNTED:
         return _FAILED
     return DRACUT_WAITS if finding.code in _NO_ROOT else finding.console
