@@ -7,8 +7,8 @@ from guest_hooks.records import dataclass
 
 _ESCAPES = ((r"\040", " "), (r"\011", "\t"), (r"\012", "\n"), (r"\134", "\\"))
 _ALSO = {"ext4": ("ext4", "ext3", "ext2"), "ext2": ("ext2", "ext3")}
-"""Linux fs/ext4/super.c: ext4_check_feature_compatibility. A file system is called by the least
-that its features need.
+"""Linux fs/ext4/super.c: ext4_check_feature_compatibility; seen with what mkfs(8) makes. blkid(8)
+names the least that the features need.
 """
 _NO_FILES = frozenset(("swap", "ignore"))
 _DEVICES = ("/dev/", "UUID=", "LABEL=", "PARTUUID=", "PARTLABEL=")

@@ -145,6 +145,7 @@ class RootProblem(ProblemCode):
         "Target filesystem doesn't have requested {init}.",
         "{step}",
         step="correct root= in /etc/default/grub if it is there, then: update-grub",
+        certainty=Certainty.LIKELY,
     )
     TYPE_DIFFERS = ending(
         "root-type-differs",

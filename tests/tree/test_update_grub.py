@@ -334,6 +334,19 @@ def test_a_menu_without_the_initrd_there_is_gets_it(healthy: ChrootGuest) -> Non
     assert guest.read(CFG) == good
 
 
+def test_a_menu_that_a_person_wrote_is_theirs(healthy: ChrootGuest) -> None:
+    """It may be half written, and GRUB goes on behind what it refuses."""
+    guest = healthy
+    good, theirs = guest.read(CFG), b"set timeout=1\nmenuentry mine {\n"
+    guest.path(CFG).write_bytes(theirs)
+    for options in ([], ["--automatic"]):
+        done = verb(guest, "sync", *options, code=4)
+        assert "sync --adopt" in done.stderr
+        assert guest.read(CFG) == theirs
+    verb(guest, "sync", "--adopt")
+    assert guest.read(CFG) == good
+
+
 def test_no_kernel_is_missed_that_debian_leaves_out(healthy: ChrootGuest) -> None:
     """A directory, a copy that dpkg or rpm left: an audit has nothing to do, and no exit code 4."""
     guest, boot = healthy, healthy.path("/boot")

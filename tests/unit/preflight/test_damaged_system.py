@@ -226,6 +226,7 @@ CASES = [
         beside(SECOND, "/dev/xvdb"),
         "root-without-system",
         "Target filesystem doesn't have requested /sbin/init.",
+        certainty=LIKELY,
     ),
     *(
         Case(
