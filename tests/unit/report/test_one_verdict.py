@@ -13,6 +13,7 @@ from guest_hooks.errors import (
 )
 from guest_hooks.machine import journal, last_failure
 from guest_hooks.machine.root import Root
+from guest_hooks.model import Severity
 from guest_hooks.origin import By, Doer
 from guest_hooks.report import (
     as_journal,
@@ -54,13 +55,40 @@ def test_every_reader_has_the_same_verdict(situation: str) -> None:
     assert bool(alarm) is first.startswith("WILL NOT BOOT")
 
 
-def test_the_journal_has_the_words_of_the_screen(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    told: list[str] = []
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
+    """What the journal is told."""
+    messages: list[str] = []
     (tmp_path / "socket").touch()
     monkeypatch.setattr(journal, "SOCKET", str(tmp_path / "socket"))
-    monkeypatch.setattr(journal, "send", lambda _outcome, message, **_fields: told.append(message))
+    monkeypatch.setattr(
+        journal, "send", lambda _outcome, message, **_fields: messages.append(message)
+    )
+    return messages
+
+
+@pytest.mark.parametrize("situation", SCENES)
+def test_the_journal_of_a_run_that_left_it_so_has_the_words_of_the_screen(
+    situation: str, told: list[str]
+) -> None:
+    status = SCENES[situation].scene.status
+    menus = (status.grub_cfg,) if status.grub_cfg else ()
+    judged = (*status.targets, *menus, *status.kernels)
+    errors = [
+        NotRepairedError(problem.message, hint=problem.hint)
+        for each in judged
+        for problem in each.problems
+        if problem.severity is Severity.ERROR
+    ]
+    as_journal.tell(
+        Result(before=status, status=status, failures=tuple(errors)), By(doer=Doer.SERVICE)
+    )
+    shown = " ".join(" ".join(SCENES[situation].screen(Style(width=80))).split())
+    assert bool(told) is not status.ok
+    assert [message for message in told if message not in shown] == []
+
+
+def test_the_journal_has_the_words_of_the_screen(told: list[str], tmp_path: Path) -> None:
     no_room = LackingError("/boot/xen needs 2.8 MiB, and 2.5 MiB are free")
     as_journal.tell_failure(no_room, By(doer=Doer.SERVICE))
     last_failure.note(Root(str(tmp_path)), no_room)
