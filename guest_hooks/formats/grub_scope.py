@@ -81,7 +81,10 @@ class Scope:
             return list(self.arguments or [UNKNOWN])
         value = self._value(name)
         text = UNKNOWN if value is None else value
-        return [text] if is_quoted else _WORDS.findall(text)
+        if is_quoted:
+            return [text]
+        # Whether what is not known has blanks in it, or vanishes, is not known, either.
+        return [UNKNOWN] if UNKNOWN in text else _WORDS.findall(text)
 
     def _value(self, name: str) -> str | None:
         if name in ("@", "*"):

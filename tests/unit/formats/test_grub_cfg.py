@@ -249,6 +249,14 @@ menuentry "Boot \\"$a\\" \\$b" --id=one --class 'c d' --users "" --unrestricted 
     assert entry.boot.initrds == ("/i",)
 
 
+def test_where_a_word_that_is_not_known_ends_is_not_known() -> None:
+    """`"$@"` beside a word vanishes without arguments, and its blank with it."""
+    (entry,) = menu('menuentry 1 "" "$@" {\nset a=$*"$@"\nlinux /k $a\n}\n').entries
+    assert entry.boot is not None
+    assert all("\ufffe" in word for word in entry.boot.arguments)
+    assert entry.boot.arguments
+
+
 def test_recursion_ends() -> None:
     assert menu("function f { f; f; }\nf\nsubmenu a { f\n}").entries[0].title == "a"
 
