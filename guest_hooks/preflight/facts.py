@@ -9,7 +9,7 @@ from guest_hooks.errors import FormatError, GuestHooksError
 from guest_hooks.formats import command_list, grub_cfg, grubenv
 from guest_hooks.formats.grub_menu import Menu
 from guest_hooks.formats.grub_state import UnknownFileError
-from guest_hooks.machine import beneath, block_devices
+from guest_hooks.machine import beneath, block_devices, mounts
 from guest_hooks.machine.boot_files import Memory
 from guest_hooks.machine.root import NotRegularError, Root
 from guest_hooks.machine.run import Run
@@ -245,8 +245,11 @@ def running(root: Root, guest: Guest, mode: Mode) -> str:
     return os.uname().release if root.is_live and guest.mode is mode else ""
 
 
-def has_subvolume(device: BlockDevice, path: str, *, run: Run) -> bool | None:
+def has_subvolume(root: Root, device: BlockDevice, path: str, *, run: Run) -> bool | None:
     """Whether the btrfs on `device` has a subvolume, or a directory, of that path from its top;
-    None where it can't be looked at.
+    None where it can't be looked at. GRUB is asked of one that `root` is not mounted by.
     """
+    own = mounts.covering(mounts.of(root), os.path.realpath(root.path))
+    if own and own.subvolume == path and own.source in (device.path, *device.names):
+        return True
     return block_devices.has_directory(device.path, path, run=run)

@@ -261,7 +261,7 @@ class Way:
             devices=self.devices,
             needs=self._needs,
             steps=self.steps,
-            has_subvolume=partial(facts.has_subvolume, run=self.run),
+            has_subvolume=partial(facts.has_subvolume, self.root, run=self.run),
         )
         findings, unknown = entries.findings(menu, choice, ground)
         self.findings += findings

@@ -15,6 +15,9 @@ from guest_hooks.machine import mounts, receipts
 from guest_hooks.machine.receipts import Receipt, TargetReceipt
 from guest_hooks.machine.root import Root
 from guest_hooks.paths import RECEIPT
+from guest_hooks.preflight import facts as preflight_facts
+from guest_hooks.volumes import BlockDevice
+from tests.support.boot_tree import OtherDisks
 
 MOUNTINFO = r"""22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw
 30 22 0:26 /@ /mnt/a\040b rw,noatime - btrfs /dev/loop3 rw,subvol=/@
@@ -277,3 +280,17 @@ def test_what_is_kept_comes_back(tmp_path: Path) -> None:
     assert receipts.load_previous(root, "x86_64-xen") == b"core"
     (tmp_path / receipts.previous_path("i386-xen").lstrip("/")).mkdir()
     assert receipts.load_previous(root, "i386-xen") is None
+
+
+def test_grub_is_not_asked_of_the_subvolume_that_the_tree_is_mounted_by(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = "22 1 0:26 /@rootfs {} rw - btrfs /dev/xvda1 rw,subvol=/@rootfs\n"
+    monkeypatch.setattr(mounts, "here", lambda: mounts.parse(line.format(tmp_path)))
+    disk = BlockDevice(path="/dev/xvda1", type="part", fs_type="btrfs")
+    asked = OtherDisks(files={"/dev/xvda1": ("/@old/",)})
+    root = Root(str(tmp_path))
+    assert preflight_facts.has_subvolume(root, disk, "/@rootfs", run=asked) is True
+    assert asked.asked == []
+    assert preflight_facts.has_subvolume(root, disk, "/@old", run=asked) is True
+    assert preflight_facts.has_subvolume(root, disk, "/@new", run=asked) is False
