@@ -27,7 +27,7 @@ def set_hold(session: Session) -> ExitCode:
     session.answer(hold_json.hold_json(held, repair=repair))
     session.note(
         [
-            f"Automatic repairs are {hold_text(held, time.time())}.",
+            f"Automatic repairs: {hold_text(held, time.time())}.",
             f"To end it: {session.given.step(UNHOLD)}",
         ]
     )
