@@ -175,9 +175,10 @@ def unknown(arguments: Sequence[str], uuid: str, fstab: str, devices: Sequence[B
     if devices:
         is_told = can_be_told(value, devices) or find(value, devices) is not None
         return "" if is_told else f"what root={value} is: no disk has that name now"
-    if kind != "UUID" or key in (uuid, "") or key in fstab:
+    is_own = kind == "UUID" and key == uuid
+    if is_own or not key or key in fstab or value.startswith(_NO_DISKS):
         return ""
-    return f"whether this guest will have the file system of root=UUID={key}"
+    return f"whether this guest will have the file system of root={value}"
 
 
 def _misnamed(value: str, devices: Sequence[BlockDevice]) -> tuple[RootProblem | None, str]:

@@ -14,6 +14,7 @@ from tests.support.boot_damage import (
     beside,
     both,
     fstab,
+    image,
     loaded,
     set_root,
     write,
@@ -42,6 +43,14 @@ UDEVS = beside(replace(SECOND, names=("/dev/disk/by-diskseq/2",)), "/dev/xvda1")
             loaded(initrd="(lvmid/a/b)/initrd.img"),
             "what is in (lvmid/a/b)/initrd.img, which is on another file system",
             id="initrd-elsewhere",
+        ),
+        *(
+            pytest.param(
+                image(set_root(f"root={name}")),
+                f"whether this guest will have the file system of root={name}",
+                id=f"image-{name}",
+            )
+            for name in ("/dev/xvda1", "LABEL=root", "PARTUUID=1-2")
         ),
         pytest.param(
             appended("load_env --file=/boot/mine.env default"),
