@@ -279,9 +279,7 @@ class Way:
 
     def _needs(self, load: Boot) -> Needs:
         device = root_fs.find(root_fs.wanted(load.arguments), self.devices)
-        way = root_way.way(
-            device, root_way.fstab_type(self.root.read_text(FSTAB) or ""), self.devices
-        )
+        way = root_way.way(device, self.root.read_text(FSTAB) or "", self.devices)
         return Needs(
             mode=self.mode,
             widths=frozenset(TARGETS[t.target].elf_class for t in self.targets if t.required),

@@ -15,12 +15,13 @@ from guest_hooks.records import dataclass, field
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Driver:
     """A module without which the root file system is out of reach, and the kernel option that
-    builds it in.
+    builds it in; the `console` says so in its own words, if not in those of a root.
     """
 
     module: str
     option: str
     what: str
+    console: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -139,6 +139,6 @@ def _read(
 
 
 def _needs(root: Root, mode: Mode, bits: int = 64) -> Needs:
-    way = root_way.way(None, root_way.fstab_type(root.read_text(FSTAB) or ""), ())
+    way = root_way.way(None, root.read_text(FSTAB) or "", ())
     steps = Steps(maker=tools.initrd_maker(root), bits=bits)
     return Needs(mode=mode, widths=frozenset({bits}), drivers=way.drivers, steps=steps)

@@ -471,6 +471,22 @@ def raid(*modules: str) -> Damage:
     return damage
 
 
+def own_usr(fs_type: str, newest: tuple[str, ...] = ()) -> Damage:
+    """/usr on a disk of its own; the newest kernel's initrd has `newest` beside the root's driver,
+    the others' have that of /usr.
+    """
+
+    def damage(tree: BootTree) -> None:
+        second_disk(replace(SECOND, fs_type=fs_type))(tree)
+        fstab(f"UUID={OTHER_UUID} /usr {fs_type} defaults 0 2")(tree)
+        for release in RELEASES:
+            more = newest if release == NEWEST else (fs_type,)
+            modules = ("xen-blkfront", "ext4", "dm-mod", *more)
+            tree.write(f"boot/initrd.img-{release}", boot_tree.initrd(release, modules))
+
+    return damage
+
+
 def luks(tree: BootTree) -> None:
     """A root on an encrypted partition, with /boot beside it."""
     outer = BlockDevice(path="/dev/xvda2", type="part", fs_type="crypto_LUKS", parent="xvda")

@@ -33,6 +33,7 @@ from tests.support.boot_damage import (
     menu,
     menu_lst,
     no_initrd_line,
+    own_usr,
     packed,
     password,
     raid,
@@ -272,6 +273,7 @@ HEALTHY: dict[str, Damage] = {
     ),
     "back-from-single": arguments("single systemd.unit=multi-user.target"),
     "init-by-another-name": arguments("init=/usr/lib/systemd/systemd"),
+    "usr-on-xfs": own_usr("xfs", ("xfs",)),
     "usr-on-a-disk-of-its-own": both(
         second_disk(SECOND), fstab(f"UUID={OTHER_UUID} /usr ext4 nofail 0 2")
     ),

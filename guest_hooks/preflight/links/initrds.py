@@ -147,7 +147,8 @@ def _contents(
                 f" {kernel.path}"
             )
             lacks = found(InitrdProblem.LACKS_MODULE, message=message)
-            rows.append(replace(lacks, certainty=_sure(kernel)))
+            console = driver.console or lacks.console
+            rows.append(replace(lacks, certainty=_sure(kernel), console=console))
     for program in needs.programs:
         if present.isdisjoint((program, *_INSTEAD.get(program, ()))):
             message = f"{path} lacks {program}, without which the root file system can't be set up"

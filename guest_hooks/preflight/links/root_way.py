@@ -3,9 +3,13 @@
 
 from collections.abc import Sequence
 
+from guest_hooks.formats import fstab
 from guest_hooks.preflight.needs import CRYPT, DEVICE_MAPPER, FILE_SYSTEMS, RAIDS, XEN_DISK, Driver
-from guest_hooks.records import dataclass
+from guest_hooks.records import dataclass, replace
 from guest_hooks.volumes import BlockDevice
+
+_NO_USR = "as /usr file system."
+"""How what initramfs-tools says of it ends (scripts/local: local_mount_fs)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,13 +20,23 @@ class Way:
     programs: tuple[str, ...] = ()
 
 
-def way(device: BlockDevice | None, fs_type: str, devices: Sequence[BlockDevice]) -> Way:
-    """What a kernel must bring to reach its root; `fs_type` is what fstab says, for where the
-    device is not known.
+def way(device: BlockDevice | None, table: str, devices: Sequence[BlockDevice]) -> Way:
+    """What a kernel must bring to reach its root, and /usr, which the initrd mounts, too; `table`
+    is fstab, for the types of what is not known.
     """
     drivers, programs = [XEN_DISK], []
-    if driver := FILE_SYSTEMS.get((device.fs_type if device else "") or fs_type):
+    lines = fstab.parse(table)
+    root, usr = (fstab.at(lines, where) for where in ("/", "/usr"))
+    fs_type = (device.fs_type if device else "") or (root.fs_type if root else "")
+    if driver := FILE_SYSTEMS.get(fs_type):
         drivers.append(driver)
+    if (
+        usr
+        and (more := FILE_SYSTEMS.get(usr.fs_type))
+        and more.module != getattr(driver, "module", "")
+    ):
+        what = f"the driver of /usr ({usr.fs_type})"
+        drivers.append(replace(more, what=what, console=_NO_USR))
     below = {entry.path.rpartition("/")[2]: entry for entry in devices}
     seen = 0
     while device is not None and seen < 8:
@@ -39,9 +53,3 @@ def way(device: BlockDevice | None, fs_type: str, devices: Sequence[BlockDevice]
                 programs.append("mdadm")
         device = below.get(device.parent)
     return Way(drivers=tuple(dict.fromkeys(drivers)), programs=tuple(dict.fromkeys(programs)))
-
-
-def fstab_type(text: str) -> str:
-    """The type that fstab gives the root file system, or an empty string."""
-    rows = (line.split() for line in text.splitlines() if not line.lstrip().startswith("#"))
-    return next((fields[2] for fields in rows if len(fields) >= 3 and fields[1] == "/"), "")
