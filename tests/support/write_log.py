@@ -139,7 +139,7 @@ def _serve(mountpoint: str, content: str, log: str) -> None:
         async def flush(self, _file: int) -> None:
             pass
 
-    pyfuse3.init(Disk(), mountpoint, pyfuse3.default_options)
+    pyfuse3.init(Disk(), mountpoint, set(pyfuse3.default_options))
     try:
         # One task: what comes first is recorded first.
         trio.run(pyfuse3.main, 1, 1)
