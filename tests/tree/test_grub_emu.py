@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from guest_hooks.errors import FormatError
 from guest_hooks.formats import grub_cfg, grub_menu
+from guest_hooks.problems.menus import MenuProblem
 from tests.support import generated_menus, grub_emu
 
 LINUX = "@LINUX@"
@@ -352,6 +353,16 @@ def test_debians_menu_cut_off(tmp_path: Path, number: int) -> None:
     boot = choice.entry.boot if choice.entry else None
     words = [boot.kernel, *boot.arguments] if boot else []
     assert (real[0] or "").split() == words
+
+
+def test_a_search_that_finds_nothing_leaves_root_as_it_was(tmp_path: Path) -> None:
+    """A menu that was made on a PC, on a clone whose UUID is another."""
+    search = "set root=(hd5,msdos1)\nsearch --no-floppy --fs-uuid --set=root 1111-2222"
+    shown = grub_emu.screen(
+        tmp_path, f"{FIRST}menuentry a {{\n{search}\ncat /k\n}}\n", {}, is_long=True
+    )
+    assert MenuProblem.FILE_SYSTEM_MISSING.row.console.format(uuid="1111-2222") in shown
+    assert MenuProblem.DISK_MISSING.row.console.format(disk="hd5,msdos1") in shown
 
 
 def titled(*titles: str, bad: str = "") -> str:
