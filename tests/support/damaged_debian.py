@@ -130,11 +130,6 @@ ROWS = (
         "entry-disk-missing",
     ),
     Row("default.target is rescue.target", rescue, "boot-ends-in-shell"),
-    Row(
-        "a path that does not begin with a slash",
-        entry("linux boot/vmlinuz root=/dev/xvda ro", "initrd {initrd}"),
-        "kernel-missing",
-    ),
     Row("grub.cfg has no entry", put("boot/grub/grub.cfg", b"set timeout=5\n"), "menu-empty"),
     Row(
         "the menu was made on another disk, and which disks there are is not known",

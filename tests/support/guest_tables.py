@@ -42,6 +42,13 @@ package, so that none could be tried. Those of initramfs-tools, systemd and drac
 bookworm and trixie ship, whose scripts are run for it (`tests/tree/test_console_words.py`,
 `test_dracut.py`). What pygrub refuses was tried with the real pygrub of xen-utils 4.17.
 
+### When GRUB refuses a menu
+
+GRUB drops what makes no sense up to some word, with the rest of that word's line, and goes on with
+the next line: a menu that its parser refuses may boot. preflight follows what is left, as
+`grub-emu` does (`tests/tree/test_grub_emu.py`). A menu without a mark of grub-mkconfig's is a
+person's, and no run replaces it unasked.
+
 ### When bytes are compared
 
 preflight finds the guest's files by their names. It then reads the second stage and grub.cfg on the
