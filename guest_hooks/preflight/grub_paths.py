@@ -6,6 +6,7 @@ Source: GRUB grub-core/fs/fshelp.c.
 """
 
 import os
+import shlex
 import stat
 from functools import cached_property
 
@@ -65,7 +66,7 @@ class GrubPaths:
         if name and (covering := self._mounted_over(name)):
             raise AstrayError(
                 f"{name} is on {covering.source}, and GRUB looks for {path} on {self.boot.device}",
-                f"copy it to /boot, and name that copy in the menu: cp {name} /boot",
+                f"copy it to /boot, and name that copy in the menu: cp {shlex.quote(name)} /boot",
             )
         return name
 
@@ -95,7 +96,8 @@ class GrubPaths:
         return None
 
     def _gone_by_a_link(self, name: str, where: str) -> AstrayError:
-        target, link = (self.root.outside(each) for each in (self.root.resolve(name), name))
+        paths = (self.root.outside(each) for each in (self.root.resolve(name), name))
+        target, link = map(shlex.quote, paths)
         return AstrayError(
             f"{name} is a link, and GRUB, which follows it from the top of that file system, comes"
             f" {where}",

@@ -5,6 +5,8 @@ with a public key (grub-install --pubkey).
 Source: GRUB grub-core/commands/pgp.c: FILE.sig is read for each.
 """
 
+import shlex
+
 from guest_hooks.formats.grub_menu import Boot
 from guest_hooks.machine.overlay import Overlay
 from guest_hooks.machine.root import Root
@@ -40,6 +42,11 @@ def _missing(root: Root, link: Link, name: str, path: str) -> tuple[Finding, ...
         return ()
     message = f"the second stage checks signatures, and {name} has none: {name}{SIGNATURE}"
     found = Finding.of(
-        MenuProblem.UNSIGNED, link=link, thing=name, message=message, path=path, file=name
+        MenuProblem.UNSIGNED,
+        link=link,
+        thing=name,
+        message=message,
+        path=path,
+        file=shlex.quote(name),
     )
     return (found,)
