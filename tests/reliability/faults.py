@@ -21,7 +21,7 @@ def sweep(lab: Lab, made: Scenario, chosen: Sequence[Point], error: str) -> Iter
     """Let each of the points fail with `error`; for each, what was broken or an empty string."""
     for point in chosen:
         fault = _failed_at(lab, made, point, error)
-        yield f"{made.name}: {error} from {point.line[:120]}: {fault}" if fault else ""
+        yield f"{made.name}: {error} from {point.shown}: {fault}" if fault else ""
 
 
 def _failed_at(lab: Lab, made: Scenario, point: Point, error: str) -> str:

@@ -58,6 +58,7 @@ _MOST_OF_A_CHILD = {
     "rename": 400,
 }
 """Beyond what any process that a run starts comes to, above all its grub-install."""
+_HERE = re.compile("AT_FDCWD<[^>]*>")
 _MODULE = re.compile(
     r"x86_64-xen\.xen-guest-bootloader-new(/|>, \")|x86_64-xen/\w+\.(mod|lst)|/locale/|/fonts/"
 )
@@ -90,6 +91,11 @@ class Point:
     call: str
     number: int
     line: str
+
+    @property
+    def shown(self) -> str:
+        """How its line begins, without the directory in which the sweep was started."""
+        return _HERE.sub("AT_FDCWD", self.line)[:120]
 
 
 def repeatable(lab: Lab, made: Scenario) -> list[str]:
@@ -164,7 +170,7 @@ def sweep(lab: Lab, made: Scenario, chosen: Sequence[Point]) -> Iterator[str]:
     """Kill a run at each of the points; for each, what was broken or an empty string."""
     for point in chosen:
         fault = _killed_at(lab, made, point)
-        yield f"{made.name}: killed before {point.line[:120]}: {fault}" if fault else ""
+        yield f"{made.name}: killed before {point.shown}: {fault}" if fault else ""
 
 
 def child_points(lab: Lab, made: Scenario) -> list[Point]:
@@ -207,7 +213,7 @@ def child_sweep(lab: Lab, made: Scenario, chosen: Sequence[Point], victim: Victi
             else ""
         )
         fault = fault or _left(lab, made)
-        yield f"{made.name}: {victim} killed before {point.line[:120]}: {fault}" if fault else ""
+        yield f"{made.name}: {victim} killed before {point.shown}: {fault}" if fault else ""
 
 
 def timed_sweep(lab: Lab, made: Scenario, count: int) -> Iterator[str]:
