@@ -105,9 +105,12 @@ def _main(wanted: list[str]) -> None:
         data = each.data()
         real = each.real(len(data))
         attempt(TARGETS[each.kind].seeds()[0])  # what a parser imports is no cost of a file
+        cost, of_real = _cost(attempt, data), min(_cost(attempt, real) for _ in range(2))
+        if cost[0] > 2 * of_real[0]:  # it may be that other processes slowed it
+            cost = min(cost, _cost(attempt, data))
         row = {"name": each.name, "kind": each.kind, "size": len(data)}
-        row["seconds"], row["kilobytes"] = _cost(attempt, data)
-        row["real_seconds"], row["real_kilobytes"] = min(_cost(attempt, real) for _ in range(2))
+        row["seconds"], row["kilobytes"] = cost
+        row["real_seconds"], row["real_kilobytes"] = of_real
         print(json.dumps(row), flush=True)  # noqa: T201 - a program's answer
 
 
