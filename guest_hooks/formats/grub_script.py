@@ -94,7 +94,6 @@ def parse(text: str) -> Statements:
     return script.statements
 
 
-@lru_cache(maxsize=RECENT)
 def read(text: str) -> Script:
     """A script as GRUB takes it: it reads a file line by line, each line with those that close what
     it opens. What makes no sense up to some word, it drops with the rest of that word's line, and
@@ -104,7 +103,18 @@ def read(text: str) -> Script:
     grub.cfg is followed once for each question.
     """
     # grub-core/normal/main.c: read_config_file_getline, which skips all carriage returns
-    return _Parser(tokens(text.replace("\r", ""))).script()
+    found = _read(text)
+    if isinstance(found, FormatError):
+        raise found
+    return found
+
+
+@lru_cache(maxsize=RECENT)
+def _read(text: str) -> Script | FormatError:
+    try:
+        return _Parser(tokens(text.replace("\r", ""))).script()
+    except FormatError as error:
+        return error
 
 
 class _Parser:
