@@ -20,7 +20,7 @@ from guest_hooks.daemon import events, news, pacing
 from guest_hooks.daemon.glance import Glance
 from guest_hooks.daemon.subjects import DIRECTORIES, MOUNTED
 from guest_hooks.errors import ExitCode, GuestHooksError, LackingError, UnmountedError
-from guest_hooks.machine import hold, holders, manager, service
+from guest_hooks.machine import hold, holders, manager, offspring, service
 from guest_hooks.machine.block_device_changes import BlockDevices
 from guest_hooks.machine.config_files import configuration
 from guest_hooks.machine.mount_changes import MountChanges
@@ -34,6 +34,8 @@ from guest_hooks.repairs import ServiceStatus, utc
 
 REARM_SECONDS = 60.0
 """How often watches that were refused, or a udev that does not run, are tried again."""
+LET_GO_SECONDS = 1.0
+"""For what waits for systemd's repair when this process ends."""
 
 Fix = Callable[[], manager.Repaired]
 
@@ -121,13 +123,17 @@ class Watcher:
 
     def close(self) -> None:
         """Let go of everything; a repair that is this process's own child is waited for, one
-        that is systemd's goes on without.
+        that is systemd's goes on without, and only what waits for it here is ended.
         """
         self._overseer.stopping()
         self._watch.close()
         self._mounts.close()
         self._signals.close()
-        if self._repair is not None and not self._overseer.is_there:
+        if self._repair is not None and self._overseer.is_there:
+            # systemd does not notice in every container that the last process of a unit is gone,
+            # unless that is the main one; and then takes the stop for failed.
+            offspring.end_for(self._repair, LET_GO_SECONDS)
+        elif self._repair is not None:
             self._repair.join()
         self._state.close()
         os.close(self._wake)

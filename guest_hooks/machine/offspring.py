@@ -63,6 +63,18 @@ def adopted() -> Iterator[Take]:
             signal.raise_signal(number)
 
 
+def end_for(thread: threading.Thread, seconds: float) -> None:
+    """Kill what this process has started until `thread`, which waits for it and may start more,
+    has ended; for so many seconds at most.
+    """
+    deadline = time.monotonic() + seconds
+    while thread.is_alive() and time.monotonic() < deadline:
+        for pid in _children(os.getpid()):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        thread.join(POLL)
+
+
 def _handlers() -> dict[int, "signal._HANDLER"]:
     """How the signals that would end this process are handled; only its main thread may say
     otherwise.

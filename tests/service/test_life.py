@@ -100,6 +100,7 @@ def test_a_stopped_watcher_lets_the_repair_go_on(guest: Guest) -> None:
         guest.run(f"rm {SECOND_STAGE} {CORE} {RECEIPT}")
         guest.until("test -e /run/grub-install-waits")
         guest.run(f"systemctl stop {WATCHER}")
+        assert guest.out(f"systemctl show -P Result {WATCHER}") == "success"
         assert guest.out(f"systemctl show -P ActiveState {SYNC}") == "activating"
     guest.until(f"test -s {SECOND_STAGE}")
     guest.until(f"test $(systemctl show -P ActiveState {SYNC}) = inactive")

@@ -5,7 +5,8 @@ tests of the loop start.
 usage: watcher_process.py TREE
 
 TREE/wanted lists the files that must exist; the repair makes them and adds a line to TREE/repairs.
-While TREE/unrepairable exists it fails; while TREE/slow exists it waits.
+While TREE/unrepairable exists it fails; while TREE/slow exists it waits; where TREE/waits exists it
+runs a program that does not end, whose process id is in TREE/pid.
 """
 
 import os
@@ -19,6 +20,7 @@ from guest_hooks.daemon.glance import Glance
 from guest_hooks.errors import UsageError
 from guest_hooks.machine import manager, service
 from guest_hooks.machine.root import Root
+from guest_hooks.machine.run import run
 
 
 class Wanted(Glance):
@@ -44,6 +46,8 @@ def repair(tree: Path) -> manager.Repaired:
         file.write("begun\n")
     while (tree / "slow").exists():
         time.sleep(0.01)
+    if (tree / "waits").exists():
+        run(["sh", "-c", f"echo $$ > '{tree}/pid'; exec sleep 600"], timeout=600)
     if (tree / "unrepairable").exists():
         return manager.Repaired(error="it can't be repaired")
     for name in (tree / "wanted").read_text().split():

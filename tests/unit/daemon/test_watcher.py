@@ -155,6 +155,14 @@ def test_sigterm_during_a_repair_does_not_wait_for_the_managers_own(running: Ser
     assert running.repairs("done") == 0
 
 
+def test_sigterm_during_a_repair_ends_what_waits_for_it(running: Service) -> None:
+    (running.tree / "waits").touch()
+    pid = running.tree / "pid"
+    until(lambda: pid.exists() and pid.read_text())
+    assert running.stop() == 0
+    assert not Path(f"/proc/{pid.read_text().strip()}").exists()
+
+
 def test_sighup_reads_the_configuration_anew(running: Service) -> None:
     running.told("READY=1")
     running.process.send_signal(signal.SIGHUP)
