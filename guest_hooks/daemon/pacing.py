@@ -10,6 +10,7 @@ never goes back.
 import math
 from enum import StrEnum
 
+from guest_hooks.config import Config
 from guest_hooks.daemon.events import (
     Action,
     Ended,
@@ -50,6 +51,11 @@ class Pace:
     retry_longest: float = 3600.0
     crowd: int = 10
     window: float = 600.0
+
+
+def of(config: Config) -> Pace:
+    """The pace that the configuration asks for."""
+    return Pace(settle=config.settle_seconds, audit=config.audit_interval)
 
 
 class Phase(StrEnum):

@@ -34,8 +34,6 @@ from guest_hooks.repairs import ServiceStatus, utc
 
 REARM_SECONDS = 60.0
 """How often watches that were refused, or a udev that does not run, are tried again."""
-LET_GO_SECONDS = 1.0
-"""For what waits for systemd's repair when this process ends."""
 
 Fix = Callable[[], manager.Repaired]
 
@@ -88,7 +86,7 @@ class Watcher:
         self._fix = fix
         self._overseer = overseer
         self._config = configure()
-        self._pace = _pace(self._config)
+        self._pace = pacing.of(self._config)
         self._state = service.StateFile(root)
         self._told = ServiceStatus(running=True, pid=os.getpid(), since=utc(time.time()))
         self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
@@ -132,7 +130,7 @@ class Watcher:
         if self._repair is not None and self._overseer.is_there:
             # systemd does not notice in every container that the last process of a unit is gone,
             # unless that is the main one; and then takes the stop for failed.
-            offspring.end_for(self._repair, LET_GO_SECONDS)
+            offspring.end_for(self._repair)
         elif self._repair is not None:
             self._repair.join()
         self._state.close()
@@ -278,7 +276,7 @@ class Watcher:
         except GuestHooksError as error:
             news.tell_reload(error)
         else:
-            self._pace = _pace(self._config)
+            self._pace = pacing.of(self._config)
             self._happen(events.Reloaded())
         self._overseer.ready()
 
@@ -299,7 +297,3 @@ class Watcher:
     def _is_boot_read_only(self) -> bool:
         mount = self._mounts.mount_of(BOOT)
         return mount is not None and mount.is_read_only
-
-
-def _pace(config: Config) -> pacing.Pace:
-    return pacing.Pace(settle=config.settle_seconds, audit=config.audit_interval)

@@ -15,6 +15,8 @@ ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 """What a person, a session that closes or a service manager ends a run with."""
 PATIENCE = 2.0
 """Seconds for processes to vanish once they are killed; one that waits for a disk may not."""
+LET_GO = 1.0
+"""Seconds for what waits for a process that is killed."""
 POLL = 0.01
 
 Take = Callable[[int, ExitStack], None]
@@ -63,7 +65,7 @@ def adopted() -> Iterator[Take]:
             signal.raise_signal(number)
 
 
-def end_for(thread: threading.Thread, seconds: float) -> None:
+def end_for(thread: threading.Thread, seconds: float = LET_GO) -> None:
     """Kill what this process has started until `thread`, which waits for it and may start more,
     has ended; for so many seconds at most.
     """
