@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The command line's first look: a sync with nothing to do ends here, before anything heavy is
-imported.
+"""The command line's first look: a sync with nothing to do, or with a file to put back, ends here,
+before anything heavy is imported.
 """
 
 import gc
@@ -13,6 +13,8 @@ from guest_hooks.program import PROGRAM
 
 PLAIN_SYNC = {"sync", "-q", "--quiet", "--automatic", "--no-update-grub"}
 """Words that ask for nothing beyond what the fingerprint answers."""
+INTERRUPTED = 130
+"""What a shell makes of a program that SIGINT ended."""
 UMASK = 0o022
 """What is made in /boot and beside it is for all to look at, whoever calls; what GRUB's tools
 make there, too.
@@ -35,7 +37,9 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _run(words: list[str]) -> int:
-    if fingerprint.holds(_fingerprint_for(words)):
+    path = _fingerprint_for(words)
+    changed = fingerprint.differing(path)
+    if not changed:
         if not {"-q", "--quiet"} & set(words):
             streams.say(["Nothing to do: nothing has changed since the last sync."], sys.stdout)
         return 0
@@ -46,6 +50,14 @@ def _run(words: list[str]) -> int:
     if words == ["watch"]:
         return _watch()
     gc.set_threshold(GARBAGE)
+    if path and path not in changed and not any(map(os.path.lexists, changed)):
+        from guest_hooks.cli import lost_files  # noqa: PLC0415 - as the verbs
+
+        try:
+            if lost_files.put_back(words, path):
+                return 0
+        except KeyboardInterrupt:
+            return INTERRUPTED
     from guest_hooks.cli import verbs  # noqa: PLC0415 - a sync with nothing to do needs none
 
     return verbs.run(words)
@@ -59,6 +71,8 @@ def _fingerprint_for(words: list[str]) -> str:
         option, _, name = word.partition("=")
         if option == "--target":
             names.append(name or next(left, ""))
+        elif option == "--lock-timeout" and (name or next(left, "")).isdecimal():
+            continue
         else:
             others.append(word)
     is_plain = "sync" in others and PLAIN_SYNC.issuperset(others)

@@ -32,6 +32,14 @@ UNFINISHED = (*INCOMPLETE, "triggers-awaited", "triggers-pending")
 """dpkg has more to do for the package."""
 MOST_UPDATES = 250
 """dpkg merges them when there are so many (lib/dpkg/dbmodify.c: MAXUPDATES)."""
+STILL = 600.0
+"""Seconds without a change of the database after which nobody is taken to be finishing what is left
+unfinished in it.
+"""
+INSIDE = "DPKG_RUNNING_VERSION"
+"""Set for maintainer scripts, and so for all that they start (dpkg(1)): waiting for dpkg, they
+would wait for themselves.
+"""
 CONFIGURED_NOW = "DPKG_MAINTSCRIPT_PACKAGE"
 """Set by dpkg for a maintainer script; while it runs, its package is half-configured."""
 QUERY = ("dpkg-query", "--show", "--showformat=${binary:Package} ${db:Status-Status}\n")

@@ -5,6 +5,9 @@ The fingerprint is a text of lines, one a subject: a file or directory that a ve
 what the kernel says of it (inode, size, times to the nanosecond), or a word by which the guest and
 /boot's file system are known. As long as every line still holds, so does the verdict. Nothing is
 imported here that is not cheap: this is all a sync with nothing to do should cost.
+
+A file that may be lost has one more line, with its spare: another subject, of the same bytes. As
+long as all else holds, so does the verdict on what it was (`spares`).
 """
 
 import os
@@ -16,12 +19,18 @@ from guest_hooks.formats import superblock
 from guest_hooks.machine.listing import listed
 from guest_hooks.paths import STATE_DIR
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
 FINGERPRINT = f"{STATE_DIR}/fingerprint"
-HEAD = f"fingerprint 2 of {__version__}"
+HEAD = f"fingerprint 3 of {__version__}"
 END = "end"
 """The first and the last line: another version may judge otherwise, and one that was cut off,
 even behind a whole line, is none.
 """
+SPARE = "spare"
+"""The kind of a line that tells of a spare: a path, that of its spare, and their `checksum`."""
 _NAME = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_-")
 """What the name of a target is made of."""
 KERNELS = ("vmlinuz-", "vmlinux-", "kernel-", "initrd.", "initrd-", "initramfs-")
@@ -59,15 +68,40 @@ def differing(path: str = FINGERPRINT) -> tuple[str, ...]:
     """What is no longer as the fingerprint says: the subjects' paths, or that of the
     fingerprint where it can't be read.
     """
+    lines = _lines(path)
+    if not lines:
+        return (path,)
+    changed = (line for line in lines if not _still(line))
+    return tuple(dict.fromkeys([*line.split("\t"), path][1] for line in changed))
+
+
+def lost(path: str) -> dict[str, tuple[str, str]]:
+    """The files that are gone, each with its spare and their checksum; empty where anything else is
+    no longer as the fingerprint says.
+    """
+    rows = [line.split("\t") for line in _lines(path)]
+    spares = {row[1]: (row[2], row[3]) for row in rows if row[0] == SPARE and len(row) == 4}
+    gone = [row[1] for row in rows if row[0] == "stat" and not _still("\t".join(row))]
+    is_all = all(_still("\t".join(row)) for row in rows if row[0] != "stat")
+    if not is_all or any(each not in spares or os.path.lexists(each) for each in gone):
+        return {}
+    return {each: spares[each] for each in gone}
+
+
+def checksum(data: bytes) -> str:
+    """What tells a spare that has decayed on the disk from one that is whole."""
+    return f"{len(data)} {zlib.crc32(data):08x}"
+
+
+def _lines(path: str) -> list[str]:
+    """The lines between the first and the last; none where it can't be read, or is not whole."""
     try:
         with open(path, encoding="utf-8") as file:
             lines = file.read().splitlines()
     except (OSError, ValueError):
-        return (path,)
-    if len(lines) < 3 or lines[0] != HEAD or lines[-1] != END:
-        return (path,)
-    changed = (line for line in lines[1:-1] if not _still(line))
-    return tuple(dict.fromkeys([*line.split("\t"), path][1] for line in changed))
+        return []
+    is_whole = len(lines) > 2 and lines[0] == HEAD and lines[-1] == END
+    return lines[1:-1] if is_whole else []
 
 
 def measured(subjects: list[tuple[str, str]]) -> tuple[str, ...]:
@@ -84,23 +118,43 @@ def measured(subjects: list[tuple[str, str]]) -> tuple[str, ...]:
 
 
 def _still(line: str) -> bool:
+    if line.startswith(f"{SPARE}\t"):
+        return True
     try:
         return _measure(*line.split("\t")[:2]) == line
     except (OSError, ValueError, TypeError, KeyError):
         return False
 
 
-def take(subjects: list[tuple[str, str]]) -> str:
+def take(
+    subjects: list[tuple[str, str]], spares: "Mapping[str, tuple[str, str]] | None" = None
+) -> str:
     """The fingerprint of `subjects`, pairs of a kind (a key of `_KINDS`) and a path without
-    tabs and newlines.
+    tabs and newlines. `spares` are, by path, the spare and the checksum of files among them.
 
     Waits before, mostly for the kernel's next tick and at most about a second, until a change can
     no longer leave the same times behind.
     """
     looked_at = (path for kind, path in subjects if kind in ("stat", "dir"))
     _wait_beyond([changed for path in looked_at for changed in _times(path)])
-    lines = [HEAD, *(_measure(kind, path) for kind, path in subjects)]
-    return "\n".join((*lines, END)) + "\n"
+    rows = ("\t".join((SPARE, path, *spare)) for path, spare in (spares or {}).items())
+    return _text_of([*(_measure(kind, path) for kind, path in subjects), *rows])
+
+
+def again(path: str, changed: "Collection[str]") -> str:
+    """The fingerprint at `path`, with the files `changed` as they are now; waits as `take`."""
+    _wait_beyond([time for each in changed for time in _times(each)])
+    rows = [(line, line.split("\t")) for line in _lines(path)]
+    return _text_of(
+        [
+            _measure(*row[:2]) if row[0] == "stat" and row[1] in changed else line
+            for line, row in rows
+        ]
+    )
+
+
+def _text_of(lines: list[str]) -> str:
+    return "\n".join((HEAD, *lines, END)) + "\n"
 
 
 def _wait_beyond(times: list[int]) -> None:

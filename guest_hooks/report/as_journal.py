@@ -4,24 +4,27 @@ entry point has the words.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from guest_hooks.errors import ForeignError, GuestHooksError, LackingError, NotRepairedError
 from guest_hooks.machine import journal
 from guest_hooks.machine.journal import Outcome
-from guest_hooks.model import Problem, Severity, Status, TargetStatus
+from guest_hooks.model import Change, Problem, Severity, Status, TargetStatus
 from guest_hooks.origin import By
 from guest_hooks.problems.runs import RunProblem
 from guest_hooks.problems.second_stage import SecondStageProblem
 from guest_hooks.report.reasons import ROLLBACK, change_text
-from guest_hooks.sync.result import Result
+
+if TYPE_CHECKING:  # whoever has one has loaded it
+    from guest_hooks.sync.result import Result
 
 FOR_STATUS_ALONE = (SecondStageProblem.LEFT_BEHIND,)
 """What `status` shows, and what no run repeats: nothing that it does has to do with it."""
 
 
-def tell(result: Result, by: By) -> None:
+def tell(result: "Result", by: By) -> None:
     """One entry for each file that was changed `by` somebody, for each failure that is new and
     for each warning.
     """
@@ -30,23 +33,36 @@ def tell(result: Result, by: By) -> None:
     before, after = _states(result.before), _states(result.status)
     for change in result.changes:
         target, state = after.get(change.path, ("", ""))
-        journal.send(
-            Outcome.ROLLED_BACK if change.why == (ROLLBACK,) else Outcome.REPAIRED,
-            change_text(change, dry_run=False),
-            target=target,
-            path=change.path,
-            before=before[change.path][1] if change.path in before else "",
-            after=state,
-            cause=", ".join(change.why),
-            by=by,
-        )
+        was = before[change.path][1] if change.path in before else ""
+        tell_change(change, by, target=target, before=was, after=state)
     for failure in (each for each in result.failures if each not in result.repeated):
         tell_failure(failure, by, after)
-    for warning in () if result.repeated else warnings(result):
+    tell_warnings(() if result.repeated else warnings(result))
+
+
+def tell_change(change: Change, by: By, *, target: str, before: str, after: str) -> None:
+    """The entry for one file of `target` that was changed `by` somebody, with its state before and
+    after.
+    """
+    journal.send(
+        Outcome.ROLLED_BACK if change.why == (ROLLBACK,) else Outcome.REPAIRED,
+        change_text(change, dry_run=False),
+        target=target,
+        path=change.path,
+        before=before,
+        after=after,
+        cause=", ".join(change.why),
+        by=by,
+    )
+
+
+def tell_warnings(warnings: Iterable[Problem]) -> None:
+    """An entry for each."""
+    for warning in warnings:
         journal.send(Outcome.WARNED, warning.message, cause=warning.message, hint=warning.hint)
 
 
-def warnings(result: Result, *, is_foretold: bool = False) -> tuple[Problem, ...]:
+def warnings(result: "Result", *, is_foretold: bool = False) -> tuple[Problem, ...]:
     """What `result` warns of, however the run ended, an optional target that is not current
     included; no error is among it.
 

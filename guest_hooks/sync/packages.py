@@ -23,10 +23,6 @@ from guest_hooks.records import dataclass
 
 CODE = RunProblem.PACKAGES
 MANAGER_PID = 1
-INSIDE_DPKG = "DPKG_RUNNING_VERSION"
-"""Set for maintainer scripts, and so for all that they start (dpkg(1)): waiting for dpkg, they
-would wait for themselves.
-"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +35,7 @@ class Patience:
     says so. `poll`: the time between two looks.
     """
 
-    still: float = 600.0
+    still: float = dpkg.STILL
     longest: float = 1200.0
     silent: float = 60.0
     poll: float = 1.0
@@ -82,7 +78,7 @@ def held(
     """Hold our own lock, after the package manager where the run `waits`; yields what to warn
     whoever asked for it of.
     """
-    if not root.is_live or INSIDE_DPKG in os.environ:
+    if not root.is_live or dpkg.INSIDE in os.environ:
         waits = is_asked_for = False
     if waits:
         with held_between_runs(root, lock_timeout=lock_timeout) as warnings:

@@ -20,6 +20,7 @@ GUEST = (
     "/sys/hypervisor/guest_type",
     "/sys/hypervisor/properties/features",
 )
+CORE = "core.elf"
 UNITS = ("/etc/systemd/system/boot.mount", "/etc/systemd/system/boot.automount")
 TOOLS = (
     "/usr/sbin/grub-install",
@@ -51,7 +52,8 @@ def _remember(root: Root, found: Survey, path: str) -> None:
         durable.remove(root, path)
         return
     menus = (GRUB_CFG, root.destination(GRUB_CFG))
-    text = fingerprint.take(_subjects(found, (boot.device, disks.root_device(root)), menus))
+    devices = (boot.device, disks.root_device(root))
+    text = fingerprint.take(_subjects(found, devices, menus), _spares(found))
     if any(
         installed(root, file, known).sha256 != known.sha256
         for target in found.targets
@@ -61,6 +63,20 @@ def _remember(root: Root, found: Survey, path: str) -> None:
     if root.read_text(path, limit=1024 * 1024) != text:
         durable.make_dirs(root, STATE_DIR)
         durable.replace(root, path, text.encode())
+
+
+def _spares(found: Survey) -> dict[str, tuple[str, str]]:
+    """The second stages that GRUB's core image beside its modules is the same as, by path; none
+    where a run says more than what it has put back, or may not put it back.
+    """
+    if found.status.problems or not found.config.repair:
+        return {}
+    return {
+        path: (f"{target.plan.target.grub_dir}/{CORE}", fingerprint.checksum(known.data))
+        for target in found.targets
+        for path, known in target.evidence.found.items()
+        if known.data is not None and known.data == target.evidence.standing.files.get(CORE)
+    }
 
 
 def _subjects(found: Survey, devices: Sequence[str], menus: Sequence[str]) -> list[tuple[str, str]]:

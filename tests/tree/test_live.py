@@ -183,6 +183,32 @@ def test_named_targets_have_a_cheap_look_of_their_own(settled: ChrootGuest) -> N
     assert settled.path(FILE).exists()
 
 
+SURVEYS = ["python3", "-X", "importtime", "-m", "guest_hooks", "sync"]
+"""Python tells on standard error what it loads."""
+
+
+def test_a_lost_second_stage_is_put_back_without_a_survey(settled: ChrootGuest) -> None:
+    core = settled.read(FILE)
+    verb(settled, "sync")
+    settled.path(FILE).unlink()
+    done = settled.run(*SURVEYS)
+    assert done.stdout == f"Rebuilt {FILE}: it was missing.\n"
+    assert "guest_hooks.survey" not in done.stderr
+    assert settled.read(FILE) == core
+    assert verb(settled, "sync").stdout == CHEAP
+    assert verb(settled, "status", "--json", code=None).states() == {"x86_64-xen": "current"}
+
+
+def test_it_is_not_where_repairs_are_turned_off(settled: ChrootGuest) -> None:
+    settled.write("/etc/xen-guest-bootloader/config.toml", "repair = false\n")
+    verb(settled, "sync")
+    settled.path(FILE).unlink()
+    verb(settled, "sync", "--automatic", code=3)
+    assert not settled.path(FILE).exists()
+    assert "guest_hooks.survey" in settled.run(*SURVEYS).stderr
+    assert settled.path(FILE).exists()
+
+
 @pytest.mark.parametrize(
     "words", [["status", "--metrics"], ["sync", "--force"], ["preflight"]], ids=" ".join
 )

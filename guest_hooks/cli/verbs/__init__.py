@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 
 from guest_hooks import terminal
-from guest_hooks.cli import plain_words
+from guest_hooks.cli import INTERRUPTED, plain_words
 from guest_hooks.cli.options import Options
 from guest_hooks.cli.session import Session, given_by, stdout
 from guest_hooks.errors import ExitCode, GuestHooksError, UsageError
@@ -25,8 +25,6 @@ from guest_hooks.report.next_steps import Given
 from guest_hooks.report.styles import page_style, style_of
 
 HOOKS = "What Debian's packages call. Each succeeds where there is nothing for it to do."
-INTERRUPTED = 130
-"""What a shell makes of a program that SIGINT ended."""
 
 
 def run(words: Sequence[str]) -> int:

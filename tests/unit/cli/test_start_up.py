@@ -78,6 +78,10 @@ def test_what_is_slow_to_load_is_not(words: list[str]) -> None:
         pytest.param(
             "sync --target=b --target a --target=b", f"{fingerprint.FINGERPRINT}.a.b", id="two"
         ),
+        pytest.param(
+            "sync --automatic --lock-timeout 300", fingerprint.FINGERPRINT, id="as-the-service"
+        ),
+        pytest.param("sync --lock-timeout soon", "", id="no-time"),
         pytest.param("sync --target a --force", "", id="more-is-asked"),
         pytest.param("status --target a", "", id="another-verb"),
         pytest.param("sync --target ../a", "", id="a-path"),
@@ -91,10 +95,10 @@ def test_a_command_line_is_answered_by_the_fingerprint_of_its_targets(
     """Each set of targets was judged by itself."""
     asked: list[str] = []
 
-    def holds(path: str) -> bool:
+    def differing(path: str) -> tuple[str, ...]:
         asked.append(path)
-        return True
+        return ()
 
-    monkeypatch.setattr(fingerprint, "holds", holds)
+    monkeypatch.setattr(fingerprint, "differing", differing)
     assert cli.main([*words.split(), "-q"]) == 0
     assert asked == [path]

@@ -124,7 +124,7 @@ def test_whatever_else_is_there_does_not_hold(tmp_path: Path, text: str) -> None
     [
         pytest.param(__version__, "0.0.1", id="of-another-version"),
         pytest.param(f" of {__version__}", "", id="of-no-version"),
-        pytest.param("fingerprint 2", "fingerprint 1", id="of-another-form"),
+        pytest.param("fingerprint 3", "fingerprint 2", id="of-another-form"),
     ],
 )
 def test_what_another_version_found_well_does_not_hold(

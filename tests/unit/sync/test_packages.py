@@ -209,7 +209,7 @@ def test_a_dpkg_that_cannot_answer_is_not_waited_for() -> None:
 
 
 def test_inside_dpkg_nothing_is_waited_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv(packages.INSIDE_DPKG, "1.21.22")
+    monkeypatch.setenv(dpkg.INSIDE, "1.21.22")
     monkeypatch.setattr(lock, "LOCK", str(tmp_path / "lock"))
     monkeypatch.setattr(packages, "held_between_runs", None)
     monkeypatch.setattr(dpkg, "holder", lambda _root: "dpkg holds it")
@@ -220,7 +220,7 @@ def test_inside_dpkg_nothing_is_waited_for(monkeypatch: pytest.MonkeyPatch, tmp_
 
 
 def test_a_run_by_hand_is_warned(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.delenv(packages.INSIDE_DPKG, raising=False)
+    monkeypatch.delenv(dpkg.INSIDE, raising=False)
     monkeypatch.setattr(lock, "LOCK", str(tmp_path / "lock"))
     monkeypatch.setattr(dpkg, "holder", lambda _root: "process 7 (apt-get) holds it")
     with packages.held(Root(), waits=False, is_asked_for=True, lock_timeout=0) as (warning,):
