@@ -3,10 +3,12 @@
 
 pyelftools knows the structures. Its `ELFStructs` alone is used, not `ELFFile`: that one pulls in
 the DWARF reader (three times the import time), follows offsets wherever a hostile file sends them,
-and takes Xen's notes for GNU's.
+and takes Xen's notes for GNU's. Loading even that takes longer than most runs' other work, so what
+was read can be handed in again (`recall`), with all that it rests on.
 """
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from functools import cache, lru_cache
 from typing import Any
@@ -26,6 +28,8 @@ MAX_SECTIONS = 256
 """More headers than any boot image has; a bound on the time a hostile file can cost."""
 RECENT = 8
 """Files: a second stage and a kernel.img for each target, and what was built."""
+MOST_KNOWN = 16
+"""The same, and those before an upgrade of GRUB."""
 
 _HEADER_SIZES = {32: (52, 32, 40), 64: (64, 56, 64)}
 """Bytes of the ELF header, a program header and a section header, for each class."""
@@ -79,6 +83,39 @@ class Elf:
         return tuple(segment for segment in self.segments if segment.type == PT_LOAD)
 
 
+Span = tuple[int, int]
+"""Where bytes lie in a file: from here up to there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """What was read of a file, and what that rests on: its size in bytes, and the `sha256` of those
+    that were looked at, at `spans`.
+    """
+
+    size: int
+    spans: tuple[Span, ...]
+    sha256: str
+    elf: Elf
+
+    def is_of(self, data: bytes) -> bool:
+        """Whether `data` is a file in which the same would be read."""
+        return len(data) == self.size and _digest(data, self.spans) == self.sha256
+
+
+_known: list[Reading] = []
+
+
+def recall(readings: Iterable[Reading]) -> None:
+    """Take for known what earlier runs have read."""
+    _known[:] = readings
+
+
+def known() -> tuple[Reading, ...]:
+    """What was read last, in this run or an earlier one."""
+    return tuple(_known[-MOST_KNOWN:])
+
+
 @lru_cache(maxsize=RECENT)
 def read(data: bytes) -> Elf:
     """The container of `data`, whose header tables lie inside it; what the headers point to is
@@ -87,6 +124,21 @@ def read(data: bytes) -> Elf:
     Raises `FormatError`. The last ones are kept: a file is read for what it is, and again for each
     target it may serve.
     """
+    for reading in _known:
+        if reading.is_of(data):
+            return reading.elf
+    elf, spans = _read(data)
+    found = Reading(size=len(data), spans=spans, sha256=_digest(data, spans), elf=elf)
+    recall((*known(), found))
+    return elf
+
+
+def _digest(data: bytes, spans: tuple[Span, ...]) -> str:
+    return hashlib.sha256(b"".join(data[start:end] for start, end in spans)).hexdigest()
+
+
+def _read(data: bytes) -> tuple[Elf, tuple[Span, ...]]:
+    """The container of `data`, and where all lies that it was read from."""
     if not data.startswith(MAGIC):
         raise CodedFormatError(
             ImageProblem.NOT_ELF, "the file is not an ELF file" if data else "the file is empty"
@@ -107,7 +159,9 @@ def read(data: bytes) -> Elf:
     header = structs.Elf_Ehdr.parse(data[:ehdr_size])
     if data[6] != 1 or _number(header["e_version"], _enums().ENUM_E_VERSION) != 1:
         raise CodedFormatError(ImageProblem.ELF_HEADER, "the ELF header is of an unknown version")
-    return Elf(
+    program, programs = _table(data, header, structs.Elf_Phdr, "program", phdr_size, MAX_SEGMENTS)
+    section, sections = _table(data, header, structs.Elf_Shdr, "section", shdr_size, MAX_SECTIONS)
+    elf = Elf(
         elf_class=elf_class,
         encoding=encoding,
         machine=_number(header["e_machine"], _enums().ENUM_E_MACHINE),
@@ -121,7 +175,7 @@ def read(data: bytes) -> Elf:
                     for name in ("offset", "vaddr", "paddr", "filesz", "memsz", "flags", "align")
                 },
             )
-            for item in _table(data, header, structs.Elf_Phdr, "program", phdr_size, MAX_SEGMENTS)
+            for item in programs
         ),
         sections=tuple(
             Section(
@@ -129,9 +183,10 @@ def read(data: bytes) -> Elf:
                 offset=item["sh_offset"],
                 size=item["sh_size"],
             )
-            for item in _table(data, header, structs.Elf_Shdr, "section", shdr_size, MAX_SECTIONS)
+            for item in sections
         ),
     )
+    return elf, ((0, ehdr_size), program, section)
 
 
 def content(data: bytes, segment: Segment) -> bytes:
@@ -146,9 +201,11 @@ def content(data: bytes, segment: Segment) -> bytes:
     return data[segment.offset : segment.offset + segment.filesz]
 
 
-def _table(data: bytes, header: Any, struct: Any, name: str, size: int, limit: int) -> list[Any]:
-    """The entries of the table of `name` headers, of `size` bytes each and at most `limit`; it
-    must lie inside the file, where the ELF header says.
+def _table(
+    data: bytes, header: Any, struct: Any, name: str, size: int, limit: int
+) -> tuple[Span, list[Any]]:
+    """The place and the entries of the table of `name` headers, of `size` bytes each and at most
+    `limit`; it must lie inside the file, where the ELF header says.
     """
     offset, count, stride = (header[f"e_{name[0]}h{what}"] for what in ("off", "num", "entsize"))
     if count > limit:
@@ -168,7 +225,7 @@ def _table(data: bytes, header: Any, struct: Any, name: str, size: int, limit: i
             f"the {name} header table ends at {end:#x}, outside the file, which ends at"
             f" {len(data):#x}",
         )
-    return [struct.parse(data[at : at + size]) for at in range(offset, end, size)]
+    return (offset, end), [struct.parse(data[at : at + size]) for at in range(offset, end, size)]
 
 
 def _number(value: int | str, names: Mapping[str, Any]) -> int:

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from guest_hooks.boot_images import Facts, InitrdFacts, KernelFacts, SameFacts
-from guest_hooks.machine import cache_file, stored
+from guest_hooks.machine import cache_file, elf_readings, stored
 from guest_hooks.machine.grub_answers import Answers
 from guest_hooks.machine.root import Root
 from guest_hooks.paths import STATE_DIR
@@ -25,13 +25,15 @@ _KINDS = {KernelFacts: "kernel", InitrdFacts: "initrd", SameFacts: "same"}
 
 
 class Memory:
-    """The facts of files seen before, by path and by what changes when a file does, and what GRUB's
-    tools have answered; `save` writes them where that is possible.
+    """The facts of files seen before, by path and by what changes when a file does, what GRUB's
+    tools have answered, and the ELF headers that were read; `save` writes them where that is
+    possible.
     """
 
     def __init__(self, root: Root) -> None:
         self._root = root
         self.answers = Answers(root)
+        elf_readings.recall(root)
         self._used: dict[str, tuple[list[int], AnyFacts]] = {}
         self._seen: dict[tuple[object, ...], AnyFacts] = {}
         self._has_news = False
@@ -77,6 +79,7 @@ class Memory:
         files again.
         """
         self.answers.save()
+        elf_readings.remember(self._root)
         if not self._has_news or os.geteuid() != 0:
             return
         others = {path: entry for path, entry in self._known.items() if path not in self._used}

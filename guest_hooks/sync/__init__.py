@@ -7,7 +7,7 @@ from contextlib import nullcontext, suppress
 from guest_hooks.config import Config
 from guest_hooks.errors import GuestHooksError, KeptError, LackingError, NotRepairedError
 from guest_hooks.formats import fs_features
-from guest_hooks.machine import disks, hold, receipts
+from guest_hooks.machine import disks, elf_readings, hold, receipts
 from guest_hooks.machine.boot_files import Memory
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.settling import Settling
@@ -138,6 +138,7 @@ def _made(
     earlier = receipts.load(root)
     unnoted = receipts.save(root, receipt_of(earlier, built, done.failures, done.changes))
     after = survey(root, found.config, targets=request.targets, known=found)
+    elf_readings.remember(root)
     if wanted.menu and not done.failures and (same := _as_before(root, after)):
         done += Done(failures=same)
         receipts.save(root, safeguard.noted(receipts.load(root), [each.error for each in same], ()))

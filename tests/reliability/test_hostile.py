@@ -80,6 +80,7 @@ READ_BESIDE = [
     "run/xen-guest-bootloader/last-failure.json",
     "var/lib/xen-guest-bootloader/preflight.json",
     "var/lib/xen-guest-bootloader/grub-answers.json",
+    "var/lib/xen-guest-bootloader/elf-readings.json",
     "var/lib/xen-guest-bootloader/previous/x86_64-xen.elf",
 ]
 
