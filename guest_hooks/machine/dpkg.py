@@ -3,7 +3,6 @@
 package has installed.
 """
 
-import hashlib
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -141,4 +140,6 @@ def altered(root: Root, package: str, files: Mapping[str, bytes]) -> tuple[str, 
 
 
 def _md5(data: bytes) -> str:
+    import hashlib  # noqa: PLC0415 (3 ms) - few runs check a package's files
+
     return hashlib.md5(data, usedforsecurity=False).hexdigest()
