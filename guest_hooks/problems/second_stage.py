@@ -174,3 +174,7 @@ class SecondStageProblem(SecondStageCode):
         hint="apt install --reinstall grub-xen-bin",
         actor=Actor.GUEST,
     )
+
+
+FOR_STATUS_ALONE = (SecondStageProblem.LEFT_BEHIND,)
+"""What `status` shows, and what no run repeats: nothing that it does has to do with it."""

@@ -14,14 +14,11 @@ from guest_hooks.machine.journal import Outcome
 from guest_hooks.model import Change, Problem, Severity, Status, TargetStatus
 from guest_hooks.origin import By
 from guest_hooks.problems.runs import RunProblem
-from guest_hooks.problems.second_stage import SecondStageProblem
+from guest_hooks.problems.second_stage import FOR_STATUS_ALONE
 from guest_hooks.report.reasons import ROLLBACK, change_text
 
 if TYPE_CHECKING:  # whoever has one has loaded it
     from guest_hooks.sync.result import Result
-
-FOR_STATUS_ALONE = (SecondStageProblem.LEFT_BEHIND,)
-"""What `status` shows, and what no run repeats: nothing that it does has to do with it."""
 
 
 def tell(result: "Result", by: By) -> None:

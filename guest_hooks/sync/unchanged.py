@@ -11,6 +11,7 @@ from guest_hooks.errors import GuestHooksError
 from guest_hooks.machine import disks, durable, fingerprint
 from guest_hooks.machine.root import Root
 from guest_hooks.paths import DIVERTED, GRUB_CFG, MENU_LST, RECEIPT, STATE_DIR
+from guest_hooks.problems.second_stage import FOR_STATUS_ALONE
 from guest_hooks.survey import kernel_images
 from guest_hooks.survey.evidence import installed
 from guest_hooks.survey.status import Survey
@@ -69,7 +70,8 @@ def _spares(found: Survey) -> dict[str, tuple[str, str]]:
     """The second stages that GRUB's core image beside its modules is the same as, by path; none
     where a run says more than what it has put back, or may not put it back.
     """
-    if found.status.problems or not found.config.repair:
+    told = [each for each in found.status.problems if each.code not in FOR_STATUS_ALONE]
+    if told or not found.config.repair:
         return {}
     return {
         path: (f"{target.plan.target.grub_dir}/{CORE}", fingerprint.checksum(known.data))
