@@ -4,5 +4,6 @@
 PROGRAM = "xen-guest-bootloader"
 SYNC = f"{PROGRAM} sync"
 UNHOLD = f"{PROGRAM} unhold"
+SYNC_UNIT = f"{PROGRAM}-sync.service"
 REPAIR = (PROGRAM, "sync", "--quiet", "--automatic", "--lock-timeout", "300")
 """What the repair unit runs."""

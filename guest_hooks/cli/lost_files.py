@@ -6,7 +6,6 @@ the time that a survey takes.
 import os
 import sys
 import time
-import traceback
 from collections.abc import Sequence
 
 from guest_hooks.errors import GuestHooksError
@@ -36,6 +35,8 @@ def put_back(words: Sequence[str], fingerprint: str) -> bool:
     except (GuestHooksError, OSError):  # a survey meets it again, and says what it means
         return False
     except Exception:  # noqa: BLE001 - an internal error keeps nobody from a repair
+        import traceback  # noqa: PLC0415 (5 ms)
+
         journal.send(journal.Outcome.FAULT, traceback.format_exc())
         return False
     if done.files:

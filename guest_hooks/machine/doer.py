@@ -10,8 +10,8 @@ from contextlib import suppress
 
 from guest_hooks.machine.control_group import own_unit
 from guest_hooks.machine.root import Root
-from guest_hooks.machine.service import SYNC
 from guest_hooks.origin import By, Doer
+from guest_hooks.program import SYNC_UNIT
 
 GRUB_INSTALL = "grub-install"
 TIMER_SUFFIX = ".timer"
@@ -33,7 +33,7 @@ def of_command(
     """Whoever started a verb: systemd, by the watcher or by the timer (TRIGGER_UNIT,
     systemd.exec(5)), or a person.
     """
-    if (own_unit() if unit is None else unit) == SYNC:
+    if (own_unit() if unit is None else unit) == SYNC_UNIT:
         is_timer = environ.get("TRIGGER_UNIT", "").endswith(TIMER_SUFFIX)
         return By(doer=Doer.TIMER if is_timer else Doer.SERVICE)
     if automatic:

@@ -11,8 +11,6 @@ journald that does not read.
 """
 
 import os
-import select
-import socket
 import struct
 import sys
 from enum import StrEnum
@@ -122,6 +120,8 @@ def send(  # noqa: PLR0913 - the fields of an entry
 
 
 def _write(entry: bytes) -> None:
+    import socket  # noqa: PLC0415 (3 ms) - most runs have nothing to tell
+
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
         sender.settimeout(SEND_SECONDS)
         sender.connect(SOCKET)
@@ -139,6 +139,8 @@ def _say(line: str) -> None:
     socket of journald's, too.
     """
     try:
+        import select  # noqa: PLC0415 - as above
+
         fd = sys.stderr.fileno()
         ready = select.poll()
         ready.register(fd, select.POLLOUT)

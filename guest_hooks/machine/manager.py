@@ -13,7 +13,8 @@ from guest_hooks.machine import last_failure
 from guest_hooks.machine.control_group import own_unit
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import CommandError, Run, run
-from guest_hooks.machine.service import SYNC, WATCHER
+from guest_hooks.machine.service import WATCHER
+from guest_hooks.program import SYNC_UNIT
 from guest_hooks.records import dataclass
 from guest_hooks.terminal import printable
 
@@ -114,7 +115,7 @@ def repair_by_unit(*, run: Run = run) -> Repaired:
     process ends.
     """
     try:
-        run(["systemctl", "start", SYNC], timeout=REPAIR_TIMEOUT)
+        run(["systemctl", "start", SYNC_UNIT], timeout=REPAIR_TIMEOUT)
     except CommandError:
         return _verdict(run)
     except GuestHooksError as error:
@@ -142,7 +143,7 @@ def _verdict(run: Run) -> Repaired:
     """Why the repair unit failed, from what systemd kept of it."""
     try:
         shown = run(
-            ["systemctl", "show", "--property=Result,ExecMainStatus", SYNC],
+            ["systemctl", "show", "--property=Result,ExecMainStatus", SYNC_UNIT],
             timeout=QUESTION_TIMEOUT,
         ).text
     except GuestHooksError as error:
@@ -150,7 +151,7 @@ def _verdict(run: Run) -> Repaired:
     facts = dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
     result, status = facts.get("Result", "unknown"), facts.get("ExecMainStatus", "")
     if result != "exit-code" or not status.isdigit():
-        return Repaired(error=f"{SYNC} failed: {result}; see journalctl -u {SYNC}")
+        return Repaired(error=f"{SYNC_UNIT} failed: {result}; see journalctl -u {SYNC_UNIT}")
     if int(status) == ExitCode.LOCKED:
         return Repaired(error=ExitCode.LOCKED.meaning, is_locked=True)
     said = last_failure.read(Root(), int(status))
@@ -159,7 +160,7 @@ def _verdict(run: Run) -> Repaired:
     meaning = (
         ExitCode(int(status)).meaning if int(status) in list(ExitCode) else f"exit code {status}"
     )
-    return Repaired(error=f"{SYNC}: {meaning}; see journalctl -u {SYNC}")
+    return Repaired(error=f"{SYNC_UNIT}: {meaning}; see journalctl -u {SYNC_UNIT}")
 
 
 def _ping_interval() -> float:

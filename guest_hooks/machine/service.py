@@ -26,7 +26,6 @@ directory above.
 FILE = f"{RUN_DIR}/state.json"
 LOCK = f"{RUN_DIR}/lock"
 WATCHER = "xen-guest-bootloader.service"
-SYNC = "xen-guest-bootloader-sync.service"
 SIZE = 8192
 """Bytes; the file is always this long, filled up with spaces, so that one write replaces it."""
 MOST_TROUBLES = 10

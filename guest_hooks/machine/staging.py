@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from types import MappingProxyType
 
 from guest_hooks.errors import LackingError, NotRepairedError
-from guest_hooks.machine import libc, sandbox
+from guest_hooks.machine import libc, removal, sandbox
 from guest_hooks.machine.descriptors import closing
 from guest_hooks.machine.failures import told
 from guest_hooks.machine.root import Root
@@ -115,13 +115,10 @@ def _remove_abandoned(top: str) -> None:
         fd = os.open(top, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:
         return
-    import shutil  # noqa: PLC0415 - few runs find one
-
     with closing(fd), suppress(BlockingIOError):
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        # A grub-install that outlived its killed parent may still write here; what it leaves is for
-        # the next sweep.
-        shutil.rmtree(top, ignore_errors=True)
+        # A grub-install that outlived its killed parent may still write here.
+        _remove(os.path.basename(top))
 
 
 @contextmanager
@@ -131,16 +128,14 @@ def scratch(need: int) -> Iterator[str]:
 
     `need` is the bytes that are to be put there.
     """
-    import tempfile  # noqa: PLC0415 - with `shutil`: many runs stage nothing
-
     with told(Root(), STAGING_DIR, "made", need=need):
         os.makedirs(STAGING_DIR, mode=0o755, exist_ok=True)
     while True:
+        name = f"{STAGING_PREFIX}{os.urandom(8).hex()}"
+        top = os.path.join(STAGING_DIR, name)
         with told(Root(), STAGING_DIR, "filled", need=need):
-            made = tempfile.TemporaryDirectory(
-                prefix=STAGING_PREFIX, dir=STAGING_DIR, ignore_cleanup_errors=True
-            )
-        with made as top:
+            os.mkdir(top, 0o700)
+        try:
             with told(Root(), STAGING_DIR, "locked"):
                 fd = _locked(top)
             if fd is None:
@@ -148,6 +143,14 @@ def scratch(need: int) -> Iterator[str]:
             with closing(fd):
                 yield top
             return
+        finally:
+            _remove(name)
+
+
+def _remove(name: str) -> None:
+    """Remove the staging directory `name`; what can't be is for the next sweep."""
+    with suppress(OSError), closing(os.open(STAGING_DIR, os.O_DIRECTORY | os.O_CLOEXEC)) as above:
+        removal.remove_all(above, name)
 
 
 def _locked(top: str) -> int | None:

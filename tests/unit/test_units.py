@@ -11,6 +11,7 @@ import pytest
 from guest_hooks import config
 from guest_hooks.machine import service
 from guest_hooks.machine.journal import KINDS, Outcome
+from guest_hooks.program import SYNC_UNIT
 from tests.support.checkout import CHECKOUT
 
 SYSTEMD = CHECKOUT / "systemd"
@@ -46,11 +47,11 @@ def test_the_watcher_is_hardened() -> None:
 
 
 def test_the_repair_is_hardened() -> None:
-    assert exposure(SYSTEMD / service.SYNC) <= MOST_EXPOSED_REPAIR
+    assert exposure(SYSTEMD / SYNC_UNIT) <= MOST_EXPOSED_REPAIR
 
 
 def test_each_restriction_of_the_repair_has_its_reason() -> None:
-    lines = (SYSTEMD / service.SYNC).read_text().splitlines()
+    lines = (SYSTEMD / SYNC_UNIT).read_text().splitlines()
     restrictions = range(
         next(n for n, line in enumerate(lines) if line.startswith("CapabilityBoundingSet=")),
         len(lines),
@@ -104,13 +105,13 @@ def test_every_key_is_known_to_systemd(path: Path, tmp_path: Path) -> None:
 
 
 def test_the_repair_is_not_cut_short() -> None:
-    repair = unit(service.SYNC)["Service"]
+    repair = unit(SYNC_UNIT)["Service"]
     assert repair["KillSignal"] == "SIGCONT"
     assert repair["Type"] == "oneshot"
 
 
 def test_the_timer_starts_the_repair() -> None:
-    assert unit("xen-guest-bootloader-audit.timer")["Timer"]["Unit"] == service.SYNC
+    assert unit("xen-guest-bootloader-audit.timer")["Timer"]["Unit"] == SYNC_UNIT
 
 
 def test_the_runtime_directory_is_where_the_state_is() -> None:

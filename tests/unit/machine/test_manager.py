@@ -7,6 +7,7 @@ import pytest
 
 from guest_hooks.machine import manager, service
 from guest_hooks.machine.run import CommandError, Completed
+from guest_hooks.program import SYNC_UNIT
 
 
 class Systemctl:
@@ -35,7 +36,7 @@ class Systemctl:
 def test_a_repair_by_its_unit() -> None:
     systemctl = Systemctl()
     assert manager.repair_by_unit(run=systemctl) == manager.Repaired()
-    assert systemctl.commands == [["systemctl", "start", service.SYNC]]
+    assert systemctl.commands == [["systemctl", "start", SYNC_UNIT]]
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ from guest_hooks.errors import ExitCode
 from guest_hooks.machine import doer, journal_entries
 from guest_hooks.machine.journal import KINDS, Outcome
 from guest_hooks.machine.run import Completed
-from guest_hooks.machine.service import SYNC
 from guest_hooks.origin import Doer, Entry
+from guest_hooks.program import SYNC_UNIT
 from guest_hooks.report import log_text
 from guest_hooks.report.layout import Style
 from tests.support import report_schema
@@ -69,9 +69,13 @@ def test_an_entry_of_an_older_version_says_nothing_of_whom() -> None:
     ("environ", "unit", "automatic", "expected"),
     [
         pytest.param({"SUDO_USER": "alice"}, "session-1.scope", False, Doer.PERSON, id="person"),
-        pytest.param({}, SYNC, True, Doer.SERVICE, id="service"),
+        pytest.param({}, SYNC_UNIT, True, Doer.SERVICE, id="service"),
         pytest.param(
-            {"TRIGGER_UNIT": "xen-guest-bootloader-audit.timer"}, SYNC, True, Doer.TIMER, id="timer"
+            {"TRIGGER_UNIT": "xen-guest-bootloader-audit.timer"},
+            SYNC_UNIT,
+            True,
+            Doer.TIMER,
+            id="timer",
         ),
         pytest.param({}, "", True, Doer.SERVICE, id="without-systemd"),
     ],
