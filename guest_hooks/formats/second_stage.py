@@ -3,13 +3,13 @@
 installed for a target.
 """
 
-import hashlib
 import re
 from functools import lru_cache
 
 from guest_hooks.errors import CodedFormatError, FormatError
 from guest_hooks.formats import elf as elf_format
 from guest_hooks.formats import grub_core, second_stage_rules, xen_notes
+from guest_hooks.formats.digests import sha256
 from guest_hooks.formats.grub_core import Core
 from guest_hooks.formats.xen_notes import Note
 from guest_hooks.model import Problem
@@ -76,8 +76,8 @@ def read(data: bytes) -> SecondStage:
         entry=elf.entry,
         notes=xen_notes.read(elf, data),
         core=core,
-        kernel_sha256=hashlib.sha256(elf_format.content(data, loads[0])).hexdigest(),
-        sha256=hashlib.sha256(data).hexdigest(),
+        kernel_sha256=sha256(elf_format.content(data, loads[0])),
+        sha256=sha256(data),
         size=len(data),
     )
 

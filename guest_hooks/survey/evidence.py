@@ -3,12 +3,12 @@
 /boot/grub/<target>, the receipt.
 """
 
-import hashlib
 import re
 import stat
 
 from guest_hooks.errors import FormatError
 from guest_hooks.formats import grub_core, moddep, second_stage
+from guest_hooks.formats.digests import sha256
 from guest_hooks.machine import directory
 from guest_hooks.machine.directory import Directory
 from guest_hooks.machine.receipts import Receipt
@@ -163,8 +163,3 @@ def _module_dir(package: Directory, standing: Directory) -> ModuleDir:
         ),
         core_sha256=sha256(core) if core is not None else "",
     )
-
-
-def sha256(data: bytes) -> str:
-    """The hash of `data` as every verdict and receipt writes it."""
-    return hashlib.sha256(data).hexdigest()

@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 
 from guest_hooks.formats import disk_names, grub_cfg
+from guest_hooks.formats.digests import sha256
 from guest_hooks.machine import disks, grub_tools
 from guest_hooks.machine.receipts import Kept
 from guest_hooks.machine.root import NotRegularError, Root
@@ -23,7 +24,6 @@ from guest_hooks.problems.row import Actor
 from guest_hooks.program import SYNC
 from guest_hooks.records import replace
 from guest_hooks.survey import menu_kernels
-from guest_hooks.survey.evidence import sha256
 from guest_hooks.survey.menu_kernels import LINUX_SCRIPT
 from guest_hooks.targets import HANDOVER
 

@@ -5,10 +5,10 @@ from collections.abc import Collection
 
 from guest_hooks.errors import FormatError
 from guest_hooks.formats import second_stage
+from guest_hooks.formats.digests import sha256
 from guest_hooks.machine import receipts
 from guest_hooks.machine.root import Root
 from guest_hooks.records import dataclass
-from guest_hooks.survey import evidence
 from guest_hooks.targets import TARGETS
 
 
@@ -37,7 +37,7 @@ def previous(root: Root, names: Collection[str] = ()) -> tuple[Previous, ...]:
                 Previous(
                     target=name,
                     path=target.path(target.arches[0]),
-                    sha256=evidence.sha256(core),
+                    sha256=sha256(core),
                     size=len(core),
                     grub_version=_version(core),
                     kept_at=status.st_mtime,

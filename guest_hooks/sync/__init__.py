@@ -7,6 +7,7 @@ from contextlib import nullcontext, suppress
 from guest_hooks.config import Config
 from guest_hooks.errors import GuestHooksError, KeptError, LackingError, NotRepairedError
 from guest_hooks.formats import fs_features
+from guest_hooks.formats.digests import sha256
 from guest_hooks.machine import disks, elf_readings, hold, receipts
 from guest_hooks.machine.boot_files import Memory
 from guest_hooks.machine.root import Root
@@ -16,7 +17,7 @@ from guest_hooks.paths import BOOT, GRUB_CFG, GRUB_DIR
 from guest_hooks.problems.menus import MenuProblem
 from guest_hooks.program import SYNC
 from guest_hooks.records import replace
-from guest_hooks.survey import evidence, menu_kernels, menu_verdict
+from guest_hooks.survey import menu_kernels, menu_verdict
 from guest_hooks.survey.status import Survey, require, survey
 from guest_hooks.sync import (
     commit,
@@ -214,7 +215,7 @@ def _as_before(root: Root, after: Survey) -> tuple[Failure, ...]:
     if menu is None or menu.state is State.CURRENT:
         return ()
     errors = [each.message for each in menu.problems if each.severity is Severity.ERROR]
-    made = evidence.sha256(menu_kernels.content(root) or b"")
+    made = sha256(menu_kernels.content(root) or b"")
     error = KeptError(
         f"grub-mkconfig makes {GRUB_CFG} with the same fault again: {'; '.join(errors)}",
         path=GRUB_CFG,

@@ -3,10 +3,10 @@
 
 from collections.abc import Sequence
 
+from guest_hooks.formats.digests import sha256
 from guest_hooks.machine.receipts import Receipt, TargetReceipt
 from guest_hooks.model import Change
 from guest_hooks.records import replace
-from guest_hooks.survey import evidence
 from guest_hooks.sync import recipe, safeguard
 from guest_hooks.sync.build import Built
 from guest_hooks.sync.result import Failure
@@ -21,7 +21,7 @@ def receipt_of(
     """The receipt of a run that `built` second stages and `replaced` menus, after `receipt`."""
     made = {
         each.plan.target.name: TargetReceipt(
-            core_sha256=evidence.sha256(each.core),
+            core_sha256=sha256(each.core),
             request=each.plan.request,
             choices=each.plan.choices,
             recipe=recipe.of(each.core, each.plan.boot.modules),

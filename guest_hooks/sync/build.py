@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from guest_hooks.errors import FormatError, NotRepairedError
 from guest_hooks.formats import second_stage
+from guest_hooks.formats.digests import sha256
 from guest_hooks.machine import installer
 from guest_hooks.machine.receipts import TargetReceipt
 from guest_hooks.machine.root import Root
@@ -18,7 +19,7 @@ from guest_hooks.model import State, TargetStatus
 from guest_hooks.paths import BOOT_XEN
 from guest_hooks.records import dataclass, replace
 from guest_hooks.survey import verdict
-from guest_hooks.survey.evidence import choices, copied, sha256
+from guest_hooks.survey.evidence import choices, copied
 from guest_hooks.survey.observed import (
     Evidence,
     Found,
@@ -86,7 +87,7 @@ def build(root: Root, there: SurveyedTarget, *, rebuild: bool = False) -> Built:
         raise NotRepairedError(error.message, hint=_next_step(plan, packaged)) from error
     files = _files(plan, core)
     status = _verify(plan, files, packaged, core)
-    _verify_modules(plan, module_files, packaged)
+    _verify_modules(plan, module_files, there.evidence.package.files)
     _verify_choices(plan, core)
     return Built(there=there, status=status, core=core, files=files, module_files=module_files)
 
@@ -190,12 +191,14 @@ def _verify(
     return made
 
 
-def _verify_modules(plan: Plan, module_files: Mapping[str, bytes], packaged: Packaged) -> None:
+def _verify_modules(
+    plan: Plan, module_files: Mapping[str, bytes], package: Mapping[str, bytes]
+) -> None:
     """Whether every module of the package is in staging, as the package has it."""
     odd = [
-        name
-        for name, digest in packaged.modules.items()
-        if sha256(module_files.get(f"{name}.mod", b"")) != digest
+        name.removesuffix(".mod")
+        for name, data in package.items()
+        if name.endswith(".mod") and module_files.get(name) != data
     ]
     if odd:
         raise NotRepairedError(

@@ -6,10 +6,11 @@ removes, computed once. Pure.
 from collections.abc import Iterator, Mapping, Sequence
 
 from guest_hooks.formats import pvh_bridge
+from guest_hooks.formats.digests import sha256
 from guest_hooks.model import Change, Reason, TargetStatus, Why
 from guest_hooks.problems.second_stage import SecondStageProblem
 from guest_hooks.records import dataclass, field
-from guest_hooks.survey.evidence import is_from_package, sha256
+from guest_hooks.survey.evidence import is_from_package
 from guest_hooks.survey.plan import FileKind
 from guest_hooks.sync.build import Built
 

@@ -9,6 +9,7 @@ import shlex
 from collections.abc import Sequence
 
 from guest_hooks.errors import FormatError, GuestHooksError, LackingError, NotRepairedError
+from guest_hooks.formats.digests import sha256
 from guest_hooks.machine import dpkg, durable, space
 from guest_hooks.machine.boot_files import Memory
 from guest_hooks.machine.root import NotRegularError, Root
@@ -26,7 +27,6 @@ from guest_hooks.problems.pv_kernels import PvKernelProblem
 from guest_hooks.problems.row import State
 from guest_hooks.sizes import MAX_IMAGE, size
 from guest_hooks.survey import pv_kernels
-from guest_hooks.survey.evidence import sha256
 from guest_hooks.survey.status import Survey
 from guest_hooks.sync.menus import Step
 from guest_hooks.sync.result import Done, Failure

@@ -4,6 +4,7 @@
 from collections.abc import Callable, Sequence
 
 from guest_hooks.errors import KeptError, NotRepairedError
+from guest_hooks.formats.digests import sha256
 from guest_hooks.machine import durable, mkconfig
 from guest_hooks.machine.failures import told
 from guest_hooks.machine.root import Root
@@ -16,7 +17,6 @@ from guest_hooks.model import (
 from guest_hooks.paths import GRUB_CFG, MENU_LST
 from guest_hooks.preflight.result import Finding
 from guest_hooks.survey import legacy_menu, menu_kernels, menu_verdict
-from guest_hooks.survey.evidence import sha256
 from guest_hooks.survey.plan import Plan
 from guest_hooks.sync import safeguard
 

@@ -11,12 +11,12 @@ from collections.abc import Sequence
 
 from guest_hooks.errors import FormatError, GuestHooksError
 from guest_hooks.formats import second_stage
+from guest_hooks.formats.digests import sha256
 from guest_hooks.machine import mkimage
 from guest_hooks.machine.receipts import Recipe
 from guest_hooks.machine.root import Root
 from guest_hooks.model import BootFilesystem
 from guest_hooks.records import replace
-from guest_hooks.survey.evidence import sha256
 from guest_hooks.survey.observed import SurveyedTarget
 
 # What grub-install writes for a plain disk (grub: util/grub-install.c); where it gives hints, they

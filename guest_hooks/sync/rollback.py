@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from guest_hooks.config import Config, Modules
 from guest_hooks.errors import FormatError, LackingError, NotRepairedError
 from guest_hooks.formats import second_stage
+from guest_hooks.formats.digests import sha256
 from guest_hooks.machine import disks, lock, receipts
 from guest_hooks.machine.receipts import TargetReceipt
 from guest_hooks.machine.root import Root
@@ -15,7 +16,7 @@ from guest_hooks.model import Change, Problem, Reason, State
 from guest_hooks.problems.second_stage import SecondStageProblem
 from guest_hooks.program import PROGRAM
 from guest_hooks.records import replace
-from guest_hooks.survey import evidence, verdict
+from guest_hooks.survey import verdict
 from guest_hooks.survey.observed import Found, SurveyedTarget
 from guest_hooks.survey.plan import MINIMAL, FileKind, Plan, content
 from guest_hooks.survey.status import Survey, require, survey
@@ -111,7 +112,7 @@ def _remember(root: Root, previous: Sequence[Built]) -> tuple[Problem, ...]:
 
 def _held(remembered: TargetReceipt, core: bytes) -> TargetReceipt:
     """The receipt of a target whose second stage is `core` now: held, unless it is the newest."""
-    put = evidence.sha256(core)
+    put = sha256(core)
     return replace(remembered, held_sha256="" if put == remembered.core_sha256 else put)
 
 
@@ -127,7 +128,7 @@ def _checked(there: SurveyedTarget, core: bytes | None) -> Built:
         file.path: content(file, core) for file in plan.files if file.kind is not FileKind.UNWANTED
     }
     found = {file.path: Found() for file in plan.files}
-    found |= {path: Found(data=data, sha256=evidence.sha256(data)) for path, data in files.items()}
+    found |= {path: Found(data=data, sha256=sha256(data)) for path, data in files.items()}
     kept = verdict.judge(plan, replace(there.evidence, found=found))
     codes = {problem.code for problem in kept.problems}
     harmless = (

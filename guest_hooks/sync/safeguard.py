@@ -13,6 +13,7 @@ from functools import partial
 from guest_hooks.config import Config, Modules, Stage1
 from guest_hooks.errors import GuestHooksError, KeptError, NotRepairedError
 from guest_hooks.formats.compression import GRUB_XEN_UNPACKS
+from guest_hooks.formats.digests import sha256
 from guest_hooks.machine import boot_features, dpkg
 from guest_hooks.machine.overlay import Overlay
 from guest_hooks.machine.receipts import Kept, Receipt
@@ -24,7 +25,6 @@ from guest_hooks.preflight.result import Finding
 from guest_hooks.program import SYNC
 from guest_hooks.records import replace
 from guest_hooks.survey import menu_kernels
-from guest_hooks.survey.evidence import sha256
 from guest_hooks.survey.observed import SurveyedTarget
 from guest_hooks.survey.status import MODULES_OF, Survey
 from guest_hooks.sync.build import Built

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from guest_hooks.survey.evidence import sha256
+from guest_hooks.formats.digests import sha256
 from guest_hooks.targets import TARGETS
 from tests.support import images, report_schema
 from tests.support.changed_tree import configure, install_grub

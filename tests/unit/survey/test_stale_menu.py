@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from guest_hooks.formats.digests import sha256
 from guest_hooks.machine.receipts import Kept
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.run import Completed
 from guest_hooks.model import Severity, State
 from guest_hooks.survey import menu_verdict
-from guest_hooks.survey.evidence import sha256
 from tests.support import boot_tree
 
 OURS = "1125f1f1-9337-49c9-954f-bc066778bf2e"

@@ -8,10 +8,10 @@ import pytest
 
 from guest_hooks.config import Config
 from guest_hooks.formats import pvh_bridge, second_stage
+from guest_hooks.formats.digests import sha256
 from guest_hooks.machine.receipts import TargetReceipt
 from guest_hooks.model import BootFilesystem, Guest, Mode, Place, Severity, State, TargetStatus
 from guest_hooks.survey import plan, verdict
-from guest_hooks.survey.evidence import sha256
 from guest_hooks.survey.observed import Evidence, Found, ModuleDir, Packaged
 from guest_hooks.survey.plan import Plan, Wanted
 from guest_hooks.targets import TARGETS
