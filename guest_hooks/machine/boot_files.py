@@ -17,7 +17,8 @@ CACHE = f"{STATE_DIR}/preflight.json"
 VERSION = 4
 """Goes up with whatever changes what the facts mean."""
 MAX_CACHE = 8 << 20
-MAX_REMEMBERED = 64
+MAX_REMEMBERED = 512
+"""Files: kernels and initrds, of which a test host may have a hundred; an entry has 1 to 10 KB."""
 
 AnyFacts = KernelFacts | InitrdFacts | SameFacts
 _KINDS = {KernelFacts: "kernel", InitrdFacts: "initrd", SameFacts: "same"}
@@ -82,13 +83,22 @@ class Memory:
         elf_readings.remember(self._root)
         if not self._has_news or os.geteuid() != 0:
             return
-        others = {path: entry for path, entry in self._known.items() if path not in self._used}
+        others = {
+            key: entry
+            for key, entry in self._known.items()
+            if key not in self._used and self._is_of_use(key, entry)
+        }
         used = {
             path: {"kind": _KINDS[type(facts)], "signature": signature, "facts": asdict(facts)}
             for path, (signature, facts) in self._used.items()
         }
         files = dict(list((others | used).items())[-MAX_REMEMBERED:])
         cache_file.save(self._root, CACHE, version=VERSION, key="files", table=files)
+
+    def _is_of_use(self, key: str, entry: Mapping[str, Any]) -> bool:
+        """Whether the file of an entry is still there."""
+        is_with_place = entry.get("kind") == _KINDS[SameFacts]
+        return self._root.exists(key.partition(" ")[0] if is_with_place else key)
 
     def _facts(
         self, kind: type[Facts], path: str, read: Callable[[Root, str], Facts]

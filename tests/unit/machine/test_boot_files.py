@@ -84,6 +84,35 @@ class TestMemory:
         assert len({memory.kernel(f"/boot/{name}") for name in names}) == 1
         assert len(reads) == 1
 
+    def test_a_hundred_kernels_are_remembered_and_none_that_is_gone(
+        self, tmp_path: Path, reads: list[str]
+    ) -> None:
+        """Each is another file, with an initrd of its own."""
+        tree = BootTree(tmp_path)
+        kernels = [f"/boot/vmlinuz-7.0.0-{number}-amd64" for number in range(100)]
+        initrds = [path.replace("vmlinuz", "initrd.img") for path in kernels]
+        for path in (*kernels, *initrds):
+            tree.write(path[1:], boot_tree.kernel() if "vmlinuz" in path else b"initrd")
+
+        def run(count: int) -> None:
+            memory = boot_files.Memory(Root(str(tmp_path)))
+            for kernel, initrd in zip(kernels[:count], initrds, strict=False):
+                memory.kernel(kernel)
+                memory.initrd(initrd)
+            memory.save()
+
+        run(100)
+        reads.clear()
+        run(100)
+        assert reads == []
+        for path in kernels[1:]:
+            (tmp_path / path[1:]).unlink()
+        tree.write(kernels[0][1:], boot_tree.kernel(compression="zstd"))
+        run(1)
+        known = json.loads(tree.read(boot_files.CACHE[1:]))["files"]
+        assert not known.keys() & set(kernels[1:])
+        assert known.keys() >= {kernels[0], *initrds}
+
     @pytest.mark.parametrize(
         "damage",
         [
