@@ -151,6 +151,9 @@ def test_what_fails_is_left_to_a_survey(
     ("words", "changed", "is_asked"),
     [
         pytest.param("sync", ("/nonexistent/a",), True, id="gone"),
+        pytest.param(
+            "sync --automatic --lock-timeout 300", ("/nonexistent/a",), True, id="the-service"
+        ),
         pytest.param("sync", ("/nonexistent/a", "/etc/passwd"), False, id="not-only-gone"),
         pytest.param("sync", (fingerprint.FINGERPRINT,), False, id="no-fingerprint"),
         pytest.param("sync --dry-run", ("/nonexistent/a",), False, id="more-is-asked"),

@@ -78,10 +78,7 @@ def test_what_is_slow_to_load_is_not(words: list[str]) -> None:
         pytest.param(
             "sync --target=b --target a --target=b", f"{fingerprint.FINGERPRINT}.a.b", id="two"
         ),
-        pytest.param(
-            "sync --automatic --lock-timeout 300", fingerprint.FINGERPRINT, id="as-the-service"
-        ),
-        pytest.param("sync --lock-timeout soon", "", id="no-time"),
+        pytest.param("sync --automatic", fingerprint.FINGERPRINT, id="automatic"),
         pytest.param("sync --target a --force", "", id="more-is-asked"),
         pytest.param("status --target a", "", id="another-verb"),
         pytest.param("sync --target ../a", "", id="a-path"),
@@ -102,3 +99,18 @@ def test_a_command_line_is_answered_by_the_fingerprint_of_its_targets(
     monkeypatch.setattr(fingerprint, "differing", differing)
     assert cli.main([*words.split(), "-q"]) == 0
     assert asked == [path]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        pytest.param("sync --quiet --automatic --lock-timeout 300", id="the-service"),
+        pytest.param("sync --lock-timeout=5", id="one-word"),
+    ],
+)
+def test_an_audit_reads_what_the_fingerprint_says_is_unchanged(
+    words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fingerprint, "differing", lambda _path: ())
+    monkeypatch.setattr("guest_hooks.cli.verbs.run", len)
+    assert cli.main(words.split()) == len(words.split())
