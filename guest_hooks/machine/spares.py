@@ -3,9 +3,11 @@
 was judged before is what stands there again, so nothing has to be judged.
 """
 
+import os
 from collections.abc import Mapping
+from contextlib import suppress
 
-from guest_hooks.errors import NotRepairedError
+from guest_hooks.errors import GuestHooksError, NotRepairedError
 from guest_hooks.machine import durable, fingerprint
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.settling import Settling
@@ -22,8 +24,8 @@ class PutBack:
 
 
 def put_back(root: Root, path: str) -> PutBack:
-    """Put back what is lost by the fingerprint at `path`, and remember it; the caller holds the
-    lock. Nothing is put back where a survey has to look.
+    """Put back what is lost by the fingerprint at `path`, and remember it where that can be done;
+    the caller holds the lock. Nothing is put back where a survey has to look.
 
     Raises as `durable.replace_all`, `NotRepairedError` where a file was replaced at once by
     something else, and `OSError` where a spare can't be read.
@@ -31,13 +33,17 @@ def put_back(root: Root, path: str) -> PutBack:
     files = _spared(root, path)
     if not files:
         return PutBack()
+    for directory in {os.path.dirname(each) for each in files}:
+        with suppress(GuestHooksError):  # what a killed run left takes room, and no more
+            durable.sweep(root, directory)
     settling = Settling(root)
     durable.replace_all(root, files, settling=settling)
     settling.finish()
     text = fingerprint.again(path, files)
     if odd := [each for each, data in files.items() if root.content(each) != data]:
         raise NotRepairedError(f"{odd[0]} was replaced by something else", hint="run it again")
-    durable.replace(root, path, text.encode())
+    with suppress(GuestHooksError):  # the next run takes longer, and no more
+        durable.replace(root, path, text.encode())
     return PutBack(files=tuple(files), problems=settling.problems)
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from guest_hooks.errors import NotRepairedError
-from guest_hooks.machine import fingerprint, settling, spares
+from guest_hooks.errors import LackingError, NotRepairedError
+from guest_hooks.machine import durable, fingerprint, settling, spares, temporary
 from guest_hooks.machine.root import Root
 from guest_hooks.machine.spares import PutBack
 from guest_hooks.model import Problem
@@ -52,6 +52,24 @@ def test_it_is_put_back_and_remembered(top: Path) -> None:
     assert spares.put_back(Root(), path).files, "a second time, by what the first remembered"
     (top / "menu").touch()
     assert not fingerprint.holds(path)
+
+
+def test_what_a_killed_run_left_is_removed(top: Path) -> None:
+    left = top / "xen" / temporary.name()
+    left.write_bytes(BYTES[:100])
+    assert spares.put_back(Root(), f"{top}/fingerprint").files
+    assert not left.exists()
+
+
+def test_what_can_not_be_remembered_is_put_back_all_the_same(
+    top: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(root: Root, path: str, data: bytes) -> None:
+        raise LackingError(f"{root.outside(path)} needs {len(data)} bytes")
+
+    monkeypatch.setattr(durable, "replace", full)
+    assert spares.put_back(Root(), f"{top}/fingerprint") == PutBack(files=(f"{top}/xen/file",))
+    assert (top / "xen/file").read_bytes() == BYTES
 
 
 def test_what_is_not_sure_is_told(top: Path, monkeypatch: pytest.MonkeyPatch) -> None:
