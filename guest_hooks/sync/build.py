@@ -109,9 +109,7 @@ def _foreseen(there: SurveyedTarget) -> Built | None:
     plan, remembered = there.plan, there.evidence.remembered
     if (remembered.request, remembered.choices) != (plan.request, plan.choices):
         return None
-    images = {each.sha256: each.data for each in there.evidence.found.values()}
-    images[there.evidence.module_dir.core_sha256] = there.evidence.standing.files.get("core.elf")
-    return _made_of(there, images.get(remembered.core_sha256))
+    return _made_of(there, recipe.standing(there))
 
 
 def _remade(root: Root, there: SurveyedTarget) -> Built | None:

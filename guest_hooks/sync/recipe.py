@@ -64,7 +64,8 @@ def image(root: Root, there: SurveyedTarget) -> bytes | None:
     """The core image that grub-install would make for `there`, by grub-mkimage; None where it is
     not sure that these are the same bytes.
 
-    It is sure where grub-mkimage also makes, byte for byte, the one that grub-install made before.
+    It is sure where what it makes is the one that grub-install made before, byte for byte, but for
+    another UUID of the same length; or where it also makes that one.
     """
     remembered, plan = there.evidence.remembered, there.plan
     recipe = remembered.recipe
@@ -73,10 +74,30 @@ def image(root: Root, there: SurveyedTarget) -> bytes | None:
     wanted = adapted(recipe, plan.boot)
     if wanted is None:
         return None
-    recipes = tuple(dict.fromkeys((recipe, wanted)))
+    foreseen = exchanged(standing(there), recipe, wanted)
+    recipes = (wanted,) if foreseen else tuple(dict.fromkeys((recipe, wanted)))
     try:
         made = mkimage.make(root, plan.target, recipes, plan.choices)
     except (GuestHooksError, OSError):  # grub-install is asked, and says what is wrong
         return None
-    before = sha256(made[0])
-    return made[-1] if before == remembered.core_sha256 else None
+    is_sure = made[0] == foreseen if foreseen else sha256(made[0]) == remembered.core_sha256
+    return made[-1] if is_sure else None
+
+
+def standing(there: SurveyedTarget) -> bytes | None:
+    """The core image that the last sync made, where it still stands anywhere."""
+    evidence = there.evidence
+    images = {each.sha256: each.data for each in evidence.found.values()}
+    images[evidence.module_dir.core_sha256] = evidence.standing.files.get("core.elf")
+    return images.get(evidence.remembered.core_sha256)
+
+
+def exchanged(core: bytes | None, recipe: Recipe, wanted: Recipe) -> bytes | None:
+    """`core`, which `recipe` made, as `wanted` makes it; None where the two differ in more than
+    some letters of the configuration, or where that stands in it is not clear.
+    """
+    old, new = recipe.config.encode(), wanted.config.encode()
+    is_alike = replace(recipe, config=wanted.config) == wanted and len(old) == len(new) > 0
+    if core is None or not is_alike or core.count(old) != 1:
+        return None
+    return core.replace(old, new)
