@@ -116,8 +116,8 @@ def repair_by_unit(*, run: Run = run) -> Repaired:
     """
     try:
         run(["systemctl", "start", SYNC_UNIT], timeout=REPAIR_TIMEOUT)
-    except CommandError:
-        return _verdict(run)
+    except CommandError as error:
+        return _verdict(run, refusal=error.message)
     except GuestHooksError as error:
         return Repaired(error=error.message)
     return Repaired()
@@ -139,8 +139,10 @@ def restart(unit: str) -> None:
     run(["systemctl", "--no-block", "restart", unit], timeout=QUESTION_TIMEOUT)
 
 
-def _verdict(run: Run) -> Repaired:
-    """Why the repair unit failed, from what systemd kept of it."""
+def _verdict(run: Run, *, refusal: str) -> Repaired:
+    """Why the repair unit failed, from what systemd kept of it; where that is no failure, systemctl
+    said why.
+    """
     try:
         shown = run(
             ["systemctl", "show", "--property=Result,ExecMainStatus", SYNC_UNIT],
@@ -150,6 +152,8 @@ def _verdict(run: Run) -> Repaired:
         return Repaired(error=error.message)
     facts = dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
     result, status = facts.get("Result", "unknown"), facts.get("ExecMainStatus", "")
+    if result == "success":  # masked, or stopped: then what was begun is finished all the same
+        return Repaired(error=refusal)
     if result != "exit-code" or not status.isdigit():
         return Repaired(error=f"{SYNC_UNIT} failed: {result}; see journalctl -u {SYNC_UNIT}")
     if int(status) == ExitCode.LOCKED:

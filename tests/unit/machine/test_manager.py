@@ -59,6 +59,7 @@ def test_a_repair_by_its_unit() -> None:
         ),
         pytest.param("Result=exit-code\nExecMainStatus=99", "exit code 99", False, id="unknown"),
         pytest.param("Result=timeout\nExecMainStatus=0", "timeout", False, id="timeout"),
+        pytest.param("Result=success\nExecMainStatus=0", "Job failed.", False, id="stopped"),
         pytest.param("nothing", "unknown", False, id="nothing-known"),
     ],
 )
