@@ -26,6 +26,7 @@ EXT = 0xEF53
 XFS = 0x58465342
 BTRFS = 0x9123683E
 MSDOS = 0x4D44
+TMPFS = 0x01021994
 
 LATE = RunProblem.BARRIER_LATE
 """The code of the problem that GRUB does not see it yet: nothing that GRUB may still read must
@@ -100,7 +101,7 @@ def _settle(root: Root, path: str, fd: int, wait: float, timeout: float) -> Prob
     try:
         if magic == EXT and _checkpoint(fd):
             return None
-        if reach.is_roots_alone(os.fstat(fd).st_dev):
+        if magic != TMPFS and reach.is_roots_alone(os.fstat(fd).st_dev):  # it knows no freeze
             freeze_and_thaw(fd, timeout=timeout)
         elif magic == XFS:
             return None if xfs_log.wait_until_in_place(fd, wait) else _late(root, path, wait)
