@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The lines of fstab(5)."""
 
+import re
 from collections.abc import Iterator
 
 from guest_hooks.records import dataclass
 
+_FIELD = re.compile(r"[^ \t]+")
 _ESCAPES = ((r"\040", " "), (r"\011", "\t"), (r"\012", "\n"), (r"\134", "\\"))
 _ALSO = {"ext4": ("ext4", "ext3", "ext2"), "ext2": ("ext2", "ext3")}
 """Linux fs/ext4/super.c: ext4_check_feature_compatibility; seen with what mkfs(8) makes. blkid(8)
@@ -91,7 +93,9 @@ def parse(text: str) -> tuple[Entry, ...]:
 
 
 def _entries(text: str) -> Iterator[Entry]:
-    for fields in (line.split() for line in text.splitlines()):
+    # getmntent(3), by which systemd reads it: the carriage return of another system's line ends,
+    # or a space that is not ASCII's, is a part of its field.
+    for fields in map(_FIELD.findall, text.split("\n")):
         if len(fields) > 1 and fields[0][0] != "#":
             yield Entry(
                 what=_unescape(fields[0]),

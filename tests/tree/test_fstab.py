@@ -32,6 +32,9 @@ OPTIONS = (
     "x-systemd.required-by=a.service",
     "x-systemd.wanted-by=local-fs.target",
     "x-systemd.growfs",
+    "nofail\r",
+    "nofail\N{NO-BREAK SPACE}",
+    "nofail\t0",
 )
 UUID = "11111111-2222-3333-4444-555555555555"
 
@@ -58,7 +61,7 @@ def is_required(units: Path) -> bool:
 
 @pytest.mark.parametrize("options", OPTIONS)
 def test_what_the_boot_waits_for(tmp_path: Path, options: str) -> None:
-    line = f"UUID={UUID} /data ext4 {options} 0 2\n"
+    line = f"UUID={UUID} /data ext4 {options}\n"
     (entry,) = fstab.disks(line)
     assert entry.is_waited_for is is_required(generated(tmp_path, line))
 
@@ -70,7 +73,14 @@ def test_what_a_network_is_needed_for_is_waited_for_later(tmp_path: Path, fs_typ
     assert entry.is_waited_for is is_required(generated(tmp_path, line))
 
 
-@pytest.mark.parametrize("line", ['LABEL="my data" /data ext4 defaults 0 2', f"UUID={UUID} none"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        'LABEL="my data" /data ext4 defaults 0 2',
+        f"UUID={UUID} none",
+        f"UUID={UUID}\N{NO-BREAK SPACE}/data ext4 defaults 0 2",
+    ],
+)
 def test_a_line_without_a_place_counts_for_nothing(tmp_path: Path, line: str) -> None:
     assert fstab.disks(f"{line}\n") == ()
     assert not is_required(generated(tmp_path, f"{line}\n"))
