@@ -5,7 +5,7 @@ import os
 import select
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from guest_hooks.errors import ExitCode, GuestHooksError
@@ -31,6 +31,14 @@ READY_SECONDS = 20.0
 """The same for the one word without which the start would fail; less than
 DefaultTimeoutStartSec.
 """
+AGAIN_SECONDS = (0.2, 0.5)
+"""Pauses before a repair whose end is not known is asked for again: systemd, which executes itself
+again after each upgrade, lets go of all who wait for it.
+"""
+
+
+class _UnknownEndError(GuestHooksError):
+    """systemd has refused the start, or let go of who waited for it; the repair has not failed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,14 +118,25 @@ def _notify_by_library(text: str) -> None:
     daemon.notify(text)
 
 
-def repair_by_unit(*, run: Run = run) -> Repaired:
+def repair_by_unit(*, run: Run = run, sleep: Callable[[float], None] = time.sleep) -> Repaired:
     """Start the repair unit and wait for its end. The repair is systemd's: it goes on if this
     process ends.
     """
+    for pause in AGAIN_SECONDS:
+        with suppress(_UnknownEndError):
+            return _run_unit(run)
+        sleep(pause)
+    try:
+        return _run_unit(run)
+    except _UnknownEndError as error:
+        return Repaired(error=error.message)
+
+
+def _run_unit(run: Run) -> Repaired:
     try:
         run(["systemctl", "start", SYNC_UNIT], timeout=REPAIR_TIMEOUT)
     except CommandError as error:
-        return _verdict(run, refusal=error.message)
+        return _verdict(run, refusal=error)
     except GuestHooksError as error:
         return Repaired(error=error.message)
     return Repaired()
@@ -139,32 +158,43 @@ def restart(unit: str) -> None:
     run(["systemctl", "--no-block", "restart", unit], timeout=QUESTION_TIMEOUT)
 
 
-def _verdict(run: Run, *, refusal: str) -> Repaired:
-    """Why the repair unit failed, from what systemd kept of it; where that is no failure, systemctl
-    said why.
+def _verdict(run: Run, *, refusal: CommandError) -> Repaired:
+    """Why the repair unit failed, from what systemd kept of it; raises `_UnknownEndError` where
+    it keeps no failure.
     """
     try:
         shown = run(
             ["systemctl", "show", "--property=Result,ExecMainStatus", SYNC_UNIT],
             timeout=QUESTION_TIMEOUT,
         ).text
+    except CommandError as error:
+        return _unknown(error)
     except GuestHooksError as error:
         return Repaired(error=error.message)
     facts = dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
     result, status = facts.get("Result", "unknown"), facts.get("ExecMainStatus", "")
-    if result == "success":  # masked, or stopped: then what was begun is finished all the same
-        return Repaired(error=refusal)
+    if result == "success":
+        return _unknown(refusal)
     if result != "exit-code" or not status.isdigit():
         return Repaired(error=f"{SYNC_UNIT} failed: {result}; see journalctl -u {SYNC_UNIT}")
-    if int(status) == ExitCode.LOCKED:
+    return _failed(int(status))
+
+
+def _failed(status: int) -> Repaired:
+    if status == ExitCode.LOCKED:
         return Repaired(error=ExitCode.LOCKED.meaning, is_locked=True)
-    said = last_failure.read(Root(), int(status))
+    said = last_failure.read(Root(), status)
     if said is not None:
         return Repaired(error=said.message)
-    meaning = (
-        ExitCode(int(status)).meaning if int(status) in list(ExitCode) else f"exit code {status}"
-    )
+    meaning = ExitCode(status).meaning if status in list(ExitCode) else f"exit code {status}"
     return Repaired(error=f"{SYNC_UNIT}: {meaning}; see journalctl -u {SYNC_UNIT}")
+
+
+def _unknown(error: CommandError) -> Repaired:
+    """Raises `_UnknownEndError`, unless systemctl was ended, as by this process when it ends."""
+    if error.code > 0:
+        raise _UnknownEndError(error.message) from error
+    return Repaired(error=error.message)
 
 
 def _ping_interval() -> float:

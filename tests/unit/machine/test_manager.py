@@ -13,8 +13,9 @@ from guest_hooks.program import SYNC_UNIT
 class Systemctl:
     """`systemctl` that starts nothing: fails where `shown` says how the unit ended."""
 
-    def __init__(self, shown: str = "") -> None:
+    def __init__(self, shown: str = "", *, code: int = 1) -> None:
         self.shown = shown
+        self.code = code
         self.commands: list[Sequence[str]] = []
 
     def __call__(
@@ -29,7 +30,7 @@ class Systemctl:
     ) -> Completed:
         self.commands.append(command)
         if command[1] == "start" and self.shown:
-            raise CommandError("systemctl start failed with exit code 1: Job failed.")
+            raise CommandError("systemctl start failed: Job failed.", code=self.code)
         return Completed(code=0, stdout=self.shown.encode(), stderr=b"")
 
 
@@ -64,9 +65,31 @@ def test_a_repair_by_its_unit() -> None:
     ],
 )
 def test_why_a_repair_failed(shown: str, error: str, is_locked: bool) -> None:
-    repaired = manager.repair_by_unit(run=Systemctl(shown))
+    repaired = manager.repair_by_unit(run=Systemctl(shown), sleep=lambda _: None)
     assert error in repaired.error
     assert repaired.is_locked is is_locked
+
+
+def test_a_start_that_systemd_lets_go_of_is_asked_for_again() -> None:
+    """As by `systemctl daemon-reexec`: the repair goes on."""
+    systemctl = Systemctl("Result=success\nExecMainStatus=0")
+    pauses: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        systemctl.shown = ""
+
+    assert manager.repair_by_unit(run=systemctl, sleep=sleep) == manager.Repaired()
+    assert len(pauses) == 1
+    assert [command[1] for command in systemctl.commands] == ["start", "show", "start"]
+
+
+def test_a_start_that_was_ended_is_not_asked_for_again() -> None:
+    """The service that ends kills what waits for it, and nothing may take its place."""
+    systemctl = Systemctl("Result=success\nExecMainStatus=0", code=-9)
+    repaired = manager.repair_by_unit(run=systemctl)
+    assert repaired.error
+    assert [command[1] for command in systemctl.commands] == ["start", "show"]
 
 
 @pytest.mark.parametrize(
