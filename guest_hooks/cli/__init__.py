@@ -33,6 +33,8 @@ def main(argv: list[str] | None = None) -> int:
     streams.open_closed()
     try:
         return _run(sys.argv[1:] if argv is None else argv)
+    except KeyboardInterrupt:
+        return INTERRUPTED
     finally:
         streams.settle()
 
@@ -54,11 +56,8 @@ def _run(words: list[str]) -> int:
     if changed and path and path not in changed and not any(map(os.path.lexists, changed)):
         from guest_hooks.cli import lost_files  # noqa: PLC0415 - as the verbs
 
-        try:
-            if lost_files.put_back(words, path):
-                return 0
-        except KeyboardInterrupt:
-            return INTERRUPTED
+        if lost_files.put_back(words, path):
+            return 0
     from guest_hooks.cli import verbs  # noqa: PLC0415 - a sync with nothing to do needs none
 
     return verbs.run(words)

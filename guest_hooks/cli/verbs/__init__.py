@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 
 from guest_hooks import terminal
-from guest_hooks.cli import INTERRUPTED, plain_words
+from guest_hooks.cli import plain_words
 from guest_hooks.cli.options import Options
 from guest_hooks.cli.session import Session, given_by, stdout
 from guest_hooks.errors import ExitCode, GuestHooksError, UsageError
@@ -60,8 +60,6 @@ def run(words: Sequence[str]) -> int:
         given.error(error)
         code, table = error.exit_code, as_json.error_json(error)
         lines = messages.error_text(error, style)
-    except KeyboardInterrupt:
-        return INTERRUPTED
     except Exception as error:  # noqa: BLE001 - all else is an internal error
         import traceback
 

@@ -17,6 +17,17 @@ with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):
     main(sys.argv[1:])
 print(*sorted(sys.modules))
 """
+INTERRUPTED_WHILE_LOADING = """
+import runpy, sys
+_, script, module = sys.argv
+class CtrlC:
+    def find_spec(self, name, *_):
+        if name == module:
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, CtrlC())
+sys.argv = [script, "status"]
+runpy.run_path(script, run_name="__main__")
+"""
 USE_CASES = ("preflight.follow", "sync", "daemon", "hooks")
 GRUB_CFG = ("formats.grub_script", "formats.grub_follow", "survey.menu_verdict")
 SLOW = ("dataclasses", "elftools", "inspect", "logging", "shutil", "tomllib")
@@ -43,6 +54,23 @@ def loaded(*words: str) -> set[str]:
 
 def test_the_version_needs_no_verb() -> None:
     assert "guest_hooks.cli.verbs" not in loaded("--version")
+
+
+@pytest.mark.parametrize(
+    "module",
+    ["guest_hooks.cli", "guest_hooks.cli.verbs", "guest_hooks.report", "guest_hooks.survey.status"],
+)
+def test_ctrl_c_while_the_program_loads_shows_no_traceback(module: str) -> None:
+    script = CHECKOUT / "scripts/xen-guest-bootloader"
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", INTERRUPTED_WHILE_LOADING, script, module],
+        env={"PYTHONPATH": f"{CHECKOUT}:/usr/lib/python3/dist-packages"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (cli.INTERRUPTED, "", "")
 
 
 @pytest.mark.parametrize(
