@@ -142,3 +142,11 @@ def test_an_audit_reads_what_the_fingerprint_says_is_unchanged(
     monkeypatch.setattr(fingerprint, "differing", lambda _path: ())
     monkeypatch.setattr("guest_hooks.cli.verbs.run", len)
     assert cli.main(words.split()) == len(words.split())
+
+
+def test_an_interrupt_has_no_traceback_however_early(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(_path: str) -> tuple[str, ...]:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(fingerprint, "differing", interrupted)
+    assert cli.main(["sync"]) == cli.INTERRUPTED
