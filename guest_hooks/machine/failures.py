@@ -19,7 +19,7 @@ MOST_INTERRUPTIONS = 100
 _LACKING = {
     errno.EROFS: "mount its file system for writing",
     errno.EACCES: "run as root",
-    errno.EPERM: "run as root; an attribute may forbid it, too: lsattr -d",
+    errno.EPERM: "an attribute may forbid it: lsattr -d {directory} {where}",
 }
 _LACKING |= EXHAUSTED
 _GONE = "the device behind it does not answer: dmesg; findmnt"
@@ -35,7 +35,7 @@ _HINTS = {
     errno.EOVERFLOW: "see what fills it: ls -U {where} | head",
     errno.EIO: "look at the kernel's messages: dmesg",
     errno.EEXIST: "a link that leads nowhere, or a file, may stand there: ls -ld {where}",
-    errno.ENOTDIR: "a file stands where a directory should be: ls -ld {where}",
+    errno.ENOTDIR: "a file stands where a directory should be: namei -l {where}",
     errno.ELOOP: "links lead to each other: ls -ld {where}",
 }
 
@@ -85,7 +85,10 @@ def uninterrupted(operation: Callable[[], T]) -> T:
 
 
 def _explained(error: OSError, root: Root, path: str, done: str, need: int) -> GuestHooksError:
+    import shlex  # noqa: PLC0415 - for a failure alone
+
     where = root.outside(path) if path.startswith("/") else path
+    words = {"where": shlex.quote(where), "directory": shlex.quote(os.path.dirname(where) or ".")}
     message = f"{where} could not be {done}: {error.strerror or error}"
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         space = _space(root, path)
@@ -94,10 +97,14 @@ def _explained(error: OSError, root: Root, path: str, done: str, need: int) -> G
             if space is None
             else f"; it needs {size(need)}, and {size(space[0])} and {space[1]} inodes are free"
         )
-        return LackingError(message + have, hint=f"make room: df {os.path.dirname(where)}")
+        return LackingError(message + have, hint="make room: df {directory}".format(**words))
+    if where.startswith("/proc/") and not os.path.exists("/proc/self"):
+        return LackingError(message, hint="mount it: mount -t proc proc /proc")
+    if error.errno == errno.EPERM and os.geteuid() != 0:
+        return LackingError(message, hint=_LACKING[errno.EACCES])
     if error.errno in _LACKING:
-        return LackingError(message, hint=_LACKING[error.errno])
-    return NotRepairedError(message, hint=_HINTS.get(error.errno or 0, "").format(where=where))
+        return LackingError(message, hint=_LACKING[error.errno].format(**words))
+    return NotRepairedError(message, hint=_HINTS.get(error.errno or 0, "").format(**words))
 
 
 def _space(root: Root, path: str) -> tuple[int, int] | None:
