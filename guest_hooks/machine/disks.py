@@ -94,15 +94,27 @@ def _asked(
             unreadable = Unreadable(features=(), version=version, words=error.said)
         if unreadable is not None:
             return _by_superblocks(lying), unreadable
-        mount = lying[BOOT].mount
+        path = _untold(root, lying)
+        mount, outside = lying[path].mount, root.outside(path)
+        where = shlex.quote(outside)
         raise LackingError(
-            f"GRUB cannot read the file system of {root.outside(BOOT)} ({mount.fs_type} on"
+            f"GRUB cannot read the file system of {outside} ({mount.fs_type} on"
             f" {mount.source}): {error.said}",
-            hint="see what it is with: findmnt -T /boot; grub-probe -v /boot",
+            hint=f"see what it is with: findmnt -T {where}; grub-probe -v {where}",
         ) from error
     # A tree's own GRUB is not run: what it reads, its version tells.
     unreadable = None if root.is_live else boot_features.unreadable(root, devices)
     return dict(zip(order, answers, strict=True)), unreadable
+
+
+def _untold(root: Root, lying: Mapping[str, _Lying]) -> str:
+    """The first directory of which GRUB's tools can't tell."""
+    for path, each in lying.items():
+        try:
+            grub_tools.facts(root, [[each.there]])
+        except CommandError:
+            return path
+    return BOOT  # they were interrupted, or the disk answers again
 
 
 def _by_superblocks(lying: Mapping[str, _Lying]) -> dict[str, Mapping[str, str]]:

@@ -175,5 +175,5 @@ def _room(root: Root, need: int, have: int) -> Iterator[None]:
         raise LackingError(
             f"{where} has no room for what grub-install makes: it needs {size(need)}, and"
             f" {size(have)} are free",
-            hint=f"make room: df {where}",
+            hint=f"make room: df {shlex.quote(where)}",
         ) from error

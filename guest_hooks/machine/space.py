@@ -2,6 +2,7 @@
 """Room on a file system, as root has it."""
 
 import os
+import shlex
 
 from guest_hooks.errors import LackingError
 from guest_hooks.machine import libc
@@ -44,9 +45,10 @@ def require(root: Root, path: str, need: int) -> None:
     have = free(root, path)
     if have < need:
         where = root.outside(path)
+        step = f"df {shlex.quote(where)}"
         raise LackingError(
             f"{where} has no room: it needs {size(need)}, and {size(have)} are free",
-            hint=f"{OLD_KERNELS}see: df {where}"
+            hint=f"{OLD_KERNELS}see: {step}"
             if root.is_live and path.startswith(BOOT)
-            else f"make room: df {where}",
+            else f"make room: {step}",
         )

@@ -14,6 +14,7 @@ from guest_hooks.machine.root import Root
         (Root(), "/boot/xen", "{kernels}see: df /boot/xen"),
         (Root(), "/run", "make room: df /run"),
         (Root("/mnt"), "/boot/xen", "make room: df /mnt/boot/xen"),
+        (Root("/my guest"), "/boot/xen", "make room: df '/my guest/boot/xen'"),
     ],
 )
 def test_what_makes_room(root: Root, path: str, hint: str, monkeypatch: pytest.MonkeyPatch) -> None:
