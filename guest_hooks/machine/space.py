@@ -24,7 +24,7 @@ def free(root: Root, path: str) -> int:
     with told(root, path, "measured"), open_directory(root, path) as fd:
         status = os.fstatvfs(fd)
         is_ext = libc.fs_magic(fd) == EXT
-    if status.f_files and not status.f_ffree:
+    if _is_out_of_inodes(status):
         return 0
     blocks = status.f_bavail
     if is_ext:
@@ -45,6 +45,14 @@ def require(root: Root, path: str, need: int) -> None:
     have = free(root, path)
     if have < need:
         where = root.outside(path)
+        with open_directory(root, path) as fd:
+            is_out_of_inodes = _is_out_of_inodes(os.fstatvfs(fd))
+        if is_out_of_inodes:
+            raise LackingError(
+                f"{where} has no room: no inode is free for another file",
+                hint="remove files that are not needed any longer;"
+                f" see: df --inodes {shlex.quote(where)}",
+            )
         step = f"df {shlex.quote(where)}"
         raise LackingError(
             f"{where} has no room: it needs {size(need)}, and {size(have)} are free",
@@ -52,3 +60,7 @@ def require(root: Root, path: str, need: int) -> None:
             if root.is_live and path.startswith(BOOT)
             else f"make room: {step}",
         )
+
+
+def _is_out_of_inodes(status: os.statvfs_result) -> bool:
+    return bool(status.f_files) and not status.f_ffree
