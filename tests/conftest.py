@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Fixtures that every kind of test shares, and what a run does beside running them."""
 
+import itertools
 import os
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -33,6 +35,7 @@ settings.register_profile(
 settings.load_profile("project")
 TIMES = Times()
 HEARD = Heard()
+NUMBERS = itertools.count()
 
 
 @pytest.fixture(scope="session")
@@ -42,6 +45,16 @@ def deb(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "*.deb"
     )
     return built
+
+
+@pytest.fixture
+def tmp_path(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A new directory of the test's own, as pytest's.
+
+    To number it, pytest would list those of all tests before, and link to it.
+    """
+    name = re.sub(r"\W", "_", request.node.name)[:26]
+    return tmp_path_factory.mktemp(f"{name}_{next(NUMBERS)}", numbered=False)
 
 
 @pytest.hookimpl(optionalhook=True)
