@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from guest_hooks.errors import UsageError
 
-FORMS = "18:00, 2026-11-30, 2026-11-30 18:00, tomorrow, tomorrow 18:00, 2h, 3 days"
+FORMS = """18:00, 2026-11-30, '2026-11-30 18:00', tomorrow, 'tomorrow 18:00', 2h, '3 days'"""
 _UNITS = {"s": 1, "min": 60, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _NAMES = {"second": "s", "minute": "min", "hour": "h", "day": "d", "week": "w"}
 _SPAN = re.compile(r"\+? *(\d{1,9}) *([a-z]+)")

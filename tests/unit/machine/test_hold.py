@@ -3,6 +3,7 @@
 
 import json
 import os
+import shlex
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -128,6 +129,16 @@ def test_a_time_as_people_write_it(text: str, expected: str) -> None:
 def test_what_is_no_time(text: str) -> None:
     with pytest.raises(UsageError, match="is not a time"):
         times.until(text, at("2026-11-25 14:40"))
+
+
+def test_each_form_that_is_named_is_one_word_for_the_shell() -> None:
+    with pytest.raises(UsageError) as caught:
+        times.until("soon", at("2026-11-25 14:40"))
+    forms = caught.value.hint.partition("one of: ")[2].split(", ")
+    assert len(forms) == 7
+    for form in forms:
+        (word,) = shlex.split(form)
+        assert times.until(word, at("2026-11-25 14:40"))
 
 
 @pytest.fixture
