@@ -28,9 +28,16 @@ MOST_ASIDE = 100
 
 
 def replace(
-    root: Root, path: str, data: bytes, *, mode: int = 0o644, failpoint: Failpoint = no_failpoint
+    root: Root,
+    path: str,
+    data: bytes,
+    *,
+    mode: int = 0o644,
+    sync: bool = True,
+    failpoint: Failpoint = no_failpoint,
 ) -> None:
-    """Make `path` a regular file of exactly `data`, on the disk; its directory must exist.
+    """Make `path` a regular file of exactly `data`, on the disk; its directory must exist. Without
+    `sync` it comes there some time, and a power cut may leave an empty one.
 
     Whatever stands there is replaced, an empty directory included; one with files in it is an error
     (see `move_aside`). Nothing of the old inode is kept. Where it fails, the old file is untouched
@@ -38,7 +45,7 @@ def replace(
     `done`.
     """
     with told(root, path, "replaced", need=len(data)):
-        uninterrupted(lambda: _replace(root, path, data, mode, failpoint))
+        uninterrupted(lambda: _replace(root, path, data, mode, sync, failpoint))
 
 
 def replace_all(
@@ -208,14 +215,17 @@ def make_dirs(root: Root, path: str) -> None:
         uninterrupted(lambda: root.make_dirs(path))
 
 
-def _replace(root: Root, path: str, data: bytes, mode: int, failpoint: Failpoint) -> None:
+def _replace(
+    root: Root, path: str, data: bytes, mode: int, sync: bool, failpoint: Failpoint
+) -> None:
     with root.parent(path) as (directory, name):
         with temporary.held(directory) as (new, keep):
-            temporary.write(directory, new, data, mode, failpoint=failpoint)
+            temporary.write(directory, new, data, mode, sync=sync, failpoint=failpoint)
             _rename(directory, new, name, root.outside(path))
             keep()
         failpoint("renamed")
-        _sync_directory(directory)
+        if sync:
+            _sync_directory(directory)
         failpoint("done")
 
 

@@ -63,7 +63,7 @@ def _remember(root: Root, found: Survey, path: str) -> None:
         return  # one was replaced since it was judged
     if root.read_text(path, limit=1024 * 1024) != text:
         durable.make_dirs(root, STATE_DIR)
-        durable.replace(root, path, text.encode())
+        durable.replace(root, path, text.encode(), sync=False)  # without one, a survey looks
 
 
 def _spares(found: Survey) -> dict[str, tuple[str, str]]:

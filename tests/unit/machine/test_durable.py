@@ -37,6 +37,17 @@ def raising(point: str, error: BaseException) -> Callable[[str], None]:
     return fail
 
 
+@pytest.mark.parametrize(("sync", "times"), [(True, 2), (False, 0)])
+def test_a_file_that_can_be_lost_waits_for_no_disk(
+    root: Root, boot: Path, monkeypatch: pytest.MonkeyPatch, sync: bool, times: int
+) -> None:
+    waits: list[int] = []
+    monkeypatch.setattr(os, "fsync", waits.append)
+    durable.replace(root, "/boot/file", NEW, sync=sync)
+    assert (boot / "file").read_bytes() == NEW
+    assert len(waits) == times
+
+
 def test_a_file_is_made_with_exactly_these_bytes_and_mode(root: Root, boot: Path) -> None:
     before = os.umask(0o077)
     try:

@@ -64,7 +64,7 @@ def test_what_a_killed_run_left_is_removed(top: Path) -> None:
 def test_what_can_not_be_remembered_is_put_back_all_the_same(
     top: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(root: Root, path: str, data: bytes) -> None:
+    def full(root: Root, path: str, data: bytes, *, sync: bool) -> None:  # noqa: ARG001
         raise LackingError(f"{root.outside(path)} needs {len(data)} bytes")
 
     monkeypatch.setattr(durable, "replace", full)
