@@ -107,6 +107,21 @@ def test_a_stopped_watcher_lets_the_repair_go_on(guest: Guest) -> None:
     assert guest.out(f"systemctl show -P Result {SYNC}") == "success"
 
 
+def test_a_watcher_stopped_before_it_runs_has_not_failed(guest: Guest) -> None:
+    dropin = f"/run/systemd/system/{WATCHER}.d"
+    guest.run(f"systemctl stop {WATCHER}; mkdir {dropin}")
+    guest.run(
+        f"printf '[Service]\\nExecCondition=\\nExecCondition=sleep 60\\n' > {dropin}/slow.conf"
+    )
+    try:
+        guest.run(f"systemctl daemon-reload && systemctl start --no-block {WATCHER}")
+        guest.until(f"test $(systemctl show -P SubState {WATCHER}) = condition")
+        guest.run(f"systemctl stop {WATCHER}")
+        assert guest.out(f"systemctl show -P Result {WATCHER}") == "success"
+    finally:
+        guest.run(f"rm -r {dropin}; systemctl daemon-reload; systemctl start {WATCHER}")
+
+
 def test_a_repair_told_to_stop_is_finished(guest: Guest) -> None:
     with guest.slow_grub_install():
         guest.run(f"rm {SECOND_STAGE} {CORE} {RECEIPT}")
