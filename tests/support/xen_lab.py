@@ -43,8 +43,8 @@ QUICKLY = "mitigations=off init_on_alloc=0 cryptomgr.notests"
 DOM0_OPTIONS = f"console=hvc0 loglevel=4 quiet panic=1 {QUICKLY}"
 # Under this emulation PVH guests die with SMAP ("SVM Insn len emulation failed") and RDTSCP, and
 # with PKU, of a kernel of trixie's, their programs do when a signal's handler returns ("bad frame
-# in rt_sigreturn").
-CPU = "max,-smap,-rdtscp,-avx,-avx2,-pku"
+# in rt_sigreturn"). A processor that waits by MWAIT is never idle.
+CPU = "max,-smap,-rdtscp,-avx,-avx2,-pku,-monitor"
 
 
 class Ends(StrEnum):
