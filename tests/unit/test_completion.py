@@ -34,25 +34,18 @@ zpty -w shell "PS1=; fpath=(${(q)1:h} \$fpath); autoload -U compinit; compinit -
 zpty -w shell 'compadd () {
     local -a found; builtin compadd -O found "$@"
     print -l -- ANSWER-$^found; builtin compadd "$@"; }'
+zpty -w shell 'finish () print -l "" FINI""SHED; zle -N finish; bindkey "^X" finish'
 zpty -w shell 'zstyle ":completion:*" list-prompt ""; unsetopt zle_bracketed_paste; print RE""ADY'
 zpty -r -m shell line '*READY*'
-zpty -w -n shell "xen-guest-bootloader $2"$'\t\C-u'
-zpty -w shell $'\C-uexit'
-while zpty -r shell line; do print -r -- $line; done
+zpty -w -n shell "xen-guest-bootloader $2"$'\t\C-x'
+zpty -r -m shell line '*FINISHED*'
+print -r -- $line
 """
-ZSH_TRIES = 3
 FISH = "source $argv[1]; complete -C 'xen-guest-bootloader '$argv[2]"
 
 
 def offered(shell: str, line: str, tmp_path: Path) -> set[str]:
-    """The words that `shell` offers for the last one of `line`. zsh may leave its terminal before a
-    busy machine has shown them, and is asked again.
-    """
-    tries = (_offered(shell, line, tmp_path) for _ in range(ZSH_TRIES if shell == "zsh" else 1))
-    return next(filter(None, tries), set())
-
-
-def _offered(shell: str, line: str, tmp_path: Path) -> set[str]:
+    """The words that `shell` offers for the last one of `line`."""
     script = {"bash": BASH, "zsh": ZSH, "fish": FISH}[shell]
     first = [] if shell == "fish" else ["-"]
     command = [shell, "--norc"] if shell == "bash" else [shell]
