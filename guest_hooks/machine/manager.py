@@ -12,7 +12,7 @@ from guest_hooks.errors import ExitCode, GuestHooksError
 from guest_hooks.machine import last_failure
 from guest_hooks.machine.control_group import own_unit
 from guest_hooks.machine.root import Root
-from guest_hooks.machine.run import CommandError, Run, run
+from guest_hooks.machine.run import OF_SIGNAL, CommandError, Run, run
 from guest_hooks.machine.service import WATCHER
 from guest_hooks.program import SYNC_UNIT
 from guest_hooks.records import dataclass
@@ -192,7 +192,7 @@ def _failed(status: int) -> Repaired:
 
 def _unknown(error: CommandError) -> Repaired:
     """Raises `_UnknownEndError`, unless systemctl was ended, as by this process when it ends."""
-    if error.code > 0:
+    if 0 < error.code < OF_SIGNAL:
         raise _UnknownEndError(error.message) from error
     return Repaired(error=error.message)
 

@@ -86,7 +86,7 @@ def test_a_start_that_systemd_lets_go_of_is_asked_for_again() -> None:
 
 def test_a_start_that_was_ended_is_not_asked_for_again() -> None:
     """The service that ends kills what waits for it, and nothing may take its place."""
-    systemctl = Systemctl("Result=success\nExecMainStatus=0", code=-9)
+    systemctl = Systemctl("Result=success\nExecMainStatus=0", code=137)
     repaired = manager.repair_by_unit(run=systemctl)
     assert repaired.error
     assert [command[1] for command in systemctl.commands] == ["start", "show"]
