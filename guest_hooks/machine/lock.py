@@ -20,10 +20,10 @@ from guest_hooks.machine.root import NotRegularError, Root
 from guest_hooks.paths import LOCK
 
 BESIDE = "/run/xen-guest-bootloader"
-"""Where the lock is, on this machine, while a tree's /var takes none: read-only or full, it
+"""Where the lock is, on this machine, while a tree's /var takes none: read-only, full, a file, it
 takes none of another run either.
 """
-_NO_PLACE = (errno.EROFS, errno.ENOSPC, errno.EDQUOT)
+_NO_PLACE = (errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR, errno.EEXIST)
 POLL_SECONDS = 0.05
 
 

@@ -16,10 +16,18 @@ from tests.support.outside_guest import PYTHON, OutsideGuest, environment, outsi
 
 ONE = "--target=x86_64-xen"
 STAGE = "pvboot-x86_64.elf"
+NAME = "xen-guest-bootloader"
 WAYS = {
     "var-read-only": "mount -t tmpfs -o ro none {top}/var/lib",
     "var-full": "mount -t tmpfs -o nr_inodes=1 none {top}/var/lib",
     "root-read-only": "mount -o remount,ro {top}",
+    "a-file-in-its-place": "cd {top}/var/lib; rm -rf {name}; touch {name}",
+    "a-link-to-nowhere": "cd {top}/var/lib; rm -rf {name}; ln -s nowhere {name}",
+}
+UNDO = {
+    "root-read-only": "mount -o remount,rw {top}",
+    "a-file-in-its-place": "rm {top}/var/lib/{name}",
+    "a-link-to-nowhere": "rm {top}/var/lib/{name}",
 }
 HOLD = """
 import sys
@@ -39,15 +47,11 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OutsideGuest]:
 
 @contextmanager
 def noted_nowhere(tree: OutsideGuest, way: str) -> Iterator[None]:
-    images.tool("sh", "-c", WAYS[way].format(top=tree.top))
+    images.tool("sh", "-c", WAYS[way].format(top=tree.top, name=NAME))
     try:
         yield
     finally:
-        undo = (
-            f"mount -o remount,rw {tree.top}"
-            if way == "root-read-only"
-            else f"umount {tree.top}/var/lib"
-        )
+        undo = UNDO.get(way, "umount {top}/var/lib").format(top=tree.top, name=NAME)
         images.tool("sh", "-c", undo)
 
 
