@@ -108,18 +108,17 @@ def test_a_stopped_watcher_lets_the_repair_go_on(guest: Guest) -> None:
 
 
 def test_a_watcher_stopped_before_it_runs_has_not_failed(guest: Guest) -> None:
-    dropin = f"/run/systemd/system/{WATCHER}.d"
-    guest.run(f"systemctl stop {WATCHER}; mkdir {dropin}")
-    guest.run(
-        f"printf '[Service]\\nExecCondition=\\nExecCondition=sleep 60\\n' > {dropin}/slow.conf"
-    )
+    dropin = guest.tree / f"etc/systemd/system/{WATCHER}.d/20-condition.conf"
+    guest.run(f"systemctl stop {WATCHER}")
+    dropin.write_text("[Service]\nExecCondition=\nExecCondition=sleep 60\n")
     try:
         guest.run(f"systemctl daemon-reload && systemctl start --no-block {WATCHER}")
         guest.until(f"test $(systemctl show -P SubState {WATCHER}) = condition")
         guest.run(f"systemctl stop {WATCHER}")
         assert guest.out(f"systemctl show -P Result {WATCHER}") == "success"
     finally:
-        guest.run(f"rm -r {dropin}; systemctl daemon-reload; systemctl start {WATCHER}")
+        dropin.unlink()
+        guest.run(f"systemctl daemon-reload; systemctl start {WATCHER}")
 
 
 def test_a_repair_told_to_stop_is_finished(guest: Guest) -> None:
