@@ -199,7 +199,7 @@ class Guest:
         """
         real, waits = "/usr/sbin/grub-install.distrib", "/run/grub-install-waits"
         script = (
-            f"#!/bin/sh\n: > {waits}\nwhile [ -e {waits} ]; do sleep 0.1; done\nexec {real}.kept"
+            f"#!/bin/sh\n: > {waits}\nwhile [ -e {waits} ]; do sleep 0.1; done\nexec {real}"
             ' "$@"\n'
         )
         self.run(f"mv {real} {real}.kept")
@@ -208,7 +208,8 @@ class Guest:
         try:
             yield
         finally:
-            self.run(f"rm -f {waits} && sleep 0.3 && mv {real}.kept {real}")
+            # Before it goes on: a package that is removed meanwhile takes what stands there.
+            self.run(f"mv {real}.kept {real} && rm -f {waits}")
 
     @contextmanager
     def refused(self, pid: int, calls: str, error: str) -> Iterator[None]:
