@@ -199,8 +199,7 @@ class Guest:
         """
         real, waits = "/usr/sbin/grub-install.distrib", "/run/grub-install-waits"
         script = (
-            f"#!/bin/sh\n: > {waits}\nwhile [ -e {waits} ]; do sleep 0.1; done\nexec {real}"
-            ' "$@"\n'
+            f'#!/bin/sh\n: > {waits}\nwhile [ -e {waits} ]; do sleep 0.1; done\nexec {real} "$@"\n'
         )
         self.run(f"mv {real} {real}.kept")
         write(self.tree / real.lstrip("/"), script)
